@@ -1,0 +1,243 @@
+/** Files by raw system calls: what /proc readers, dumpers and restorers share. Descriptors are ours to close. */
+import { checkResult, addressOf, cString, rawSyscall, syscall } from "./syscall.ts";
+import { ERRNO, KernelError } from "./errno.ts";
+import { NR } from "./nr.ts";
+import { s64, struct, u16, u32, u64, u8, viewOf, word } from "./struct.ts";
+
+/** open(2) flags on the asm-generic layout. */
+export const O = {
+  RDONLY: 0,
+  WRONLY: 1,
+  RDWR: 2,
+  ACCMODE: 3,
+  CREAT: 0o100,
+  EXCL: 0o200,
+  NOCTTY: 0o400,
+  TRUNC: 0o1000,
+  APPEND: 0o2000,
+  NONBLOCK: 0o4000,
+  ASYNC: 0o20000,
+  DIRECT: 0o40000,
+  LARGEFILE: 0o100000,
+  DIRECTORY: 0o200000,
+  NOFOLLOW: 0o400000,
+  NOATIME: 0o1000000,
+  CLOEXEC: 0o2000000,
+  PATH: 0o10000000,
+} as const;
+
+export const AT = { FDCWD: -100, EMPTY_PATH: 0x1000, SYMLINK_NOFOLLOW: 0x100, SYMLINK_FOLLOW: 0x400 } as const;
+
+export const S = {
+  IFMT: 0o170000,
+  IFSOCK: 0o140000,
+  IFLNK: 0o120000,
+  IFREG: 0o100000,
+  IFBLK: 0o060000,
+  IFDIR: 0o040000,
+  IFCHR: 0o020000,
+  IFIFO: 0o010000,
+} as const;
+
+export const SEEK = { SET: 0, CUR: 1, END: 2, DATA: 3, HOLE: 4 } as const;
+
+/** struct stat of x86-64 (arch/x86/include/uapi/asm/stat.h). */
+const stat64 = struct(
+  {
+    dev: word,
+    ino: word,
+    nlink: word,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    pad: u32,
+    rdev: word,
+    size: word,
+    blksize: word,
+    blocks: word,
+    atime: word,
+    atime_nsec: word,
+    mtime: word,
+    mtime_nsec: word,
+    ctime: word,
+    ctime_nsec: word,
+  },
+  144,
+);
+export type Stat = ReturnType<typeof stat64.decode>;
+
+const statBuffer = new Uint8Array(stat64.size);
+const statAddress = addressOf(statBuffer);
+
+/** newfstatat(2). With an empty path and AT.EMPTY_PATH it looks at `dirfd` itself. @throws KernelError */
+export function fstatat(dirfd: number, path: string, flags = 0): Stat {
+  const name = cString(path);
+  syscall(path === "" ? `descriptor ${dirfd}` : path, NR.newfstatat, dirfd, addressOf(name), statAddress, flags);
+  return stat64.decode(statBuffer);
+}
+
+/** fstat(2). @throws KernelError */
+export function fstat(fd: number): Stat {
+  syscall(() => `descriptor ${fd}`, NR.fstat, fd, statAddress);
+  return stat64.decode(statBuffer);
+}
+
+/** stat(2). @throws KernelError */
+export function stat(path: string): Stat {
+  return fstatat(AT.FDCWD, path);
+}
+
+/** stat(2), undefined where there is nothing at the path. @throws KernelError for any other refusal */
+export function statIfThere(path: string, flags = 0): Stat | undefined {
+  try {
+    return fstatat(AT.FDCWD, path, flags);
+  } catch (error) {
+    if (error instanceof KernelError && (error.errno === ERRNO.ENOENT || error.errno === ERRNO.ENOTDIR)) return undefined;
+    throw error;
+  }
+}
+
+export function isDirectory(mode: number): boolean {
+  return (mode & S.IFMT) === S.IFDIR;
+}
+
+/** openat(2); O_CLOEXEC is always added, so that nothing of ours leaks into action scripts. @throws KernelError */
+export function openAt(dirfd: number, path: string, flags: number, mode = 0): number {
+  const name = cString(path);
+  return syscall(path, NR.openat, dirfd, addressOf(name), flags | O.CLOEXEC, mode);
+}
+
+/** open(2) with O_CLOEXEC. @throws KernelError */
+export function open(path: string, flags: number, mode = 0): number {
+  return openAt(AT.FDCWD, path, flags, mode);
+}
+
+/** close(2); errors are of no use to anybody here. */
+export function close(fd: number): void {
+  rawSyscall(NR.close, fd);
+}
+
+/** Runs `use` on an open descriptor and closes it whatever happens. */
+export function withFd<T>(fd: number, use: (fd: number) => T): T {
+  try {
+    return use(fd);
+  } finally {
+    close(fd);
+  }
+}
+
+/** read(2), pread(2) where `offset` is given: the number of bytes read. @throws KernelError */
+export function read(fd: number, buffer: Uint8Array, offset?: number): number {
+  const name = () => `descriptor ${fd}`;
+  return offset === undefined
+    ? syscall(name, NR.read, fd, addressOf(buffer), buffer.length)
+    : syscall(name, NR.pread64, fd, addressOf(buffer), buffer.length, offset);
+}
+
+/** Writes all of `buffer`, at `offset` where given. @throws KernelError */
+export function writeAll(fd: number, buffer: Uint8Array, offset?: number): void {
+  let done = 0;
+  const address = addressOf(buffer);
+  while (done < buffer.length) {
+    done +=
+      offset === undefined
+        ? syscall(() => `descriptor ${fd}`, NR.write, fd, address + done, buffer.length - done)
+        : syscall(() => `descriptor ${fd}`, NR.pwrite64, fd, address + done, buffer.length - done, offset + done);
+  }
+}
+
+export function lseek(fd: number, offset: number, whence: number): number {
+  return syscall(() => `descriptor ${fd}`, NR.lseek, fd, offset, whence);
+}
+
+export function fcntl(fd: number, command: number, argument = 0): number {
+  return syscall(() => `descriptor ${fd}`, NR.fcntl, fd, command, argument);
+}
+
+let whole = new Uint8Array(1 << 16);
+
+/**
+ * All bytes of an open file, read from its beginning or where it stands. The result is a view of a buffer that the
+ * next call overwrites. @throws KernelError
+ */
+export function readWhole(fd: number): Uint8Array {
+  let length = 0;
+  for (;;) {
+    if (length === whole.length) {
+      const larger = new Uint8Array(whole.length * 4);
+      larger.set(whole);
+      whole = larger;
+    }
+    const got = read(fd, whole.subarray(length));
+    if (got === 0) return whole.subarray(0, length);
+    length += got;
+  }
+}
+
+const utf8 = new TextDecoder();
+
+/** Bytes of the kernel's as text. */
+export function decodeBytes(bytes: Uint8Array): string {
+  return utf8.decode(bytes);
+}
+
+/** The bytes of a file, a copy of the caller's own. @throws KernelError */
+export function readFileBytes(path: string, dirfd: number = AT.FDCWD): Uint8Array {
+  return withFd(openAt(dirfd, path, O.RDONLY), (fd) => readWhole(fd).slice());
+}
+
+/** A small text file such as /proc's. @throws KernelError */
+export function readText(path: string, dirfd: number = AT.FDCWD): string {
+  return withFd(openAt(dirfd, path, O.RDONLY), (fd) => decodeBytes(readWhole(fd)));
+}
+
+const linkBuffer = new Uint8Array(4096 * 2);
+const linkAddress = addressOf(linkBuffer);
+
+/** readlink(2). @throws KernelError */
+export function readLink(path: string, dirfd: number = AT.FDCWD): string {
+  const name = cString(path);
+  const length = syscall(path, NR.readlinkat, dirfd, addressOf(name), linkAddress, linkBuffer.length);
+  return decodeBytes(linkBuffer.subarray(0, length));
+}
+
+/** The fixed part of struct linux_dirent64 (getdents64(2)); the name follows it. */
+const dirent = struct({ ino: u64, off: s64, reclen: u16, type: u8 }, 19);
+const direntBuffer = new Uint8Array(1 << 15);
+
+/** The names in a directory, without "." and "..". @throws KernelError */
+export function listDirectory(path: string, dirfd: number = AT.FDCWD): string[] {
+  return withFd(openAt(dirfd, path, O.RDONLY | O.DIRECTORY), (fd) => {
+    const names: string[] = [];
+    for (;;) {
+      const length = syscall(path, NR.getdents64, fd, addressOf(direntBuffer), direntBuffer.length);
+      if (length === 0) return names;
+      const view = viewOf(direntBuffer);
+      for (let at = 0; at < length; ) {
+        const size = view.getUint16(at + dirent.offset.reclen, true);
+        const start = at + dirent.size;
+        const name = decodeBytes(direntBuffer.subarray(start, direntBuffer.indexOf(0, start)));
+        if (name !== "." && name !== "..") names.push(name);
+        at += size;
+      }
+    }
+  });
+}
+
+/** The numeric names in a directory, ascending: pids, tids, descriptors. @throws KernelError */
+export function listNumbers(path: string): number[] {
+  return listDirectory(path)
+    .map(Number)
+    .filter((value) => Number.isInteger(value))
+    .sort((a, b) => a - b);
+}
+
+/** pidfd_open(2) (kernel 5.3). @throws KernelError */
+export function pidfdOpen(pid: number): number {
+  return syscall(() => `of process ${pid}`, NR.pidfd_open, pid, 0);
+}
+
+/** pidfd_getfd(2) (kernel 5.6): our copy of another process' descriptor. @throws KernelError */
+export function pidfdGetfd(pidfd: number, fd: number): number {
+  return checkResult(rawSyscall(NR.pidfd_getfd, pidfd, fd, 0), NR.pidfd_getfd, `descriptor ${fd}`);
+}

@@ -1,0 +1,218 @@
+/**
+ * ptrace(2) as this project uses it: seized tracees (PTRACE_SEIZE), never PTRACE_ATTACH, because only a seized tracee
+ * can be stopped without a signal and forgets us without one.
+ */
+import { ERRNO, KernelError } from "./errno.ts";
+import { NR } from "./nr.ts";
+import { s32, struct, u32, u64, viewOf, word } from "./struct.ts";
+import { addressOf, rawSyscall } from "./syscall.ts";
+
+/** Requests (include/uapi/linux/ptrace.h). */
+export const PTRACE = {
+  CONT: 7,
+  DETACH: 17,
+  SYSCALL: 24,
+  SETOPTIONS: 0x4200,
+  GETEVENTMSG: 0x4201,
+  GETSIGINFO: 0x4202,
+  GETREGSET: 0x4204,
+  SETREGSET: 0x4205,
+  SEIZE: 0x4206,
+  INTERRUPT: 0x4207,
+  LISTEN: 0x4208,
+  PEEKSIGINFO: 0x4209,
+  GETSIGMASK: 0x420a,
+  SETSIGMASK: 0x420b,
+  SECCOMP_GET_FILTER: 0x420c,
+  SECCOMP_GET_METADATA: 0x420d,
+  GET_RSEQ_CONFIGURATION: 0x420f,
+} as const;
+
+export const PTRACE_O = {
+  TRACESYSGOOD: 1,
+  TRACEFORK: 2,
+  TRACEVFORK: 4,
+  TRACECLONE: 8,
+  EXITKILL: 1 << 20,
+  SUSPEND_SECCOMP: 1 << 21,
+} as const;
+
+export const PTRACE_EVENT = { FORK: 1, VFORK: 2, CLONE: 3, STOP: 128 } as const;
+
+/** ELF note types that name register sets. */
+export const NT = { PRSTATUS: 1, PRFPREG: 2, X86_XSTATE: 0x202 } as const;
+
+export const WAIT = { NOHANG: 1, UNTRACED: 2, WNOTHREAD: 0x20000000, ALL: 0x40000000, WNOWAIT: 0x1000000 } as const;
+
+/** struct user_regs_struct of x86-64 (arch/x86/include/asm/user_64.h). */
+export const userRegs = struct({
+  r15: u64,
+  r14: u64,
+  r13: u64,
+  r12: u64,
+  bp: u64,
+  bx: u64,
+  r11: u64,
+  r10: u64,
+  r9: u64,
+  r8: u64,
+  ax: u64,
+  cx: u64,
+  dx: u64,
+  si: u64,
+  di: u64,
+  orig_ax: u64,
+  ip: u64,
+  cs: u64,
+  flags: u64,
+  sp: u64,
+  ss: u64,
+  fs_base: u64,
+  gs_base: u64,
+  ds: u64,
+  es: u64,
+  fs: u64,
+  gs: u64,
+});
+export type Registers = ReturnType<typeof userRegs.decode>;
+
+const iovec = struct({ base: word, length: word });
+const peekArguments = struct({ off: u64, flags: u32, nr: s32 });
+
+/** struct ptrace_rseq_configuration (kernel 5.13). */
+export const rseqConfiguration = struct({
+  rseq_abi_pointer: u64,
+  rseq_abi_size: u32,
+  signature: u32,
+  flags: u32,
+  pad: u32,
+});
+
+/** A siginfo_t is always 128 bytes on the kernel's ABI. */
+export const SIGINFO_SIZE = 128;
+
+/** How a task reported through wait4(2): see {@link decodeStatus}. */
+export type WaitStatus =
+  | { readonly kind: "exited"; readonly code: number }
+  | { readonly kind: "killed"; readonly signal: number }
+  | { readonly kind: "stopped"; readonly signal: number; readonly event: number };
+
+/** Decodes the status word of wait4(2), ptrace events included. */
+export function decodeStatus(status: number): WaitStatus {
+  const low = status & 0x7f;
+  if (low === 0) return { kind: "exited", code: (status >> 8) & 0xff };
+  if (low === 0x7f) return { kind: "stopped", signal: (status >> 8) & 0xff, event: status >> 16 };
+  return { kind: "killed", signal: low };
+}
+
+const requestNames = new Map<number, string>(Object.entries(PTRACE).map(([name, value]) => [value, name]));
+
+/** One ptrace request on task `tid`. @throws KernelError naming request and task */
+export function ptrace(request: number, tid: number, address = 0, data = 0): number {
+  const result = rawSyscall(NR.ptrace, request, tid, address, data);
+  if (result < 0 && result > -4096) {
+    throw new KernelError(`ptrace(${requestNames.get(request) ?? request})`, `task ${tid}`, -result);
+  }
+  return result;
+}
+
+const scratch = new Uint8Array(16384);
+const scratchAddress = addressOf(scratch);
+const vector = new Uint8Array(iovec.size);
+const vectorAddress = addressOf(vector);
+
+function transferRegset(request: number, tid: number, note: number, length: number): number {
+  iovec.encodeInto(vector, 0, { base: scratchAddress, length });
+  ptrace(request, tid, note, vectorAddress);
+  return iovec.decode(vector).length;
+}
+
+/** The general registers of a stopped task. @throws KernelError */
+export function getRegisters(tid: number): Registers {
+  transferRegset(PTRACE.GETREGSET, tid, NT.PRSTATUS, userRegs.size);
+  return userRegs.decode(scratch);
+}
+
+/** Sets the general registers of a stopped task. @throws KernelError */
+export function setRegisters(tid: number, registers: Registers): void {
+  userRegs.encodeInto(scratch, 0, registers);
+  transferRegset(PTRACE.SETREGSET, tid, NT.PRSTATUS, userRegs.size);
+}
+
+/** The extended state in the standard XSAVE layout, a copy; its length depends on the CPU's features. */
+export function getExtendedState(tid: number): Uint8Array {
+  const length = transferRegset(PTRACE.GETREGSET, tid, NT.X86_XSTATE, scratch.length);
+  return scratch.slice(0, length);
+}
+
+export function setExtendedState(tid: number, state: Uint8Array): void {
+  scratch.set(state);
+  transferRegset(PTRACE.SETREGSET, tid, NT.X86_XSTATE, state.length);
+}
+
+/** The mask of blocked signals. @throws KernelError */
+export function getSignalMask(tid: number): bigint {
+  ptrace(PTRACE.GETSIGMASK, tid, 8, scratchAddress);
+  return viewOf(scratch).getBigUint64(0, true);
+}
+
+export function setSignalMask(tid: number, mask: bigint): void {
+  viewOf(scratch).setBigUint64(0, BigInt.asUintN(64, mask), true);
+  ptrace(PTRACE.SETSIGMASK, tid, 8, scratchAddress);
+}
+
+/** PTRACE_PEEKSIGINFO_SHARED: the process' queue rather than the thread's. */
+const PEEK_SHARED = 1;
+
+/** Pending signals, oldest first, as raw siginfo_t; they stay pending. @throws KernelError */
+export function peekSiginfo(tid: number, shared: boolean): Uint8Array[] {
+  const out: Uint8Array[] = [];
+  const request = new Uint8Array(peekArguments.size);
+  const batch = 32;
+  for (;;) {
+    peekArguments.encodeInto(request, 0, { off: BigInt(out.length), flags: shared ? PEEK_SHARED : 0, nr: batch });
+    const got = ptrace(PTRACE.PEEKSIGINFO, tid, addressOf(request), scratchAddress);
+    for (let i = 0; i < got; i++) out.push(scratch.slice(i * SIGINFO_SIZE, (i + 1) * SIGINFO_SIZE));
+    if (got < batch) return out;
+  }
+}
+
+/** The siginfo of the stop that the task is in. @throws KernelError (EINVAL in a group-stop) */
+export function getSiginfo(tid: number): Uint8Array {
+  ptrace(PTRACE.GETSIGINFO, tid, 0, scratchAddress);
+  return scratch.slice(0, SIGINFO_SIZE);
+}
+
+/** The message of a ptrace event: the new task's id for a fork or clone. */
+export function getEventMessage(tid: number): number {
+  ptrace(PTRACE.GETEVENTMSG, tid, 0, scratchAddress);
+  return Number(viewOf(scratch).getBigUint64(0, true));
+}
+
+/** The rseq registration of a stopped thread, undefined on kernels that cannot tell (before 5.13). */
+export function getRseq(tid: number): ReturnType<typeof rseqConfiguration.decode> | undefined {
+  try {
+    ptrace(PTRACE.GET_RSEQ_CONFIGURATION, tid, rseqConfiguration.size, scratchAddress);
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === ERRNO.EIO) return undefined;
+    throw error;
+  }
+  return rseqConfiguration.decode(scratch);
+}
+
+const statusWord = new Uint8Array(8);
+const statusView = viewOf(statusWord);
+const statusAddress = addressOf(statusWord);
+
+/**
+ * wait4(2) for tasks of ours, traced or not (__WALL is added). Undefined when WAIT.NOHANG found nothing to report.
+ * @throws KernelError, ECHILD when there is nobody to wait for
+ */
+export function wait(tid: number, options = 0): { tid: number; status: WaitStatus } | undefined {
+  for (;;) {
+    const result = rawSyscall(NR.wait4, tid, statusAddress, options | WAIT.ALL, 0);
+    if (result === 0) return undefined;
+    if (result > 0) return { tid: result, status: decodeStatus(statusView.getInt32(0, true)) };
+    if (result !== -ERRNO.EINTR) throw new KernelError("wait4", `task ${tid}`, -result);
+  }
+}

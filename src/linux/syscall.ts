@@ -1,0 +1,118 @@
+/**
+ * The door to the kernel: one raw system call, made through a thunk of machine code.
+ *
+ * Results are the kernel's own (-errno on failure), never libc's errno variable: Bun's own threads may touch that.
+ * Arguments and results are plain numbers; every user-space address and file offset fits in the 53 bits of one.
+ */
+import { CFunction, dlopen, type Pointer, ptr, toArrayBuffer } from "bun:ffi";
+import { hostMachine } from "../machine/host.ts";
+import { KernelError } from "./errno.ts";
+import { NR } from "./nr.ts";
+
+type Thunk = (
+  nr: number,
+  a1: number,
+  a2: number,
+  a3: number,
+  a4: number,
+  a5: number,
+  a6: number,
+) => number;
+
+const PROT_RWX = 7;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
+
+/** Address of a page of our own that holds machine code; see {@link placeCode}. */
+const codePage = mapCodePage();
+const thunkCode = hostMachine.syscallThunk;
+codePage.bytes.set(thunkCode, 0);
+let codeUsed = align16(thunkCode.length);
+
+const thunk: Thunk = CFunction({
+  ptr: codePage.address as Pointer,
+  args: ["i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast"],
+  returns: "i64_fast",
+});
+
+function align16(value: number): number {
+  return (value + 15) & ~15;
+}
+
+function mapCodePage(): { address: number; bytes: Uint8Array } {
+  const libc = dlopen("libc.so.6", {
+    mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
+  });
+  const address = Number(libc.symbols.mmap(null, 4096, PROT_RWX, MAP_PRIVATE_ANONYMOUS, -1, 0));
+  if (address <= 0) throw new KernelError("mmap", "of a page for machine code", 12);
+  return { address, bytes: memoryAt(address, 4096) };
+}
+
+/** A view of our own memory at `address`; valid as long as the memory stays mapped, which the caller ensures. */
+export function memoryAt(address: number, length: number): Uint8Array {
+  return new Uint8Array(toArrayBuffer(address as Pointer, 0, length));
+}
+
+/** Copies machine code into our code page for good and returns its address. The page holds 4096 bytes in all. */
+export function placeCode(code: Uint8Array): number {
+  if (codeUsed + code.length > codePage.bytes.length) throw new RangeError("the code page is full");
+  codePage.bytes.set(code, codeUsed);
+  const address = codePage.address + codeUsed;
+  codeUsed += align16(code.length);
+  return address;
+}
+
+/** Makes a native function of seven word arguments out of code at `address`. */
+export function nativeFunction(address: number): Thunk {
+  return CFunction({
+    ptr: address as Pointer,
+    args: ["i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast"],
+    returns: "i64_fast",
+  });
+}
+
+/** Address of a buffer's bytes. The buffer must stay referenced while the kernel may use the address. */
+export function addressOf(buffer: Uint8Array): number {
+  // bun:ffi refuses a pointer to an empty buffer; the kernel never reads one.
+  return buffer.length === 0 ? 0 : Number(ptr(buffer));
+}
+
+/** One system call; returns the kernel's raw result, negative errno on failure. */
+export function rawSyscall(nr: number, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0): number {
+  return thunk(nr, a1, a2, a3, a4, a5, a6);
+}
+
+const callNames = new Map<number, string>(Object.entries(NR).map(([name, value]) => [value, name]));
+
+/** The name of a system call by its number, for messages. */
+export function callName(nr: number): string {
+  return callNames.get(nr) ?? `syscall ${nr}`;
+}
+
+/** Turns a raw result into a value, or throws {@link KernelError} naming the call and the object. */
+export function checkResult(result: number, nr: number, object: string): number {
+  if (result < 0 && result > -4096) throw new KernelError(callName(nr), object, -result);
+  return result;
+}
+
+/**
+ * One system call that must succeed. `object` names what it works on and is made only when the call fails.
+ * @throws KernelError
+ */
+export function syscall(object: string | (() => string), nr: number, ...args: number[]): number {
+  const [a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0] = args;
+  const result = thunk(nr, a1, a2, a3, a4, a5, a6);
+  if (result < 0 && result > -4096) {
+    throw new KernelError(callName(nr), typeof object === "string" ? object : object(), -result);
+  }
+  return result;
+}
+
+const utf8 = new TextEncoder();
+
+/** A NUL-terminated copy of `text`, as the kernel takes paths and names. Paths are bytes: see {@link decodeBytes}. */
+export function cString(text: string): Uint8Array {
+  const encoded = utf8.encode(text);
+  const out = new Uint8Array(encoded.length + 1);
+  out.set(encoded);
+  return out;
+}

@@ -1,0 +1,57 @@
+/**
+ * The table that the runner program works through: the one contract between TypeScript and machine code.
+ *
+ * The runner knows nothing of checkpointing. It takes entries of 64 bytes, eight little-endian words each,
+ *
+ *     word 0   operation (low 32 bits) and flags (high 32 bits)
+ *     word 1-6 arguments
+ *     word 7   result
+ *
+ * and executes them in order. An operation below {@link OP.MOVE} is a system call of that number. With
+ * {@link FLAG_MUST} set, a result in -4095..-1 ends the table there, so that dependent calls cost one round trip.
+ */
+export const ENTRY_SIZE = 64;
+export const ENTRY_ARGS = 8;
+export const ENTRY_RESULT = 56;
+
+/** Flag: a failure of this call ends the table. */
+export const FLAG_MUST = 1;
+
+export const OP = {
+  /** Copies the word at address a1 to address a2: how a later entry takes its argument from an earlier result. */
+  MOVE: 0x10000,
+  /** Goes back to the previous entry while the word at address a1 differs from a2. */
+  REPEAT: 0x10001,
+  /** Atomically takes one from the word at address a1. */
+  DECREMENT: 0x10002,
+  /** Leaves for good: sp = a1, continues at address a2 with the call registers nr = a3, first = a4, second = a5. */
+  LEAVE: 0x10003,
+  /** Ends the table: a breakpoint tells the tracer, or, where there is none any more, wakes the heal entry. */
+  END: 0x10004,
+} as const;
+
+/** A slot is the private stack and heal pointer of one thread inside the area; it is aligned to its own size. */
+export const SLOT_SIZE = 0x8000;
+/** In the first word of a slot: address of the table to run when the holder is gone. */
+export const SLOT_HEAL = 0;
+
+/** What an architecture supplies. */
+export interface Machine {
+  readonly name: string;
+  /** A native function (nr, a1..a6) -> result, in the C calling convention. */
+  readonly syscallThunk: Uint8Array;
+  /** A native function (nr, a1..a6): makes the call (a clone) and, in the child only, runs the table at a6. */
+  readonly spawnThunk: Uint8Array;
+  /** The runner with its entry points as offsets into `code`. Position independent. */
+  readonly runner: {
+    readonly code: Uint8Array;
+    /** Enter with the table's address in the table register and the stack pointer inside a slot. */
+    readonly run: number;
+    /** Where the breakpoint's signal handler points: runs the heal table of the slot that the stack is in. */
+    readonly heal: number;
+    /** rt_sigreturn over the frame that the stack pointer points at. */
+    readonly sigreturn: number;
+  };
+  /** Byte patterns to find in a process' code: a system call that returns, and a call of rt_sigreturn. */
+  readonly gadgets: { readonly callAndReturn: Uint8Array; readonly sigreturn: readonly Uint8Array[] };
+}

@@ -1,0 +1,121 @@
+/** The machine programs of x86-64. Encodings: Intel SDM volume 2; calling conventions: System V psABI and syscall(2). */
+import { Assembler } from "./assembler.ts";
+import { type Machine, OP, SLOT_SIZE } from "./runner.ts";
+
+/** The C arguments rdi, rsi, rdx, rcx, r8, r9, [stack] become rax, rdi, rsi, rdx, r10, r8, r9. */
+function loadCallFromC(assembler: Assembler): Assembler {
+  return assembler
+    .op("mov rax, rdi", 0x48, 0x89, 0xf8)
+    .op("mov rdi, rsi", 0x48, 0x89, 0xf7)
+    .op("mov rsi, rdx", 0x48, 0x89, 0xd6)
+    .op("mov rdx, rcx", 0x48, 0x89, 0xca)
+    .op("mov r10, r8", 0x4d, 0x89, 0xc2)
+    .op("mov r8, r9", 0x4d, 0x89, 0xc8)
+    .op("mov r9, [rsp+8]", 0x4c, 0x8b, 0x4c, 0x24, 0x08)
+    .op("syscall", 0x0f, 0x05);
+}
+
+/** The runner proper: rbx walks the table. Only rbx and rsp survive from entry to entry. */
+function runner(assembler: Assembler): Assembler {
+  return assembler
+    .label("run")
+    .op("mov eax, [rbx]", 0x8b, 0x03)
+    .op("cmp eax, OP.MOVE", 0x3d, ...le32(OP.MOVE))
+    .jump("jae", "special", 0x0f, 0x83)
+    .op("mov rdi, [rbx+8]", 0x48, 0x8b, 0x7b, 0x08)
+    .op("mov rsi, [rbx+16]", 0x48, 0x8b, 0x73, 0x10)
+    .op("mov rdx, [rbx+24]", 0x48, 0x8b, 0x53, 0x18)
+    .op("mov r10, [rbx+32]", 0x4c, 0x8b, 0x53, 0x20)
+    .op("mov r8, [rbx+40]", 0x4c, 0x8b, 0x43, 0x28)
+    .op("mov r9, [rbx+48]", 0x4c, 0x8b, 0x4b, 0x30)
+    .op("syscall", 0x0f, 0x05)
+    .op("mov [rbx+56], rax", 0x48, 0x89, 0x43, 0x38)
+    .op("cmp dword [rbx+4], 0", 0x83, 0x7b, 0x04, 0x00)
+    .jump("je", "next", 0x0f, 0x84)
+    .op("cmp rax, -4095", 0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff)
+    .jump("jae", "stop", 0x0f, 0x83)
+    .label("next")
+    .op("add rbx, 64", 0x48, 0x83, 0xc3, 0x40)
+    .jump("jmp", "run", 0xe9)
+    .label("special")
+    .jump("je", "move", 0x0f, 0x84)
+    .op("cmp eax, OP.DECREMENT", 0x3d, ...le32(OP.DECREMENT))
+    .jump("jb", "repeat", 0x0f, 0x82)
+    .jump("je", "decrement", 0x0f, 0x84)
+    .op("cmp eax, OP.LEAVE", 0x3d, ...le32(OP.LEAVE))
+    .jump("je", "leave", 0x0f, 0x84)
+    .label("stop")
+    .op("int3", 0xcc)
+    .jump("jmp", "stop", 0xe9)
+    .label("move")
+    .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
+    .op("mov rax, [rax]", 0x48, 0x8b, 0x00)
+    .op("mov rcx, [rbx+16]", 0x48, 0x8b, 0x4b, 0x10)
+    .op("mov [rcx], rax", 0x48, 0x89, 0x01)
+    .jump("jmp", "next", 0xe9)
+    .label("repeat")
+    .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
+    .op("mov rax, [rax]", 0x48, 0x8b, 0x00)
+    .op("cmp rax, [rbx+16]", 0x48, 0x3b, 0x43, 0x10)
+    .jump("je", "next", 0x0f, 0x84)
+    .op("sub rbx, 64", 0x48, 0x83, 0xeb, 0x40)
+    .jump("jmp", "run", 0xe9)
+    .label("decrement")
+    .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
+    .op("lock dec qword [rax]", 0xf0, 0x48, 0xff, 0x08)
+    .jump("jmp", "next", 0xe9)
+    .label("leave")
+    .op("mov rsp, [rbx+8]", 0x48, 0x8b, 0x63, 0x08)
+    .op("mov rcx, [rbx+16]", 0x48, 0x8b, 0x4b, 0x10)
+    .op("mov rax, [rbx+24]", 0x48, 0x8b, 0x43, 0x18)
+    .op("mov rdi, [rbx+32]", 0x48, 0x8b, 0x7b, 0x20)
+    .op("mov rsi, [rbx+40]", 0x48, 0x8b, 0x73, 0x28)
+    .op("jmp rcx", 0xff, 0xe1);
+}
+
+function le32(value: number): [number, number, number, number] {
+  return [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >> 24) & 0xff];
+}
+
+const program = runner(new Assembler())
+  .label("heal")
+  .op("mov rbx, rsp", 0x48, 0x89, 0xe3)
+  .op("and rbx, -SLOT_SIZE", 0x48, 0x81, 0xe3, ...le32(-SLOT_SIZE))
+  .op("mov rbx, [rbx]", 0x48, 0x8b, 0x1b)
+  .jump("jmp", "run", 0xe9)
+  .label("sigreturn")
+  .op("mov eax, 15", 0xb8, 15, 0, 0, 0)
+  .op("syscall", 0x0f, 0x05)
+  .assemble();
+
+const spawn = loadCallFromC(new Assembler())
+  .op("test rax, rax", 0x48, 0x85, 0xc0)
+  .jump("je", "child", 0x0f, 0x84)
+  .op("ret", 0xc3)
+  .label("child")
+  .op("mov rbx, r9", 0x4c, 0x89, 0xcb);
+
+function labelOf(name: string): number {
+  const offset = program.labels.get(name);
+  if (offset === undefined) throw new Error(`no entry point ${name}`);
+  return offset;
+}
+
+export const x86_64: Machine = {
+  name: "x86_64",
+  syscallThunk: loadCallFromC(new Assembler()).op("ret", 0xc3).assemble().code,
+  spawnThunk: runner(spawn).assemble().code,
+  runner: {
+    code: program.code,
+    run: labelOf("run"),
+    heal: labelOf("heal"),
+    sigreturn: labelOf("sigreturn"),
+  },
+  gadgets: {
+    callAndReturn: Uint8Array.of(0x0f, 0x05, 0xc3),
+    sigreturn: [
+      Uint8Array.of(0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05),
+      Uint8Array.of(0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05),
+    ],
+  },
+};
