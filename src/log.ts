@@ -1,0 +1,287 @@
+/**
+ * The log. A leaf: every room may import it, it imports no room.
+ *
+ * A line is made, in this order, of
+ *
+ *     (00.012345)            seconds since the log was opened; only from level 3 up
+ *       1234:                the restored process that the line is about; only from `forPid()`
+ *     Error (place): text    or `Warn  (place): text`; information and debug have no level word: `place: text`
+ *
+ * which is how CRIU 4.2 writes them, so that whatever reads its logs reads ours. `place` says where in our
+ * house the line comes from (`files/eventfd`, `dump`), as CRIU's file and line do.
+ *
+ * Lines written before `openLog()` wait in a small buffer and come first in the log. Every line is one
+ * write(2) at once: nothing that was logged is lost when we are killed. A log that cannot be written never
+ * stops the work: such failures are swallowed.
+ */
+
+import { closeSync, constants, openSync, writeSync } from "node:fs";
+
+const { O_APPEND, O_CREAT, O_TRUNC, O_WRONLY } = constants;
+
+/** How much is written: each level includes those before it. */
+export const Level = { none: 0, error: 1, warn: 2, info: 3, debug: 4 } as const;
+
+/** CRIU's level when no `-v` is given. */
+export const DEFAULT_LEVEL: number = Level.warn;
+
+/** The text of a line; as a function when it costs something to make, called only if the line is written. */
+export type Text = string | (() => string);
+
+export interface Log {
+  /** Something failed. The first one is kept, see `firstError()`. */
+  error(place: string, text: Text): void;
+  warn(place: string, text: Text): void;
+  info(place: string, text: Text): void;
+  debug(place: string, text: Text): void;
+  /** Whether a line of this level (`Level.debug`) would be written; to guard what is expensive to say. */
+  enabled(level: number): boolean;
+}
+
+export interface LogTarget {
+  /**
+   * A file name, opened (created with mode 0600, emptied) relative to the current directory, which for a command
+   * is its work directory; `-` for standard output; undefined for standard error.
+   */
+  output?: string | undefined;
+  /** Give every restored process a file of its own, named `<output>.<pid>`. */
+  perPid?: boolean;
+}
+
+const STDOUT = 1;
+const STDERR = 2;
+/** From this level on lines carry timestamps. */
+const TIMESTAMPS = Level.info;
+/** Characters kept before the log is opened; what does not fit is dropped, and said to be. */
+const EARLY_LIMIT = 64 * 1024;
+/** What a line from before the opening carries in place of a time. */
+const NO_TIME = "(00.000000) ";
+/** A note for an RPC client has its limits: CRIU keeps this many bytes. */
+const FIRST_ERROR_LIMIT = 1023;
+
+let level: number = DEFAULT_LEVEL;
+let opened = false;
+let fd: number = STDERR;
+let start = 0;
+let output: string | undefined;
+let perPid = false;
+let early: { level: number; line: string }[] = [];
+let earlySize = 0;
+let earlyLost = false;
+/** Whether lines of any level are kept for now, since the level that counts is not known yet. */
+let holding = true;
+let firstErrorText: string | undefined;
+const perPidFds = new Map<number, number>();
+
+/** Sets how much is written, 0 to 4 and more. Lines that wait in the early buffer are chosen by it as well. */
+export function setLevel(to: number): void {
+  level = to;
+}
+
+export function getLevel(): number {
+  return level;
+}
+
+/**
+ * Starts the log: the clock begins, and the lines that waited are written. Called again, it changes to the new
+ * target. Throws what open(2) of the file throws; the log is then as it was before.
+ */
+export function openLog(target: LogTarget = {}): void {
+  const newFd =
+    target.output === undefined ? STDERR : target.output === "-" ? STDOUT : openFile(target.output);
+  closeFiles();
+  fd = newFd;
+  output = target.output === "-" ? undefined : target.output;
+  perPid = target.perPid ?? false;
+  opened = true;
+  holding = false;
+  start = performance.now();
+  flushEarly();
+}
+
+/**
+ * Ends the log. What waits because the log was never opened goes to standard error, so that a message is never
+ * lost; lines written later wait again, for another `openLog()`.
+ */
+export function closeLog(): void {
+  if (!opened) flushEarly();
+  closeFiles();
+  opened = false;
+  holding = true;
+  output = undefined;
+  perPid = false;
+}
+
+/** The first error since the start or the last `forgetFirstError()`, as logged but for its time. */
+export function firstError(): string | undefined {
+  return firstErrorText;
+}
+
+/** For a server, which answers each request with the first error of that request. */
+export function forgetFirstError(): void {
+  firstErrorText = undefined;
+}
+
+/**
+ * The log of one restored process: its lines carry the pid, or go to the process's own file when the log was
+ * opened with `perPid`. The file is opened with the first line.
+ */
+export function forPid(pid: number): Log {
+  return new Writer(pid);
+}
+
+class Writer implements Log {
+  readonly #pid: number | undefined;
+
+  constructor(pid?: number) {
+    this.#pid = pid;
+  }
+
+  error(place: string, text: Text): void {
+    // Made even when not written: the first error is kept for whoever asked for the work.
+    if (firstErrorText === undefined || level >= Level.error) {
+      const line = `Error (${place}): ${said(text)}`;
+      firstErrorText ??= line.slice(0, FIRST_ERROR_LIMIT);
+      if (level >= Level.error || !opened) write(Level.error, this.#pid, line);
+    }
+  }
+
+  warn(place: string, text: Text): void {
+    if (level >= Level.warn || holding) write(Level.warn, this.#pid, `Warn  (${place}): ${said(text)}`);
+  }
+
+  info(place: string, text: Text): void {
+    if (level >= Level.info || holding) write(Level.info, this.#pid, `${place}: ${said(text)}`);
+  }
+
+  debug(place: string, text: Text): void {
+    if (level >= Level.debug || holding) write(Level.debug, this.#pid, `${place}: ${said(text)}`);
+  }
+
+  enabled(of: number): boolean {
+    return level >= of;
+  }
+}
+
+/** The log of the command itself. */
+export const log: Log & { forPid(pid: number): Log } = Object.assign(new Writer(), { forPid });
+
+/**
+ * Text for the user, on standard output, whatever the level (statistics, the answer of `check`). Written as it
+ * is: line ends are the caller's.
+ */
+export function say(text: string): void {
+  writeAll(STDOUT, text);
+}
+
+function write(of: number, pid: number | undefined, line: string): void {
+  if (!opened) {
+    hold(of, `${of >= TIMESTAMPS ? NO_TIME : ""}${pid === undefined ? "" : pidPrefix(pid)}${line}\n`);
+    return;
+  }
+  const time = level >= TIMESTAMPS ? timestamp(performance.now() - start) : "";
+  if (pid === undefined) writeAll(fd, `${time}${line}\n`);
+  else if (perPid && output !== undefined) writeAll(fdOfPid(pid, output), `${time}${line}\n`);
+  else writeAll(fd, `${time}${pidPrefix(pid)}${line}\n`);
+}
+
+function hold(of: number, line: string): void {
+  // What is chatty stops first, so that there is room left for what went wrong.
+  if (earlySize + line.length > (of > Level.warn ? EARLY_LIMIT : 2 * EARLY_LIMIT)) {
+    earlyLost = true;
+    holding = false;
+    return;
+  }
+  early.push({ level: of, line });
+  earlySize += line.length;
+}
+
+function flushEarly(): void {
+  const lines = early;
+  const lost = earlyLost;
+  early = [];
+  earlySize = 0;
+  earlyLost = false;
+  for (const each of lines) if (each.level <= level) writeAll(fd, each.line);
+  if (lost && level >= Level.warn) {
+    writeAll(fd, "Warn  (log): more was logged before the log was opened than is kept; some of it is lost\n");
+  }
+}
+
+/** `(ss.uuuuuu) ` of milliseconds; the field keeps its 12 columns, from 100 s on at the cost of the last digits. */
+function timestamp(ms: number): string {
+  const us = Math.max(0, Math.floor(ms * 1000));
+  const seconds = Math.floor(us / 1_000_000);
+  const text = `(${String(seconds).padStart(2, "0")}.${String(us - seconds * 1_000_000).padStart(6, "0")}`;
+  return `${text.slice(0, NO_TIME.length - 2)}) `;
+}
+
+function pidPrefix(pid: number): string {
+  return `${String(pid).padStart(6)}: `;
+}
+
+/** One message is one line, and a file name out of an image does not get to drive the reader's terminal. */
+function said(text: Text): string {
+  const whole = typeof text === "string" ? text : text();
+  for (let i = 0; i < whole.length; i++) {
+    const code = whole.charCodeAt(i);
+    if ((code < 0x20 && code !== 0x09) || (code >= 0x7f && code < 0xa0)) return escaped(whole);
+  }
+  return whole;
+}
+
+function escaped(text: string): string {
+  let out = "";
+  for (const char of text.endsWith("\n") ? text.slice(0, -1) : text) {
+    const code = char.charCodeAt(0);
+    if (char === "\n") out += "\\n";
+    else if ((code < 0x20 && char !== "\t") || (code >= 0x7f && code < 0xa0))
+      out += `\\x${code.toString(16).padStart(2, "0")}`;
+    else out += char;
+  }
+  return out;
+}
+
+function openFile(path: string): number {
+  return openSync(path, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0o600);
+}
+
+function fdOfPid(pid: number, base: string): number {
+  let own = perPidFds.get(pid);
+  if (own === undefined) {
+    try {
+      own = openFile(`${base}.${pid}`);
+    } catch {
+      own = fd; // better in the wrong file than nowhere
+    }
+    perPidFds.set(pid, own);
+  }
+  return own;
+}
+
+function closeFiles(): void {
+  for (const own of perPidFds.values()) if (own !== fd) closeQuietly(own);
+  perPidFds.clear();
+  if (fd > STDERR) closeQuietly(fd);
+  fd = STDERR;
+}
+
+function closeQuietly(which: number): void {
+  try {
+    closeSync(which);
+  } catch {
+    // a log that fails to close is no reason to fail
+  }
+}
+
+function writeAll(to: number, text: string): void {
+  try {
+    const size = Buffer.byteLength(text);
+    let done = writeSync(to, text);
+    if (done >= size) return;
+    const bytes = Buffer.from(text);
+    while (done < bytes.length) done += writeSync(to, bytes, done);
+  } catch {
+    // the log is full, closed or gone: the work goes on without it
+  }
+}
