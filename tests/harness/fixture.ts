@@ -1,0 +1,183 @@
+/** Starting a fixture, taking it through dump and restore, and hearing its own judgement. */
+
+import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildFixtures, type Directives, directives, fixtureProgram } from "./build.ts";
+import { adoptOrphans, killAll, processTree, readText, waitGone } from "./processes.ts";
+import { dump, type Outcome, restore, type Tool } from "./tool.ts";
+
+/** The machine, or this user, lacks what a fixture needs. */
+export class Skipped extends Error {}
+
+/** A fixture did not come through; the message holds the ends of the logs. */
+export class FixtureFailed extends Error {}
+
+/** A started fixture. `stop()` must be called in the end, whatever happened. */
+export interface Fixture {
+  readonly name: string;
+  readonly directives: Directives;
+  /** The root of its tree, leader of a session of its own; the same pid after a restore. */
+  readonly pid: number;
+  /** Holds its files and, under images-N, what was dumped. */
+  readonly stateDir: string;
+  /** Every pid seen in the tree so far. */
+  readonly seen: Set<number>;
+  /** Tells it to check itself, and waits for its judgement: "PASS", or throws FixtureFailed. */
+  finish(timeoutMs?: number): Promise<string>;
+  /** Kills what is left of it and removes its directory and its huge pages. Never throws. */
+  stop(): Promise<void>;
+}
+
+const hugePagesFile = "/proc/sys/vm/nr_hugepages";
+
+async function until<T>(look: () => T | undefined, timeoutMs: number): Promise<T | undefined> {
+  const end = Date.now() + timeoutMs;
+  for (let pause = 0.5; ; pause = Math.min(pause + 0.5, 4)) {
+    const found = look();
+    if (found !== undefined || Date.now() > end) return found;
+    await Bun.sleep(pause);
+  }
+}
+
+function reserveHugePages(wanted: number): number | undefined {
+  if (wanted === 0) return undefined;
+  const before = Number(readText(hugePagesFile) ?? "NaN");
+  if (Number.isNaN(before)) throw new Skipped("the kernel has no huge pages");
+  try {
+    writeFileSync(hugePagesFile, String(before + wanted));
+  } catch {
+    throw new Skipped("nr_hugepages may not be set");
+  }
+  if (Number(readText(hugePagesFile)) < before + wanted) {
+    writeFileSync(hugePagesFile, String(before));
+    throw new Skipped(`the machine does not give ${wanted} huge pages`);
+  }
+  return before;
+}
+
+/**
+ * Builds a fixture where needed, starts it in a new session with its stdio on files, and waits until it is ready.
+ *
+ * @param name a file of tests/fixtures without its .c
+ * @throws Skipped when it, or the harness, finds the machine lacking; FixtureFailed when it fails before it is ready
+ */
+export async function startFixture(name: string): Promise<Fixture> {
+  await buildFixtures([name]);
+  adoptOrphans();
+  const wants = directives(name);
+  const hugePagesBefore = reserveHugePages(wants.hugePages);
+  const stateDir = mkdtempSync(join(tmpdir(), `criu-ts-${name}-`));
+  chmodSync(stateDir, 0o777);
+  const file = (leaf: string) => join(stateDir, leaf);
+  const printed = openSync(file("printed"), "a");
+  // setsid does not fork where its caller is no group leader, which a fresh child is not: the pid is the fixture's.
+  const child = Bun.spawn(["setsid", fixtureProgram(name), stateDir], {
+    cwd: stateDir,
+    stdin: "ignore",
+    stdout: printed,
+    stderr: printed,
+    env: { PATH: "/usr/bin:/bin", FIXTURE_NAME: name, LC_ALL: "C" },
+  });
+  closeSync(printed);
+  const pid = child.pid;
+  const seen = new Set([pid]);
+  const look = () => {
+    for (const member of processTree(pid)) seen.add(member);
+  };
+
+  const stop = async () => {
+    look();
+    await killAll(seen);
+    rmSync(stateDir, { recursive: true, force: true });
+    if (hugePagesBefore !== undefined) writeFileSync(hugePagesFile, String(hugePagesBefore));
+  };
+  const verdict = () => readText(file("result"))?.trim();
+  const story = () => {
+    const words = readText(file("printed"))?.trim() ?? "";
+    return words === "" ? "" : `\nit printed: ${words}`;
+  };
+
+  const started = await until(
+    () => (existsSync(file("ready")) || child.exitCode !== null ? true : verdict()),
+    30_000,
+  );
+  if (!existsSync(file("ready"))) {
+    const said = verdict();
+    await stop();
+    if (said?.startsWith("SKIP")) throw new Skipped(said.slice(6));
+    const why =
+      said ??
+      (started === undefined ? "not ready after 30 s" : `ended with ${child.exitCode ?? child.signalCode}`);
+    throw new FixtureFailed(`${name}: before it was ready: ${why}${story()}`);
+  }
+  look();
+
+  const finish = async (timeoutMs = 20_000) => {
+    look();
+    writeFileSync(file("go"), "");
+    const said = await until(
+      () => verdict() ?? (processTree(pid).length === 0 ? (verdict() ?? "") : undefined),
+      timeoutMs,
+    );
+    look();
+    if (said === "PASS") {
+      const left = await waitGone([pid], 5000);
+      if (left.length > 0) throw new FixtureFailed(`${name}: passed, but process ${pid} does not end`);
+      return said;
+    }
+    const why =
+      said === undefined ? `no judgement after ${timeoutMs} ms` : said === "" ? "it died silently" : said;
+    throw new FixtureFailed(`${name}: ${why}${story()}`);
+  };
+  return { name, directives: wants, pid, stateDir, seen, finish, stop };
+}
+
+/** How a cycle is done: by which tools, and whether anything happens between. */
+export interface CycleOptions {
+  dumpTool?: Tool;
+  restoreTool?: Tool;
+  /** The image directory; a new one in the state directory if not given. */
+  imagesDir?: string;
+  dumpOptions?: string[];
+  restoreOptions?: string[];
+}
+
+export interface Cycle {
+  imagesDir: string;
+  dumped: Outcome;
+  restored: Outcome;
+}
+
+let cycles = 0;
+
+function complaint(what: string, fixture: Fixture, outcome: Outcome): FixtureFailed {
+  return new FixtureFailed(`${fixture.name}: ${what} ended with ${outcome.exitCode}:\n${outcome.errors}`);
+}
+
+/**
+ * Dumps a fixture, sees that the whole tree is gone, and restores it.
+ *
+ * @throws FixtureFailed with the errors of the log
+ */
+export async function cycle(fixture: Fixture, how: CycleOptions = {}): Promise<Cycle> {
+  const imagesDir = how.imagesDir ?? join(fixture.stateDir, `images-${++cycles}`);
+  if (fixture.directives.delayMs > 0) await Bun.sleep(Math.random() * fixture.directives.delayMs);
+  for (const pid of processTree(fixture.pid)) fixture.seen.add(pid);
+  const members = processTree(fixture.pid);
+  const dumped = await dump(fixture.pid, imagesDir, {
+    ...(how.dumpTool ? { tool: how.dumpTool } : {}),
+    options: [...fixture.directives.dumpOptions, ...(how.dumpOptions ?? [])],
+  });
+  if (!dumped.ok) throw complaint("dump", fixture, dumped);
+  const left = await waitGone(members, 3000);
+  if (left.length > 0)
+    throw new FixtureFailed(`${fixture.name}: after the dump these still live: ${left.join(" ")}`);
+  const restored = await restore(imagesDir, {
+    ...(how.restoreTool ? { tool: how.restoreTool } : {}),
+    options: [...fixture.directives.restoreOptions, ...(how.restoreOptions ?? [])],
+  });
+  if (!restored.ok) throw complaint("restore", fixture, restored);
+  for (const pid of processTree(fixture.pid)) fixture.seen.add(pid);
+  return { imagesDir, dumped, restored };
+}

@@ -1,0 +1,226 @@
+/** Processes as /proc shows them: the tree below a pid, its end, its leftovers, and a byte snapshot of its state. */
+
+import { dlopen, FFIType } from "bun:ffi";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+const PR_SET_CHILD_SUBREAPER = 36;
+const WNOHANG = 1;
+const __WALL = 0x40000000;
+
+const libc = dlopen("libc.so.6", {
+  prctl: { args: [FFIType.i32, FFIType.u64, FFIType.u64, FFIType.u64, FFIType.u64], returns: FFIType.i32 },
+  waitpid: { args: [FFIType.i32, FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
+});
+
+/**
+ * Makes this process the one that orphans fall to. A restored tree, whose restorer has gone, then is a child of ours,
+ * and its zombies are ours to reap, whatever kind of init this machine has.
+ */
+export function adoptOrphans(): void {
+  libc.symbols.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
+}
+
+const waitStatus = new Int32Array(1);
+
+/** Reaps a child of ours that has ended: its wait status, or undefined when it lives or is not our child. */
+export function reap(pid: number): number | undefined {
+  return libc.symbols.waitpid(pid, waitStatus, WNOHANG | __WALL) === pid ? (waitStatus[0] ?? 0) : undefined;
+}
+
+/** A text file, or undefined where it is gone or may not be read. */
+export function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return undefined;
+  }
+}
+
+function readLink(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+const byNumber = (a: string, b: string) => Number(a) - Number(b);
+
+/** The thread ids of a process, in order; empty when it is gone. */
+export function threadsOf(pid: number): number[] {
+  return list(`/proc/${pid}/task`).sort(byNumber).map(Number);
+}
+
+/** The pids of a tree, parents before children: the root and all its descendants, zombies included. */
+export function processTree(root: number): number[] {
+  if (readText(`/proc/${root}/stat`) === undefined) return [];
+  const tree = [root];
+  for (let at = 0; at < tree.length; at++) {
+    const pid = tree[at] ?? 0;
+    for (const tid of threadsOf(pid)) {
+      const children = readText(`/proc/${pid}/task/${tid}/children`) ?? "";
+      tree.push(
+        ...children
+          .split(" ")
+          .filter((word) => word !== "")
+          .map(Number),
+      );
+    }
+  }
+  return tree;
+}
+
+/** The one letter of a process's state (R, S, T, Z, ...), or undefined when it is gone. */
+export function processState(pid: number): string | undefined {
+  const stat = readText(`/proc/${pid}/stat`);
+  return stat?.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3);
+}
+
+/** Start time in clock ticks after boot; with the pid it names one process for ever. */
+export function startTime(pid: number): string | undefined {
+  const stat = readText(`/proc/${pid}/stat`);
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+}
+
+/** Kills and reaps the given processes, and what they have given birth to meanwhile. Never throws. */
+export async function killAll(pids: Iterable<number>): Promise<void> {
+  const doomed = new Set(pids);
+  for (let round = 0; round < 2000; round++) {
+    for (const pid of [...doomed]) for (const child of processTree(pid)) doomed.add(child);
+    let alive = 0;
+    for (const pid of doomed) {
+      if (processState(pid) === undefined) continue;
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {}
+      reap(pid);
+      if (processState(pid) !== undefined) alive++;
+    }
+    if (alive === 0) return;
+    await Bun.sleep(1);
+  }
+}
+
+/** Waits until the processes are gone, reaping those that are ours; the ones left over after `timeoutMs`. */
+export async function waitGone(pids: number[], timeoutMs = 5000): Promise<number[]> {
+  const end = Date.now() + timeoutMs;
+  for (;;) {
+    for (const pid of pids) reap(pid);
+    const left = pids.filter((pid) => processState(pid) !== undefined);
+    if (left.length === 0 || Date.now() > end) return left;
+    await Bun.sleep(1);
+  }
+}
+
+// Fields of /proc/PID/status that move although nobody touches the process.
+const restless =
+  /^(State|VmPeak|VmHWM|VmRSS|RssAnon|RssFile|RssShmem|VmPTE|VmSwap|voluntary_ctxt_switches|nonvoluntary_ctxt_switches|SigQ|FDSize|TracerPid|VmLib|VmData|VmSize|HugetlbPages)$/;
+
+function statusLines(text: string, alsoMoving: boolean): string {
+  return text
+    .split("\n")
+    .filter((line) => alsoMoving || !restless.test(line.slice(0, line.indexOf(":"))))
+    .join("\n");
+}
+
+/** A map from the name of a view ("pid/maps", "pid/fd/3", "pid/task/tid/status", ...) to its text. */
+export type Snapshot = Map<string, string>;
+
+/**
+ * What /proc shows of a tree: maps with their flags, descriptors, signal state, limits, timers, credentials, names.
+ * Left out is what moves by itself in a process that runs (counters, times, resident sizes), so that two snapshots
+ * of an untouched tree that sleeps are equal byte for byte.
+ *
+ * @param root the tree's root
+ * @returns views by name; the names hold the pids
+ */
+export function snapshotProc(root: number): Snapshot {
+  const shot: Snapshot = new Map();
+  const put = (name: string, text: string | undefined) => shot.set(name, text ?? "(unreadable)");
+  const tree = processTree(root);
+  put("tree", tree.join(" "));
+  for (const pid of tree) {
+    const proc = `/proc/${pid}`;
+    const zombie = processState(pid) === "Z";
+    for (const view of [
+      "cmdline",
+      "environ",
+      "limits",
+      "timers",
+      "oom_score_adj",
+      "loginuid",
+      "coredump_filter",
+    ])
+      put(`${pid}/${view}`, readText(`${proc}/${view}`));
+    for (const view of ["maps", "auxv", "timerslack_ns", "personality", "mountinfo"])
+      put(`${pid}/${view}`, zombie ? "" : readText(`${proc}/${view}`));
+    // Of smaps only what the program has asked for; how much is resident moves with the page cache.
+    const smaps = zombie ? "" : (readText(`${proc}/smaps`) ?? "(unreadable)");
+    put(
+      `${pid}/smaps`,
+      smaps
+        .split("\n")
+        .filter((line) => /^[0-9a-f]+-|^VmFlags:/.test(line))
+        .join("\n"),
+    );
+    for (const link of ["cwd", "root", "exe"]) put(`${pid}/${link}`, readLink(`${proc}/${link}`));
+    for (const fd of list(`${proc}/fd`).sort(byNumber)) {
+      put(`${pid}/fd/${fd}`, readLink(`${proc}/fd/${fd}`));
+      put(`${pid}/fdinfo/${fd}`, readText(`${proc}/fdinfo/${fd}`));
+    }
+    // state, ppid, pgrp, session of stat; the rest of it moves or is shown better elsewhere.
+    const stat = readText(`${proc}/stat`) ?? "";
+    put(
+      `${pid}/stat`,
+      stat
+        .slice(stat.lastIndexOf(")") + 4)
+        .split(" ")
+        .slice(0, 3)
+        .join(" "),
+    );
+    for (const tid of threadsOf(pid)) {
+      const task = `${proc}/task/${tid}`;
+      put(`${pid}/task/${tid}/status`, statusLines(readText(`${task}/status`) ?? "(unreadable)", false));
+      put(`${pid}/task/${tid}/comm`, readText(`${task}/comm`));
+      put(`${pid}/task/${tid}/stopped`, /^[Tt]$/.test(processStateOf(task)) ? "stopped" : "not stopped");
+      const fields = (readText(`${task}/stat`) ?? "").replace(/^.*\) /s, "").split(" ");
+      // exit signal, rt priority, policy, priority, nice
+      put(`${pid}/task/${tid}/sched`, [fields[35], fields[37], fields[38], fields[15], fields[16]].join(" "));
+    }
+  }
+  return shot;
+}
+
+function processStateOf(task: string): string {
+  const stat = readText(`${task}/stat`) ?? "";
+  return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3);
+}
+
+/** The differences of two snapshots, a paragraph each, empty when they are equal. */
+export function compareSnapshots(before: Snapshot, after: Snapshot): string[] {
+  const differences: string[] = [];
+  for (const name of new Set([...before.keys(), ...after.keys()])) {
+    const [was, is] = [before.get(name), after.get(name)];
+    if (was === is) continue;
+    if (was === undefined || is === undefined) {
+      differences.push(`${name}: ${was === undefined ? "new" : "gone"}: ${(was ?? is ?? "").slice(0, 200)}`);
+      continue;
+    }
+    const wasLines = was.split("\n");
+    const isLines = is.split("\n");
+    const lost = wasLines.filter((line) => !isLines.includes(line)).slice(0, 4);
+    const won = isLines.filter((line) => !wasLines.includes(line)).slice(0, 4);
+    differences.push(
+      [`${name}:`, ...lost.map((line) => `  - ${line}`), ...won.map((line) => `  + ${line}`)].join("\n"),
+    );
+  }
+  return differences;
+}
