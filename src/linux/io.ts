@@ -26,7 +26,12 @@ export const O = {
   PATH: 0o10000000,
 } as const;
 
-export const AT = { FDCWD: -100, EMPTY_PATH: 0x1000, SYMLINK_NOFOLLOW: 0x100, SYMLINK_FOLLOW: 0x400 } as const;
+export const AT = {
+  FDCWD: -100,
+  EMPTY_PATH: 0x1000,
+  SYMLINK_NOFOLLOW: 0x100,
+  SYMLINK_FOLLOW: 0x400,
+} as const;
 
 export const S = {
   IFMT: 0o170000,
@@ -72,7 +77,14 @@ const statAddress = addressOf(statBuffer);
 /** newfstatat(2). With an empty path and AT.EMPTY_PATH it looks at `dirfd` itself. @throws KernelError */
 export function fstatat(dirfd: number, path: string, flags = 0): Stat {
   const name = cString(path);
-  syscall(path === "" ? `descriptor ${dirfd}` : path, NR.newfstatat, dirfd, addressOf(name), statAddress, flags);
+  syscall(
+    path === "" ? `descriptor ${dirfd}` : path,
+    NR.newfstatat,
+    dirfd,
+    addressOf(name),
+    statAddress,
+    flags,
+  );
   return stat64.decode(statBuffer);
 }
 
@@ -92,7 +104,8 @@ export function statIfThere(path: string, flags = 0): Stat | undefined {
   try {
     return fstatat(AT.FDCWD, path, flags);
   } catch (error) {
-    if (error instanceof KernelError && (error.errno === ERRNO.ENOENT || error.errno === ERRNO.ENOTDIR)) return undefined;
+    if (error instanceof KernelError && (error.errno === ERRNO.ENOENT || error.errno === ERRNO.ENOTDIR))
+      return undefined;
     throw error;
   }
 }
@@ -142,7 +155,14 @@ export function writeAll(fd: number, buffer: Uint8Array, offset?: number): void 
     done +=
       offset === undefined
         ? syscall(() => `descriptor ${fd}`, NR.write, fd, address + done, buffer.length - done)
-        : syscall(() => `descriptor ${fd}`, NR.pwrite64, fd, address + done, buffer.length - done, offset + done);
+        : syscall(
+            () => `descriptor ${fd}`,
+            NR.pwrite64,
+            fd,
+            address + done,
+            buffer.length - done,
+            offset + done,
+          );
   }
 }
 

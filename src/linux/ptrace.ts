@@ -42,7 +42,13 @@ export const PTRACE_EVENT = { FORK: 1, VFORK: 2, CLONE: 3, STOP: 128 } as const;
 /** ELF note types that name register sets. */
 export const NT = { PRSTATUS: 1, PRFPREG: 2, X86_XSTATE: 0x202 } as const;
 
-export const WAIT = { NOHANG: 1, UNTRACED: 2, WNOTHREAD: 0x20000000, ALL: 0x40000000, WNOWAIT: 0x1000000 } as const;
+export const WAIT = {
+  NOHANG: 1,
+  UNTRACED: 2,
+  WNOTHREAD: 0x20000000,
+  ALL: 0x40000000,
+  WNOWAIT: 0x1000000,
+} as const;
 
 /** struct user_regs_struct of x86-64 (arch/x86/include/asm/user_64.h). */
 export const userRegs = struct({
@@ -170,7 +176,11 @@ export function peekSiginfo(tid: number, shared: boolean): Uint8Array[] {
   const request = new Uint8Array(peekArguments.size);
   const batch = 32;
   for (;;) {
-    peekArguments.encodeInto(request, 0, { off: BigInt(out.length), flags: shared ? PEEK_SHARED : 0, nr: batch });
+    peekArguments.encodeInto(request, 0, {
+      off: BigInt(out.length),
+      flags: shared ? PEEK_SHARED : 0,
+      nr: batch,
+    });
     const got = ptrace(PTRACE.PEEKSIGINFO, tid, addressOf(request), scratchAddress);
     for (let i = 0; i < got; i++) out.push(scratch.slice(i * SIGINFO_SIZE, (i + 1) * SIGINFO_SIZE));
     if (got < batch) return out;

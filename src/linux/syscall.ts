@@ -4,20 +4,12 @@
  * Results are the kernel's own (-errno on failure), never libc's errno variable: Bun's own threads may touch that.
  * Arguments and results are plain numbers; every user-space address and file offset fits in the 53 bits of one.
  */
-import { CFunction, dlopen, type Pointer, ptr, toArrayBuffer } from "bun:ffi";
+import { CFunction, dlopen, FFIType, type Pointer, ptr, toArrayBuffer } from "bun:ffi";
 import { hostMachine } from "../machine/host.ts";
 import { KernelError } from "./errno.ts";
 import { NR } from "./nr.ts";
 
-type Thunk = (
-  nr: number,
-  a1: number,
-  a2: number,
-  a3: number,
-  a4: number,
-  a5: number,
-  a6: number,
-) => number;
+type Thunk = (nr: number, a1: number, a2: number, a3: number, a4: number, a5: number, a6: number) => number;
 
 const PROT_RWX = 7;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
@@ -28,11 +20,7 @@ const thunkCode = hostMachine.syscallThunk;
 codePage.bytes.set(thunkCode, 0);
 let codeUsed = align16(thunkCode.length);
 
-const thunk: Thunk = CFunction({
-  ptr: codePage.address as Pointer,
-  args: ["i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast"],
-  returns: "i64_fast",
-});
+const thunk: Thunk = nativeFunction(codePage.address);
 
 function align16(value: number): number {
   return (value + 15) & ~15;
@@ -63,17 +51,23 @@ export function placeCode(code: Uint8Array): number {
 
 /** Makes a native function of seven word arguments out of code at `address`. */
 export function nativeFunction(address: number): Thunk {
-  return CFunction({
+  const word = FFIType.i64_fast;
+  const native = CFunction({
     ptr: address as Pointer,
-    args: ["i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast", "i64_fast"],
-    returns: "i64_fast",
+    args: [word, word, word, word, word, word, word],
+    returns: word,
   });
+  // bun:ffi cannot know the signature that the declaration above gives it.
+  return native as unknown as Thunk;
 }
 
 /** Address of a buffer's bytes. The buffer must stay referenced while the kernel may use the address. */
 export function addressOf(buffer: Uint8Array): number {
   // bun:ffi refuses a pointer to an empty buffer; the kernel never reads one.
-  return buffer.length === 0 ? 0 : Number(ptr(buffer));
+  if (buffer.length === 0) return 0;
+  // The bytes of a small array move when its ArrayBuffer is first asked for (JSC makes it then): ask before.
+  void buffer.buffer;
+  return Number(ptr(buffer));
 }
 
 /** One system call; returns the kernel's raw result, negative errno on failure. */

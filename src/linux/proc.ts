@@ -1,0 +1,201 @@
+/** Readers of /proc, one per file, each giving the fields in the kernel's own words (proc(5)). */
+import { listNumbers, readText } from "./io.ts";
+import { isErrno, ERRNO } from "./errno.ts";
+
+/** /proc/PID/stat of a process or, with `tid`, of one thread. */
+export interface TaskStat {
+  readonly comm: string;
+  readonly state: string;
+  readonly ppid: number;
+  readonly pgrp: number;
+  readonly session: number;
+  readonly ttyNr: number;
+  readonly flags: number;
+  readonly nice: number;
+  readonly startTime: number;
+  readonly startCode: number;
+  readonly endCode: number;
+  readonly startStack: number;
+  readonly exitSignal: number;
+  readonly rtPriority: number;
+  readonly policy: number;
+  readonly startData: number;
+  readonly endData: number;
+  readonly startBrk: number;
+  readonly argStart: number;
+  readonly argEnd: number;
+  readonly envStart: number;
+  readonly envEnd: number;
+  readonly exitCode: number;
+}
+
+function taskPath(pid: number, tid: number | undefined, file: string): string {
+  return tid === undefined ? `/proc/${pid}/${file}` : `/proc/${pid}/task/${tid}/${file}`;
+}
+
+export function readStat(pid: number, tid?: number): TaskStat {
+  const text = readText(taskPath(pid, tid, "stat"));
+  // The name may hold spaces and parentheses; it ends at the last one.
+  const close = text.lastIndexOf(")");
+  const fields = text.slice(close + 2).split(" ");
+  // Field numbers are those of proc(5), where the state is field 3.
+  const field = (number: number) => Number(fields[number - 3] ?? 0);
+  return {
+    comm: text.slice(text.indexOf("(") + 1, close),
+    state: fields[0] ?? "?",
+    ppid: field(4),
+    pgrp: field(5),
+    session: field(6),
+    ttyNr: field(7),
+    flags: field(9),
+    nice: field(19),
+    startTime: field(22),
+    startCode: field(26),
+    endCode: field(27),
+    startStack: field(28),
+    exitSignal: field(38),
+    rtPriority: field(40),
+    policy: field(41),
+    startData: field(45),
+    endData: field(46),
+    startBrk: field(47),
+    argStart: field(48),
+    argEnd: field(49),
+    envStart: field(50),
+    envEnd: field(51),
+    exitCode: field(52),
+  };
+}
+
+/** /proc/PID/status: the value of every line by its name. */
+export function readStatus(pid: number, tid?: number): ReadonlyMap<string, string> {
+  const lines = readText(taskPath(pid, tid, "status")).split("\n");
+  const out = new Map<string, string>();
+  for (const line of lines) {
+    const colon = line.indexOf(":");
+    if (colon > 0) out.set(line.slice(0, colon), line.slice(colon + 1).trim());
+  }
+  return out;
+}
+
+/** The thread ids of a process. @throws KernelError ENOENT when it is gone */
+export function readThreads(pid: number): number[] {
+  return listNumbers(`/proc/${pid}/task`);
+}
+
+/** The children of all threads of a process (needs CONFIG_PROC_CHILDREN, as CRIU does). */
+export function readChildren(pid: number): number[] {
+  const out: number[] = [];
+  for (const tid of readThreads(pid)) {
+    try {
+      for (const word of readText(`/proc/${pid}/task/${tid}/children`).split(" "))
+        if (word !== "") out.push(Number(word));
+    } catch (error) {
+      // A thread may end while we list.
+      if (!isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) throw error;
+    }
+  }
+  return out;
+}
+
+/** One mapping of /proc/PID/smaps: the line of maps, and the two-letter VmFlags where smaps was read. */
+export interface Mapping {
+  readonly start: number;
+  readonly end: number;
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly exec: boolean;
+  readonly shared: boolean;
+  readonly offset: number;
+  readonly major: number;
+  readonly minor: number;
+  readonly inode: number;
+  /** Empty for anonymous memory. */
+  readonly path: string;
+  readonly flags: ReadonlySet<string>;
+}
+
+const NO_FLAGS: ReadonlySet<string> = new Set();
+const mapLine =
+  /^([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([sp]) ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) *(.*)$/;
+
+function parseMapLine(line: string, flags: ReadonlySet<string>): Mapping | undefined {
+  const m = mapLine.exec(line);
+  if (m === null) return undefined;
+  return {
+    start: Number.parseInt(m[1] ?? "", 16),
+    end: Number.parseInt(m[2] ?? "", 16),
+    read: m[3] === "r",
+    write: m[4] === "w",
+    exec: m[5] === "x",
+    shared: m[6] === "s",
+    offset: Number.parseInt(m[7] ?? "", 16),
+    major: Number.parseInt(m[8] ?? "", 16),
+    minor: Number.parseInt(m[9] ?? "", 16),
+    inode: Number(m[10]),
+    // The kernel escapes newlines in names as \012.
+    path: (m[11] ?? "").replaceAll("\\012", "\n"),
+    flags,
+  };
+}
+
+/** /proc/PID/maps, in the order of addresses. */
+export function readMaps(pid: number): Mapping[] {
+  const out: Mapping[] = [];
+  for (const line of readText(`/proc/${pid}/maps`).split("\n")) {
+    const mapping = parseMapLine(line, NO_FLAGS);
+    if (mapping !== undefined) out.push(mapping);
+  }
+  return out;
+}
+
+/** /proc/PID/smaps: the mappings with their VmFlags. The kernel walks all page tables for it. */
+export function readSmaps(pid: number): Mapping[] {
+  const text = readText(`/proc/${pid}/smaps`);
+  const out: Mapping[] = [];
+  const marker = "\nVmFlags:";
+  for (let at = 0; at < text.length; ) {
+    const lineEnd = text.indexOf("\n", at);
+    const flagsAt = text.indexOf(marker, lineEnd - 1);
+    if (lineEnd < 0 || flagsAt < 0) break;
+    const flagsEnd = text.indexOf("\n", flagsAt + 1);
+    const flags = new Set(
+      text
+        .slice(flagsAt + marker.length, flagsEnd)
+        .trim()
+        .split(" "),
+    );
+    const mapping = parseMapLine(text.slice(at, lineEnd), flags);
+    if (mapping !== undefined) out.push(mapping);
+    at = flagsEnd + 1;
+  }
+  return out;
+}
+
+/** /proc/PID/fdinfo/FD: the value of every line by its name; a name that comes again keeps all its values. */
+export interface Fdinfo {
+  readonly pos: number;
+  readonly flags: number;
+  readonly mntId: number;
+  readonly fields: ReadonlyMap<string, readonly string[]>;
+}
+
+export function readFdinfo(pid: number, fd: number): Fdinfo {
+  const fields = new Map<string, string[]>();
+  for (const line of readText(`/proc/${pid}/fdinfo/${fd}`).split("\n")) {
+    const colon = line.indexOf(":");
+    if (colon < 0) continue;
+    const name = line.slice(0, colon);
+    const value = line.slice(colon + 1).trim();
+    const earlier = fields.get(name);
+    if (earlier === undefined) fields.set(name, [value]);
+    else earlier.push(value);
+  }
+  const first = (name: string) => fields.get(name)?.[0] ?? "0";
+  return {
+    pos: Number(first("pos")),
+    flags: Number.parseInt(first("flags"), 8),
+    mntId: Number(first("mnt_id")),
+    fields,
+  };
+}

@@ -1,0 +1,144 @@
+/** Signals: numbers, masks, siginfo and the frame that rt_sigreturn(2) takes a task back through. */
+import { array, bytes, s32, struct, u16, u32, u64, viewOf, word } from "./struct.ts";
+import type { Registers } from "./ptrace.ts";
+
+export const SIG = {
+  HUP: 1,
+  INT: 2,
+  QUIT: 3,
+  TRAP: 5,
+  KILL: 9,
+  SEGV: 11,
+  CHLD: 17,
+  CONT: 18,
+  STOP: 19,
+  TSTP: 20,
+  TTIN: 21,
+  TTOU: 22,
+} as const;
+
+/** Signals are numbered 1 to 64. */
+export const SIGNAL_COUNT = 64;
+
+/** The bit of a signal in a mask. */
+export function signalBit(signal: number): bigint {
+  return 1n << BigInt(signal - 1);
+}
+
+/** Every signal but SIGTRAP, which the runner reports through: the mask of a task while it works for us. */
+export const MASK_WHILE_RUNNING = ~signalBit(SIG.TRAP) & 0xffff_ffff_ffff_ffffn;
+
+export const SA = { RESTORER: 0x04000000, RESTART: 0x10000000, NODEFER: 0x40000000 } as const;
+export const SIG_SETMASK = 2;
+
+/** struct kernel_sigaction as rt_sigaction(2) takes it on x86-64. */
+export const sigaction = struct({ handler: word, flags: u64, restorer: word, mask: u64 });
+
+/** The head of siginfo_t, common to all kinds. */
+export const siginfoHead = struct({ signo: s32, errno: s32, code: s32, pad: s32 });
+
+/** stack_t as sigaltstack(2) takes it. */
+export const stackT = struct({ sp: word, flags: s32, pad: u32, size: word });
+
+/** struct sigcontext_64 (arch/x86/include/uapi/asm/sigcontext.h). */
+const sigcontext = struct({
+  r8: u64,
+  r9: u64,
+  r10: u64,
+  r11: u64,
+  r12: u64,
+  r13: u64,
+  r14: u64,
+  r15: u64,
+  di: u64,
+  si: u64,
+  bp: u64,
+  bx: u64,
+  dx: u64,
+  ax: u64,
+  cx: u64,
+  sp: u64,
+  ip: u64,
+  flags: u64,
+  cs: u16,
+  gs: u16,
+  fs: u16,
+  ss: u16,
+  err: u64,
+  trapno: u64,
+  oldmask: u64,
+  cr2: u64,
+  fpstate: word,
+  reserved: array(u64, 8),
+});
+
+/** struct ucontext: what rt_sigreturn(2) finds at the stack pointer. */
+const ucontext = struct({ flags: u64, link: word, stack: stackT, mcontext: sigcontext, sigmask: u64 });
+
+/** struct _fpx_sw_bytes, in the 48 bytes at 464 of an XSAVE image on a signal frame. */
+const fpxSoftware = struct({
+  magic1: u32,
+  extended_size: u32,
+  xfeatures: u64,
+  xstate_size: u32,
+  padding: bytes(28),
+});
+const FPX_SOFTWARE_AT = 464;
+const FP_XSTATE_MAGIC1 = 0x46505853;
+const FP_XSTATE_MAGIC2 = 0x46505845;
+/** UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS: an XSAVE image follows, and ss is to be taken as given. */
+const UC_FLAGS = 7n;
+/** No valid ss_flags: the kernel then leaves the alternate stack as it is (restore_altstack ignores the refusal). */
+const SS_FLAGS_INVALID = 0x1234;
+
+/**
+ * A signal frame for a task: bytes to place at `address` (a multiple of 64), entered by rt_sigreturn(2) with the stack
+ * pointer there. Without `xstate`, the address of the XSAVE image of another frame may be shared through `fpstate`.
+ */
+export function buildSigframe(
+  address: number,
+  registers: Registers,
+  mask: bigint,
+  fp: { xstate: Uint8Array } | { fpstate: number },
+): Uint8Array {
+  const fpAt = Math.ceil(ucontext.size / 64) * 64;
+  const size = "xstate" in fp ? fpAt + fp.xstate.length + 4 : ucontext.size;
+  const frame = new Uint8Array(size);
+  ucontext.encodeInto(frame, 0, {
+    flags: UC_FLAGS,
+    stack: { sp: 0, flags: SS_FLAGS_INVALID, pad: 0, size: 0 },
+    mcontext: {
+      ...registers,
+      cs: Number(registers.cs),
+      ss: Number(registers.ss),
+      gs: Number(registers.gs),
+      fs: Number(registers.fs),
+      err: 0n,
+      trapno: 0n,
+      oldmask: 0n,
+      cr2: 0n,
+      fpstate: "xstate" in fp ? address + fpAt : fp.fpstate,
+      reserved: [],
+    },
+    sigmask: mask,
+  });
+  if ("xstate" in fp) {
+    frame.set(fp.xstate, fpAt);
+    // PTRACE_GETREGSET leaves the enabled features where a signal frame has its software bytes.
+    const xfeatures = viewOf(frame).getBigUint64(fpAt + FPX_SOFTWARE_AT, true);
+    fpxSoftware.encodeInto(frame, fpAt + FPX_SOFTWARE_AT, {
+      magic1: FP_XSTATE_MAGIC1,
+      extended_size: fp.xstate.length + 4,
+      xfeatures,
+      xstate_size: fp.xstate.length,
+      padding: new Uint8Array(28),
+    });
+    viewOf(frame).setUint32(fpAt + fp.xstate.length, FP_XSTATE_MAGIC2, true);
+  }
+  return frame;
+}
+
+/** Where the XSAVE image of a frame built at `address` stands. */
+export function sigframeFpstate(address: number): number {
+  return address + Math.ceil(ucontext.size / 64) * 64;
+}

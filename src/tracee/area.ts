@@ -1,0 +1,103 @@
+/**
+ * The private area that we keep inside a process while we work in it:
+ *
+ *     code page | header page | ... | slot 0 | slot 1 ... | bulk
+ *
+ * A slot belongs to one thread: its heal pointer, its heal table, its signal frame, a small table and its stack. Slots
+ * are aligned to their size, so that the heal entry finds its slot from the stack pointer alone. The bulk region is
+ * for the tables of the thread that does the process-wide work.
+ */
+import { hostMachine } from "../machine/host.ts";
+import { SLOT_SIZE } from "../machine/runner.ts";
+import { TASK_SIZE } from "../linux/memory.ts";
+import type { Mapping } from "../linux/proc.ts";
+import type { Region } from "./table.ts";
+
+const BULK_SIZE = 0x40000;
+const HEADER_AT = 0x1000;
+const HEAL_TABLE_AT = 0x40;
+const FRAME_AT = 0x800;
+const TABLE_AT = 0x4000;
+const TABLE_SIZE = 0x1c00;
+/** The kernel's MMAP_MIN_ADDR is 64 KiB; stack_guard_gap below a stack is 1 MiB. */
+const LOWEST = 0x10_0000;
+const MARGIN = 0x20_0000;
+
+export class Area {
+  readonly size: number;
+  constructor(
+    readonly address: number,
+    readonly slots: number,
+  ) {
+    this.size = Area.sizeFor(slots);
+  }
+
+  static sizeFor(slots: number): number {
+    return SLOT_SIZE + slots * SLOT_SIZE + BULK_SIZE;
+  }
+
+  get end(): number {
+    return this.address + this.size;
+  }
+  get run(): number {
+    return this.address + hostMachine.runner.run;
+  }
+  get heal(): number {
+    return this.address + hostMachine.runner.heal;
+  }
+  get sigreturn(): number {
+    return this.address + hostMachine.runner.sigreturn;
+  }
+  /** The number of threads that are inside. */
+  get count(): number {
+    return this.address + HEADER_AT;
+  }
+  /** The program's own handling of SIGTRAP, as rt_sigaction(2) gave it when ours took its place. */
+  get oldSigtrap(): number {
+    return this.address + HEADER_AT + 0x40;
+  }
+  /** The handling of SIGTRAP while we are inside. */
+  get ourSigtrap(): number {
+    return this.address + HEADER_AT + 0x80;
+  }
+  /** Two struct timespec: between looks at the count, and for the last threads to be out. */
+  get pause(): number {
+    return this.address + HEADER_AT + 0xc0;
+  }
+  slot(index: number): number {
+    return this.address + SLOT_SIZE * (1 + index);
+  }
+  healTable(index: number): number {
+    return this.slot(index) + HEAL_TABLE_AT;
+  }
+  frame(index: number): number {
+    return this.slot(index) + FRAME_AT;
+  }
+  stackTop(index: number): number {
+    return this.slot(index) + SLOT_SIZE - 0x100;
+  }
+  threadRegion(pid: number, index: number): Region {
+    return { pid, address: this.slot(index) + TABLE_AT, size: TABLE_SIZE };
+  }
+  bulkRegion(pid: number): Region {
+    return { pid, address: this.slot(this.slots), size: BULK_SIZE };
+  }
+}
+
+/**
+ * An address where an area for `slots` threads touches none of the given mappings, nor the guard gaps below stacks;
+ * the highest such one. @throws RangeError when the address space has no such gap
+ */
+export function findAreaAddress(mappings: Iterable<Pick<Mapping, "start" | "end">>, slots: number): number {
+  const size = Area.sizeFor(slots);
+  const sorted = [...mappings].filter((m) => m.end <= TASK_SIZE).sort((a, b) => b.start - a.start);
+  let ceiling = TASK_SIZE;
+  for (const mapping of [...sorted, { start: 0, end: LOWEST }]) {
+    if (ceiling - mapping.end >= size + 2 * MARGIN) {
+      const address = ceiling - MARGIN - size;
+      return address - (address % SLOT_SIZE);
+    }
+    ceiling = Math.min(ceiling, mapping.start);
+  }
+  throw new RangeError(`no gap of ${size} bytes in the address space`);
+}

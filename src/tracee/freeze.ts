@@ -1,0 +1,116 @@
+/** Stopping a process tree: every thread of every process seized and stopped, until nothing new appears. */
+import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
+import { readChildren, readStat, readThreads } from "../linux/proc.ts";
+import { PTRACE_O } from "../linux/ptrace.ts";
+import { log } from "../log.ts";
+import { Task, TaskGoneError } from "./task.ts";
+
+/** A process of the frozen tree. */
+export interface FrozenProcess {
+  readonly pid: number;
+  readonly parent: FrozenProcess | undefined;
+  readonly children: FrozenProcess[];
+  /** Its live threads; empty for a zombie. The leader comes first if it lives. */
+  readonly threads: Task[];
+  readonly zombie: boolean;
+  /** Signal that had stopped the process before us (SIGSTOP, SIGTSTP...), 0 if it ran. */
+  stopSignal: number;
+}
+
+/** Processes in the order parents first. */
+export function* eachProcess(root: FrozenProcess): Generator<FrozenProcess> {
+  yield root;
+  for (const child of root.children) yield* eachProcess(child);
+}
+
+export class FrozenTree {
+  private constructor(readonly root: FrozenProcess) {}
+
+  get processes(): FrozenProcess[] {
+    return [...eachProcess(this.root)];
+  }
+
+  /**
+   * Stops the tree under `pid`. When anything fails, everything stopped so far runs on.
+   * @throws KernelError (ESRCH no such process, EPERM not ours to trace)
+   */
+  static freeze(pid: number, onProcess?: (process: FrozenProcess) => void): FrozenTree {
+    const root: FrozenProcess = {
+      pid,
+      parent: undefined,
+      children: [],
+      threads: [],
+      zombie: false,
+      stopSignal: 0,
+    };
+    const tree = new FrozenTree(root);
+    try {
+      freezeProcess(root);
+      if (root.threads.length === 0) throw new KernelError("seize", `process ${pid}, a zombie`, ERRNO.ESRCH);
+      onProcess?.(root);
+      // Children of a stopped process can appear only by reparenting from a process that is not stopped yet.
+      for (let again = true; again; ) {
+        again = false;
+        for (const process of tree.processes) {
+          for (const child of readChildren(process.pid)) {
+            if (process.children.some((known) => known.pid === child)) continue;
+            const frozen: FrozenProcess = {
+              pid: child,
+              parent: process,
+              children: [],
+              threads: [],
+              zombie: readStat(child).state === "Z",
+              stopSignal: 0,
+            };
+            if (!frozen.zombie) freezeProcess(frozen);
+            process.children.push(frozen);
+            onProcess?.(frozen);
+            again = true;
+          }
+        }
+      }
+    } catch (error) {
+      tree.release();
+      throw error;
+    }
+    return tree;
+  }
+
+  /** Lets every task run on; a process that had been stopped by a signal goes back to that. */
+  release(): void {
+    for (const process of this.processes) for (const task of process.threads) if (!task.gone) task.detach();
+  }
+}
+
+function freezeProcess(process: FrozenProcess): void {
+  const { pid, threads } = process;
+  for (let again = true; again; ) {
+    again = false;
+    const fresh: Task[] = [];
+    for (const tid of readThreads(pid)) {
+      if (threads.some((task) => task.tid === tid)) continue;
+      // A leader that has ended while its threads live on is a zombie thread: there is nothing to seize.
+      if (tid === pid && readStat(pid, tid).state === "Z") continue;
+      try {
+        const task = Task.seize(pid, tid, PTRACE_O.SUSPEND_SECCOMP);
+        threads.push(task);
+        fresh.push(task);
+        task.interrupt();
+      } catch (error) {
+        // The thread ended between the listing and now.
+        if (!isErrno(error, ERRNO.ESRCH) || tid === pid) throw error;
+      }
+    }
+    for (const task of fresh) {
+      try {
+        task.awaitTrap();
+        if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
+      } catch (error) {
+        if (!(error instanceof TaskGoneError) || task.tid === pid) throw error;
+        threads.splice(threads.indexOf(task), 1);
+      }
+      again = true;
+    }
+  }
+  log.debug("freeze", `process ${pid} stopped, ${threads.length} threads`);
+}

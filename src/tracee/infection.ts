@@ -1,0 +1,371 @@
+/**
+ * Working inside a process that must not notice: the dump's side of the tracee.
+ *
+ * Getting in. The process has no memory of ours and must survive our death at every instant. So before its registers
+ * are touched, a *way out* is laid where a signal frame could lie, in unused stack: a chain that, entered by the
+ * return from a system call, unmaps our area and takes the thread back to where it was by rt_sigreturn(2), running only
+ * code of the process' own (see gadgets.ts). The first call, mmap(2) of the area, returns into that chain.
+ *
+ * Inside. Every thread that runs tables does so in its slot of the area. The end of a table is a breakpoint. While we
+ * live it is a ptrace stop; when we are dead, the SIGTRAP reaches the handler that we set for the process, the heal
+ * entry: a thread goes back through its frame, and the carrier (the thread that came in first) waits for the others,
+ * puts the handling of SIGTRAP back, closes what we opened, and goes out through the chain.
+ *
+ * Getting out, while we live: the same calls, but watched, and then the registers as they were are set by ptrace rather
+ * than by rt_sigreturn, because that would forget a restart block (restart_syscall(2)).
+ */
+import { ERESTART, ERRNO, KernelError } from "../linux/errno.ts";
+import { MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
+import { NR } from "../linux/nr.ts";
+import { type Mapping, readMaps } from "../linux/proc.ts";
+import {
+  getExtendedState,
+  getRegisters,
+  getSignalMask,
+  PTRACE,
+  type Registers,
+  setRegisters,
+  setSignalMask,
+} from "../linux/ptrace.ts";
+import { buildSigframe, MASK_WHILE_RUNNING, SA, SIG, sigaction, sigframeFpstate } from "../linux/signal.ts";
+import { s64, struct, viewOf } from "../linux/struct.ts";
+import { checkResult } from "../linux/syscall.ts";
+import { hostMachine } from "../machine/host.ts";
+import { ENTRY_ARGS, ENTRY_SIZE, OP, SLOT_HEAL } from "../machine/runner.ts";
+import { Area, findAreaAddress } from "./area.ts";
+import { findGadgets, type Gadgets } from "./gadgets.ts";
+import { Table, type TableExecutor } from "./table.ts";
+import type { Task } from "./task.ts";
+
+const timespec = struct({ sec: s64, nsec: s64 });
+const MASK_ALL = 0xffff_ffff_ffff_ffffn;
+const NO_SYSCALL = 0xffff_ffff_ffff_ffffn;
+/** Between looks at the count of threads inside; and for the last ones, already counted out, to have left our code. */
+const POLL_NSEC = 1_000_000n;
+const LEAVE_NSEC = 100_000_000n;
+const RED_ZONE = 128;
+/** TF would trap after the first instruction, DF would make string code run backwards. */
+const FLAGS_TF_DF = 0x500n;
+
+/** State of a thread as it was found: what it must get back. */
+export interface Saved {
+  readonly registers: Registers;
+  readonly mask: bigint;
+}
+
+/** Registers that restart an interrupted system call by themselves, for a frame that bypasses the kernel's restart. */
+export function restartedRegisters(registers: Registers): Registers {
+  if (BigInt.asIntN(64, registers.orig_ax) < 0n) return registers;
+  const result = Number(BigInt.asIntN(64, registers.ax));
+  switch (-result) {
+    case ERESTART.SYS:
+    case ERESTART.NOINTR:
+    case ERESTART.NOHAND:
+    case ERESTART.RESTARTBLOCK:
+      return { ...registers, ax: registers.orig_ax, ip: registers.ip - 2n };
+    default:
+      return registers;
+  }
+}
+
+export function saveThread(task: Task): Saved {
+  return { registers: getRegisters(task.tid), mask: getSignalMask(task.tid) };
+}
+
+/** A thread inside the area: runs tables on its slot's stack. */
+export class InsideThread implements TableExecutor {
+  constructor(
+    readonly task: Task,
+    readonly saved: Saved,
+    private readonly area: Area,
+    private readonly index: number,
+  ) {}
+
+  startTable(address: number): void {
+    setRegisters(this.task.tid, this.registersAt(this.area.run, address));
+    this.task.resume();
+  }
+
+  awaitTable(): void {
+    this.task.awaitBreakpoint();
+  }
+
+  registersAt(ip: number, table: number): Registers {
+    return {
+      ...this.saved.registers,
+      ip: BigInt(ip),
+      bx: BigInt(table),
+      sp: BigInt(this.area.stackTop(this.index)),
+      orig_ax: NO_SYSCALL,
+      flags: this.saved.registers.flags & ~FLAGS_TF_DF,
+    };
+  }
+}
+
+interface Chain {
+  /** Stack pointer with which a return unmaps the area and goes back. */
+  readonly entry: number;
+  /** Stack pointer with which the return from munmap(2) goes back. */
+  readonly afterUnmap: number;
+  readonly address: number;
+  readonly original: Uint8Array;
+}
+
+export class Infection {
+  readonly #threads: InsideThread[] = [];
+  readonly #carrier: InsideThread;
+  /** Tables of the carrier: process-wide work. */
+  readonly table: Table;
+  #descriptors: number[] = [];
+
+  private constructor(
+    readonly pid: number,
+    readonly area: Area,
+    private readonly gadgets: Gadgets,
+    private readonly chain: Chain,
+    carrier: Task,
+    saved: Saved,
+  ) {
+    this.#carrier = new InsideThread(carrier, saved, area, 0);
+    this.table = new Table(this.#carrier, area.bulkRegion(pid));
+  }
+
+  /**
+   * Enters the process of `carrier`, a task in a PTRACE_EVENT_STOP all of whose fellow threads are stopped too.
+   * `slots` is the number of threads that will enter. On failure the process is as it was.
+   * @throws KernelError, RangeError
+   */
+  static enter(carrier: Task, slots: number, maps: readonly Mapping[] = readMaps(carrier.pid)): Infection {
+    const { pid } = carrier;
+    const gadgets = findGadgets(pid, maps);
+    if (gadgets === undefined) {
+      throw new KernelError(
+        "entering",
+        `process ${pid}: no system call instruction in its code`,
+        ERRNO.ENOEXEC,
+      );
+    }
+    const saved = saveThread(carrier);
+    const area = new Area(findAreaAddress(maps, slots), slots);
+    const chain = layChain(pid, carrier, saved, area, gadgets, maps);
+    const self = new Infection(pid, area, gadgets, chain, carrier, saved);
+    try {
+      self.#mapArea();
+    } catch (error) {
+      if (!carrier.gone) self.#leaveByRegisters(carrier, saved);
+      writeMemory(pid, chain.address, chain.original);
+      throw error;
+    }
+    self.#prepare();
+    return self;
+  }
+
+  /** The carrier's state as found. */
+  get saved(): Saved {
+    return this.#carrier.saved;
+  }
+
+  /** Lets one more thread in, on the next free slot. The thread stands in a PTRACE_EVENT_STOP. */
+  enterThread(task: Task, saved: Saved): Table {
+    const index = this.#threads.length + 1;
+    const inside = new InsideThread(task, saved, this.area, index);
+    const frame = buildSigframe(this.area.frame(index), restartedRegisters(saved.registers), saved.mask, {
+      xstate: getExtendedState(task.tid),
+    });
+    writeMemory(this.pid, this.area.frame(index), frame);
+    this.#writeHealTable(index, [
+      { op: OP.DECREMENT, args: [this.area.count] },
+      { op: OP.LEAVE, args: [this.area.frame(index), this.area.sigreturn, NR.rt_sigreturn] },
+    ]);
+    this.#threads.push(inside);
+    this.#setCount(1 + this.#threads.length);
+    // Registers first: whatever happens next, the thread is on the way that leads back.
+    setRegisters(task.tid, inside.registersAt(this.area.run, this.area.slot(index)));
+    setSignalMask(task.tid, MASK_WHILE_RUNNING);
+    return new Table(inside, this.area.threadRegion(this.pid, index));
+  }
+
+  /** Descriptors opened inside on our behalf; closed on the way out, also when we are dead by then. */
+  adoptDescriptors(descriptors: readonly number[]): void {
+    this.#descriptors = [...this.#descriptors, ...descriptors];
+    this.#writeCarrierHealTable();
+  }
+
+  /** Takes everything back: the process stands stopped exactly where it was found. */
+  leave(): void {
+    for (const thread of this.#threads) {
+      if (thread.task.gone) continue;
+      thread.task.park();
+      this.#leaveByRegisters(thread.task, thread.saved);
+    }
+    this.#threads.length = 0;
+    this.#setCount(1);
+    const { task, saved } = this.#carrier;
+    setRegisters(task.tid, this.#carrier.registersAt(this.area.run, this.area.healTable(0)));
+    // Each call of the heal table stops at its entry and its exit; the last one is munmap(2).
+    for (;;) {
+      task.resume(PTRACE.SYSCALL);
+      task.awaitSyscallStop();
+      const isUnmap = getRegisters(task.tid).orig_ax === BigInt(NR.munmap);
+      task.resume(PTRACE.SYSCALL);
+      task.awaitSyscallStop();
+      if (isUnmap) break;
+    }
+    task.park();
+    this.#leaveByRegisters(task, saved);
+    writeMemory(this.pid, this.chain.address, this.chain.original);
+  }
+
+  #leaveByRegisters(task: Task, saved: Saved): void {
+    setSignalMask(task.tid, saved.mask);
+    setRegisters(task.tid, saved.registers);
+  }
+
+  #mapArea(): void {
+    const { task, saved } = this.#carrier;
+    setRegisters(task.tid, {
+      ...saved.registers,
+      ip: BigInt(this.gadgets.callAndReturn),
+      sp: BigInt(this.chain.entry),
+      orig_ax: NO_SYSCALL,
+      flags: saved.registers.flags & ~FLAGS_TF_DF,
+      ax: BigInt(NR.mmap),
+      di: BigInt(this.area.address),
+      si: BigInt(this.area.size),
+      dx: BigInt(PROT.READ | PROT.WRITE | PROT.EXEC),
+      r10: BigInt(MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE),
+      r8: NO_SYSCALL,
+      r9: 0n,
+    });
+    setSignalMask(task.tid, MASK_ALL);
+    task.resume(PTRACE.SYSCALL);
+    task.awaitSyscallStop();
+    task.resume(PTRACE.SYSCALL);
+    task.awaitSyscallStop();
+    const result = Number(BigInt.asIntN(64, getRegisters(task.tid).ax));
+    try {
+      checkResult(result, NR.mmap, `of our area in process ${this.pid}`);
+    } catch (error) {
+      task.park();
+      throw error;
+    }
+  }
+
+  #prepare(): void {
+    const { area, pid } = this;
+    writeMemory(pid, area.address, hostMachine.runner.code);
+    this.#setCount(1);
+    const ours = sigaction.encode({
+      handler: area.heal,
+      flags: BigInt(SA.RESTORER | SA.NODEFER),
+      restorer: area.sigreturn,
+      mask: MASK_ALL,
+    });
+    writeMemory(pid, area.ourSigtrap, ours);
+    const pause = new Uint8Array(2 * timespec.size);
+    timespec.encodeInto(pause, 0, { sec: 0n, nsec: POLL_NSEC });
+    timespec.encodeInto(pause, timespec.size, { sec: 0n, nsec: LEAVE_NSEC });
+    writeMemory(pid, area.pause, pause);
+    this.#writeCarrierHealTable();
+    setSignalMask(this.#carrier.task.tid, MASK_WHILE_RUNNING);
+    this.table.must("SIGTRAP", NR.rt_sigaction, SIG.TRAP, area.ourSigtrap, area.oldSigtrap, 8);
+    this.table.run();
+  }
+
+  #setCount(count: number): void {
+    const bytes = new Uint8Array(8);
+    viewOf(bytes).setUint32(0, count, true);
+    writeMemory(this.pid, this.area.count, bytes);
+  }
+
+  #writeCarrierHealTable(): void {
+    const { area } = this;
+    const alone = this.area.slots === 1;
+    this.#writeHealTable(0, [
+      ...(alone
+        ? []
+        : [
+            { op: NR.nanosleep, args: [area.pause] },
+            { op: OP.REPEAT, args: [area.count, 1] },
+          ]),
+      ...(alone || this.#threads.length === 0
+        ? []
+        : [{ op: NR.nanosleep, args: [area.pause + timespec.size] }]),
+      ...this.#descriptors.map((fd) => ({ op: NR.close, args: [fd] })),
+      { op: NR.rt_sigaction, args: [SIG.TRAP, area.oldSigtrap, 0, 8] },
+      {
+        op: OP.LEAVE,
+        args: [this.chain.afterUnmap, this.gadgets.callAndReturn, NR.munmap, area.address, area.size],
+      },
+    ]);
+  }
+
+  #writeHealTable(index: number, entries: readonly { op: number; args: readonly number[] }[]): void {
+    const table = new Uint8Array(entries.length * ENTRY_SIZE);
+    const view = viewOf(table);
+    entries.forEach(({ op, args }, i) => {
+      view.setUint32(i * ENTRY_SIZE, op, true);
+      args.forEach((arg, k) => {
+        view.setBigInt64(i * ENTRY_SIZE + ENTRY_ARGS + k * 8, BigInt(arg), true);
+      });
+    });
+    writeMemory(this.pid, this.area.healTable(index), table);
+    const pointer = new Uint8Array(8);
+    viewOf(pointer).setBigUint64(SLOT_HEAL, BigInt(this.area.healTable(index)), true);
+    writeMemory(this.pid, this.area.slot(index), pointer);
+  }
+}
+
+/** Lays the way out into unused stack: [return to sigreturn, frame: munmap] [return to sigreturn, frame: as it was]. */
+function layChain(
+  pid: number,
+  carrier: Task,
+  saved: Saved,
+  area: Area,
+  gadgets: Gadgets,
+  maps: readonly Mapping[],
+): Chain {
+  const xstate = getExtendedState(carrier.tid);
+  const room = 0x400 + 0x400 + xstate.length + 0x200;
+  const base = chainBase(Number(saved.registers.sp), room, maps);
+  const unmapFrameAt = base + 64;
+  const backFrameAt = base + 64 + 0x400;
+  const back = buildSigframe(backFrameAt, restartedRegisters(saved.registers), saved.mask, { xstate });
+  const unmap = buildSigframe(
+    unmapFrameAt,
+    {
+      ...saved.registers,
+      ip: BigInt(gadgets.callAndReturn),
+      sp: BigInt(backFrameAt - 8),
+      ax: BigInt(NR.munmap),
+      di: BigInt(area.address),
+      si: BigInt(area.size),
+      flags: saved.registers.flags & ~FLAGS_TF_DF,
+    },
+    saved.mask,
+    { fpstate: sigframeFpstate(backFrameAt) },
+  );
+  const image = new Uint8Array(backFrameAt + back.length - base);
+  const view = viewOf(image);
+  view.setBigUint64(unmapFrameAt - 8 - base, BigInt(gadgets.sigreturn), true);
+  view.setBigUint64(backFrameAt - 8 - base, BigInt(gadgets.sigreturn), true);
+  image.set(unmap, unmapFrameAt - base);
+  image.set(back, backFrameAt - base);
+  const original = readMemory(pid, base, new Uint8Array(image.length));
+  writeMemory(pid, base, image);
+  return { entry: unmapFrameAt - 8, afterUnmap: backFrameAt - 8, address: base, original };
+}
+
+/**
+ * The low end of the main stack, as far from any live frame as there is; or, where that is not to be had, where a
+ * signal would put its frame.
+ */
+function chainBase(sp: number, room: number, maps: readonly Mapping[]): number {
+  const stack = maps.find((m) => m.path === "[stack]" && m.write && m.read);
+  if (stack !== undefined && stack.end - stack.start >= 4 * room) {
+    const inStack = sp >= stack.start && sp < stack.end;
+    if (!inStack || sp - stack.start > 2 * room) return stack.start;
+  }
+  const below = sp - RED_ZONE - room;
+  return below - (below % 64);
+}

@@ -1,0 +1,241 @@
+/**
+ * Tables of system calls to be made inside a held task: `tracee.run([...calls])` as an object that is filled in.
+ *
+ *     const table = runner.table();
+ *     const fd = table.must("/etc/motd", NR.openat, AT.FDCWD, table.data(cString("/etc/motd")), O.RDONLY);
+ *     table.must("its offset", NR.lseek, fd, 10, SEEK.SET);
+ *     table.run();
+ *
+ * An argument may be the result of an earlier call. One run is one round trip. `start()` and `finish()` stand apart so
+ * that many tasks can work at once: start all, then finish all.
+ */
+import { callName, checkResult } from "../linux/syscall.ts";
+import { KernelError } from "../linux/errno.ts";
+import { readMemory, writeMemory } from "../linux/memory.ts";
+import { viewOf } from "../linux/struct.ts";
+import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../machine/runner.ts";
+
+/** Memory of the task that tables are laid out in. */
+export interface Region {
+  readonly pid: number;
+  readonly address: number;
+  readonly size: number;
+}
+
+/** How a table gets executed: the task's registers are set to `table` and it runs until the table's end. */
+export interface TableExecutor {
+  startTable(address: number): void;
+  awaitTable(): void;
+}
+
+/** What a call in a table gives back once the table has run. */
+export class Result {
+  #value: number | undefined;
+  constructor(
+    readonly nr: number,
+    readonly object: string | undefined,
+    readonly entry: number,
+  ) {}
+
+  settle(value: number): void {
+    this.#value = value;
+  }
+
+  get settled(): boolean {
+    return this.#value !== undefined;
+  }
+
+  /** The kernel's raw result, negative errno on failure. */
+  get raw(): number {
+    if (this.#value === undefined) throw new Error(`the result of ${callName(this.nr)} is not there yet`);
+    return this.#value;
+  }
+
+  get failed(): boolean {
+    return this.raw < 0 && this.raw > -4096;
+  }
+
+  /** The result of a call that must have succeeded. @throws KernelError */
+  get value(): number {
+    return checkResult(this.raw, this.nr, this.object ?? "");
+  }
+}
+
+/** Bytes in the task that calls read from or write to. */
+export class Space {
+  #bytes: Uint8Array | undefined;
+  constructor(
+    readonly address: number,
+    readonly offset: number,
+    readonly length: number,
+  ) {}
+
+  settle(bytes: Uint8Array): void {
+    this.#bytes = bytes;
+  }
+
+  /** What stands there after the run; the caller's own copy. */
+  get bytes(): Uint8Array {
+    if (this.#bytes === undefined) throw new Error("these bytes are not there yet");
+    return this.#bytes;
+  }
+}
+
+export type Argument = number | Result;
+
+const DATA_ALIGN = 16;
+
+export class Table {
+  readonly #mirror: Uint8Array;
+  readonly #view: DataView;
+  #used = 0;
+  #dataStart: number;
+  #pending: Result[] = [];
+  #spaces: Space[] = [];
+
+  constructor(
+    private readonly executor: TableExecutor,
+    private readonly region: Region,
+  ) {
+    this.#mirror = new Uint8Array(region.size);
+    this.#view = viewOf(this.#mirror);
+    this.#dataStart = region.size;
+  }
+
+  /** A call that may fail; its result tells. */
+  call(nr: number, ...args: Argument[]): Result {
+    return this.#add(nr, undefined, args);
+  }
+
+  /** A call that ends the table if it fails; `run` then throws, naming the call and `object`. */
+  must(object: string, nr: number, ...args: Argument[]): Result {
+    return this.#add(nr, object, args);
+  }
+
+  /** Places bytes for calls to read; gives their address in the task. Valid until the table has run. */
+  data(bytes: Uint8Array): number {
+    const offset = this.#reserve(bytes.length);
+    this.#mirror.set(bytes, offset);
+    return this.region.address + offset;
+  }
+
+  /** Room for calls to write to (zeroed), readable after the run. */
+  space(length: number, initial?: Uint8Array): Space {
+    const offset = this.#reserve(length);
+    if (initial !== undefined) this.#mirror.set(initial, offset);
+    const space = new Space(this.region.address + offset, offset, length);
+    this.#spaces.push(space);
+    return space;
+  }
+
+  /** Writes the table into the task and sets it running. */
+  start(): void {
+    this.#view.setUint32(this.#used, OP.END, true);
+    writeMemory(this.region.pid, this.region.address, this.#mirror.subarray(0, this.#used + ENTRY_SIZE));
+    if (this.#dataStart < this.region.size) {
+      writeMemory(
+        this.region.pid,
+        this.region.address + this.#dataStart,
+        this.#mirror.subarray(this.#dataStart),
+      );
+    }
+    this.executor.startTable(this.region.address);
+  }
+
+  /** Waits for the end of a started table and settles its results. @throws KernelError for a `must` that failed */
+  finish(): void {
+    this.executor.awaitTable();
+    readMemory(this.region.pid, this.region.address, this.#mirror.subarray(0, this.#used));
+    if (this.#spaces.length > 0) {
+      readMemory(
+        this.region.pid,
+        this.region.address + this.#dataStart,
+        this.#mirror.subarray(this.#dataStart),
+      );
+    }
+    for (const space of this.#spaces)
+      space.settle(this.#mirror.slice(space.offset, space.offset + space.length));
+    const settled = this.#pending;
+    let failure: KernelError | undefined;
+    for (const result of settled) {
+      const value = this.#readWord(result.entry + ENTRY_RESULT);
+      result.settle(value);
+      if (result.object !== undefined && value < 0 && value > -4096) {
+        failure = new KernelError(
+          callName(result.nr),
+          `${result.object} in process ${this.region.pid}`,
+          -value,
+        );
+        break;
+      }
+    }
+    this.#mirror.fill(0, 0, this.#used + ENTRY_SIZE);
+    this.#mirror.fill(0, this.#dataStart);
+    this.#used = 0;
+    this.#dataStart = this.region.size;
+    this.#pending = [];
+    this.#spaces = [];
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Runs what has been added. @throws KernelError for a `must` that failed */
+  run(): void {
+    if (this.#used === 0) return;
+    this.start();
+    this.finish();
+  }
+
+  #add(nr: number, object: string | undefined, args: readonly Argument[]): Result {
+    const fromResults = args.filter((arg) => arg instanceof Result && !arg.settled).length;
+    // A full table is run on the spot; results so far become plain values. Places given out by data() and space()
+    // would be lost with it, so callers keep what one step needs within a table.
+    const needed = (fromResults + 2) * ENTRY_SIZE;
+    if (this.#used + needed > this.#dataStart) throw new RangeError("the table of calls is full");
+    const entry = this.#used + fromResults * ENTRY_SIZE;
+    args.forEach((arg, i) => {
+      const at = entry + ENTRY_ARGS + i * 8;
+      if (!(arg instanceof Result)) this.#writeWord(at, arg);
+      else if (arg.settled) this.#writeWord(at, arg.value);
+      else this.#addMove(arg.entry + ENTRY_RESULT, at);
+    });
+    this.#view.setUint32(entry, nr, true);
+    this.#view.setUint32(entry + 4, object === undefined ? 0 : FLAG_MUST, true);
+    this.#used = entry + ENTRY_SIZE;
+    const result = new Result(nr, object, entry);
+    this.#pending.push(result);
+    return result;
+  }
+
+  #addMove(from: number, to: number): void {
+    this.#view.setUint32(this.#used, OP.MOVE, true);
+    this.#writeWord(this.#used + ENTRY_ARGS, this.region.address + from);
+    this.#writeWord(this.#used + ENTRY_ARGS + 8, this.region.address + to);
+    this.#used += ENTRY_SIZE;
+  }
+
+  /** Room left for entries and data together, in bytes. */
+  get free(): number {
+    return this.#dataStart - this.#used - ENTRY_SIZE;
+  }
+
+  #reserve(length: number): number {
+    const start = this.#dataStart - length;
+    const aligned = start - (start % DATA_ALIGN);
+    if (aligned < this.#used + 2 * ENTRY_SIZE) throw new RangeError("the table's data does not fit");
+    this.#dataStart = aligned;
+    return aligned;
+  }
+
+  #writeWord(at: number, value: number): void {
+    if (value < 0) {
+      this.#view.setBigInt64(at, BigInt(value), true);
+    } else {
+      this.#view.setUint32(at, value % 0x1_0000_0000, true);
+      this.#view.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
+    }
+  }
+
+  #readWord(at: number): number {
+    return this.#view.getInt32(at + 4, true) * 0x1_0000_0000 + this.#view.getUint32(at, true);
+  }
+}

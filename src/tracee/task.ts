@@ -1,0 +1,166 @@
+/**
+ * A task (one thread) held by ptrace.
+ *
+ * All tasks are seized by the one thread that runs our TypeScript; ptrace serves only the thread that attached. Stops
+ * are told apart here: the trap that we asked for, the breakpoint at the end of a table, the birth of a child, and
+ * signals that somebody else sent meanwhile and that must not be lost.
+ */
+import { ERRNO, isErrno } from "../linux/errno.ts";
+import {
+  getEventMessage,
+  getSiginfo,
+  PTRACE,
+  PTRACE_EVENT,
+  PTRACE_O,
+  ptrace,
+  WAIT,
+  wait,
+} from "../linux/ptrace.ts";
+import { SIG, siginfoHead } from "../linux/signal.ts";
+
+/** si_code of a breakpoint: the kernel sends it itself. */
+const SI_KERNEL = 0x80;
+/** A stop at a system call's entry or exit, with PTRACE_O_TRACESYSGOOD. */
+const SYSCALL_STOP = SIG.TRAP | 0x80;
+
+/** A task ended while we held it. */
+export class TaskGoneError extends Error {
+  override readonly name = "TaskGoneError";
+  constructor(
+    readonly pid: number,
+    readonly tid: number,
+    how: string,
+  ) {
+    super(`task ${tid} of process ${pid} ${how} while it was held`);
+  }
+}
+
+export class Task {
+  /** Signal of the group-stop that the task was found in, 0 when it was not stopped. */
+  stopSignal = 0;
+  /** Tasks born of this one since the caller last took them, in order; each waits in its first stop. */
+  readonly newborn: number[] = [];
+  #gone = false;
+
+  private constructor(
+    readonly pid: number,
+    readonly tid: number,
+  ) {}
+
+  /**
+   * Attaches to a running task without stopping it. @throws KernelError (EPERM: no right, or another tracer holds it;
+   * ESRCH: gone)
+   */
+  static seize(pid: number, tid: number, options: number): Task {
+    ptrace(PTRACE.SEIZE, tid, 0, options | PTRACE_O.TRACESYSGOOD);
+    return new Task(pid, tid);
+  }
+
+  /** A task that the kernel attached to us at its birth, by a PTRACE_O_TRACE* option of its parent. */
+  static newborn(pid: number, tid: number): Task {
+    return new Task(pid, tid);
+  }
+
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** Asks the task to stop; {@link awaitTrap} waits for it. */
+  interrupt(): void {
+    ptrace(PTRACE.INTERRUPT, this.tid);
+  }
+
+  /**
+   * Waits until the task stands in a PTRACE_EVENT_STOP. Signals on their way to it meanwhile are let through to its
+   * own handlers. @throws TaskGoneError
+   */
+  awaitTrap(): void {
+    for (;;) {
+      const stop = this.#await();
+      if (stop.event === PTRACE_EVENT.STOP) {
+        this.stopSignal = stop.signal === SIG.TRAP ? 0 : stop.signal;
+        return;
+      }
+      this.resume(PTRACE.CONT, stop.event === 0 && stop.signal !== SYSCALL_STOP ? stop.signal : 0);
+    }
+  }
+
+  /** Lets the task run on; `signal` is delivered if the stop was that of a signal's delivery. */
+  resume(request: number = PTRACE.CONT, signal = 0): void {
+    ptrace(request, this.tid, 0, signal);
+  }
+
+  /** Waits for the breakpoint that ends a table. @throws TaskGoneError */
+  awaitBreakpoint(): void {
+    for (;;) {
+      const stop = this.#await();
+      if (stop.event === 0 && stop.signal === SIG.TRAP && this.#stoppedByBreakpoint()) return;
+      if (stop.event === 0) this.#foreignSignal(stop.signal);
+      this.#noteBirth(stop.event);
+      this.resume();
+    }
+  }
+
+  /** Waits for the next system call stop. @throws TaskGoneError */
+  awaitSyscallStop(): void {
+    for (;;) {
+      const stop = this.#await();
+      if (stop.event === 0 && stop.signal === SYSCALL_STOP) return;
+      if (stop.event === 0) this.#foreignSignal(stop.signal);
+      this.#noteBirth(stop.event);
+      this.resume(PTRACE.SYSCALL);
+    }
+  }
+
+  /** Moves a task from any ptrace stop into a PTRACE_EVENT_STOP; it executes nothing in between. */
+  park(): void {
+    this.interrupt();
+    this.resume();
+    for (;;) {
+      if (this.#await().event === PTRACE_EVENT.STOP) return;
+      this.resume();
+    }
+  }
+
+  /** Lets go of the task; it runs on from its registers. A task that is gone already is no error. */
+  detach(): void {
+    try {
+      ptrace(PTRACE.DETACH, this.tid);
+    } catch (error) {
+      if (!isErrno(error, ERRNO.ESRCH)) throw error;
+    }
+  }
+
+  #await(): { signal: number; event: number } {
+    const result = wait(this.tid, WAIT.ALL);
+    const status = result?.status;
+    if (status?.kind === "stopped") return status;
+    this.#gone = true;
+    throw new TaskGoneError(
+      this.pid,
+      this.tid,
+      status?.kind === "killed" ? `was killed by signal ${status.signal}` : "ended",
+    );
+  }
+
+  #stoppedByBreakpoint(): boolean {
+    return siginfoHead.decode(getSiginfo(this.tid)).code === SI_KERNEL;
+  }
+
+  #noteBirth(event: number): void {
+    if (event === PTRACE_EVENT.FORK || event === PTRACE_EVENT.VFORK || event === PTRACE_EVENT.CLONE) {
+      this.newborn.push(getEventMessage(this.tid));
+    }
+  }
+
+  /**
+   * With all signals blocked only a few still come: a stop that somebody asks for is asked for again when we are done;
+   * a fault of the runner itself is a bug and the end.
+   */
+  #foreignSignal(signal: number): void {
+    if (signal === SIG.STOP || signal === SIG.TSTP || signal === SIG.TTIN || signal === SIG.TTOU)
+      this.stopSignal = signal;
+    else if (signal !== SIG.TRAP)
+      throw new TaskGoneError(this.pid, this.tid, `faulted with signal ${signal}`);
+  }
+}
