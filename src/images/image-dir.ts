@@ -1,0 +1,212 @@
+// A directory of images, as CRIU 4.2 (img_version 2, "v1.1") writes and reads it.
+//
+// ## On disk
+//
+//     image      ::= magic magic entry*           the first word is IMG_COMMON_MAGIC, of stats-* and irmap-cache
+//                                                 IMG_SERVICE_MAGIC; the second is the kind's own
+//     inventory  ::= magic entry                  its own magic alone
+//     entry      ::= u32 size, message, payload   size is the message's; how long the payload is, the message says
+//     pagemap    ::= magic magic head entry*      pagemap_head {pages_id}, then pagemap_entry
+//     ghost-file ::= magic magic head (entry* | bytes)   chunks with their bytes, or the whole content
+//     pages-N    ::= bytes                        no magic; page after page as the pagemap lists them
+//
+// All words are little-endian. A file that would have no entries is not there, and a file that is not there has no
+// entries. inventory.img is what a restore opens first, and it is put in place last and at once: without it, a
+// directory is not a whole set of images. `parent` is a symbolic link to the directory of the dump before.
+//
+// ## In the program
+//
+// - kinds.ts: `IMAGES.core`, `IMAGES.files`, ... name the kinds, and their types tell what comes out:
+//   `dir.readOne(IMAGES.core, pid)` is a `CoreEntry`.
+// - schema/generated/ROOM.ts: the messages. `core_entry` is the interface `CoreEntry` (a plain object, built as a
+//   literal) and, under the same name, its codec. An enum `fd_types` is the object and the type `FdTypes`, the one in
+//   a message `core_entry.march` is `CoreEntryMarch`. Fields have the names of the schema. Required fields are always
+//   written and always there; optional ones are `undefined` when absent, and written whenever they are not; repeated
+//   ones are arrays, perhaps empty. 64-bit numbers are `bigint`, others `number`, bytes `Uint8Array`, and strings
+//   keep every byte of the kernel's text (text.ts).
+//   Modules: aarch64, cgroups, files, inventory, memory, namespaces, process, rpc, sockets, stats, streamer, x86.
+// - `encode(CriuReq, message)` and `decode(CriuReq, bytes)` of wire.ts: a message by itself.
+//
+//     const dir = ImageDir.create("/var/tmp/img");
+//     dir.writeAll(IMAGES.pstree, [{ pid: 7, ppid: 0, pgid: 7, sid: 7, threads: [7] }]);
+//     dir.commitInventory({ img_version: 2, fdinfo_per_id: true, ns_per_id: true });
+//     ImageDir.open("/var/tmp/img").readAll(IMAGES.pstree);
+
+import { closeSync, existsSync, openSync, renameSync, statSync, unlinkSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { fileError, ImageError } from "./error.ts";
+import { encodeImage, IMAGE_MODE, ImageReader, ImageWriter, openForReading } from "./image-file.ts";
+import { type AnyImageKind, fileName, IMAGES, type ImageKind, type RawKind } from "./kinds.ts";
+import type { InventoryEntry } from "./schema/generated/inventory.ts";
+
+/** What stands for `*` in a file's name: a pid, a namespace's id, a shmid, "dump" or "restore". */
+export type Id = number | bigint | string;
+
+/** Name of the link to the parent directory. */
+export const PARENT_LINK = "parent";
+
+/** An entry with the bytes that followed it. */
+export interface WithPayload<T> {
+  entry: T;
+  payload: Uint8Array;
+}
+
+/** A directory of images; the layout is told at the top of image-dir.ts. All errors are ImageErrors. */
+export class ImageDir {
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  /** An existing directory, as it is. Throws where there is none. */
+  static open(path: string): ImageDir {
+    let isDirectory: boolean;
+    try {
+      isDirectory = statSync(path).isDirectory();
+    } catch (error) {
+      throw fileError("open the image directory", path, error);
+    }
+    if (!isDirectory) throw new ImageError("not a directory", { file: path, errno: "ENOTDIR" });
+    return new ImageDir(path);
+  }
+
+  /** An existing directory that is to be filled anew: from here to `commitInventory` it has no inventory. */
+  static create(path: string): ImageDir {
+    const dir = ImageDir.open(path);
+    dir.remove(IMAGES.inventory);
+    return dir;
+  }
+
+  /** The directory of the dump before this one; undefined where there is none. */
+  parent(): ImageDir | undefined {
+    const path = join(this.path, PARENT_LINK);
+    return existsSync(path) ? ImageDir.open(path) : undefined;
+  }
+
+  /** Path of an image file, there or not. */
+  filePath(kind: AnyImageKind | RawKind, id?: Id): string {
+    return join(this.path, fileName(kind, id));
+  }
+
+  /** Path of a raw file, e.g. `rawPath(RAW_IMAGES.pages, 1)`. */
+  rawPath(kind: RawKind, id?: Id): string {
+    return this.filePath(kind, id);
+  }
+
+  has(kind: AnyImageKind | RawKind, id?: Id): boolean {
+    return existsSync(this.filePath(kind, id));
+  }
+
+  /** Removes the file, if it is there. */
+  remove(kind: AnyImageKind | RawKind, id?: Id): void {
+    try {
+      unlinkSync(this.filePath(kind, id));
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
+      throw fileError("remove", fileName(kind, id), error);
+    }
+  }
+
+  // --- reading
+
+  /** Opens a file for reading entry by entry. Throws where it is not there. The caller closes it. */
+  reader<T, H>(kind: ImageKind<T, H>, id?: Id): ImageReader<T, H> {
+    const file = fileName(kind, id);
+    const fd = openForReading(join(this.path, file), file);
+    try {
+      return new ImageReader(kind, file, fd);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  /** The first entry of a file that has to be there and to have one. */
+  readOne<T, H>(kind: ImageKind<T, H>, id?: Id): T {
+    using reader = this.reader(kind, id);
+    const record = reader.next();
+    if (record === undefined) throw new ImageError("no entry", { file: fileName(kind, id) });
+    return record.entry;
+  }
+
+  /** The first entry; undefined where the file is not there. */
+  tryReadOne<T, H>(kind: ImageKind<T, H>, id?: Id): T | undefined {
+    return this.has(kind, id) ? this.readOne(kind, id) : undefined;
+  }
+
+  /** All entries; none where the file is not there. Payloads are passed over. */
+  readAll<T, H>(kind: ImageKind<T, H>, id?: Id): T[] {
+    if (!this.has(kind, id)) return [];
+    using reader = this.reader(kind, id);
+    const entries: T[] = [];
+    for (let record = reader.next(); record !== undefined; record = reader.next()) entries.push(record.entry);
+    return entries;
+  }
+
+  /** All entries of a file that begins with a head (pagemap, ghost file), and the head. Throws where it is not there. */
+  readHeaded<T, H>(kind: ImageKind<T, H>, id?: Id): { head: H; entries: T[] } {
+    using reader = this.reader(kind, id);
+    const entries: T[] = [];
+    for (let record = reader.next(); record !== undefined; record = reader.next()) entries.push(record.entry);
+    return { head: reader.head, entries };
+  }
+
+  /**
+   * All entries with their payloads in memory; none where the file is not there. Where payloads may be large, `reader`
+   * gives their places instead.
+   */
+  readWithPayload<T, H>(kind: ImageKind<T, H>, id?: Id): WithPayload<T>[] {
+    if (!this.has(kind, id)) return [];
+    using reader = this.reader(kind, id);
+    return Array.from(reader, ({ entry, payload }) => ({ entry, payload: payload.bytes() }));
+  }
+
+  // --- writing
+
+  /** Writes a whole file, in one piece. No entries (and no head): no file, and one that was there is removed. */
+  writeAll<T>(kind: ImageKind<T>, entries: readonly T[], id?: Id): void {
+    if (entries.length === 0) this.remove(kind, id);
+    else this.put(fileName(kind, id), encodeImage(kind, entries));
+  }
+
+  /** As writeAll, of a file that begins with a head. */
+  writeHeaded<T, H>(kind: ImageKind<T, H>, head: H, entries: readonly T[], id?: Id): void {
+    this.put(fileName(kind, id), encodeImage(kind, entries, head));
+  }
+
+  /**
+   * Begins a file to be written entry by entry, with payloads. What was there under its name is removed. The caller
+   * closes it; `head` is needed by the kinds that have one.
+   */
+  writer<T, H>(kind: ImageKind<T, H>, id?: Id, head?: H): ImageWriter<T, H> {
+    this.remove(kind, id);
+    const file = fileName(kind, id);
+    return new ImageWriter(kind, join(this.path, file), file, head);
+  }
+
+  /** The last act of a dump: the inventory appears under its name, whole. */
+  commitInventory(entry: InventoryEntry): void {
+    const file = fileName(IMAGES.inventory);
+    const temporary = `${file}.tmp`;
+    this.put(temporary, encodeImage(IMAGES.inventory, [entry]));
+    try {
+      renameSync(join(this.path, temporary), join(this.path, file));
+    } catch (error) {
+      throw fileError("rename", temporary, error);
+    }
+  }
+
+  private put(file: string, bytes: Uint8Array): void {
+    try {
+      const fd = openSync(join(this.path, file), "w", IMAGE_MODE);
+      try {
+        for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+      } finally {
+        closeSync(fd);
+      }
+    } catch (error) {
+      throw fileError("write", file, error);
+    }
+  }
+}

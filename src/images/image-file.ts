@@ -1,0 +1,324 @@
+// Bytes of one image file: a stream of entries in, a stream of entries out. See image-dir.ts for the layout.
+
+import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { fileError, ImageError } from "./error.ts";
+import { type AnyImageKind, IMG_COMMON_MAGIC, type ImageKind } from "./kinds.ts";
+import { type Codec, Reader, Writer } from "./wire.ts";
+
+/** As CRIU makes its images: they hold other people's memory. */
+export const IMAGE_MODE = 0o600;
+
+/** How much is read from a file at once, at least. */
+const WINDOW = 128 << 10;
+/** How much is kept in memory before it is written. */
+const PENDING = 64 << 10;
+
+/** Where bytes come from. */
+interface Source {
+  readonly size: number;
+  /** Bytes at `offset`; the caller has checked that they exist. Valid until the next call. */
+  view(offset: number, length: number): Uint8Array;
+}
+
+class BytesSource implements Source {
+  readonly size: number;
+
+  constructor(private readonly bytes: Uint8Array) {
+    this.size = bytes.length;
+  }
+
+  view(offset: number, length: number): Uint8Array {
+    return this.bytes.subarray(offset, offset + length);
+  }
+}
+
+class FileSource implements Source {
+  readonly size: number;
+  private window: Uint8Array = new Uint8Array(0);
+  private start = 0;
+  private filled = 0;
+
+  constructor(
+    private readonly fd: number,
+    private readonly file: string,
+  ) {
+    this.size = fstatSync(fd).size;
+  }
+
+  view(offset: number, length: number): Uint8Array {
+    if (offset < this.start || offset + length > this.start + this.filled) this.fill(offset, length);
+    return this.window.subarray(offset - this.start, offset - this.start + length);
+  }
+
+  private fill(offset: number, length: number): void {
+    const wanted = Math.min(Math.max(length, WINDOW), this.size - offset);
+    if (this.window.length < wanted) this.window = new Uint8Array(wanted);
+    this.start = offset;
+    this.filled = 0;
+    while (this.filled < length) {
+      let got: number;
+      try {
+        got = readSync(this.fd, this.window, this.filled, wanted - this.filled, offset + this.filled);
+      } catch (error) {
+        throw fileError("read", this.file, error);
+      }
+      if (got === 0) throw new ImageError("the file is cut short", { file: this.file, offset });
+      this.filled += got;
+    }
+  }
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
+
+function magicsOf(kind: AnyImageKind): number[] {
+  return kind.first === undefined ? [kind.magic] : [kind.first, kind.magic];
+}
+
+/** The raw bytes behind an entry: where they are in the file, and themselves when asked for. */
+export class Payload {
+  constructor(
+    private readonly source: Source,
+    /** Offset in the file. */
+    readonly offset: number,
+    readonly length: number,
+  ) {}
+
+  /** A copy of them. `start` and `length` choose a part, so that a large one can be taken in pieces. */
+  bytes(start = 0, length = this.length - start): Uint8Array {
+    if (start < 0 || length < 0 || start + length > this.length) {
+      throw new RangeError(`${start}+${length} is outside a payload of ${this.length} bytes`);
+    }
+    return this.source.view(this.offset + start, length).slice();
+  }
+}
+
+/** An entry and what follows it. `payload` is valid while the reader is open. */
+export interface ImageRecord<T> {
+  entry: T;
+  payload: Payload;
+}
+
+/**
+ * Reads the entries of one image file one after the other, without holding the file in memory. To be closed (or
+ * declared with `using`). Throws ImageError where the file is not what it should be.
+ */
+export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, Disposable {
+  /** The head's message, where the kind has one. */
+  readonly head: H;
+  /** For splice, sendfile and copy_file_range by a payload's offset; undefined where bytes are read, not a file. */
+  readonly fd: number | undefined;
+  private readonly kind: ImageKind<T, H>;
+  private readonly file: string;
+  private readonly source: Source;
+  private position = 0;
+  private count = 0;
+
+  constructor(kind: ImageKind<T, H>, file: string, from: Uint8Array | number) {
+    this.kind = kind;
+    this.file = file;
+    this.fd = typeof from === "number" ? from : undefined;
+    this.source = typeof from === "number" ? new FileSource(from, file) : new BytesSource(from);
+    this.checkMagics();
+    const head = kind.head;
+    this.head = (head === undefined ? undefined : this.message(head(), undefined)) as H;
+  }
+
+  /** The next entry; undefined at the end of the file. */
+  next(): ImageRecord<T> | undefined {
+    if (this.position === this.source.size) return undefined;
+    const started = this.position;
+    const entry = this.message(this.kind.codec(), this.count);
+    const after = this.position;
+    const length =
+      this.kind.payload?.(entry, (offset, size) => this.take(after + offset, size, started, "payload")) ?? 0;
+    if (length > this.source.size - after) this.fail(`${length} bytes should follow`, started);
+    this.position = after + length;
+    this.count++;
+    return { entry, payload: new Payload(this.source, after, length) };
+  }
+
+  *[Symbol.iterator](): Iterator<ImageRecord<T>> {
+    for (let record = this.next(); record !== undefined; record = this.next()) yield record;
+  }
+
+  /** Everything up to the end of the file as bytes: the content of a ghost file without chunks. */
+  rest(): Payload {
+    const payload = new Payload(this.source, this.position, this.source.size - this.position);
+    this.position = this.source.size;
+    return payload;
+  }
+
+  close(): void {
+    if (this.fd !== undefined) closeSync(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  private checkMagics(): void {
+    const wanted = magicsOf(this.kind);
+    const found: number[] = [];
+    for (const magic of wanted) {
+      if (this.source.size < this.position + 4) {
+        this.position = 0;
+        const got = found.length === 0 ? "none" : found.map(hex).join(" ");
+        throw new ImageError(`bad magic: ${got}, wanted ${wanted.map(hex).join(" ")}`, { file: this.file });
+      }
+      found.push(this.word(this.position));
+      if (found.at(-1) !== magic) {
+        throw new ImageError(`bad magic ${found.map(hex).join(" ")}, wanted ${wanted.map(hex).join(" ")}`, {
+          file: this.file,
+        });
+      }
+      this.position += 4;
+    }
+  }
+
+  private fail(what: string, offset: number): never {
+    throw new ImageError(what, { file: this.file, entry: this.count, offset });
+  }
+
+  private take(offset: number, length: number, started: number, what: string): Uint8Array {
+    if (length > this.source.size - offset) this.fail(`the ${what} is cut short`, started);
+    return this.source.view(offset, length);
+  }
+
+  private word(offset: number): number {
+    const bytes = this.source.view(offset, 4);
+    return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true);
+  }
+
+  private message<M>(codec: Codec<M>, entry: number | undefined): M {
+    const started = this.position;
+    const place = { file: this.file, entry, offset: started };
+    if (this.source.size - started < 4) throw new ImageError("the size of a message is cut short", place);
+    const size = this.word(started);
+    if (size > this.source.size - started - 4) {
+      throw new ImageError(`${codec.name} of ${size} bytes reaches beyond the file`, place);
+    }
+    try {
+      const message = codec.read(new Reader(this.source.view(started + 4, size)));
+      this.position = started + 4 + size;
+      return message;
+    } catch (error) {
+      throw error instanceof ImageError ? error.at({ file: this.file, entry, offset: started + 4 }) : error;
+    }
+  }
+}
+
+/** Opens `path`, for ImageReader. */
+export function openForReading(path: string, file: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    throw fileError("open", file, error);
+  }
+}
+
+function writeFully(fd: number, bytes: Uint8Array, file: string): void {
+  let done = 0;
+  try {
+    while (done < bytes.length) done += writeSync(fd, bytes, done);
+  } catch (error) {
+    throw fileError("write", file, error);
+  }
+}
+
+/**
+ * Writes entries of one image file. The file is made with the first entry (or the head), so no entries, no file; what
+ * is small is written with one write(2) at `close`. To be closed (or declared with `using`).
+ */
+export class ImageWriter<T, H = undefined> implements Disposable {
+  private readonly kind: ImageKind<T, H>;
+  private readonly path: string;
+  private readonly file: string;
+  private pending: Writer | undefined;
+  private opened: number | undefined;
+
+  /** `head` is to be given for the kinds that have one. */
+  constructor(kind: ImageKind<T, H>, path: string, file: string, head?: H) {
+    this.kind = kind;
+    this.path = path;
+    this.file = file;
+    if (kind.head !== undefined) {
+      if (head === undefined || head === null) throw new TypeError(`${file} needs a head`);
+      this.started().framed(kind.head(), head);
+    }
+  }
+
+  /** Adds an entry, and the bytes that follow it. Their number must be what the entry says. */
+  add(entry: T, ...payload: Uint8Array[]): void {
+    const codec = this.kind.codec();
+    try {
+      this.started().framed(codec, entry);
+    } catch (error) {
+      throw error instanceof ImageError ? error.at({ file: this.file }) : error;
+    }
+    for (const bytes of payload) this.addBytes(bytes);
+    if (this.pending !== undefined && this.pending.length >= PENDING) this.flush();
+  }
+
+  /** Adds bytes of a payload. */
+  addBytes(bytes: Uint8Array): void {
+    if (bytes.length < PENDING) this.started().raw(bytes);
+    else writeFully(this.flush(), bytes, this.file);
+  }
+
+  /** Writes what is pending. Gives the file's descriptor, at its end, for splice and sendfile of a payload. */
+  flush(): number {
+    const pending = this.started();
+    if (this.opened === undefined) {
+      try {
+        this.opened = openSync(this.path, "w", IMAGE_MODE);
+      } catch (error) {
+        throw fileError("create", this.file, error);
+      }
+    }
+    const bytes = pending.finish();
+    this.pending = new Writer();
+    writeFully(this.opened, bytes, this.file);
+    return this.opened;
+  }
+
+  close(): void {
+    if (this.pending !== undefined && (this.opened === undefined || this.pending.length > 0)) this.flush();
+    if (this.opened !== undefined) closeSync(this.opened);
+    this.opened = undefined;
+    this.pending = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  private started(): Writer {
+    if (this.pending === undefined) {
+      this.pending = new Writer();
+      for (const magic of magicsOf(this.kind)) this.pending.word(magic);
+    }
+    return this.pending;
+  }
+}
+
+/** A whole image file in memory. */
+export function encodeImage<T, H>(kind: ImageKind<T, H>, entries: Iterable<T>, head?: H): Uint8Array {
+  const writer = new Writer();
+  for (const magic of magicsOf(kind)) writer.word(magic);
+  if (kind.head !== undefined && head !== undefined && head !== null) writer.framed(kind.head(), head);
+  const codec = kind.codec();
+  for (const entry of entries) writer.framed(codec, entry);
+  return writer.finish();
+}
+
+/** The magics of an image's bytes: `magic` names the kind (see kindOfMagic), `first` is undefined for an inventory. */
+export function magicOf(bytes: Uint8Array, file: string): { first: number | undefined; magic: number } {
+  if (bytes.length < 4) throw new ImageError("bad magic: none", { file });
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const first = view.getUint32(0, true);
+  if (first !== IMG_COMMON_MAGIC && first !== 0x55105940) return { first: undefined, magic: first };
+  if (bytes.length < 8) throw new ImageError(`bad magic: ${hex(first)} alone`, { file });
+  return { first, magic: view.getUint32(4, true) };
+}

@@ -1,0 +1,408 @@
+// Protobuf's wire format, proto2, as the generated code in schema/generated/ uses it. Nothing is described at run
+// time: the generated functions call these two classes field by field.
+//
+// Reading trusts nothing: every length is checked against the bytes there are, nesting is limited, and nothing is
+// allocated that is not backed by bytes of the input. What is wrong is told by an ImageError.
+
+import { ImageError } from "./error.ts";
+import { bytesToText, textToBytes } from "./text.ts";
+
+/** Encoder and decoder of one message type. */
+export interface Codec<T> {
+  /** The message's name in the schema, e.g. "core_entry". */
+  readonly name: string;
+  write(w: Writer, message: T): void;
+  /** Reads until `r.limit`. */
+  read(r: Reader): T;
+}
+
+/** The bytes of one message. Throws ImageError where a number does not fit its field. */
+export function encode<T>(codec: Codec<T>, message: T): Uint8Array {
+  const writer = new Writer();
+  codec.write(writer, message);
+  return writer.finish();
+}
+
+/** The message in `bytes`. Throws ImageError where they are not one. */
+export function decode<T>(codec: Codec<T>, bytes: Uint8Array): T {
+  return codec.read(new Reader(bytes));
+}
+
+const U64_MAX = 0xffffffffffffffffn;
+const I64_MIN = -0x8000000000000000n;
+const I64_MAX = 0x7fffffffffffffffn;
+const SAFE = 0x1fffffffffffffn;
+/** CRIU's deepest message has about six levels; only cgroup_dir_entry and aa_namespace nest freely. */
+const MAX_DEPTH = 200;
+
+function unfit(value: unknown, type: string, field: string): never {
+  throw new ImageError(`${field}: ${String(value)} is no ${type}`);
+}
+
+/** Grows as needed; tags are given as the number on the wire (field number * 8 + wire type). */
+export class Writer {
+  private buffer: Uint8Array;
+  private view: DataView;
+  /** Bytes written so far. */
+  length = 0;
+
+  constructor(size = 512) {
+    this.buffer = new Uint8Array(size);
+    this.view = new DataView(this.buffer.buffer);
+  }
+
+  /** What was written, without a copy; the writer is not to be used after that. */
+  finish(): Uint8Array {
+    return this.buffer.subarray(0, this.length);
+  }
+
+  private need(more: number): void {
+    const wanted = this.length + more;
+    if (wanted <= this.buffer.length) return;
+    const bigger = new Uint8Array(Math.max(wanted, this.buffer.length * 2));
+    bigger.set(this.buffer.subarray(0, this.length));
+    this.buffer = bigger;
+    this.view = new DataView(bigger.buffer);
+  }
+
+  private varint(value: number): void {
+    this.need(5);
+    const bytes = this.buffer;
+    let rest = value;
+    while (rest > 0x7f) {
+      bytes[this.length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[this.length++] = rest;
+  }
+
+  private varint64(low: number, high: number): void {
+    this.need(10);
+    const bytes = this.buffer;
+    let lo = low;
+    let hi = high;
+    while (hi > 0) {
+      bytes[this.length++] = (lo & 0x7f) | 0x80;
+      lo = ((lo >>> 7) | (hi << 25)) >>> 0;
+      hi >>>= 7;
+    }
+    while (lo > 0x7f) {
+      bytes[this.length++] = (lo & 0x7f) | 0x80;
+      lo >>>= 7;
+    }
+    bytes[this.length++] = lo;
+  }
+
+  private unsigned64(value: bigint): void {
+    if (value <= SAFE) {
+      const number = Number(value);
+      this.varint64(number >>> 0, Math.floor(number / 0x100000000));
+    } else {
+      this.varint64(Number(value & 0xffffffffn), Number(value >> 32n));
+    }
+  }
+
+  uint32(tag: number, value: number, field: string): void {
+    if (value >>> 0 !== value) unfit(value, "uint32", field);
+    this.varint(tag);
+    this.varint(value);
+  }
+
+  int32(tag: number, value: number, field: string): void {
+    if ((value | 0) !== value) unfit(value, "int32", field);
+    this.varint(tag);
+    if (value < 0) this.varint64(value >>> 0, 0xffffffff);
+    else this.varint(value);
+  }
+
+  sint32(tag: number, value: number, field: string): void {
+    if ((value | 0) !== value) unfit(value, "sint32", field);
+    this.varint(tag);
+    this.varint(((value << 1) ^ (value >> 31)) >>> 0);
+  }
+
+  uint64(tag: number, value: bigint, field: string): void {
+    if (typeof value !== "bigint" || value < 0n || value > U64_MAX) unfit(value, "uint64", field);
+    this.varint(tag);
+    this.unsigned64(value);
+  }
+
+  int64(tag: number, value: bigint, field: string): void {
+    if (typeof value !== "bigint" || value < I64_MIN || value > I64_MAX) unfit(value, "int64", field);
+    this.varint(tag);
+    this.unsigned64(value < 0n ? BigInt.asUintN(64, value) : value);
+  }
+
+  sint64(tag: number, value: bigint, field: string): void {
+    if (typeof value !== "bigint" || value < I64_MIN || value > I64_MAX) unfit(value, "sint64", field);
+    this.varint(tag);
+    this.unsigned64(value < 0n ? -2n * value - 1n : 2n * value);
+  }
+
+  fixed64(tag: number, value: bigint, field: string): void {
+    if (typeof value !== "bigint" || value < 0n || value > U64_MAX) unfit(value, "fixed64", field);
+    this.varint(tag);
+    this.need(8);
+    this.view.setBigUint64(this.length, value, true);
+    this.length += 8;
+  }
+
+  bool(tag: number, value: boolean, field: string): void {
+    if (typeof value !== "boolean") unfit(value, "bool", field);
+    this.varint(tag);
+    this.varint(value ? 1 : 0);
+  }
+
+  string(tag: number, value: string, field: string): void {
+    if (typeof value !== "string") unfit(value, "string", field);
+    this.varint(tag);
+    const length = value.length;
+    // Nearly all strings here are short and plain.
+    if (length < 128) {
+      this.need(length + 1);
+      const bytes = this.buffer;
+      const start = this.length + 1;
+      let done = 0;
+      while (done < length) {
+        const code = value.charCodeAt(done);
+        if (code > 0x7f) break;
+        bytes[start + done++] = code;
+      }
+      if (done === length) {
+        bytes[this.length] = length;
+        this.length = start + length;
+        return;
+      }
+    }
+    this.chunk(textToBytes(value));
+  }
+
+  bytes(tag: number, value: Uint8Array, field: string): void {
+    if (!(value instanceof Uint8Array)) unfit(value, "bytes", field);
+    this.varint(tag);
+    this.chunk(value);
+  }
+
+  message<T>(tag: number, codec: Codec<T>, value: T, field: string): void {
+    if (typeof value !== "object" || value === null) unfit(value, codec.name, field);
+    this.varint(tag);
+    // One byte is kept for the length; a longer message is moved up once it is known.
+    this.need(1);
+    const start = ++this.length;
+    codec.write(this, value);
+    const size = this.length - start;
+    if (size > 0x7f) {
+      const extra = size < 0x4000 ? 1 : size < 0x200000 ? 2 : size < 0x10000000 ? 3 : 4;
+      this.need(extra);
+      this.buffer.copyWithin(start + extra, start, start + size);
+    }
+    this.length = start - 1;
+    this.varint(size);
+    this.length += size;
+  }
+
+  private chunk(value: Uint8Array): void {
+    this.varint(value.length);
+    this.raw(value);
+  }
+
+  /** Bytes as they are, with nothing before them. */
+  raw(value: Uint8Array): void {
+    this.need(value.length);
+    this.buffer.set(value, this.length);
+    this.length += value.length;
+  }
+
+  /** A little-endian 32-bit word, as the framing of image files has it. */
+  word(value: number): void {
+    this.need(4);
+    this.view.setUint32(this.length, value, true);
+    this.length += 4;
+  }
+
+  /** One entry of an image file: its size as a word, then the message. */
+  framed<T>(codec: Codec<T>, value: T): void {
+    const start = this.length;
+    this.word(0);
+    codec.write(this, value);
+    this.view.setUint32(start, this.length - start - 4, true);
+  }
+}
+
+/** Walks over the bytes of one message; `limit` is the end of the message being read. */
+export class Reader {
+  private readonly buffer: Uint8Array;
+  private depth = 0;
+  private high = 0;
+  pos: number;
+  limit: number;
+
+  constructor(bytes: Uint8Array, pos = 0, limit = bytes.length) {
+    this.buffer = bytes;
+    this.pos = pos;
+    this.limit = limit;
+  }
+
+  /** Throws: the bytes are not what they should be. */
+  fail(what: string): never {
+    throw new ImageError(what, { offset: this.pos });
+  }
+
+  /** Throws: a required field was not there. */
+  missing(field: string): never {
+    this.fail(`required field ${field} is missing`);
+  }
+
+  /** Reads a varint; gives its low 32 bits, and leaves the high ones in `high`. */
+  private varint(): number {
+    const bytes = this.buffer;
+    const limit = this.limit;
+    let pos = this.pos;
+    if (pos >= limit) this.fail("the message is cut short");
+    let byte = bytes[pos++] ?? 0;
+    this.high = 0;
+    if (byte < 0x80) {
+      this.pos = pos;
+      return byte;
+    }
+    let low = byte & 0x7f;
+    let high = 0;
+    for (let shift = 7; shift < 70; shift += 7) {
+      if (pos >= limit) this.fail("the message is cut short");
+      byte = bytes[pos++] ?? 0;
+      const bits = byte & 0x7f;
+      if (shift < 28) low |= bits << shift;
+      else if (shift === 28) {
+        low |= bits << 28;
+        high = bits >>> 4;
+      } else if (shift < 63) high |= bits << (shift - 32);
+      else high |= (bits & 1) << 31;
+      if (byte < 0x80) {
+        this.pos = pos;
+        this.high = high >>> 0;
+        return low >>> 0;
+      }
+    }
+    return this.fail("a number of more than ten bytes");
+  }
+
+  /** The next field's tag. */
+  tag(): number {
+    const tag = this.varint();
+    if (this.high !== 0 || tag < 8) this.fail("not a field");
+    return tag;
+  }
+
+  uint32(): number {
+    return this.varint();
+  }
+
+  int32(): number {
+    return this.varint() | 0;
+  }
+
+  sint32(): number {
+    const value = this.varint();
+    return (value >>> 1) ^ -(value & 1);
+  }
+
+  uint64(): bigint {
+    const low = this.varint();
+    const high = this.high;
+    if (high === 0) return BigInt(low);
+    if (high < 0x200000) return BigInt(high * 0x100000000 + low);
+    return (BigInt(high) << 32n) | BigInt(low);
+  }
+
+  int64(): bigint {
+    const value = this.uint64();
+    return value > I64_MAX ? BigInt.asIntN(64, value) : value;
+  }
+
+  sint64(): bigint {
+    const value = this.uint64();
+    return (value & 1n) === 0n ? value >> 1n : -(value >> 1n) - 1n;
+  }
+
+  fixed64(): bigint {
+    const start = this.take(8);
+    const bytes = this.buffer;
+    return new DataView(bytes.buffer, bytes.byteOffset + start, 8).getBigUint64(0, true);
+  }
+
+  bool(): boolean {
+    return this.varint() !== 0 || this.high !== 0;
+  }
+
+  string(): string {
+    const start = this.take(this.size());
+    return bytesToText(this.buffer.subarray(start, this.pos));
+  }
+
+  bytes(): Uint8Array {
+    const start = this.take(this.size());
+    return this.buffer.slice(start, this.pos);
+  }
+
+  enumeration<T extends number>(known: (value: number) => value is T, field: string): T {
+    const start = this.pos;
+    const value = this.varint() | 0;
+    if (known(value)) return value;
+    this.pos = start;
+    return this.fail(`${field}: unknown value ${value}`);
+  }
+
+  message<T>(codec: Codec<T>): T {
+    const size = this.size();
+    const outer = this.limit;
+    if (++this.depth > MAX_DEPTH) this.fail("messages are nested too deeply");
+    this.limit = this.pos + size;
+    const message = codec.read(this);
+    this.limit = outer;
+    this.depth--;
+    return message;
+  }
+
+  /** A repeated field in its packed form. */
+  packed<T>(list: T[], read: (this: Reader) => T): void {
+    const size = this.size();
+    const outer = this.limit;
+    this.limit = this.pos + size;
+    while (this.pos < this.limit) list.push(read.call(this));
+    this.limit = outer;
+  }
+
+  /** Passes over a field that is not in the schema. */
+  skip(tag: number): void {
+    switch (tag & 7) {
+      case 0:
+        this.varint();
+        break;
+      case 1:
+        this.take(8);
+        break;
+      case 2:
+        this.take(this.size());
+        break;
+      case 5:
+        this.take(4);
+        break;
+      default:
+        this.fail(`field ${tag >>> 3} has a wire type that is not in use`);
+    }
+  }
+
+  /** A length, checked against what is left. */
+  private size(): number {
+    const size = this.varint();
+    if (this.high !== 0 || size > this.limit - this.pos) this.fail("a length reaches beyond the message");
+    return size;
+  }
+
+  private take(size: number): number {
+    const start = this.pos;
+    if (size > this.limit - start) this.fail("the message is cut short");
+    this.pos = start + size;
+    return start;
+  }
+}
