@@ -32,6 +32,7 @@ export interface Log {
   /** Something failed. The first one is kept, see `firstError()`. */
   error(place: string, text: Text): void;
   warn(place: string, text: Text): void;
+  /** An empty `place` leaves the text as the whole line, here and in `debug`. */
   info(place: string, text: Text): void;
   debug(place: string, text: Text): void;
   /** Whether a line of this level (`Level.debug`) would be written; to guard what is expensive to say. */
@@ -151,11 +152,11 @@ class Writer implements Log {
   }
 
   info(place: string, text: Text): void {
-    if (level >= Level.info || holding) write(Level.info, this.#pid, `${place}: ${said(text)}`);
+    if (level >= Level.info || holding) write(Level.info, this.#pid, prefixed(place, text));
   }
 
   debug(place: string, text: Text): void {
-    if (level >= Level.debug || holding) write(Level.debug, this.#pid, `${place}: ${said(text)}`);
+    if (level >= Level.debug || holding) write(Level.debug, this.#pid, prefixed(place, text));
   }
 
   enabled(of: number): boolean {
@@ -218,6 +219,10 @@ function timestamp(ms: number): string {
 
 function pidPrefix(pid: number): string {
   return `${String(pid).padStart(6)}: `;
+}
+
+function prefixed(place: string, text: Text): string {
+  return place === "" ? said(text) : `${place}: ${said(text)}`;
 }
 
 /** One message is one line, and a file name out of an image does not get to drive the reader's terminal. */

@@ -1,0 +1,112 @@
+/**
+ * The words of a command line, read as getopt_long(3) reads them: options and other words may be mixed, `--`
+ * ends the options, short flags may be bundled, long ones may be shortened as long as one option is meant.
+ *
+ * Apart from getopt on one point: an optional argument may also be the next word if that is one of the words
+ * which the option knows. CRIU's page and CRIU's parser disagree on whether `--file-validation filesize` is
+ * right; here it is, and so is `--file-validation` alone.
+ */
+
+import { COMMANDS, type Command, OPTIONS, type Option, OptionError } from "../options.ts";
+
+/** One option as it was given. */
+export interface Given {
+  readonly option: Option;
+  /** The argument, if there was one. */
+  readonly text: string | undefined;
+  /** False for the `no-` form. */
+  readonly on: boolean;
+  /** The flag as written, or the file and line that it comes from: for messages. */
+  readonly as: string;
+}
+
+export interface Words {
+  readonly given: readonly Given[];
+  /** What is not an option: the command and what follows it. */
+  readonly words: readonly string[];
+}
+
+/** Reads the words after the program's name. Throws OptionError for what is unknown, ambiguous or incomplete. */
+export function parseWords(args: readonly string[]): Words {
+  const given: Given[] = [];
+  const words: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const word = args[i] ?? "";
+    if (word === "--") {
+      words.push(...args.slice(i + 1));
+      break;
+    }
+    if (word.startsWith("--")) {
+      const end = word.indexOf("=");
+      const as = end < 0 ? word : word.slice(0, end);
+      const { option, on } = findLong(as.slice(2), as);
+      let text = end < 0 ? undefined : word.slice(end + 1);
+      if (option.argument === "none" || !on) {
+        if (text !== undefined) throw new OptionError(`option ${as} takes no argument`);
+      } else if (text === undefined && takesNext(option, args[i + 1], as)) text = args[++i];
+      given.push({ option, text, on, as });
+    } else if (word.length > 1 && word.startsWith("-")) {
+      for (let at = 1; at < word.length; at++) {
+        const as = `-${word[at]}`;
+        const option = OPTIONS.find((each) => each.short === word[at]);
+        if (option === undefined) throw new OptionError(`unknown option ${as}`);
+        let text: string | undefined;
+        if (option.argument !== "none") {
+          if (at + 1 < word.length) text = word.slice(at + 1);
+          else if (takesNext(option, args[i + 1], as)) text = args[++i];
+          at = word.length;
+        }
+        given.push({ option, text, on: true, as });
+      }
+    } else words.push(word);
+  }
+  return { given, words };
+}
+
+/** Whether the option's argument is `next`, the word after it. Throws if it needs one and there is none. */
+function takesNext(option: Option, next: string | undefined, as: string): boolean {
+  if (option.argument === "required") {
+    if (next === undefined) throw new OptionError(`option ${as} needs an argument`);
+    return true;
+  }
+  const known = option.value.words;
+  if (option.detached !== true || known === undefined || next === undefined) return false;
+  return next.split(",").every((part) => known.includes(part.startsWith("^") ? part.slice(1) : part));
+}
+
+/** The option of a long flag, whole or shortened, `no-` forms included. `as` is the flag for messages. */
+export function findLong(name: string, as: string): { option: Option; on: boolean } {
+  if (name === "") throw new OptionError(`unknown option ${as}`);
+  const found: { name: string; option: Option; on: boolean }[] = [];
+  for (const option of OPTIONS) {
+    if (option.long === name) return { option, on: true };
+    if (option.negatable === true && `no-${option.long}` === name) return { option, on: false };
+    if (option.long.startsWith(name)) found.push({ name: option.long, option, on: true });
+    if (option.negatable === true && `no-${option.long}`.startsWith(name)) {
+      found.push({ name: `no-${option.long}`, option, on: false });
+    }
+  }
+  const [first, second] = found;
+  if (first === undefined) throw new OptionError(`unknown option ${as}`);
+  if (second !== undefined) {
+    throw new OptionError(`option ${as} could be ${found.map((each) => `--${each.name}`).join(" or ")}`);
+  }
+  return first;
+}
+
+/** The command among the words, and the words that belong to it. Throws OptionError. */
+export function findCommand(words: readonly string[]): { command: Command; rest: readonly string[] } {
+  const [first, second] = words;
+  if (first === undefined) throw new OptionError("a command is needed; criu --help lists them");
+  const two = `${first} ${second}`;
+  for (const { name } of COMMANDS) {
+    if (name === first) return { command: name, rest: words.slice(1) };
+    if (name === two) return { command: name, rest: words.slice(2) };
+  }
+  if (first === "cpuinfo") {
+    throw new OptionError(
+      second === undefined ? "cpuinfo needs to be told: dump or check" : `unknown command ${two}`,
+    );
+  }
+  throw new OptionError(`unknown command ${first}`);
+}

@@ -1,0 +1,119 @@
+/** What every command does first: descriptors, directories, the log. */
+
+import { closeSync, fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { log, openLog, setLevel } from "../log.ts";
+import { type Command, OptionError, type Options, parseInheritFd } from "../options.ts";
+import { CRIU_VERSION, VERSION } from "../version.ts";
+
+const NONE: ReadonlySet<number> = new Set();
+
+/**
+ * Closes the descriptors of `--close`, makes the work directory the current one and opens the log there.
+ * Returns the options with `imagesDir` and `workDir` as absolute paths of directories that exist.
+ * Throws OptionError when one of them does not, or when the log cannot be opened.
+ */
+export function enter(options: Options, command: Command): Options {
+  setLevel(options.verbosity);
+  const ours = options.close.length + options.inheritFd.length > 0 ? runtimeDescriptors() : NONE;
+  for (const fd of options.close) if (!ours.has(fd)) closeInherited(fd);
+  for (const entry of options.inheritFd) {
+    const { fd } = parseInheritFd(entry);
+    if (ours.has(fd) || !isOpen(fd))
+      throw new OptionError(`--inherit-fd ${entry}: descriptor ${fd} is not open`);
+  }
+
+  const imagesDir = directory("--images-dir", options.imagesDir);
+  const workDir = options.workDir === undefined ? imagesDir : directory("--work-dir", options.workDir);
+  try {
+    process.chdir(workDir);
+  } catch (error) {
+    throw new OptionError(`cannot enter --work-dir ${workDir}: ${code(error)}`);
+  }
+  try {
+    openLog({ output: options.logFile, perPid: options.logPid });
+  } catch (error) {
+    throw new OptionError(`cannot open --log-file ${options.logFile} in ${workDir}: ${code(error)}`);
+  }
+  log.info("Version", `${CRIU_VERSION} (criu-ts ${VERSION})`);
+  log.info("", () => `Running on ${machine()}`);
+  for (const remark of remarks(options, command)) log.warn("cli", remark);
+  return { ...options, imagesDir, workDir };
+}
+
+/** What is odd about the options, but no reason to stop. */
+function remarks(options: Options, command: Command): string[] {
+  const said: string[] = [];
+  if (command === "restore" && options.tree !== undefined) said.push("restore has no use for --tree");
+  if (command === "restore" && options.leaveStopped && options.restoreDetached && options.shellJob) {
+    said.push("the kernel sends SIGHUP to a shell job that is left stopped and detached");
+  }
+  if (options.psSocket !== undefined && (options.address !== undefined || options.port !== undefined)) {
+    said.push("--address and --port have no meaning beside --ps-socket");
+  }
+  return said;
+}
+
+function directory(flag: string, path: string): string {
+  const absolute = resolve(path);
+  try {
+    if (!statSync(absolute).isDirectory()) throw new OptionError(`${flag} ${path} is not a directory`);
+  } catch (error) {
+    if (error instanceof OptionError) throw error;
+    throw new OptionError(`cannot open ${flag} ${path}: ${code(error)}`);
+  }
+  return absolute;
+}
+
+/**
+ * The descriptors that the runtime opened for its event loop. It took numbers that were free, so nobody handed
+ * these to us; to close one would break the runtime, not undo a leak.
+ */
+function runtimeDescriptors(): ReadonlySet<number> {
+  const found = new Set<number>();
+  for (const name of readdirSync("/proc/self/fd")) {
+    try {
+      if (readlinkSync(`/proc/self/fd/${name}`) !== "anon_inode:[eventpoll]") continue;
+      found.add(Number(name));
+      const watched = readFileSync(`/proc/self/fdinfo/${name}`, "utf8");
+      for (const [, fd] of watched.matchAll(/^tfd:\s*(\d+)/gm)) found.add(Number(fd));
+    } catch {
+      // the descriptor that lists this directory is gone by now
+    }
+  }
+  return found;
+}
+
+function closeInherited(fd: number): void {
+  log.info("cli", `closing descriptor ${fd}`);
+  try {
+    closeSync(fd);
+  } catch (error) {
+    log.debug("cli", `descriptor ${fd}: ${code(error)}`);
+  }
+}
+
+function isOpen(fd: number): boolean {
+  try {
+    fstatSync(fd);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** As uname(2) has it. */
+function machine(): string {
+  const parts = ["hostname", "ostype", "osrelease", "version"].map((name) => {
+    try {
+      return readFileSync(`/proc/sys/kernel/${name}`, "utf8").trimEnd();
+    } catch {
+      return "?";
+    }
+  });
+  return [...parts, process.arch === "x64" ? "x86_64" : process.arch].join(" ");
+}
+
+function code(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}
