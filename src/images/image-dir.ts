@@ -167,12 +167,12 @@ export class ImageDir {
   /** Writes a whole file, in one piece. No entries (and no head): no file, and one that was there is removed. */
   writeAll<T>(kind: ImageKind<T>, entries: readonly T[], id?: Id): void {
     if (entries.length === 0) this.remove(kind, id);
-    else this.put(fileName(kind, id), encodeImage(kind, entries));
+    else this.put(kind, fileName(kind, id), entries);
   }
 
   /** As writeAll, of a file that begins with a head. */
   writeHeaded<T, H>(kind: ImageKind<T, H>, head: H, entries: readonly T[], id?: Id): void {
-    this.put(fileName(kind, id), encodeImage(kind, entries, head));
+    this.put(kind, fileName(kind, id), entries, head);
   }
 
   /**
@@ -189,7 +189,7 @@ export class ImageDir {
   commitInventory(entry: InventoryEntry): void {
     const file = fileName(IMAGES.inventory);
     const temporary = `${file}.tmp`;
-    this.put(temporary, encodeImage(IMAGES.inventory, [entry]));
+    this.put(IMAGES.inventory, temporary, [entry]);
     try {
       renameSync(join(this.path, temporary), join(this.path, file));
     } catch (error) {
@@ -197,7 +197,8 @@ export class ImageDir {
     }
   }
 
-  private put(file: string, bytes: Uint8Array): void {
+  private put<T, H>(kind: ImageKind<T, H>, file: string, entries: readonly T[], head?: H): void {
+    const bytes = encodeImage(kind, entries, file, head);
     try {
       const fd = openSync(join(this.path, file), "w", IMAGE_MODE);
       try {

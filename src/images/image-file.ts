@@ -1,8 +1,8 @@
 // Bytes of one image file: a stream of entries in, a stream of entries out. See image-dir.ts for the layout.
 
-import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { fileError, ImageError } from "./error.ts";
-import { type AnyImageKind, IMG_COMMON_MAGIC, type ImageKind } from "./kinds.ts";
+import { type AnyImageKind, IMG_COMMON_MAGIC, IMG_SERVICE_MAGIC, type ImageKind } from "./kinds.ts";
 import { type Codec, Reader, Writer } from "./wire.ts";
 
 /** As CRIU makes its images: they hold other people's memory. */
@@ -13,11 +13,16 @@ const WINDOW = 128 << 10;
 /** How much is kept in memory before it is written. */
 const PENDING = 64 << 10;
 
-/** Where bytes come from. */
+/** No message of CRIU comes near this; a larger one is a lie, e.g. of a sparse file. */
+const MAX_MESSAGE = 256 << 20;
+
+/** Where bytes come from. The caller has checked that those it asks for exist. */
 interface Source {
   readonly size: number;
-  /** Bytes at `offset`; the caller has checked that they exist. Valid until the next call. */
+  /** Bytes at `offset`, valid until the next call. */
   view(offset: number, length: number): Uint8Array;
+  /** The same, the caller's own. */
+  copy(offset: number, length: number): Uint8Array;
 }
 
 class BytesSource implements Source {
@@ -29,6 +34,10 @@ class BytesSource implements Source {
 
   view(offset: number, length: number): Uint8Array {
     return this.bytes.subarray(offset, offset + length);
+  }
+
+  copy(offset: number, length: number): Uint8Array {
+    return this.bytes.slice(offset, offset + length);
   }
 }
 
@@ -42,29 +51,43 @@ class FileSource implements Source {
     private readonly fd: number,
     private readonly file: string,
   ) {
-    this.size = fstatSync(fd).size;
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new ImageError("not a regular file", { file });
+    this.size = stat.size;
   }
 
   view(offset: number, length: number): Uint8Array {
-    if (offset < this.start || offset + length > this.start + this.filled) this.fill(offset, length);
+    if (offset < this.start || offset + length > this.start + this.filled) {
+      const wanted = Math.min(Math.max(length, WINDOW), this.size - offset);
+      if (this.window.length < wanted) this.window = new Uint8Array(wanted);
+      this.filled = 0;
+      this.filled = this.read(this.window, wanted, offset, length);
+      this.start = offset;
+    }
     return this.window.subarray(offset - this.start, offset - this.start + length);
   }
 
-  private fill(offset: number, length: number): void {
-    const wanted = Math.min(Math.max(length, WINDOW), this.size - offset);
-    if (this.window.length < wanted) this.window = new Uint8Array(wanted);
-    this.start = offset;
-    this.filled = 0;
-    while (this.filled < length) {
+  copy(offset: number, length: number): Uint8Array {
+    if (length <= WINDOW) return this.view(offset, length).slice();
+    const bytes = new Uint8Array(length);
+    this.read(bytes, length, offset, length);
+    return bytes;
+  }
+
+  /** Reads `most` bytes, or at least `least` of them. */
+  private read(into: Uint8Array, most: number, offset: number, least: number): number {
+    let done = 0;
+    while (done < least) {
       let got: number;
       try {
-        got = readSync(this.fd, this.window, this.filled, wanted - this.filled, offset + this.filled);
+        got = readSync(this.fd, into, done, most - done, offset + done);
       } catch (error) {
         throw fileError("read", this.file, error);
       }
       if (got === 0) throw new ImageError("the file is cut short", { file: this.file, offset });
-      this.filled += got;
+      done += got;
     }
+    return done;
   }
 }
 
@@ -90,7 +113,7 @@ export class Payload {
     if (start < 0 || length < 0 || start + length > this.length) {
       throw new RangeError(`${start}+${length} is outside a payload of ${this.length} bytes`);
     }
-    return this.source.view(this.offset + start, length).slice();
+    return this.source.copy(this.offset + start, length);
   }
 }
 
@@ -199,6 +222,7 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
     if (size > this.source.size - started - 4) {
       throw new ImageError(`${codec.name} of ${size} bytes reaches beyond the file`, place);
     }
+    if (size > MAX_MESSAGE) throw new ImageError(`${codec.name} of ${size} bytes is too large`, place);
     try {
       const message = codec.read(new Reader(this.source.view(started + 4, size)));
       this.position = started + 4 + size;
@@ -212,7 +236,8 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
 /** Opens `path`, for ImageReader. */
 export function openForReading(path: string, file: string): number {
   try {
-    return openSync(path, "r");
+    // Not to wait for the other end, were it a FIFO.
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw fileError("open", file, error);
   }
@@ -235,6 +260,7 @@ export class ImageWriter<T, H = undefined> implements Disposable {
   private readonly kind: ImageKind<T, H>;
   private readonly path: string;
   private readonly file: string;
+  private count = 0;
   private pending: Writer | undefined;
   private opened: number | undefined;
 
@@ -249,15 +275,20 @@ export class ImageWriter<T, H = undefined> implements Disposable {
     }
   }
 
-  /** Adds an entry, and the bytes that follow it. Their number must be what the entry says. */
-  add(entry: T, ...payload: Uint8Array[]): void {
+  /**
+   * Adds an entry, and the bytes that follow it: as many as the entry says, padding included. They can be added
+   * afterwards, too, by `addBytes` or through the descriptor that `flush` gives.
+   */
+  add(entry: T, payload?: Uint8Array): void {
+    if (payload !== undefined) this.checkPayload(entry, payload);
     const codec = this.kind.codec();
     try {
       this.started().framed(codec, entry);
     } catch (error) {
-      throw error instanceof ImageError ? error.at({ file: this.file }) : error;
+      throw error instanceof ImageError ? error.at({ file: this.file, entry: this.count }) : error;
     }
-    for (const bytes of payload) this.addBytes(bytes);
+    this.count++;
+    if (payload !== undefined) this.addBytes(payload);
     if (this.pending !== undefined && this.pending.length >= PENDING) this.flush();
   }
 
@@ -294,6 +325,17 @@ export class ImageWriter<T, H = undefined> implements Disposable {
     this.close();
   }
 
+  private checkPayload(entry: T, payload: Uint8Array): void {
+    const place = { file: this.file, entry: this.count };
+    const wanted = this.kind.payload?.(entry, (offset, length) => {
+      if (offset + length > payload.length) throw new ImageError("the payload is cut short", place);
+      return payload.subarray(offset, offset + length);
+    });
+    if (wanted !== payload.length) {
+      throw new ImageError(`payload of ${payload.length} bytes where ${wanted ?? 0} should follow`, place);
+    }
+  }
+
   private started(): Writer {
     if (this.pending === undefined) {
       this.pending = new Writer();
@@ -303,14 +345,30 @@ export class ImageWriter<T, H = undefined> implements Disposable {
   }
 }
 
-/** A whole image file in memory. */
-export function encodeImage<T, H>(kind: ImageKind<T, H>, entries: Iterable<T>, head?: H): Uint8Array {
+/** A whole image file in memory. `head` is to be given for the kinds that have one. */
+export function encodeImage<T, H>(
+  kind: ImageKind<T, H>,
+  entries: Iterable<T>,
+  file: string,
+  head?: H,
+): Uint8Array {
   const writer = new Writer();
-  for (const magic of magicsOf(kind)) writer.word(magic);
-  if (kind.head !== undefined && head !== undefined && head !== null) writer.framed(kind.head(), head);
-  const codec = kind.codec();
-  for (const entry of entries) writer.framed(codec, entry);
-  return writer.finish();
+  let count = 0;
+  try {
+    for (const magic of magicsOf(kind)) writer.word(magic);
+    if (kind.head !== undefined) {
+      if (head === undefined || head === null) throw new TypeError(`${file} needs a head`);
+      writer.framed(kind.head(), head);
+    }
+    const codec = kind.codec();
+    for (const entry of entries) {
+      writer.framed(codec, entry);
+      count++;
+    }
+    return writer.finish();
+  } catch (error) {
+    throw error instanceof ImageError ? error.at({ file, entry: count }) : error;
+  }
 }
 
 /** The magics of an image's bytes: `magic` names the kind (see kindOfMagic), `first` is undefined for an inventory. */
@@ -318,7 +376,7 @@ export function magicOf(bytes: Uint8Array, file: string): { first: number | unde
   if (bytes.length < 4) throw new ImageError("bad magic: none", { file });
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const first = view.getUint32(0, true);
-  if (first !== IMG_COMMON_MAGIC && first !== 0x55105940) return { first: undefined, magic: first };
+  if (first !== IMG_COMMON_MAGIC && first !== IMG_SERVICE_MAGIC) return { first: undefined, magic: first };
   if (bytes.length < 8) throw new ImageError(`bad magic: ${hex(first)} alone`, { file });
   return { first, magic: view.getUint32(4, true) };
 }
