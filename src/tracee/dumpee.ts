@@ -1,0 +1,26 @@
+/** A process being dumped: frozen, with us inside. What the rooms above read from. */
+import type { Mapping } from "../linux/proc.ts";
+import type { FrozenProcess } from "./freeze.ts";
+import type { Infection } from "./infection.ts";
+import type { Table } from "./table.ts";
+
+/** Numbers that tell which kernel objects processes share; equal numbers mean the same object (kcmp(2)). */
+export interface ObjectIds {
+  readonly vm: number;
+  readonly files: number;
+  readonly fs: number;
+  readonly sighand: number;
+}
+
+export interface Dumpee {
+  readonly pid: number;
+  readonly frozen: FrozenProcess;
+  readonly ids: ObjectIds;
+  /** Its mappings with VmFlags, as they were before we came in: our area is not among them. */
+  readonly mappings: readonly Mapping[];
+  /** A pidfd of it, for pidfd_getfd(2). */
+  readonly pidfd: number;
+  readonly infection: Infection;
+  /** Calls inside it, by the carrier thread. Shorthand for `infection.table`. */
+  readonly table: Table;
+}
