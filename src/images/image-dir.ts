@@ -125,9 +125,9 @@ export class ImageDir {
   /** The first entry of a file that has to be there and to have one. */
   readOne<T, H>(kind: ImageKind<T, H>, id?: Id): T {
     using reader = this.reader(kind, id);
-    const record = reader.next();
-    if (record === undefined) throw new ImageError("no entry", { file: fileName(kind, id) });
-    return record.entry;
+    const entry = reader.nextEntry();
+    if (entry === undefined) throw new ImageError("no entry", { file: fileName(kind, id) });
+    return entry;
   }
 
   /** The first entry; undefined where the file is not there. */
@@ -140,7 +140,7 @@ export class ImageDir {
     if (!this.has(kind, id)) return [];
     using reader = this.reader(kind, id);
     const entries: T[] = [];
-    for (let record = reader.next(); record !== undefined; record = reader.next()) entries.push(record.entry);
+    for (let entry = reader.nextEntry(); entry !== undefined; entry = reader.nextEntry()) entries.push(entry);
     return entries;
   }
 
@@ -148,7 +148,7 @@ export class ImageDir {
   readHeaded<T, H>(kind: ImageKind<T, H>, id?: Id): { head: H; entries: T[] } {
     using reader = this.reader(kind, id);
     const entries: T[] = [];
-    for (let record = reader.next(); record !== undefined; record = reader.next()) entries.push(record.entry);
+    for (let entry = reader.nextEntry(); entry !== undefined; entry = reader.nextEntry()) entries.push(entry);
     return { head: reader.head, entries };
   }
 

@@ -5,8 +5,8 @@ import { fileError, ImageError } from "./error.ts";
 import { type AnyImageKind, IMG_COMMON_MAGIC, IMG_SERVICE_MAGIC, type ImageKind } from "./kinds.ts";
 import { type Codec, Reader, Writer } from "./wire.ts";
 
-/** As CRIU makes its images: they hold other people's memory. */
-export const IMAGE_MODE = 0o600;
+/** As CRIU makes its images, less the umask; who may reach them is for the directory to say. */
+export const IMAGE_MODE = 0o644;
 
 /** How much is read from a file at once, at least. */
 const WINDOW = 128 << 10;
@@ -16,24 +16,29 @@ const PENDING = 64 << 10;
 /** No message of CRIU comes near this; a larger one is a lie, e.g. of a sparse file. */
 const MAX_MESSAGE = 256 << 20;
 
-/** Where bytes come from. The caller has checked that those it asks for exist. */
+/**
+ * Where bytes come from: a window of them. Nothing is allocated for an entry, as an image may have a million. The
+ * caller asks for bytes that exist only.
+ */
 interface Source {
   readonly size: number;
-  /** Bytes at `offset`, valid until the next call. */
-  view(offset: number, length: number): Uint8Array;
-  /** The same, the caller's own. */
+  /** The window; what `index` gives is an index of it, both valid until the next call. */
+  readonly bytes: Uint8Array;
+  /** Takes `length` bytes at `offset` of the file into the window. */
+  index(offset: number, length: number): number;
+  /** A copy of bytes, the caller's own. */
   copy(offset: number, length: number): Uint8Array;
 }
 
 class BytesSource implements Source {
   readonly size: number;
 
-  constructor(private readonly bytes: Uint8Array) {
+  constructor(readonly bytes: Uint8Array) {
     this.size = bytes.length;
   }
 
-  view(offset: number, length: number): Uint8Array {
-    return this.bytes.subarray(offset, offset + length);
+  index(offset: number): number {
+    return offset;
   }
 
   copy(offset: number, length: number): Uint8Array {
@@ -43,7 +48,7 @@ class BytesSource implements Source {
 
 class FileSource implements Source {
   readonly size: number;
-  private window: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array = new Uint8Array(0);
   private start = 0;
   private filled = 0;
 
@@ -56,19 +61,22 @@ class FileSource implements Source {
     this.size = stat.size;
   }
 
-  view(offset: number, length: number): Uint8Array {
+  index(offset: number, length: number): number {
     if (offset < this.start || offset + length > this.start + this.filled) {
       const wanted = Math.min(Math.max(length, WINDOW), this.size - offset);
-      if (this.window.length < wanted) this.window = new Uint8Array(wanted);
+      if (this.bytes.length < wanted) this.bytes = new Uint8Array(wanted);
       this.filled = 0;
-      this.filled = this.read(this.window, wanted, offset, length);
+      this.filled = this.read(this.bytes, wanted, offset, length);
       this.start = offset;
     }
-    return this.window.subarray(offset - this.start, offset - this.start + length);
+    return offset - this.start;
   }
 
   copy(offset: number, length: number): Uint8Array {
-    if (length <= WINDOW) return this.view(offset, length).slice();
+    if (length <= WINDOW) {
+      const index = this.index(offset, length);
+      return this.bytes.slice(index, index + length);
+    }
     const bytes = new Uint8Array(length);
     this.read(bytes, length, offset, length);
     return bytes;
@@ -135,14 +143,19 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
   private readonly kind: ImageKind<T, H>;
   private readonly file: string;
   private readonly source: Source;
+  private readonly codec: Codec<T>;
+  private readonly fields = new Reader(new Uint8Array(0));
   private position = 0;
   private count = 0;
+  /** Length of the last entry's payload. */
+  private behind = 0;
 
   constructor(kind: ImageKind<T, H>, file: string, from: Uint8Array | number) {
     this.kind = kind;
     this.file = file;
     this.fd = typeof from === "number" ? from : undefined;
     this.source = typeof from === "number" ? new FileSource(from, file) : new BytesSource(from);
+    this.codec = kind.codec();
     this.checkMagics();
     const head = kind.head;
     this.head = (head === undefined ? undefined : this.message(head(), undefined)) as H;
@@ -150,16 +163,20 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
 
   /** The next entry; undefined at the end of the file. */
   next(): ImageRecord<T> | undefined {
+    const entry = this.nextEntry();
+    if (entry === undefined) return undefined;
+    return { entry, payload: new Payload(this.source, this.position - this.behind, this.behind) };
+  }
+
+  /** The next entry alone, what follows it passed over. */
+  nextEntry(): T | undefined {
     if (this.position === this.source.size) return undefined;
     const started = this.position;
-    const entry = this.message(this.kind.codec(), this.count);
-    const after = this.position;
-    const length =
-      this.kind.payload?.(entry, (offset, size) => this.take(after + offset, size, started, "payload")) ?? 0;
-    if (length > this.source.size - after) this.fail(`${length} bytes should follow`, started);
-    this.position = after + length;
+    const entry = this.message(this.codec, this.count);
+    this.behind = this.payloadOf(entry, started);
+    this.position += this.behind;
     this.count++;
-    return { entry, payload: new Payload(this.source, after, length) };
+    return entry;
   }
 
   *[Symbol.iterator](): Iterator<ImageRecord<T>> {
@@ -200,36 +217,50 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
     }
   }
 
-  private fail(what: string, offset: number): never {
-    throw new ImageError(what, { file: this.file, entry: this.count, offset });
-  }
-
-  private take(offset: number, length: number, started: number, what: string): Uint8Array {
-    if (length > this.source.size - offset) this.fail(`the ${what} is cut short`, started);
-    return this.source.view(offset, length);
+  private payloadOf(entry: T, started: number): number {
+    if (this.kind.payload === undefined) return 0;
+    const after = this.position;
+    const place = { file: this.file, entry: this.count, offset: started };
+    const left = this.source.size - after;
+    const length = this.kind.payload(entry, (offset, size) => {
+      if (size > left - offset) throw new ImageError("the payload is cut short", place);
+      const index = this.source.index(after + offset, size);
+      return this.source.bytes.subarray(index, index + size);
+    });
+    if (length > left) throw new ImageError(`${length} bytes should follow, there are ${left}`, place);
+    return length;
   }
 
   private word(offset: number): number {
-    const bytes = this.source.view(offset, 4);
-    return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true);
+    const index = this.source.index(offset, 4);
+    const bytes = this.source.bytes;
+    const byte = (at: number): number => bytes[index + at] ?? 0;
+    return (byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24)) >>> 0;
   }
 
   private message<M>(codec: Codec<M>, entry: number | undefined): M {
     const started = this.position;
-    const place = { file: this.file, entry, offset: started };
-    if (this.source.size - started < 4) throw new ImageError("the size of a message is cut short", place);
+    const left = this.source.size - started - 4;
+    if (left < 0) this.fail("the size of a message is cut short", entry);
     const size = this.word(started);
-    if (size > this.source.size - started - 4) {
-      throw new ImageError(`${codec.name} of ${size} bytes reaches beyond the file`, place);
-    }
-    if (size > MAX_MESSAGE) throw new ImageError(`${codec.name} of ${size} bytes is too large`, place);
+    if (size > left) this.fail(`${codec.name} of ${size} bytes reaches beyond the file`, entry);
+    if (size > MAX_MESSAGE) this.fail(`${codec.name} of ${size} bytes is too large`, entry);
+    const index = this.source.index(started + 4, size);
+    this.fields.reset(this.source.bytes, index, index + size);
     try {
-      const message = codec.read(new Reader(this.source.view(started + 4, size)));
+      const message = codec.read(this.fields);
       this.position = started + 4 + size;
       return message;
     } catch (error) {
-      throw error instanceof ImageError ? error.at({ file: this.file, entry, offset: started + 4 }) : error;
+      // The offset that the codec knows is one of the window.
+      throw error instanceof ImageError
+        ? error.at({ file: this.file, entry, offset: started + 4 - index })
+        : error;
     }
+  }
+
+  private fail(what: string, entry: number | undefined): never {
+    throw new ImageError(what, { file: this.file, entry, offset: this.position });
   }
 }
 

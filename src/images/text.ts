@@ -7,16 +7,18 @@ const encoder = new TextEncoder();
 
 /** The string of kernel bytes; `textToBytes` gives back the very same bytes. */
 export function bytesToText(bytes: Uint8Array): string {
-  if (bytes.length <= 32) {
-    let text = "";
-    for (const byte of bytes) {
-      if (byte > 0x7f) return wideToText(bytes);
-      text += String.fromCharCode(byte);
-    }
-    return text;
-  }
-  return wideToText(bytes);
+  return textOf(bytes, 0, bytes.length);
 }
+
+/** The string of the kernel bytes from `start` to `end`. */
+export function textOf(bytes: Uint8Array, start: number, end: number): string {
+  for (let at = start; at < end; at++) {
+    if ((bytes[at] ?? 0) > 0x7f) return wideToText(bytes.subarray(start, end));
+  }
+  return latin1.call(bytes, start, end);
+}
+
+const latin1 = Buffer.prototype.latin1Slice;
 
 function wideToText(bytes: Uint8Array): string {
   try {

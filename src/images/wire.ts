@@ -5,7 +5,7 @@
 // allocated that is not backed by bytes of the input. What is wrong is told by an ImageError.
 
 import { ImageError } from "./error.ts";
-import { bytesToText, textToBytes } from "./text.ts";
+import { textOf, textToBytes } from "./text.ts";
 
 /** Encoder and decoder of one message type. */
 export interface Codec<T> {
@@ -231,7 +231,7 @@ export class Writer {
 
 /** Walks over the bytes of one message; `limit` is the end of the message being read. */
 export class Reader {
-  private readonly buffer: Uint8Array;
+  private buffer: Uint8Array;
   private depth = 0;
   private high = 0;
   pos: number;
@@ -241,6 +241,14 @@ export class Reader {
     this.buffer = bytes;
     this.pos = pos;
     this.limit = limit;
+  }
+
+  /** Turns to another message. */
+  reset(bytes: Uint8Array, pos: number, limit: number): void {
+    this.buffer = bytes;
+    this.pos = pos;
+    this.limit = limit;
+    this.depth = 0;
   }
 
   /** Throws: the bytes are not what they should be. */
@@ -336,7 +344,7 @@ export class Reader {
 
   string(): string {
     const start = this.take(this.size());
-    return bytesToText(this.buffer.subarray(start, this.pos));
+    return textOf(this.buffer, start, this.pos);
   }
 
   bytes(): Uint8Array {
