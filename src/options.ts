@@ -543,8 +543,15 @@ export type Options = {
   readonly [R in Row as KeyOf<R["long"]>]: R["value"]["initial"];
 };
 
+/** `leave-running` to `leaveRunning`. By hand: a regular expression takes longer than all else at start-up. */
 export function keyOf<const L extends string>(long: L): KeyOf<L> {
-  return long.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()) as KeyOf<L>;
+  let key = "";
+  let from = 0;
+  for (let dash = long.indexOf("-"); dash >= 0; dash = long.indexOf("-", from)) {
+    key += long.slice(from, dash) + long.charAt(dash + 1).toUpperCase();
+    from = dash + 2;
+  }
+  return (key + long.slice(from)) as KeyOf<L>;
 }
 
 /** The options as they are when none is given. Each call makes a new object. */
@@ -559,17 +566,36 @@ export function makeOptions(some: Partial<Options>): Options {
   return { ...defaultOptions(), ...some };
 }
 
-/** `options` with one option given: `text` is its argument, if any; `on` is false for the `no-` form. */
-export function withOption(options: Options, entry: Option, text: string | undefined, on = true): Options {
-  const key = keyOf(entry.long);
-  const before = (options as Record<string, unknown>)[key];
-  const after = on ? entry.value.take(text, before) : false;
-  const changed: Record<string, unknown> = { ...options, [key]: after };
-  for (const [other, value] of Object.entries(entry.also ?? {})) {
-    if (value === "same") changed[other] = after;
-    else if (on) changed[other] = value;
+/** One option as somebody gave it: on a command line, in a file, in a message. */
+export interface Given {
+  readonly option: Option;
+  /** The argument, if there was one. */
+  readonly text: string | undefined;
+  /** False for the `no-` form. */
+  readonly on: boolean;
+  /** The flag as written, or the file and line that it comes from: for messages. */
+  readonly as: string;
+}
+
+/** The options after all of these were given, in their order, on top of `before`. Throws OptionError. */
+export function withGiven(before: Options, all: readonly Given[]): Options {
+  const values: Record<string, unknown> = { ...before };
+  for (const { option, text, on, as } of all) {
+    const key = keyOf(option.long);
+    try {
+      values[key] = on ? option.value.take(text, values[key]) : false;
+    } catch (error) {
+      if (!(error instanceof OptionError)) throw error;
+      const flag = as.startsWith("-") ? as : `${as}: ${option.long}`;
+      throw new OptionError(`invalid argument ${JSON.stringify(text ?? "")} for ${flag}: ${error.message}`);
+    }
+    for (const other in option.also) {
+      const value = option.also[other];
+      if (value === "same") values[other] = values[key];
+      else if (on) values[other] = value;
+    }
   }
-  return changed as Options;
+  return values as Options;
 }
 
 /** Whether `command` may be asked for this option: it is built for it, or means nothing to it. */

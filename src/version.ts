@@ -6,7 +6,7 @@ export const CRIU_VERSION = "4.2";
 /** Our own version. */
 export const VERSION: string = version;
 
-/** What `--version` prints. Engines read the first line, which is CRIU's; the second is ours. */
+/** What `--version` prints, but for the last line end. Engines read the first line; the second is ours. */
 export function versionText(): string {
-  return `Version: ${CRIU_VERSION}\ncriu-ts: ${VERSION}\n`;
+  return `Version: ${CRIU_VERSION}\ncriu-ts: ${VERSION}`;
 }

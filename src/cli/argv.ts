@@ -7,18 +7,7 @@
  * right; here it is, and so is `--file-validation` alone.
  */
 
-import { COMMANDS, type Command, OPTIONS, type Option, OptionError } from "../options.ts";
-
-/** One option as it was given. */
-export interface Given {
-  readonly option: Option;
-  /** The argument, if there was one. */
-  readonly text: string | undefined;
-  /** False for the `no-` form. */
-  readonly on: boolean;
-  /** The flag as written, or the file and line that it comes from: for messages. */
-  readonly as: string;
-}
+import { COMMANDS, type Command, type Given, OPTIONS, type Option, OptionError } from "../options.ts";
 
 export interface Words {
   readonly given: readonly Given[];

@@ -5,14 +5,15 @@ import {
   type Command,
   contradiction,
   defaultOptions,
+  type Given,
   isBuilt,
   keyOf,
   type Option,
   OptionError,
   type Options,
-  withOption,
+  withGiven,
 } from "../options.ts";
-import { findCommand, type Given, parseWords } from "./argv.ts";
+import { findCommand, parseWords } from "./argv.ts";
 import { configFiles, readConfig } from "./config.ts";
 
 export interface Request {
@@ -33,16 +34,20 @@ export function readCommandLine(
 ): Request | "help" | "version" {
   if (asksForHelp(args)) return "help";
   const { given, words } = parseWords(args);
-  const own = apply(defaultOptions(), given);
-  if (own.help) return "help";
-
-  const fromFiles = configFiles(own, env).flatMap(readConfig);
-  const options = apply(defaultOptions(), [...fromFiles, ...given]);
+  const files = configFiles(
+    {
+      config: given.findLast((each) => each.option.long === "config")?.text,
+      noDefaultConfig: given.some((each) => each.option.long === "no-default-config"),
+    },
+    env,
+  );
+  const all = [...files.flatMap(readConfig), ...given];
+  const options = withGiven(defaultOptions(), all);
   if (options.help) return "help";
   if (options.version) return "version";
 
   const { command, rest } = findCommand(words);
-  refuseUnbuilt(command, [...fromFiles, ...given], options);
+  refuseUnbuilt(command, all, options);
   refuseRest(command, rest, options);
   const wrong = contradiction(options, command);
   if (wrong !== undefined) throw new OptionError(wrong);
@@ -53,20 +58,6 @@ export function readCommandLine(
 function asksForHelp(args: readonly string[]): boolean {
   const end = args.indexOf("--");
   return (end < 0 ? args : args.slice(0, end)).some((word) => word === "-h" || word === "--help");
-}
-
-function apply(options: Options, given: readonly Given[]): Options {
-  let result = options;
-  for (const { option, text, on, as } of given) {
-    try {
-      result = withOption(result, option, text, on);
-    } catch (error) {
-      if (!(error instanceof OptionError)) throw error;
-      const flag = as.startsWith("-") ? as : `${as}: ${option.long}`;
-      throw new OptionError(`invalid argument ${JSON.stringify(text ?? "")} for ${flag}: ${error.message}`);
-    }
-  }
-  return result;
 }
 
 /** What is known but not built is never passed over in silence. A flag that ends up off asks for nothing. */

@@ -8,10 +8,10 @@
  * comment unless quoted. `name=argument` is read too, as CRIU reads it.
  */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { log } from "../log.ts";
-import { COMMANDS, OPTIONS, OptionError } from "../options.ts";
-import { findLong, type Given } from "./argv.ts";
+import { COMMANDS, type Given, OPTIONS, OptionError } from "../options.ts";
+import { findLong } from "./argv.ts";
 
 export interface ConfigFile {
   readonly path: string;
@@ -40,12 +40,13 @@ export function configFiles(
 
 /** The options in a file; none if it is not there and nobody named it. Throws OptionError with file and line. */
 export function readConfig(file: ConfigFile): readonly Given[] {
+  // Asked first, since to catch an error costs a start much more.
+  if (!file.named && !existsSync(file.path)) return [];
   let content: string;
   try {
     content = readFileSync(file.path, "utf8");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    if (!file.named && (code === "ENOENT" || code === "ENOTDIR")) return [];
     throw new OptionError(`cannot read the configuration file ${file.path}: ${code}`);
   }
   log.debug("config", `reading ${file.path}`);

@@ -27,7 +27,7 @@ export function helpText(): string {
   }
   lines.push(
     "",
-    "Flags marked ± have an opposite: --no-display-stats. Options can also stand in configuration files, by",
+    "Flags marked * have an opposite: --no-display-stats. Options can also stand in configuration files, by",
     "their long names without dashes: /etc/criu/default.conf, ~/.criu/default.conf, $CRIU_CONFIG_FILE.",
     "",
   );
@@ -39,7 +39,7 @@ function synopsis(option: Option): string {
   const name = option.metavar ?? "VALUE";
   const argument =
     option.argument === "none" ? "" : option.argument === "required" ? ` ${name}` : `[=${name}]`;
-  return `  ${short} --${option.long}${argument}${option.negatable === true ? " ±" : ""}`;
+  return `  ${short} --${option.long}${argument}${option.negatable === true ? " *" : ""}`;
 }
 
 function row(left: string, help: string, built: boolean): string {
