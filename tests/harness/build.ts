@@ -31,7 +31,7 @@ export function fixtureNames(): string[] {
     .filter((file) => file.endsWith(".c"))
     .map((file) => file.slice(0, -2))
     .sort();
-  const wanted = process.env["FIXTURE"]?.split(",").filter((name) => name !== "");
+  const wanted = process.env.FIXTURE?.split(",").filter((name) => name !== "");
   return wanted === undefined ? names : names.filter((name) => wanted.includes(name));
 }
 

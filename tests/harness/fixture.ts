@@ -21,6 +21,8 @@ export interface Fixture {
   readonly pid: number;
   /** Holds its files and, under images-N, what was dumped. */
   readonly stateDir: string;
+  /** How often cycle() has been called on it. */
+  cycles: number;
   /** Every pid seen in the tree so far. */
   readonly seen: Set<number>;
   /** Tells it to check itself, and waits for its judgement: "PASS", or throws FixtureFailed. */
@@ -130,7 +132,7 @@ export async function startFixture(name: string): Promise<Fixture> {
       said === undefined ? `no judgement after ${timeoutMs} ms` : said === "" ? "it died silently" : said;
     throw new FixtureFailed(`${name}: ${why}${story()}`);
   };
-  return { name, directives: wants, pid, stateDir, seen, finish, stop };
+  return { name, directives: wants, pid, stateDir, cycles: 0, seen, finish, stop };
 }
 
 /** How a cycle is done: by which tools, and whether anything happens between. */
@@ -149,8 +151,6 @@ export interface Cycle {
   restored: Outcome;
 }
 
-let cycles = 0;
-
 function complaint(what: string, fixture: Fixture, outcome: Outcome): FixtureFailed {
   return new FixtureFailed(`${fixture.name}: ${what} ended with ${outcome.exitCode}:\n${outcome.errors}`);
 }
@@ -161,8 +161,9 @@ function complaint(what: string, fixture: Fixture, outcome: Outcome): FixtureFai
  * @throws FixtureFailed with the errors of the log
  */
 export async function cycle(fixture: Fixture, how: CycleOptions = {}): Promise<Cycle> {
-  const imagesDir = how.imagesDir ?? join(fixture.stateDir, `images-${++cycles}`);
+  const imagesDir = how.imagesDir ?? join(fixture.stateDir, `images-${fixture.cycles + 1}`);
   if (fixture.directives.delayMs > 0) await Bun.sleep(Math.random() * fixture.directives.delayMs);
+  fixture.cycles++;
   for (const pid of processTree(fixture.pid)) fixture.seen.add(pid);
   const members = processTree(fixture.pid);
   const dumped = await dump(fixture.pid, imagesDir, {

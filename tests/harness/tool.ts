@@ -9,7 +9,7 @@ export type Tool = string[];
 
 /** Ours: CRIU_BIN of the environment, else dist/criu, else the sources run by Bun. */
 export function ourTool(): Tool {
-  const named = process.env["CRIU_BIN"];
+  const named = process.env.CRIU_BIN;
   if (named !== undefined && named !== "") return named.split(" ");
   const built = join(projectDir, "dist/criu");
   if (existsSync(built)) return [built];
@@ -18,7 +18,7 @@ export function ourTool(): Tool {
 
 /** CRIU 4.2, where CRIU_PEER of the environment names it. */
 export function peerTool(): Tool | undefined {
-  const named = process.env["CRIU_PEER"];
+  const named = process.env.CRIU_PEER;
   return named === undefined || named === "" ? undefined : named.split(" ");
 }
 

@@ -7,7 +7,6 @@
  * code is the number of fixtures that failed, at most 100.
  */
 
-import { cpSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildFixtures, fixtureNames } from "./build.ts";
@@ -68,10 +67,13 @@ async function run(name: string): Promise<string> {
     const text = error instanceof Error ? error.message : String(error);
     if (keep && fixture !== undefined) {
       const kept = join(tmpdir(), `kept-${name}`);
-      cpSync(fixture.stateDir, kept, { recursive: true, force: true });
+      Bun.spawnSync(["rm", "-rf", kept]);
+      Bun.spawnSync(["cp", "-a", fixture.stateDir, kept]);
       return `FAIL  ${text}\n    kept in ${kept}`;
     }
-    return `FAIL  ${verbose ? text : text.split("\n").slice(0, 3).join("\n    ")}`;
+    const known = fixture === undefined ? [] : [fixture.directives.peerDump, fixture.directives.peerRestore];
+    const note = known.some((why) => why !== undefined) ? `\n    (known of the peer: ${known.join("; ")})` : "";
+    return `FAIL${note === "" ? "  " : "* "}${verbose ? text : text.split("\n").slice(0, 3).join("\n    ")}${note}`;
   } finally {
     await fixture?.stop();
   }
