@@ -10,31 +10,44 @@
  * change what we do.
  */
 
-import { chmodSync, mkdirSync, statSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 
-const programs = [{ entry: "src/main.ts", outfile: "dist/criu" }];
+const ROOT = join(import.meta.dir, "..");
 
-process.chdir(`${import.meta.dir}/..`);
-mkdirSync("dist", { recursive: true });
+/** The executables, by name. */
+const PROGRAMS: Readonly<Record<string, string>> = { criu: "src/main.ts" };
 
-for (const { entry, outfile } of programs) {
-  const result = await Bun.build({
-    entrypoints: [entry],
-    target: "bun",
-    format: "esm",
-    splitting: true,
-    bytecode: true,
-    minify: false,
-    compile: {
-      outfile,
-      autoloadDotenv: false,
-      autoloadBunfig: false,
-      autoloadTsconfig: false,
-      autoloadPackageJson: false,
-    },
-  });
-  for (const message of result.logs) console.error(String(message));
-  if (!result.success) process.exit(1);
-  chmodSync(outfile, 0o755);
-  console.log(`${outfile}: ${(statSync(outfile).size / 2 ** 20).toFixed(0)} MiB`);
+/** Compiles all programs into a directory, which is made if need be. Returns their paths. Throws what Bun reports. */
+export async function build(into: string): Promise<string[]> {
+  mkdirSync(into, { recursive: true });
+  const made: string[] = [];
+  for (const [name, entry] of Object.entries(PROGRAMS)) {
+    const outfile = join(into, name);
+    const result = await Bun.build({
+      entrypoints: [join(ROOT, entry)],
+      root: ROOT,
+      target: "bun",
+      format: "esm",
+      splitting: true,
+      bytecode: true,
+      minify: false,
+      compile: {
+        outfile,
+        autoloadDotenv: false,
+        autoloadBunfig: false,
+        autoloadTsconfig: false,
+        autoloadPackageJson: false,
+      },
+    });
+    for (const message of result.logs) console.error(String(message));
+    made.push(outfile);
+  }
+  return made;
+}
+
+if (import.meta.main) {
+  for (const path of await build(join(ROOT, "dist"))) {
+    console.log(`${path}: ${Math.round(statSync(path).size / 2 ** 20)} MiB`);
+  }
 }

@@ -1,0 +1,41 @@
+/** From the words of the command line to the exit code. */
+
+import { closeLog, getLevel, Level, log, say, setLevel } from "../log.ts";
+import { type Command, OptionError, type Options } from "../options.ts";
+import { versionText } from "../version.ts";
+import { readCommandLine } from "./command-line.ts";
+
+/** Does what a command says, in its work directory with the log open. Returns the exit code. */
+export type Procedure = (options: Options, rest: readonly string[]) => Promise<number> | number;
+
+/** What loads a command's procedure, for the commands that are built. */
+export type Procedures = { readonly [C in Command]?: () => Promise<Procedure> };
+
+/** Returns the exit code: 0 when all went well, otherwise 1, or what the procedure says. */
+export async function run(args: readonly string[], procedures: Procedures): Promise<number> {
+  try {
+    const request = readCommandLine(args, process.env);
+    if (request === "version") {
+      say(`${versionText()}\n`);
+      return 0;
+    }
+    if (request === "help") {
+      say((await import("./help.ts")).helpText());
+      return 0;
+    }
+    const load = procedures[request.command];
+    if (load === undefined) throw new Error(`the command ${request.command} has no procedure`);
+    const { enter } = await import("./enter.ts");
+    const options = enter(request.options, request.command);
+    const procedure = await load();
+    return await procedure(options, request.rest);
+  } catch (error) {
+    // What is wrong with the request is said on standard error even under -v0.
+    if (error instanceof OptionError) setLevel(Math.max(getLevel(), Level.error));
+    log.error("criu", error instanceof Error ? error.message : String(error));
+    if (error instanceof Error && !(error instanceof OptionError)) log.debug("criu", error.stack ?? "");
+    return 1;
+  } finally {
+    closeLog();
+  }
+}
