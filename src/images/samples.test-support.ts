@@ -110,8 +110,9 @@ export function sample(name: string, random: () => number, options: SampleOption
   const message: Message = {};
   for (const field of MESSAGES[name] ?? []) {
     if (field.label === "repeated") {
-      const recursive = field.kind === "message" && depth > 2;
-      const count = recursive ? 0 : options.all ? 1 + (random() % 3) : random() % 4;
+      let count = options.all ? 1 + (random() % 3) : random() % 4;
+      // Some messages nest without an end.
+      if (field.kind === "message" && depth > 0) count = depth > 2 ? 0 : Math.min(count, 1);
       message[field.name] = Array.from({ length: count }, () => value(field, random, options, depth));
     } else if (field.label === "required" || options.all || random() % 2 === 0) {
       message[field.name] = value(field, random, options, depth);
