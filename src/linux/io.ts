@@ -1,8 +1,9 @@
 /** Files by raw system calls: what /proc readers, dumpers and restorers share. Descriptors are ours to close. */
-import { checkResult, addressOf, cString, rawSyscall, syscall } from "./syscall.ts";
+
 import { ERRNO, KernelError } from "./errno.ts";
 import { NR } from "./nr.ts";
-import { s64, struct, u16, u32, u64, u8, viewOf, word } from "./struct.ts";
+import { s64, struct, u8, u16, u32, u64, viewOf, word } from "./struct.ts";
+import { addressOf, checkResult, cString, rawSyscall, syscall } from "./syscall.ts";
 
 /** open(2) flags on the asm-generic layout. */
 export const O = {

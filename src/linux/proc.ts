@@ -1,6 +1,7 @@
 /** Readers of /proc, one per file, each giving the fields in the kernel's own words (proc(5)). */
+
+import { ERRNO, isErrno } from "./errno.ts";
 import { listNumbers, readText } from "./io.ts";
-import { isErrno, ERRNO } from "./errno.ts";
 
 /** /proc/PID/stat of a process or, with `tid`, of one thread. */
 export interface TaskStat {

@@ -1,6 +1,7 @@
 /** Signals: numbers, masks, siginfo and the frame that rt_sigreturn(2) takes a task back through. */
-import { array, bytes, s32, struct, u16, u32, u64, viewOf, word } from "./struct.ts";
+
 import type { Registers } from "./ptrace.ts";
+import { array, bytes, s32, struct, u16, u32, u64, viewOf, word } from "./struct.ts";
 
 export const SIG = {
   HUP: 1,
@@ -18,7 +19,7 @@ export const SIG = {
 } as const;
 
 /** Signals are numbered 1 to 64. */
-export const SIGNAL_COUNT = 64;
+export const MAX_SIGNAL = 64;
 
 /** The bit of a signal in a mask. */
 export function signalBit(signal: number): bigint {

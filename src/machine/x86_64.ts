@@ -95,6 +95,20 @@ const spawn = loadCallFromC(new Assembler())
   .label("child")
   .op("mov rbx, r9", 0x4c, 0x89, 0xcb);
 
+/** (leaf, subleaf, address of four 32-bit words): cpuid's eax, ebx, ecx, edx go there. */
+const cpuid = new Assembler()
+  .op("push rbx", 0x53)
+  .op("mov r8, rdx", 0x49, 0x89, 0xd0)
+  .op("mov eax, edi", 0x89, 0xf8)
+  .op("mov ecx, esi", 0x89, 0xf1)
+  .op("cpuid", 0x0f, 0xa2)
+  .op("mov [r8], eax", 0x41, 0x89, 0x00)
+  .op("mov [r8+4], ebx", 0x41, 0x89, 0x58, 0x04)
+  .op("mov [r8+8], ecx", 0x41, 0x89, 0x48, 0x08)
+  .op("mov [r8+12], edx", 0x41, 0x89, 0x50, 0x0c)
+  .op("pop rbx", 0x5b)
+  .op("ret", 0xc3);
+
 function labelOf(name: string): number {
   const offset = program.labels.get(name);
   if (offset === undefined) throw new Error(`no entry point ${name}`);
@@ -105,6 +119,7 @@ export const x86_64: Machine = {
   name: "x86_64",
   syscallThunk: loadCallFromC(new Assembler()).op("ret", 0xc3).assemble().code,
   spawnThunk: runner(spawn).assemble().code,
+  cpuidThunk: cpuid.assemble().code,
   runner: {
     code: program.code,
     run: labelOf("run"),

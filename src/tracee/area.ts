@@ -7,10 +7,11 @@
  * are aligned to their size, so that the heal entry finds its slot from the stack pointer alone. The bulk region is
  * for the tables of the thread that does the process-wide work.
  */
-import { hostMachine } from "../machine/host.ts";
-import { SLOT_SIZE } from "../machine/runner.ts";
+
 import { TASK_SIZE } from "../linux/memory.ts";
 import type { Mapping } from "../linux/proc.ts";
+import { hostMachine } from "../machine/host.ts";
+import { SLOT_SIZE } from "../machine/runner.ts";
 import type { Region } from "./table.ts";
 
 const BULK_SIZE = 0x40000;

@@ -3,9 +3,10 @@
  * rt_sigreturn". Every libc has both. They stand outside our area, so that the area can be unmapped from there even
  * when nobody holds the process any more.
  */
+
+import { KernelError } from "../linux/errno.ts";
 import { readMemory } from "../linux/memory.ts";
 import type { Mapping } from "../linux/proc.ts";
-import { KernelError } from "../linux/errno.ts";
 import { hostMachine } from "../machine/host.ts";
 
 export interface Gadgets {

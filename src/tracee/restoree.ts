@@ -1,6 +1,6 @@
 /** A process being restored: born bare, held, and built into the image by calls inside it. */
 import { NR } from "../linux/nr.ts";
-import { getRegisters, setRegisters, type Registers } from "../linux/ptrace.ts";
+import { getRegisters, type Registers, setRegisters } from "../linux/ptrace.ts";
 import type { Area } from "./area.ts";
 import { type Result, Table, type TableExecutor } from "./table.ts";
 import type { Task } from "./task.ts";
@@ -16,7 +16,10 @@ export class RestoredThread implements TableExecutor {
     readonly index: number,
   ) {
     this.#registers = getRegisters(task.tid);
-    this.table = new Table(this, index === 0 ? area.bulkRegion(task.pid) : area.threadRegion(task.pid, index));
+    this.table = new Table(
+      this,
+      index === 0 ? area.bulkRegion(task.pid) : area.threadRegion(task.pid, index),
+    );
   }
 
   startTable(address: number): void {

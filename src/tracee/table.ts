@@ -9,10 +9,11 @@
  * An argument may be the result of an earlier call. One run is one round trip. `start()` and `finish()` stand apart so
  * that many tasks can work at once: start all, then finish all.
  */
-import { callName, checkResult } from "../linux/syscall.ts";
+
 import { KernelError } from "../linux/errno.ts";
 import { readMemory, writeMemory } from "../linux/memory.ts";
 import { viewOf } from "../linux/struct.ts";
+import { callName, checkResult } from "../linux/syscall.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../machine/runner.ts";
 
 /** Memory of the task that tables are laid out in. */
@@ -57,7 +58,12 @@ export class Result {
 
   /** The result of a call that must have succeeded. @throws KernelError */
   get value(): number {
-    return checkResult(this.raw, this.nr, this.object ?? "");
+    return this.checked(this.object ?? "");
+  }
+
+  /** The same of a call whose failure the table did not stop at; `object` names what it worked on. */
+  checked(object: string): number {
+    return checkResult(this.raw, this.nr, object);
   }
 }
 

@@ -707,6 +707,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "blk_sigset_extended", id: 14, label: "optional", kind: "scalar", type: "uint64" },
     { name: "rseq_entry", id: 15, label: "optional", kind: "message", type: "rseq_entry" },
     { name: "cg_set", id: 16, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "timerslack_ns", id: 1001, label: "optional", kind: "scalar", type: "uint64" },
   ],
   task_kobj_ids_entry: [
     { name: "vm_id", id: 1, label: "required", kind: "scalar", type: "uint32" },

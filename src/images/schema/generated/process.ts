@@ -308,6 +308,8 @@ export interface ThreadCoreEntry {
   rseq_entry?: RseqEntry | undefined;
   /** id in cgroup.img */
   cg_set?: number | undefined;
+  /** Of criu-ts only: CRIU's images do not carry the timer slack. Readers that do not know the field pass over it. */
+  timerslack_ns?: bigint | undefined;
 }
 
 export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
@@ -329,6 +331,7 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
     if (m.blk_sigset_extended !== undefined) w.uint64(112, m.blk_sigset_extended, "thread_core_entry.blk_sigset_extended");
     if (m.rseq_entry !== undefined) w.message(122, RseqEntry, m.rseq_entry, "thread_core_entry.rseq_entry");
     if (m.cg_set !== undefined) w.uint32(128, m.cg_set, "thread_core_entry.cg_set");
+    if (m.timerslack_ns !== undefined) w.uint64(8008, m.timerslack_ns, "thread_core_entry.timerslack_ns");
   },
   read(r: Reader): ThreadCoreEntry {
     let futex_rla: bigint | undefined;
@@ -347,6 +350,7 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
     let blk_sigset_extended: bigint | undefined;
     let rseq_entry: RseqEntry | undefined;
     let cg_set: number | undefined;
+    let timerslack_ns: bigint | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -398,13 +402,16 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
         case 128:
           cg_set = r.uint32();
           break;
+        case 8008:
+          timerslack_ns = r.uint64();
+          break;
         default:
           r.skip(tag);
       }
     }
     if (futex_rla === undefined) return r.missing("thread_core_entry.futex_rla");
     if (futex_rla_len === undefined) return r.missing("thread_core_entry.futex_rla_len");
-    return { futex_rla, futex_rla_len, sched_nice, sched_policy, sched_prio, blk_sigset, sas, pdeath_sig, signals_p, creds, seccomp_mode, seccomp_filter, comm, blk_sigset_extended, rseq_entry, cg_set };
+    return { futex_rla, futex_rla_len, sched_nice, sched_policy, sched_prio, blk_sigset, sas, pdeath_sig, signals_p, creds, seccomp_mode, seccomp_filter, comm, blk_sigset_extended, rseq_entry, cg_set, timerslack_ns };
   },
 };
 

@@ -1,0 +1,102 @@
+/** Credentials of a thread: ids, groups, capability sets, securebits, no_new_privs (credentials(7), capabilities(7)). */
+import type { CredsEntry } from "../images/schema/generated/process.ts";
+import { NR } from "../linux/nr.ts";
+import { array, s32, struct, u32 } from "../linux/struct.ts";
+import type { Table } from "../tracee/table.ts";
+
+const PR = {
+  SET_PDEATHSIG: 1,
+  CAPBSET_DROP: 24,
+  GET_SECUREBITS: 27,
+  SET_SECUREBITS: 28,
+  SET_NO_NEW_PRIVS: 38,
+  CAP_AMBIENT: 47,
+} as const;
+const PR_CAP_AMBIENT_RAISE = 2;
+const PR_CAP_AMBIENT_CLEAR_ALL = 4;
+/** SECBIT_KEEP_CAPS and SECBIT_NO_SETUID_FIXUP: a change of ids leaves the capabilities alone. */
+const SECBITS_WHILE_CHANGING = 0x10 | 0x04;
+const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+const WORDS = 2;
+
+const capHeader = struct({ version: u32, pid: s32 });
+const capData = struct({ effective: u32, permitted: u32, inheritable: u32 });
+const capSets = array(capData, WORDS);
+
+function words(mask: string | undefined): number[] {
+  const value = BigInt(`0x${mask ?? "0"}`);
+  return [Number(value & 0xffff_ffffn), Number(value >> 32n)];
+}
+
+/** Asks for what /proc does not tell of the thread that runs the table; `status` is the rest. */
+export function askCredentials(table: Table, status: ReadonlyMap<string, string>): () => CredsEntry {
+  const securebits = table.must("its securebits", NR.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
+  return () => {
+    const ids = (name: string) => (status.get(name) ?? "").split(/\s+/).map(Number);
+    const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid");
+    const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid");
+    const entry: CredsEntry = {
+      uid,
+      gid,
+      euid,
+      egid,
+      suid,
+      sgid,
+      fsuid,
+      fsgid,
+      cap_inh: words(status.get("CapInh")),
+      cap_prm: words(status.get("CapPrm")),
+      cap_eff: words(status.get("CapEff")),
+      cap_bnd: words(status.get("CapBnd")),
+      secbits: securebits.value,
+      groups: (status.get("Groups") ?? "")
+        .split(" ")
+        .filter((word) => word !== "")
+        .map(Number),
+      cap_amb: words(status.get("CapAmb")),
+    };
+    if (status.get("NoNewPrivs") === "1") entry.no_new_privs = 1;
+    return entry;
+  };
+}
+
+function hasCapability(set: readonly number[], capability: number): boolean {
+  return (((set[capability >>> 5] ?? 0) >>> (capability & 31)) & 1) === 1;
+}
+
+/**
+ * Gives a thread its credentials. Comes after everything that needs privilege; parent-death signal and dumpable come
+ * after it, because a change of ids clears them (prctl(2)). `lastCapability` is the kernel's highest.
+ */
+export function giveCredentials(table: Table, entry: CredsEntry, lastCapability: number): void {
+  const prctl = (object: string, option: number, a = 0, b = 0) =>
+    table.must(object, NR.prctl, option, a, b, 0, 0);
+  prctl("securebits", PR.SET_SECUREBITS, SECBITS_WHILE_CHANGING);
+  const groups = new Uint8Array(Uint32Array.from(entry.groups).buffer);
+  table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));
+  table.must("group ids", NR.setresgid, entry.gid, entry.egid, entry.sgid);
+  table.call(NR.setfsgid, entry.fsgid);
+  table.must("user ids", NR.setresuid, entry.uid, entry.euid, entry.suid);
+  table.call(NR.setfsuid, entry.fsuid);
+  for (let capability = 0; capability <= lastCapability; capability++) {
+    if (!hasCapability(entry.cap_bnd, capability))
+      prctl(`capability ${capability}`, PR.CAPBSET_DROP, capability);
+  }
+  prctl("securebits", PR.SET_SECUREBITS, entry.secbits);
+  const header = table.data(capHeader.encode({ version: LINUX_CAPABILITY_VERSION_3, pid: 0 }));
+  const data = new Uint8Array(capSets.size);
+  const sets = Array.from({ length: WORDS }, (_, i) => ({
+    effective: entry.cap_eff[i] ?? 0,
+    permitted: entry.cap_prm[i] ?? 0,
+    inheritable: entry.cap_inh[i] ?? 0,
+  }));
+  capSets.write(new DataView(data.buffer), 0, sets);
+  table.must("capabilities", NR.capset, header, table.data(data));
+  table.call(NR.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  for (let capability = 0; capability <= lastCapability; capability++) {
+    if (hasCapability(entry.cap_amb, capability)) {
+      prctl(`ambient capability ${capability}`, PR.CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability);
+    }
+  }
+  if ((entry.no_new_privs ?? 0) !== 0) prctl("no_new_privs", PR.SET_NO_NEW_PRIVS, 1);
+}

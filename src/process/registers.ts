@@ -1,0 +1,134 @@
+/** General registers and extended state of a thread: core_entry.thread_info of x86-64. */
+
+import type {
+  UserX86FpregsEntry,
+  UserX86RegsEntry,
+  UserX86XsaveEntry,
+} from "../images/schema/generated/x86.ts";
+import { XFEATURE, xsaveComponent, xsaveHead, xsaveSize } from "../linux/cpuid.ts";
+import type { Registers } from "../linux/ptrace.ts";
+import { viewOf } from "../linux/struct.ts";
+import { restartedRegisters } from "../tracee/infection.ts";
+
+const NATIVE = 1;
+
+/** cs of 64-bit user code; a 32-bit task has another one. */
+const USER_CS_64 = 0x33n;
+
+/** Whether a thread runs 32-bit code (CS tells, as the kernel's own user_64bit_mode() reads it). */
+export function isCompat(registers: Registers): boolean {
+  return registers.cs !== USER_CS_64;
+}
+
+/** The registers as the thread is to be continued with: an interrupted system call is made again. */
+export function dumpRegisters(registers: Registers): UserX86RegsEntry {
+  return { ...restartedRegisters(registers), mode: NATIVE };
+}
+
+export function restoreRegisters(entry: UserX86RegsEntry): Registers {
+  const { mode: _, ...registers } = entry;
+  // No system call is being returned from: the kernel must not look for one to restart.
+  return { ...registers, orig_ax: 0xffff_ffff_ffff_ffffn };
+}
+
+interface Component {
+  readonly feature: number;
+  readonly name:
+    | "ymmh_space"
+    | "bndreg_state"
+    | "bndcsr_state"
+    | "opmask_reg"
+    | "zmm_upper"
+    | "hi16_zmm"
+    | "pkru";
+  readonly words: 4 | 8;
+  /** Number of values in the image's array. */
+  readonly length: number;
+}
+
+const COMPONENTS: readonly Component[] = [
+  { feature: XFEATURE.YMM, name: "ymmh_space", words: 4, length: 64 },
+  { feature: XFEATURE.BNDREGS, name: "bndreg_state", words: 8, length: 8 },
+  { feature: XFEATURE.BNDCSR, name: "bndcsr_state", words: 8, length: 8 },
+  { feature: XFEATURE.OPMASK, name: "opmask_reg", words: 8, length: 8 },
+  { feature: XFEATURE.ZMM_HI256, name: "zmm_upper", words: 8, length: 64 },
+  { feature: XFEATURE.HI16_ZMM, name: "hi16_zmm", words: 8, length: 128 },
+  { feature: XFEATURE.PKRU, name: "pkru", words: 4, length: 2 },
+];
+
+/** Makes the image's entry of an XSAVE image in the standard format, as ptrace gives it. */
+export function dumpExtendedState(state: Uint8Array): UserX86FpregsEntry {
+  const head = xsaveHead.decode(state);
+  const view = viewOf(state);
+  const xsave: UserX86XsaveEntry = {
+    xstate_bv: head.xstate_bv,
+    ymmh_space: [],
+    bndreg_state: [],
+    bndcsr_state: [],
+    opmask_reg: [],
+    zmm_upper: [],
+    hi16_zmm: [],
+    pkru: [],
+  };
+  for (const { feature, name, words, length } of COMPONENTS) {
+    const at = xsaveComponent(feature);
+    if (at === undefined || at.offset + words * length > state.length) continue;
+    if (words === 4) {
+      const values = Array.from({ length }, (_, i) => view.getUint32(at.offset + i * 4, true));
+      (xsave[name] as number[]).push(...values);
+    } else {
+      const values = Array.from({ length }, (_, i) => view.getBigUint64(at.offset + i * 8, true));
+      (xsave[name] as bigint[]).push(...values);
+    }
+  }
+  return {
+    cwd: head.cwd,
+    swd: head.swd,
+    twd: head.twd,
+    fop: head.fop,
+    rip: head.rip,
+    rdp: head.rdp,
+    mxcsr: head.mxcsr,
+    mxcsr_mask: head.mxcsr_mask,
+    st_space: head.st_space,
+    xmm_space: head.xmm_space,
+    padding: [],
+    xsave,
+  };
+}
+
+/** Makes an XSAVE image of this CPU's layout for PTRACE_SETREGSET. @throws RangeError for state the CPU lacks */
+export function restoreExtendedState(entry: UserX86FpregsEntry): Uint8Array {
+  const state = new Uint8Array(xsaveSize());
+  const { xsave } = entry;
+  const legacy = (1n << BigInt(XFEATURE.X87)) | (1n << BigInt(XFEATURE.SSE));
+  xsaveHead.encodeInto(state, 0, {
+    cwd: entry.cwd,
+    swd: entry.swd,
+    twd: entry.twd,
+    fop: entry.fop,
+    rip: entry.rip,
+    rdp: entry.rdp,
+    mxcsr: entry.mxcsr,
+    st_space: entry.st_space,
+    xmm_space: entry.xmm_space,
+    // Old images have the legacy region only; and it is always given in full, whatever the CPU had in its init state.
+    xstate_bv: (xsave?.xstate_bv ?? 0n) | legacy,
+  });
+  if (xsave === undefined) return state;
+  const view = viewOf(state);
+  for (const { feature, name, words } of COMPONENTS) {
+    const values = xsave[name];
+    const present = ((xsave.xstate_bv >> BigInt(feature)) & 1n) === 1n;
+    const at = xsaveComponent(feature);
+    if (at === undefined) {
+      if (present) throw new RangeError(`the CPU has no ${name}, which the image carries`);
+      continue;
+    }
+    values.slice(0, at.size / words).forEach((value, i) => {
+      if (words === 4) view.setUint32(at.offset + i * 4, Number(value), true);
+      else view.setBigUint64(at.offset + i * 8, BigInt(value), true);
+    });
+  }
+  return state;
+}

@@ -1,0 +1,29 @@
+/** Restartable sequences (rseq(2)): the registration of a thread's area. */
+import type { RseqEntry } from "../images/schema/generated/process.ts";
+import { NR } from "../linux/nr.ts";
+import { getRseq } from "../linux/ptrace.ts";
+import type { Table } from "../tracee/table.ts";
+
+/** The registration of a stopped thread; undefined when it has none. */
+export function dumpRseq(tid: number): RseqEntry | undefined {
+  const configuration = getRseq(tid);
+  if (configuration === undefined || configuration.rseq_abi_pointer === 0n) return undefined;
+  return {
+    rseq_abi_pointer: configuration.rseq_abi_pointer,
+    rseq_abi_size: configuration.rseq_abi_size,
+    signature: configuration.signature,
+  };
+}
+
+/** Registers the area again. The memory must be in place: the kernel writes the CPU number there. */
+export function giveRseq(table: Table, entry: RseqEntry): void {
+  if (entry.rseq_abi_pointer === 0n) return;
+  table.must(
+    "its rseq area",
+    NR.rseq,
+    Number(entry.rseq_abi_pointer),
+    entry.rseq_abi_size,
+    0,
+    entry.signature,
+  );
+}

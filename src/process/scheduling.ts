@@ -1,0 +1,40 @@
+/** Scheduling of a thread: policy, priority, nice, timer slack (sched(7), prctl(2)). */
+import type { ThreadCoreEntry } from "../images/schema/generated/process.ts";
+import { NR } from "../linux/nr.ts";
+import type { TaskStat } from "../linux/proc.ts";
+import { s32, struct } from "../linux/struct.ts";
+import type { Table } from "../tracee/table.ts";
+
+const schedParam = struct({ priority: s32 });
+const SCHED_NORMAL = 0;
+const PRIO_PROCESS = 0;
+const PR_SET_TIMERSLACK = 29;
+const PR_GET_TIMERSLACK = 30;
+
+type Scheduling = Pick<ThreadCoreEntry, "sched_nice" | "sched_policy" | "sched_prio" | "timerslack_ns">;
+
+/** `stat` is the thread's own line of /proc. */
+export function askScheduling(table: Table, stat: TaskStat): () => Scheduling {
+  const slack = table.must("its timer slack", NR.prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+  return () => {
+    const out: Scheduling = {
+      sched_nice: stat.nice,
+      sched_policy: stat.policy,
+      timerslack_ns: BigInt(slack.value),
+    };
+    if (stat.rtPriority > 0) out.sched_prio = stat.rtPriority;
+    return out;
+  };
+}
+
+/** Sets policy and nice of the thread that runs the table. Only what differs from a new thread's needs a call. */
+export function giveScheduling(table: Table, entry: Scheduling): void {
+  const policy = entry.sched_policy ?? SCHED_NORMAL;
+  const priority = entry.sched_prio ?? 0;
+  const parameters = table.data(schedParam.encode({ priority }));
+  table.must("its nice value", NR.setpriority, PRIO_PROCESS, 0, entry.sched_nice ?? 0);
+  table.must("its scheduling policy", NR.sched_setscheduler, 0, policy, parameters);
+  if (entry.timerslack_ns !== undefined) {
+    table.must("its timer slack", NR.prctl, PR_SET_TIMERSLACK, Number(entry.timerslack_ns), 0, 0, 0);
+  }
+}

@@ -1,0 +1,102 @@
+/** Secure computing: the mode of a thread and its chain of filters (seccomp(2)); seccomp.img holds each filter once. */
+import type { SeccompEntry, SeccompFilter, ThreadCoreEntry } from "../images/schema/generated/process.ts";
+import { ERRNO, isErrno } from "../linux/errno.ts";
+import { NR } from "../linux/nr.ts";
+import { PTRACE, ptrace } from "../linux/ptrace.ts";
+import { struct, u16, u64, word } from "../linux/struct.ts";
+import { addressOf } from "../linux/syscall.ts";
+import type { Table } from "../tracee/table.ts";
+import { ImageValueError } from "./errors.ts";
+
+export const SECCOMP_MODE = { DISABLED: 0, STRICT: 1, FILTER: 2 } as const;
+const SECCOMP_SET_MODE_STRICT = 0;
+const SECCOMP_SET_MODE_FILTER = 1;
+const SOCK_FILTER_SIZE = 8;
+/** BPF_MAXINSNS. */
+const MAX_INSTRUCTIONS = 4096;
+
+const sockFprog = struct({ length: u16, filter: word });
+const metadata = struct({ filter_off: u64, flags: u64 });
+
+type SeccompState = Pick<ThreadCoreEntry, "seccomp_mode" | "seccomp_filter">;
+
+function getFilter(tid: number, index: number): Uint8Array {
+  const program = new Uint8Array(MAX_INSTRUCTIONS * SOCK_FILTER_SIZE);
+  const count = ptrace(PTRACE.SECCOMP_GET_FILTER, tid, index, addressOf(program));
+  return program.slice(0, count * SOCK_FILTER_SIZE);
+}
+
+function getFlags(tid: number, index: number): number {
+  const query = metadata.encode({ filter_off: BigInt(index) });
+  ptrace(PTRACE.SECCOMP_GET_METADATA, tid, metadata.size, addressOf(query));
+  return Number(metadata.decode(query).flags);
+}
+
+/** Collects the filters of all threads; a chain that is a part of another is stored once. */
+export class SeccompDump {
+  readonly #filters: SeccompFilter[] = [];
+  readonly #known = new Map<string, number>();
+
+  /** The state of a stopped thread whose seccomp we suspended; `status` is its /proc status. */
+  dump(tid: number, status: ReadonlyMap<string, string>): SeccompState {
+    const mode = Number(status.get("Seccomp") ?? 0);
+    if (mode !== SECCOMP_MODE.FILTER) return mode === SECCOMP_MODE.STRICT ? { seccomp_mode: 1 } : {};
+    // The kernel counts from the newest filter; the image chains each to the one before it.
+    const chain: { filter: Uint8Array; flags: number }[] = [];
+    for (;;) {
+      try {
+        chain.unshift({ filter: getFilter(tid, chain.length), flags: getFlags(tid, chain.length) });
+      } catch (error) {
+        if (isErrno(error, ERRNO.ENOENT)) break;
+        throw error;
+      }
+    }
+    let previous: number | undefined;
+    for (const { filter, flags } of chain) {
+      const key = `${previous} ${flags} ${Buffer.from(filter).toString("latin1")}`;
+      let id = this.#known.get(key);
+      if (id === undefined) {
+        id = this.#filters.length;
+        const entry: SeccompFilter = { filter };
+        if (previous !== undefined) entry.prev = previous;
+        if (flags !== 0) entry.flags = flags;
+        this.#filters.push(entry);
+        this.#known.set(key, id);
+      }
+      previous = id;
+    }
+    return { seccomp_mode: 2, ...(previous === undefined ? {} : { seccomp_filter: previous }) };
+  }
+
+  get image(): SeccompEntry {
+    return { seccomp_filters: this.#filters };
+  }
+}
+
+/**
+ * Puts a thread under its filters, oldest first. The tracer suspends them (PTRACE_O_SUSPEND_SECCOMP) until it lets go,
+ * so that our further calls pass; without no_new_privs this needs CAP_SYS_ADMIN and comes before the credentials.
+ */
+export function giveSeccomp(table: Table, state: SeccompState, image: SeccompEntry | undefined): void {
+  if (state.seccomp_mode === SECCOMP_MODE.STRICT) {
+    table.must("strict seccomp", NR.seccomp, SECCOMP_SET_MODE_STRICT, 0, 0);
+  }
+  if (state.seccomp_mode !== SECCOMP_MODE.FILTER) return;
+  const chain: SeccompFilter[] = [];
+  for (let id = state.seccomp_filter; id !== undefined; ) {
+    const filter = image?.seccomp_filters[id];
+    if (filter === undefined) throw new ImageValueError(`no seccomp filter ${id}`);
+    chain.unshift(filter);
+    if (filter.prev !== undefined && filter.prev >= id)
+      throw new ImageValueError(`seccomp filter ${id} follows itself`);
+    id = filter.prev;
+  }
+  for (const { filter, flags } of chain) {
+    if (table.free < filter.length + 1024) table.run();
+    const program = sockFprog.encode({
+      length: filter.length / SOCK_FILTER_SIZE,
+      filter: table.data(filter),
+    });
+    table.must("a seccomp filter", NR.seccomp, SECCOMP_SET_MODE_FILTER, flags ?? 0, table.data(program));
+  }
+}

@@ -1,0 +1,109 @@
+/** Signal handling of a process and its threads: handlers, alternate stacks, masks, pending signals. */
+import type { SaEntry, SignalQueueEntry, ThreadSasEntry } from "../images/schema/generated/process.ts";
+import { readMemory } from "../linux/memory.ts";
+import { NR } from "../linux/nr.ts";
+import { peekSiginfo, SIGINFO_SIZE } from "../linux/ptrace.ts";
+import { MAX_SIGNAL, SIG, sigaction, siginfoHead, stackT } from "../linux/signal.ts";
+import type { Table } from "../tracee/table.ts";
+import { ImageValueError } from "./errors.ts";
+
+const SIGSET_SIZE = 8;
+
+/** The signals whose handling can be set, in the order in which the image has them. */
+const SETTABLE = Array.from({ length: MAX_SIGNAL }, (_, i) => i + 1).filter(
+  (s) => s !== SIG.KILL && s !== SIG.STOP,
+);
+
+/** Asks for the handling of every signal; `ownSigtrap` is where that of SIGTRAP stands while ours is in its place. */
+export function askSigactions(table: Table, pid: number, ownSigtrap: number): () => SaEntry[] {
+  const spaces = SETTABLE.map((signal) => {
+    if (signal === SIG.TRAP) return undefined;
+    const space = table.space(sigaction.size);
+    table.must(`signal ${signal}`, NR.rt_sigaction, signal, 0, space.address, SIGSET_SIZE);
+    return space;
+  });
+  return () =>
+    spaces.map((space) => {
+      const bytes = space?.bytes ?? readMemory(pid, ownSigtrap, new Uint8Array(sigaction.size));
+      const { handler, flags, restorer, mask } = sigaction.decode(bytes);
+      return {
+        sigaction: BigInt(handler),
+        flags,
+        restorer: BigInt(restorer),
+        mask,
+        compat_sigaction: false,
+      };
+    });
+}
+
+/** Sets the handling of every signal as the image has it. */
+export function giveSigactions(table: Table, entries: readonly SaEntry[]): void {
+  SETTABLE.forEach((signal, i) => {
+    const entry = entries[i];
+    // Images of kernels with fewer signals have fewer entries; a restored process begins with the default handling.
+    if (entry === undefined) return;
+    if (entry.compat_sigaction === true) throw new ImageValueError(`signal ${signal} has a 32-bit handler`);
+    const action = sigaction.encode({
+      handler: Number(entry.sigaction),
+      flags: entry.flags,
+      restorer: Number(entry.restorer),
+      mask: entry.mask,
+    });
+    table.must(`handler of signal ${signal}`, NR.rt_sigaction, signal, table.data(action), 0, SIGSET_SIZE);
+  });
+}
+
+/** Asks for the alternate stack of the thread that runs the table. */
+export function askAltstack(table: Table): () => ThreadSasEntry {
+  const space = table.space(stackT.size);
+  table.must("its alternate stack", NR.sigaltstack, 0, space.address);
+  return () => {
+    const { sp, flags, size } = stackT.decode(space.bytes);
+    return { ss_sp: BigInt(sp), ss_size: BigInt(size), ss_flags: flags >>> 0 };
+  };
+}
+
+export function giveAltstack(table: Table, entry: ThreadSasEntry): void {
+  const SS_ONSTACK = 1;
+  const stack = stackT.encode({
+    sp: Number(entry.ss_sp),
+    // Whether the thread is on it just now is for the kernel to see from the stack pointer.
+    flags: (entry.ss_flags & ~SS_ONSTACK) | 0,
+    size: Number(entry.ss_size),
+  });
+  table.must("its alternate stack", NR.sigaltstack, table.data(stack), 0);
+}
+
+/** The pending signals of a stopped thread, or those of its process. */
+export function dumpPending(tid: number, shared: boolean): SignalQueueEntry {
+  return { signals: peekSiginfo(tid, shared).map((siginfo) => ({ siginfo })) };
+}
+
+/** Queues pending signals from within: only the process itself may forge what the kernel would have sent. */
+export function givePending(
+  table: Table,
+  pid: number,
+  tid: number,
+  queue: SignalQueueEntry,
+  shared: boolean,
+): void {
+  for (const { siginfo } of queue.signals) {
+    if (siginfo.length !== SIGINFO_SIZE)
+      throw new ImageValueError(`a pending signal of ${siginfo.length} bytes`);
+    const { signo } = siginfoHead.decode(siginfo);
+    if (table.free < 1024) table.run();
+    const info = table.data(siginfo);
+    if (shared) table.must(`pending signal ${signo}`, NR.rt_sigqueueinfo, pid, signo, info);
+    else table.must(`pending signal ${signo}`, NR.rt_tgsigqueueinfo, pid, tid, signo, info);
+  }
+}
+
+/** Takes away signals that came while the process was built: those of children born and ended meanwhile. */
+export function giveDrain(table: Table, count: number): void {
+  const all = new Uint8Array(SIGSET_SIZE).fill(0xff);
+  const now = new Uint8Array(16);
+  for (let i = 0; i < count; i++) {
+    if (table.free < 1024) table.run();
+    table.call(NR.rt_sigtimedwait, table.data(all), 0, table.data(now), SIGSET_SIZE);
+  }
+}

@@ -1,0 +1,143 @@
+/** Interval timers (setitimer(2)) and POSIX timers (timer_create(2)) of a process. */
+import type { ItimerEntry, PosixTimerEntry, TaskTimersEntry } from "../images/schema/generated/process.ts";
+import { readText } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { s32, struct, u32, u64 } from "../linux/struct.ts";
+import type { Table } from "../tracee/table.ts";
+import { ImageValueError } from "./errors.ts";
+
+const itimerval = struct({ isec: u64, iusec: u64, vsec: u64, vusec: u64 });
+const itimerspec = struct({ isec: u64, insec: u64, vsec: u64, vnsec: u64 });
+/** struct sigevent: sigev_value, signo, notify, then a union whose first member is the thread id. */
+const sigevent = struct({ value: u64, signo: s32, notify: s32, tid: s32, pad: u32 }, 64);
+
+const ITIMERS = ["real", "virt", "prof"] as const;
+const SIGEV_THREAD_ID = 4;
+/** prctl(2), kernel 6.16: timer_create takes the id that is asked for. */
+const PR_TIMER_CREATE_RESTORE_IDS = 77;
+
+/** The timers of a process as /proc/PID/timers lists them (CONFIG_CHECKPOINT_RESTORE). */
+interface ListedTimer {
+  readonly id: number;
+  readonly signo: number;
+  readonly value: bigint;
+  readonly notify: number;
+  readonly target: number;
+  readonly clock: number;
+}
+
+const NOTIFY: Readonly<Record<string, number>> = { signal: 0, none: 1, thread: 2 };
+
+function listTimers(pid: number): ListedTimer[] {
+  const out: ListedTimer[] = [];
+  const text = readText(`/proc/${pid}/timers`);
+  const entry = /ID: (\d+)\nsignal: (\d+)\/([0-9a-fx]+)\nnotify: (\w+)\/(pid|tid)\.(\d+)\nClockID: (-?\d+)/g;
+  for (const m of text.matchAll(entry)) {
+    out.push({
+      id: Number(m[1]),
+      signo: Number(m[2]),
+      value: BigInt(`0x${(m[3] ?? "0").replace(/^0x/, "")}`),
+      notify: (NOTIFY[m[4] ?? ""] ?? 0) | (m[5] === "tid" ? SIGEV_THREAD_ID : 0),
+      target: Number(m[6]),
+      clock: Number(m[7]),
+    });
+  }
+  return out;
+}
+
+/** Asks for all timers of process `pid`; the table is run by a thread of it. */
+export function askTimers(table: Table, pid: number): () => TaskTimersEntry {
+  const itimers = ITIMERS.map((name, which) => {
+    const space = table.space(itimerval.size);
+    table.must(`interval timer ${name}`, NR.getitimer, which, space.address);
+    return space;
+  });
+  const posix = listTimers(pid).map((timer) => {
+    const space = table.space(itimerspec.size);
+    table.must(`timer ${timer.id}`, NR.timer_gettime, timer.id, space.address);
+    return { timer, space, overrun: table.must(`timer ${timer.id}`, NR.timer_getoverrun, timer.id) };
+  });
+  return () => {
+    const [real, virt, prof] = itimers.map((space) => itimerval.decode(space.bytes));
+    if (real === undefined || virt === undefined || prof === undefined)
+      throw new Error("three interval timers");
+    return {
+      real,
+      virt,
+      prof,
+      posix: posix.map(({ timer, space, overrun }): PosixTimerEntry => {
+        const entry: PosixTimerEntry = {
+          it_id: timer.id,
+          clock_id: timer.clock >>> 0,
+          si_signo: timer.signo,
+          it_sigev_notify: timer.notify,
+          sival_ptr: timer.value,
+          overrun: overrun.value,
+          ...itimerspec.decode(space.bytes),
+        };
+        if ((timer.notify & SIGEV_THREAD_ID) !== 0) entry.notify_thread_id = timer.target;
+        return entry;
+      }),
+    };
+  };
+}
+
+/**
+ * Creates the POSIX timers under their ids, not yet armed: arming is the last thing before the process runs.
+ * Kernels before 6.16 give ids in turn, so that those in between are created and deleted.
+ */
+export function createPosixTimers(table: Table, entries: readonly PosixTimerEntry[]): void {
+  if (entries.length === 0) return;
+  const on = table.call(NR.prctl, PR_TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0);
+  table.run();
+  const byId = [...entries].sort((a, b) => a.it_id - b.it_id);
+  let next = 0;
+  for (const entry of byId) {
+    const event = sigevent.encode({
+      value: entry.sival_ptr,
+      signo: entry.si_signo,
+      notify: entry.it_sigev_notify,
+      tid: entry.notify_thread_id ?? 0,
+    });
+    for (;;) {
+      const id = table.space(8, new Uint8Array(Uint32Array.of(entry.it_id, 0).buffer));
+      const object = `timer ${entry.it_id}`;
+      const created = table.call(NR.timer_create, entry.clock_id | 0, table.data(event), id.address);
+      table.run();
+      created.checked(object);
+      const got = new DataView(id.bytes.buffer, id.bytes.byteOffset).getInt32(0, true);
+      if (got === entry.it_id) break;
+      if (!on.failed || got < next)
+        throw new ImageValueError(`timer id ${entry.it_id} cannot be had, the kernel gave ${got}`);
+      next = got + 1;
+      table.call(NR.timer_delete, got);
+    }
+  }
+  if (!on.failed) table.call(NR.prctl, PR_TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0);
+}
+
+/** A timer with an interval whose rest was too short to be seen would never fire: it gets a whole interval. */
+function rest(
+  interval: readonly [bigint, bigint],
+  value: readonly [bigint, bigint],
+): readonly [bigint, bigint] {
+  return value[0] === 0n && value[1] === 0n ? interval : value;
+}
+
+/** Arms all timers with the time that was left when they were dumped. */
+export function armTimers(table: Table, entry: TaskTimersEntry): void {
+  ITIMERS.forEach((name, which) => {
+    const timer: ItimerEntry = entry[name];
+    if (timer.vsec === 0n && timer.vusec === 0n && timer.isec === 0n && timer.iusec === 0n) return;
+    const [vsec, vusec] = rest([timer.isec, timer.iusec], [timer.vsec, timer.vusec]);
+    const value = itimerval.encode({ ...timer, vsec, vusec });
+    table.must(`interval timer ${name}`, NR.setitimer, which, table.data(value), 0);
+  });
+  for (const timer of entry.posix) {
+    if (timer.vsec === 0n && timer.vnsec === 0n && timer.isec === 0n && timer.insec === 0n) continue;
+    if (table.free < 1024) table.run();
+    const [vsec, vnsec] = rest([timer.isec, timer.insec], [timer.vsec, timer.vnsec]);
+    const value = itimerspec.encode({ isec: timer.isec, insec: timer.insec, vsec, vnsec });
+    table.must(`timer ${timer.it_id}`, NR.timer_settime, timer.it_id, 0, table.data(value), 0);
+  }
+}
