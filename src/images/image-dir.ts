@@ -25,6 +25,8 @@
 //   ones are arrays, perhaps empty. 64-bit numbers are `bigint`, others `number`, bytes `Uint8Array`, and strings
 //   keep every byte of the kernel's text (text.ts).
 //   Modules: aarch64, cgroups, files, inventory, memory, namespaces, process, rpc, sockets, stats, streamer, x86.
+// - Fields numbered from 1000 on are this program's own; CRIU and crit pass over them.
+// - schema/generated/fields.ts: the schema as data, for printing images by name (crit alone loads it).
 // - `encode(CriuReq, message)` and `decode(CriuReq, bytes)` of wire.ts: a message by itself.
 //
 //     const dir = ImageDir.create("/var/tmp/img");
