@@ -1,8 +1,153 @@
+/**
+ * `criu dump`: stop a process tree, save it, and end it (or let it run on).
+ *
+ * Whatever fails, and whenever, the tree runs on as it was: see tracee/infection.ts for how that holds even when we
+ * are killed. The inventory is written last, so that a directory that has one is whole.
+ */
+import { dumpCpuinfo } from "./check/cpuinfo.ts";
+import { stage } from "./faults.ts";
+import { FilesDump } from "./files/dump.ts";
+import { ImageDir } from "./images/image-dir.ts";
+import { IMAGES } from "./images/kinds.ts";
+import { close, pidfdOpen } from "./linux/io.ts";
+import { readSmaps } from "./linux/proc.ts";
 import { log } from "./log.ts";
-import type { Options } from "./options.ts";
+import { MemoryDump } from "./memory/dump.ts";
+import { dumpIds, ownIds } from "./namespaces/ids.ts";
+import { CpuCap, type Options } from "./options.ts";
+import { writePidfile } from "./pidfile.ts";
+import { dumpCore, dumpZombie } from "./process/core.ts";
+import { SharedObjects } from "./process/ids.ts";
+import { dumpPstree, refuseAncestry } from "./process/pstree.ts";
+import { SeccompDump } from "./process/seccomp.ts";
+import { DumpStats, Stopwatch } from "./stats.ts";
+import { type FrozenProcess, FrozenTree } from "./tracee/freeze.ts";
+import { Infection, saveThread } from "./tracee/infection.ts";
 
-/** A place to stand in until the procedure is written: it refuses. Returns the exit code. */
-export function dump(_options: Options): Promise<number> | number {
-  log.error("dump", "not written yet");
-  return 1;
+/** Returns the exit code. @throws whatever failed, after the tree was let go */
+export async function dump(options: Options): Promise<number> {
+  const { tree: rootPid } = options;
+  if (rootPid === undefined) throw new Error("dump needs --tree");
+  refuseAncestry(rootPid);
+  const stats = new DumpStats();
+  const images = ImageDir.create(options.imagesDir);
+  stage("dump/start");
+
+  const freezing = new Stopwatch();
+  const tree = FrozenTree.freeze(rootPid);
+  stats.freezingTime = freezing.micros;
+  const frozen = new Stopwatch();
+  const saving = new Saving(options, images, stats);
+  try {
+    stage("dump/frozen");
+    saving.save(tree);
+    stats.frozenTime = frozen.micros;
+    if ((options.cpuCap & CpuCap.image) !== 0) dumpCpuinfo(images);
+    if (options.pidfile !== undefined) writePidfile(options.pidfile, rootPid);
+    ImageDir.open(options.workDir ?? options.imagesDir).writeAll(
+      IMAGES.stats,
+      [{ dump: stats.entry }],
+      "dump",
+    );
+    images.commitInventory({
+      img_version: 2,
+      fdinfo_per_id: true,
+      root_ids: ownIds(),
+      ns_per_id: true,
+      root_cg_set: 1,
+      lsmtype: 0,
+      network_lock_method: 0,
+    });
+    stage("dump/committed");
+  } catch (error) {
+    images.remove(IMAGES.inventory);
+    saving.abort();
+    tree.release();
+    throw error;
+  }
+  if (options.leaveRunning || options.leaveStopped) {
+    saving.leave();
+    if (options.leaveStopped) tree.stop();
+    tree.release();
+  } else {
+    tree.kill();
+  }
+  log.info("dump", `dumped ${tree.processes.length} processes, root ${rootPid}`);
+  if (options.displayStats) (await import("./stats-display.ts")).displayDumpStats(stats.entry);
+  return 0;
+}
+
+/** Saves a frozen tree object by object; remembers what it entered, so that it can leave. */
+class Saving {
+  readonly #files: FilesDump;
+  readonly #memory: MemoryDump;
+  readonly #seccomp = new SeccompDump();
+  readonly #objects = new SharedObjects();
+  readonly #entered: Infection[] = [];
+
+  constructor(
+    options: Options,
+    private readonly images: ImageDir,
+    stats: DumpStats,
+  ) {
+    this.#files = new FilesDump(images, options);
+    this.#memory = new MemoryDump(images, this.#files, stats);
+  }
+
+  save(tree: FrozenTree): void {
+    dumpPstree(this.images, tree);
+    for (const process of tree.processes) {
+      if (process.zombie) dumpZombie(this.images, process);
+      else this.#process(process);
+      stage("dump/process");
+    }
+    this.#memory.finish();
+    stage("dump/memory");
+    this.#files.finish();
+    stage("dump/files");
+    this.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
+  }
+
+  #process(frozen: FrozenProcess): void {
+    const { pid, threads } = frozen;
+    const [carrier] = threads;
+    if (carrier === undefined) throw new Error(`process ${pid} has no threads`);
+    const ids = this.#objects.idsOf(pid);
+    const namespaces = dumpIds(pid, ids);
+    const mappings = readSmaps(pid);
+    const saved = threads.map(saveThread);
+    const infection = Infection.enter(carrier, threads.length, mappings);
+    this.#entered.push(infection);
+    stage("dump/entered");
+    const pidfd = pidfdOpen(pid);
+    try {
+      const dumpee = { pid, frozen, ids, mappings, pidfd, infection, table: infection.table };
+      dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp);
+      stage("dump/core");
+      this.#files.dumpProcess(dumpee);
+      this.#memory.dumpProcess(dumpee);
+    } finally {
+      close(pidfd);
+    }
+  }
+
+  /** Takes us out of every process; all stand stopped as they were found. */
+  leave(): void {
+    for (const infection of this.#entered.splice(0)) infection.leave();
+  }
+
+  /** As leave, after a failure: whatever cannot be undone must not keep the rest from it. */
+  abort(): void {
+    for (const infection of this.#entered.splice(0)) {
+      try {
+        infection.leave();
+      } catch (error) {
+        log.error(
+          "dump",
+          `process ${infection.pid}: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      }
+    }
+    this.#files.abort();
+  }
 }

@@ -1,8 +1,241 @@
+/**
+ * `criu restore`: bring a process tree back from its images.
+ *
+ * Everything happens inside bare processes that we hold and that die with us; what is made beside them is undone when
+ * anything fails. The last steps, in which the processes get their registers and are let go, cannot fail for a reason
+ * of the images.
+ */
+import { checkCpuinfo } from "./check/cpuinfo.ts";
+import { stage } from "./faults.ts";
+import { FilesRestore } from "./files/restore.ts";
+import { ImageDir } from "./images/image-dir.ts";
+import { IMAGES } from "./images/kinds.ts";
+import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.ts";
+import { lastCapability } from "./linux/capability.ts";
+import { NR } from "./linux/nr.ts";
+import { readMaps } from "./linux/proc.ts";
+import { wait } from "./linux/ptrace.ts";
+import { SIG } from "./linux/signal.ts";
+import { rawSyscall } from "./linux/syscall.ts";
 import { log } from "./log.ts";
+import { MemoryRestore } from "./memory/restore.ts";
+import { checkIds } from "./namespaces/ids.ts";
 import type { Options } from "./options.ts";
+import { writePidfile } from "./pidfile.ts";
+import { Births } from "./process/births.ts";
+import { giveTask, giveTaskLast, restoreProc, TASK_STATE, taskOf } from "./process/core.ts";
+import { ImageValueError } from "./process/errors.ts";
+import { type PlannedProcess, type PstreePlan, planPstree } from "./process/pstree.ts";
+import { giveThread, giveThreadLast, restoreThreadState } from "./process/thread.ts";
+import { RestoreStats, Stopwatch } from "./stats.ts";
+import { Area, findAreaAddress } from "./tracee/area.ts";
+import { unmapAreas } from "./tracee/release.ts";
+import type { Restoree } from "./tracee/restoree.ts";
+import { spawnRoot, spawnThreads } from "./tracee/spawn.ts";
 
-/** A place to stand in until the procedure is written: it refuses. Returns the exit code. */
-export function restore(_options: Options): Promise<number> | number {
-  log.error("restore", "not written yet");
-  return 1;
+/** img_version of images that begin with a common magic; the only one written since CRIU 1.6. */
+const IMG_VERSION = 2;
+
+/** Returns the exit code. @throws whatever failed, after all traces were removed */
+export async function restore(options: Options): Promise<number> {
+  const stats = new RestoreStats();
+  const total = new Stopwatch();
+  const images = ImageDir.open(options.imagesDir);
+  const inventory = images.readOne(IMAGES.inventory);
+  if (inventory.img_version !== IMG_VERSION) {
+    throw new ImageValueError(
+      `inventory.img: version ${inventory.img_version} of the images, ${IMG_VERSION} is known`,
+    );
+  }
+  checkCpuinfo(images, options.cpuCap);
+  const plan = planPstree(images);
+  for (const { pid, core } of plan.all)
+    if (core?.ids !== undefined) checkIds(pid, core.ids, inventory.root_ids);
+  stage("restore/planned");
+
+  const restoration = new Restoration(options, images, plan, stats);
+  try {
+    restoration.build();
+    stats.restoreTime = total.micros;
+    stage("restore/built");
+    if (options.pidfile !== undefined) writePidfile(options.pidfile, plan.root.pid);
+    ImageDir.open(options.workDir ?? options.imagesDir).writeAll(
+      IMAGES.stats,
+      [{ restore: stats.entry }],
+      "restore",
+    );
+  } catch (error) {
+    restoration.abort();
+    throw error;
+  }
+  restoration.release();
+  log.info("restore", `restored ${plan.all.length} processes, root ${plan.root.pid}`);
+  if (options.displayStats) (await import("./stats-display.ts")).displayRestoreStats(stats.entry);
+  if (!options.restoreDetached) awaitRoot(plan.root.pid);
+  return 0;
+}
+
+/** Without --restore-detached we stay the parent of the root until it ends. */
+function awaitRoot(pid: number): void {
+  for (;;) {
+    const end = wait(pid);
+    if (end === undefined || end.status.kind !== "stopped") return;
+  }
+}
+
+class Restoration {
+  readonly #files: FilesRestore;
+  readonly #memory: MemoryRestore;
+  readonly #births: Births;
+  readonly #cores = new Map<number, CoreEntry>();
+  #root: Restoree | undefined;
+  #seccomp: SeccompEntry | undefined;
+
+  constructor(
+    private readonly options: Options,
+    private readonly images: ImageDir,
+    private readonly plan: PstreePlan,
+    private readonly stats: RestoreStats,
+  ) {
+    const pids = plan.all.filter((process) => process.kind === "task").map((process) => process.pid);
+    this.#files = new FilesRestore(images, options);
+    this.#memory = new MemoryRestore(images, this.#files, pids, stats);
+    this.#births = new Births(plan, ({ planned, restoree }, parent) => {
+      if (planned.kind === "task") this.#memory.premap(restoree, parent?.restoree);
+    });
+    for (const { tid, core } of this.#readCores()) this.#cores.set(tid, core);
+    this.#seccomp = images.tryReadOne(IMAGES.seccomp);
+  }
+
+  *#readCores(): Generator<{ tid: number; core: CoreEntry }> {
+    for (const { threads, core, pid, kind } of this.plan.all) {
+      if (core === undefined || kind !== "task") continue;
+      taskOf(core, pid);
+      yield { tid: pid, core };
+      for (const tid of threads) if (tid !== pid) yield { tid, core: this.images.readOne(IMAGES.core, tid) };
+    }
+  }
+
+  /** Everything up to the point where the processes only need to be let go. */
+  build(): void {
+    this.#bear();
+    stage("restore/born");
+    for (const { restoree } of this.#births.living) this.#memory.complete(restoree);
+    stage("restore/memory");
+    this.#openFiles();
+    stage("restore/files");
+    this.#makeThreads();
+    stage("restore/threads");
+    this.#giveTasks();
+    stage("restore/tasks");
+    this.#memory.finish();
+    this.#files.finish();
+  }
+
+  #bear(): void {
+    const forking = new Stopwatch();
+    const slots = Math.max(...this.plan.all.map((process) => process.threads.length));
+    const spans = [...this.#memory.spans(), ...readMaps(process.pid)];
+    const area = new Area(findAreaAddress(spans, slots), slots);
+    this.#root = spawnRoot(this.plan.root.pid, area, this.#serviceNumber(), this.options.restoreSibling);
+    stage("restore/root");
+    this.#births.grow(this.#root);
+    this.#births.joinGroups();
+    this.#births.bury();
+    this.stats.forkingTime = forking.micros;
+  }
+
+  /** The lowest descriptor number that no process of the tree uses. */
+  #serviceNumber(): number {
+    const used = this.#files.descriptorNumbers();
+    let number = 0;
+    while (used.has(number)) number++;
+    return number;
+  }
+
+  #openFiles(): void {
+    const tables = new Set<number>();
+    for (const { planned, restoree } of this.#births.living) {
+      const files = planned.core?.ids?.files_id ?? this.images.readOne(IMAGES.ids, planned.pid).files_id;
+      if (!tables.has(files)) this.#files.restoreTable(restoree, files);
+      tables.add(files);
+      this.#files.restoreFs(restoree, planned.pid);
+    }
+    this.#files.restoreOwners();
+  }
+
+  #makeThreads(): void {
+    for (const { planned, restoree } of this.#births.living) {
+      const tids = planned.threads.filter((tid) => tid !== planned.pid);
+      if (tids.length > 0) restoree.threads.push(...spawnThreads(restoree, tids));
+      for (const thread of [restoree.leader, ...restoree.threads]) {
+        giveThread(thread.table, this.#core(thread.task.tid));
+        thread.table.start();
+      }
+      for (const thread of [restoree.leader, ...restoree.threads]) thread.table.finish();
+    }
+  }
+
+  #giveTasks(): void {
+    const highest = lastCapability();
+    for (const { planned, restoree } of this.#births.living) {
+      const task = taskOf(planned.core, planned.pid);
+      const { leader, threads, pid } = restoree;
+      giveTask(leader.table, task);
+      restoreProc(pid, task);
+      leader.table.must("our pidfd", NR.close, restoree.ourPidfd);
+      leader.table.run();
+      for (const thread of [...threads, leader]) {
+        const { tid } = thread.task;
+        giveThreadLast(thread.table, pid, tid, this.#core(tid), this.#seccomp, highest);
+        thread.table.run();
+      }
+    }
+    // Signals of children that were born and moved about are drained only when all of that is over.
+    for (const { planned, restoree } of this.#births.living) {
+      giveTaskLast(
+        restoree.table,
+        planned.pid,
+        taskOf(planned.core, planned.pid),
+        this.#memory.dumpable(planned.pid),
+      );
+    }
+  }
+
+  #core(tid: number): CoreEntry {
+    const core = this.#cores.get(tid);
+    if (core === undefined) throw new ImageValueError(`core-${tid}.img: missing`);
+    return core;
+  }
+
+  /** Gives every thread its registers and lets all go. */
+  release(): void {
+    const living = this.#births.living;
+    for (const { restoree } of living) for (const { task } of restoree.threads) task.park();
+    unmapAreas(living.map(({ restoree }) => restoree));
+    for (const { restoree } of living) {
+      for (const { task } of [restoree.leader, ...restoree.threads])
+        restoreThreadState(task, this.#core(task.tid));
+    }
+    for (const { planned } of living) {
+      const stopped = taskOf(planned.core, planned.pid).task_state === TASK_STATE.STOPPED;
+      if (stopped || this.options.leaveStopped) rawSyscall(NR.kill, planned.pid, SIG.STOP);
+    }
+    for (const { restoree } of living) {
+      for (const { task } of [restoree.leader, ...restoree.threads]) task.detach();
+    }
+  }
+
+  /** Removes every trace of a restore that failed. */
+  abort(): void {
+    for (const { restoree } of this.#births.all) {
+      for (const task of restoree.newborn) rawSyscall(NR.kill, task.pid, SIG.KILL);
+      rawSyscall(NR.kill, restoree.pid, SIG.KILL);
+    }
+    if (this.#root !== undefined) {
+      rawSyscall(NR.kill, this.#root.pid, SIG.KILL);
+      awaitRoot(this.#root.pid);
+    }
+    this.#files.abort();
+  }
 }

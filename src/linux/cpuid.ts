@@ -5,6 +5,7 @@ import { addressOf, nativeFunction, placeCode } from "./syscall.ts";
 
 const result = struct({ eax: u32, ebx: u32, ecx: u32, edx: u32 });
 export type CpuidResult = ReturnType<typeof result.decode>;
+export type CpuidRegister = keyof CpuidResult;
 
 let native: ReturnType<typeof nativeFunction> | undefined;
 
@@ -13,6 +14,48 @@ export function cpuid(leaf: number, subleaf = 0): CpuidResult {
   const out = new Uint8Array(result.size);
   native(leaf, subleaf, addressOf(out), 0, 0, 0, 0);
   return result.decode(out);
+}
+
+/** Whether this CPU has a leaf; basic leaves begin at 0, extended ones at 0x80000000. */
+export function hasLeaf(leaf: number): boolean {
+  const base = leaf >= 0x80000000 ? 0x80000000 : 0;
+  const highest = cpuid(base).eax;
+  return highest >= leaf && highest - base < 0x10000;
+}
+
+/** The twelve letters of the vendor, e.g. "GenuineIntel". */
+export function vendorId(): string {
+  const { ebx, ecx, edx } = cpuid(0);
+  return letters([ebx, edx, ecx]);
+}
+
+/** Family, model and stepping with their extensions, as the kernel counts them (arch/x86/lib/cpu.c). */
+export function cpuModel(): { family: number; model: number; stepping: number } {
+  const signature = cpuid(1).eax;
+  const short = (signature >>> 8) & 0xf;
+  const family = short === 0xf ? short + ((signature >>> 20) & 0xff) : short;
+  const extension = family >= 6 ? (signature >>> 16) & 0xf : 0;
+  return { family, model: (extension << 4) | ((signature >>> 4) & 0xf), stepping: signature & 0xf };
+}
+
+/** The name of the CPU for people, up to 48 letters; empty where it has none. */
+export function brandString(): string {
+  if (!hasLeaf(0x80000004)) return "";
+  const words = [0x80000002, 0x80000003, 0x80000004].flatMap((leaf) => {
+    const { eax, ebx, ecx, edx } = cpuid(leaf);
+    return [eax, ebx, ecx, edx];
+  });
+  // Intel's are set to the right.
+  return letters(words).trimStart();
+}
+
+function letters(words: readonly number[]): string {
+  const text = words
+    .flatMap((word) => [word & 0xff, (word >>> 8) & 0xff, (word >>> 16) & 0xff, word >>> 24])
+    .map((code) => String.fromCharCode(code))
+    .join("");
+  const end = text.indexOf("\0");
+  return end < 0 ? text : text.slice(0, end);
 }
 
 /** State components of XSAVE by their bit number. */

@@ -54,6 +54,10 @@ export interface Machine {
     /** rt_sigreturn over the frame that the stack pointer points at. */
     readonly sigreturn: number;
   };
-  /** Byte patterns to find in a process' code: a system call that returns, and a call of rt_sigreturn. */
-  readonly gadgets: { readonly callAndReturn: Uint8Array; readonly sigreturn: readonly Uint8Array[] };
+  /** Byte patterns to find in a process' code: a system call, one that returns, and a call of rt_sigreturn. */
+  readonly gadgets: {
+    readonly call: Uint8Array;
+    readonly callAndReturn: Uint8Array;
+    readonly sigreturn: readonly Uint8Array[];
+  };
 }

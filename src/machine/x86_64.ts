@@ -127,6 +127,7 @@ export const x86_64: Machine = {
     sigreturn: labelOf("sigreturn"),
   },
   gadgets: {
+    call: Uint8Array.of(0x0f, 0x05),
     callAndReturn: Uint8Array.of(0x0f, 0x05, 0xc3),
     sigreturn: [
       Uint8Array.of(0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05),

@@ -1,13 +1,12 @@
 /** Restartable sequences (rseq(2)): the registration of a thread's area. */
 import type { RseqEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
-import { getRseq } from "../linux/ptrace.ts";
+import type { Saved } from "../tracee/infection.ts";
 import type { Table } from "../tracee/table.ts";
 
-/** The registration of a stopped thread; undefined when it has none. */
-export function dumpRseq(tid: number): RseqEntry | undefined {
-  const configuration = getRseq(tid);
-  if (configuration === undefined || configuration.rseq_abi_pointer === 0n) return undefined;
+/** The image's entry of a registration; undefined where there is none. */
+export function dumpRseq(configuration: Saved["rseq"]): RseqEntry | undefined {
+  if (configuration === undefined) return undefined;
   return {
     rseq_abi_pointer: configuration.rseq_abi_pointer,
     rseq_abi_size: configuration.rseq_abi_size,

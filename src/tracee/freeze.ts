@@ -1,7 +1,10 @@
 /** Stopping a process tree: every thread of every process seized and stopped, until nothing new appears. */
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
+import { NR } from "../linux/nr.ts";
 import { readChildren, readStat, readThreads } from "../linux/proc.ts";
-import { PTRACE_O } from "../linux/ptrace.ts";
+import { PTRACE_O, wait } from "../linux/ptrace.ts";
+import { SIG } from "../linux/signal.ts";
+import { rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { Task, TaskGoneError } from "./task.ts";
 
@@ -76,9 +79,35 @@ export class FrozenTree {
     return tree;
   }
 
+  /** Ends every process and waits until each has ended; its parent finds it so. */
+  kill(): void {
+    for (const process of this.processes) if (!process.zombie) rawSyscall(NR.kill, process.pid, SIG.KILL);
+    for (const { threads } of this.processes) {
+      // A leader reports its end when its other threads are gone.
+      for (const task of threads.slice(1).concat(threads.slice(0, 1))) awaitEnd(task.tid);
+    }
+  }
+
+  /** Asks every process to stop by itself as soon as it is let go. */
+  stop(): void {
+    for (const process of this.processes) if (!process.zombie) rawSyscall(NR.kill, process.pid, SIG.STOP);
+  }
+
   /** Lets every task run on; a process that had been stopped by a signal goes back to that. */
   release(): void {
     for (const process of this.processes) for (const task of process.threads) if (!task.gone) task.detach();
+  }
+}
+
+function awaitEnd(tid: number): void {
+  try {
+    for (;;) {
+      const report = wait(tid);
+      if (report === undefined || report.status.kind !== "stopped") return;
+    }
+  } catch (error) {
+    // The other threads of a killed process may vanish without a report.
+    if (!isErrno(error, ERRNO.ECHILD)) throw error;
   }
 }
 

@@ -27,6 +27,7 @@ import {
   setRegisters,
   setSignalMask,
 } from "../linux/ptrace.ts";
+import { type RseqState, readRseq } from "../linux/rseq.ts";
 import { buildSigframe, MASK_WHILE_RUNNING, SA, SIG, sigaction, sigframeFpstate } from "../linux/signal.ts";
 import { s64, struct, viewOf } from "../linux/struct.ts";
 import { checkResult } from "../linux/syscall.ts";
@@ -49,8 +50,12 @@ const FLAGS_TF_DF = 0x500n;
 
 /** State of a thread as it was found: what it must get back. */
 export interface Saved {
+  /** General registers; a thread caught in a critical section of rseq(2) is at its abort handler already. */
   readonly registers: Registers;
   readonly mask: bigint;
+  /** The XSAVE image in the standard format. */
+  readonly xstate: Uint8Array;
+  readonly rseq: RseqState["configuration"];
 }
 
 /** Registers that restart an interrupted system call by themselves, for a frame that bypasses the kernel's restart. */
@@ -68,8 +73,16 @@ export function restartedRegisters(registers: Registers): Registers {
   }
 }
 
+/** Takes down the state of a stopped thread. @throws KernelError */
 export function saveThread(task: Task): Saved {
-  return { registers: getRegisters(task.tid), mask: getSignalMask(task.tid) };
+  const registers = getRegisters(task.tid);
+  const rseq = readRseq(task.pid, task.tid, registers.ip);
+  return {
+    registers: rseq.abortIp === undefined ? registers : { ...registers, ip: rseq.abortIp },
+    mask: getSignalMask(task.tid),
+    xstate: getExtendedState(task.tid),
+    rseq: rseq.configuration,
+  };
 }
 
 /** A thread inside the area: runs tables on its slot's stack. */
@@ -147,7 +160,7 @@ export class Infection {
     }
     const saved = saveThread(carrier);
     const area = new Area(findAreaAddress(maps, slots), slots);
-    const chain = layChain(pid, carrier, saved, area, gadgets, maps);
+    const chain = layChain(pid, saved, area, gadgets, maps);
     const self = new Infection(pid, area, gadgets, chain, carrier, saved);
     try {
       self.#mapArea();
@@ -170,7 +183,7 @@ export class Infection {
     const index = this.#threads.length + 1;
     const inside = new InsideThread(task, saved, this.area, index);
     const frame = buildSigframe(this.area.frame(index), restartedRegisters(saved.registers), saved.mask, {
-      xstate: getExtendedState(task.tid),
+      xstate: saved.xstate,
     });
     writeMemory(this.pid, this.area.frame(index), frame);
     this.#writeHealTable(index, [
@@ -317,15 +330,8 @@ export class Infection {
 }
 
 /** Lays the way out into unused stack: [return to sigreturn, frame: munmap] [return to sigreturn, frame: as it was]. */
-function layChain(
-  pid: number,
-  carrier: Task,
-  saved: Saved,
-  area: Area,
-  gadgets: Gadgets,
-  maps: readonly Mapping[],
-): Chain {
-  const xstate = getExtendedState(carrier.tid);
+function layChain(pid: number, saved: Saved, area: Area, gadgets: Gadgets, maps: readonly Mapping[]): Chain {
+  const { xstate } = saved;
   const room = 0x400 + 0x400 + xstate.length + 0x200;
   const base = chainBase(Number(saved.registers.sp), room, maps);
   const unmapFrameAt = base + 64;

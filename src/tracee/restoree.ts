@@ -39,6 +39,11 @@ export class RestoredThread implements TableExecutor {
 }
 
 export class Restoree {
+  /** Children just born that nobody has taken over yet. */
+  readonly newborn: Task[] = [];
+  /** Its other threads, once they are there. */
+  readonly threads: RestoredThread[] = [];
+
   constructor(
     readonly pid: number,
     /** Its first thread; makes the process-wide calls. */

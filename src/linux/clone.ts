@@ -1,0 +1,36 @@
+/** clone3(2) and its argument structure (kernel 5.3; set_tid 5.5). */
+import { struct, word } from "./struct.ts";
+
+export const CLONE = {
+  VM: 0x100,
+  FS: 0x200,
+  FILES: 0x400,
+  SIGHAND: 0x800,
+  PARENT: 0x8000,
+  THREAD: 0x10000,
+  SYSVSEM: 0x40000,
+  CLEAR_SIGHAND: 0x1_0000_0000,
+} as const;
+
+/** What all threads of a process share. */
+export const CLONE_AS_THREAD =
+  CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
+
+export const cloneArgs = struct({
+  flags: word,
+  pidfd: word,
+  child_tid: word,
+  parent_tid: word,
+  exit_signal: word,
+  stack: word,
+  stack_size: word,
+  tls: word,
+  set_tid: word,
+  set_tid_size: word,
+  cgroup: word,
+});
+
+/** The ids array that set_tid points to: one id, in the caller's pid namespace. */
+export function setTid(id: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(id, 0).buffer);
+}

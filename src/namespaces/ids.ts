@@ -1,0 +1,74 @@
+/** Namespaces by number, as ids-PID and the inventory have them. Today a tree must live in our own namespaces. */
+import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
+import { ERRNO, isErrno } from "../linux/errno.ts";
+import { readLink } from "../linux/io.ts";
+import { UnsupportedError } from "../process/errors.ts";
+import type { ObjectIds } from "../tracee/dumpee.ts";
+
+/** The kinds of namespace, with the number that the image gives to our own, and its field. */
+const KINDS = [
+  { name: "pid", field: "pid_ns_id", own: 1 },
+  { name: "net", field: "net_ns_id", own: 2 },
+  { name: "ipc", field: "ipc_ns_id", own: 3 },
+  { name: "uts", field: "uts_ns_id", own: 4 },
+  { name: "time", field: "time_ns_id", own: 5 },
+  { name: "mnt", field: "mnt_ns_id", own: 6 },
+  { name: "user", field: "user_ns_id", own: 7 },
+  { name: "cgroup", field: "cgroup_ns_id", own: 8 },
+] as const;
+
+function namespaceOf(pid: number | "self", name: string): string | undefined {
+  try {
+    return readLink(`/proc/${pid}/ns/${name}`);
+  } catch (error) {
+    // A kind that this kernel is built without.
+    if (isErrno(error, ERRNO.ENOENT)) return undefined;
+    throw error;
+  }
+}
+
+const ours = new Map<string, string | undefined>();
+
+function ownNamespace(name: string): string | undefined {
+  if (!ours.has(name)) ours.set(name, namespaceOf("self", name));
+  return ours.get(name);
+}
+
+/** The numbers of a process' objects and namespaces. @throws UnsupportedError when it lives in another namespace */
+export function dumpIds(pid: number, objects: ObjectIds): TaskKobjIdsEntry {
+  const entry: TaskKobjIdsEntry = {
+    vm_id: objects.vm,
+    files_id: objects.files,
+    fs_id: objects.fs,
+    sighand_id: objects.sighand,
+  };
+  for (const { name, field, own } of KINDS) {
+    const ours = ownNamespace(name);
+    if (ours === undefined) continue;
+    if (namespaceOf(pid, name) !== ours) {
+      throw new UnsupportedError(
+        `process ${pid}: lives in a ${name} namespace of its own, which cannot be dumped yet`,
+      );
+    }
+    entry[field] = own;
+  }
+  return entry;
+}
+
+/** What the inventory says of ourselves: a process with the same numbers lives where the dump was made. */
+export function ownIds(): TaskKobjIdsEntry {
+  const entry: TaskKobjIdsEntry = { vm_id: 1, files_id: 1, fs_id: 1, sighand_id: 1 };
+  for (const { name, field, own } of KINDS) if (ownNamespace(name) !== undefined) entry[field] = own;
+  return entry;
+}
+
+/** Refuses images whose processes lived in namespaces of their own. @throws UnsupportedError */
+export function checkIds(pid: number, ids: TaskKobjIdsEntry, root: TaskKobjIdsEntry | undefined): void {
+  for (const { name, field } of KINDS) {
+    if (ids[field] !== undefined && root?.[field] !== undefined && ids[field] !== root[field]) {
+      throw new UnsupportedError(
+        `process ${pid}: lived in a ${name} namespace of its own, which cannot be restored yet`,
+      );
+    }
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * Birth under ptrace: processes and threads with chosen ids, held before their first instruction of their own.
+ *
+ * The root of a tree is cloned from us: for a moment it has our memory, copy-on-write, and executes nothing but a
+ * pause, until it is seized. All others are cloned by calls inside their parents and come to us seized already.
+ */
+import { CLONE, CLONE_AS_THREAD, cloneArgs, setTid } from "../linux/clone.ts";
+import { MAP, PROT } from "../linux/memory.ts";
+import { NR } from "../linux/nr.ts";
+import { getRseq, PTRACE_O, setSignalMask } from "../linux/ptrace.ts";
+import { MASK_WHILE_RUNNING, SIG, SIG_SETMASK } from "../linux/signal.ts";
+import { viewOf } from "../linux/struct.ts";
+import {
+  addressOf,
+  checkResult,
+  memoryAt,
+  nativeFunction,
+  placeCode,
+  rawSyscall,
+  syscall,
+} from "../linux/syscall.ts";
+import { hostMachine } from "../machine/host.ts";
+import { ENTRY_ARGS, ENTRY_SIZE, OP } from "../machine/runner.ts";
+import type { Area } from "./area.ts";
+import { RestoredThread, Restoree } from "./restoree.ts";
+import { Task } from "./task.ts";
+
+const PR_SET_PDEATHSIG = 1;
+const RSEQ_UNREGISTER = 1;
+const LAST_FD = 0x7fff_ffff;
+const OPTIONS =
+  PTRACE_O.EXITKILL |
+  PTRACE_O.TRACEFORK |
+  PTRACE_O.TRACEVFORK |
+  PTRACE_O.TRACECLONE |
+  PTRACE_O.SUSPEND_SECCOMP;
+
+/** Blocks all signals of our own thread while `work` runs: the clone begins with that mask and our handlers. */
+function withSignalsBlocked<T>(work: () => T): T {
+  const all = new Uint8Array(8).fill(0xff);
+  const old = new Uint8Array(8);
+  syscall("our signal mask", NR.rt_sigprocmask, SIG_SETMASK, addressOf(all), addressOf(old), 8);
+  try {
+    return work();
+  } finally {
+    syscall("our signal mask", NR.rt_sigprocmask, SIG_SETMASK, addressOf(old), 0, 8);
+  }
+}
+
+/** A table for a child that nobody holds yet: dies with us, and otherwise waits. */
+function waitingTable(address: number): Uint8Array {
+  const table = new Uint8Array(3 * ENTRY_SIZE);
+  const view = viewOf(table);
+  const entry = (index: number, op: number, ...args: number[]) => {
+    view.setUint32(index * ENTRY_SIZE, op, true);
+    args.forEach((arg, i) => {
+      view.setBigInt64(index * ENTRY_SIZE + ENTRY_ARGS + i * 8, BigInt(arg), true);
+    });
+  };
+  entry(0, NR.prctl, PR_SET_PDEATHSIG, SIG.KILL);
+  entry(1, NR.pause);
+  // A word that is never equal to one: back to the pause.
+  entry(2, OP.REPEAT, address + 2 * ENTRY_SIZE + 56, 1);
+  return table;
+}
+
+/**
+ * Clones the root of a tree from us with id `pid` and holds it. It has our memory and the area, no descriptors but
+ * `pidfdNumber`, a pidfd of ours, default signal handling and all signals blocked. It dies if we do.
+ * @throws KernelError (EEXIST: the id is taken; EPERM: no CAP_CHECKPOINT_RESTORE)
+ */
+export function spawnRoot(pid: number, area: Area, pidfdNumber: number, asSibling: boolean): Restoree {
+  const mapped = syscall(
+    "of our area",
+    NR.mmap,
+    area.address,
+    area.size,
+    PROT.READ | PROT.WRITE | PROT.EXEC,
+    MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE,
+    -1,
+    0,
+  );
+  const ourPidfd = syscall("of ourselves", NR.pidfd_open, process.pid, 0);
+  try {
+    const memory = memoryAt(mapped, area.size);
+    memory.set(hostMachine.runner.code);
+    const table = area.bulkRegion(pid).address;
+    memory.set(waitingTable(table), table - area.address);
+    const ids = setTid(pid);
+    const args = cloneArgs.encode({
+      flags: CLONE.CLEAR_SIGHAND + (asSibling ? CLONE.PARENT : 0),
+      // With CLONE_PARENT the child reports to our parent as we do, and the kernel takes no signal of its own.
+      exit_signal: asSibling ? 0 : SIG.CHLD,
+      set_tid: addressOf(ids),
+      set_tid_size: 1,
+    });
+    const spawn = nativeFunction(placeCode(hostMachine.spawnThunk));
+    const child = withSignalsBlocked(() =>
+      checkResult(
+        spawn(NR.clone3, addressOf(args), args.length, 0, 0, 0, table),
+        NR.clone3,
+        `with pid ${pid}`,
+      ),
+    );
+    let task: Task;
+    try {
+      task = Task.seize(child, child, OPTIONS);
+      task.interrupt();
+      task.awaitTrap();
+    } catch (error) {
+      rawSyscall(NR.kill, child, SIG.KILL);
+      throw error;
+    }
+    return takeRoot(task, area, ourPidfd, pidfdNumber);
+  } finally {
+    rawSyscall(NR.close, ourPidfd);
+    rawSyscall(NR.munmap, area.address, area.size);
+  }
+}
+
+function takeRoot(task: Task, area: Area, inheritedPidfd: number, pidfdNumber: number): Restoree {
+  setSignalMask(task.tid, MASK_WHILE_RUNNING);
+  const rseq = getRseq(task.tid);
+  const restoree = new Restoree(task.pid, new RestoredThread(task, area, 0), pidfdNumber);
+  const { table } = restoree;
+  if (rseq !== undefined && rseq.rseq_abi_pointer !== 0n) {
+    // It lies in our memory, which the process is about to lose.
+    table.must(
+      "our rseq area",
+      NR.rseq,
+      Number(rseq.rseq_abi_pointer),
+      rseq.rseq_abi_size,
+      RSEQ_UNREGISTER,
+      rseq.signature,
+    );
+  }
+  if (inheritedPidfd > 0) table.must("our descriptors", NR.close_range, 0, inheritedPidfd - 1, 0);
+  table.must("our descriptors", NR.close_range, inheritedPidfd + 1, LAST_FD, 0);
+  if (inheritedPidfd !== pidfdNumber) {
+    table.must("our pidfd", NR.dup3, inheritedPidfd, pidfdNumber, 0);
+    table.must("our pidfd", NR.close, inheritedPidfd);
+  }
+  table.run();
+  return restoree;
+}
+
+/** Waits for a newborn's first stop and takes hold of it. */
+function takeNewborn(pid: number, tid: number): Task {
+  const task = Task.newborn(pid, tid);
+  task.awaitTrap();
+  return task;
+}
+
+export interface Birth {
+  readonly pid: number;
+  /** CLONE_FILES, CLONE_FS: what the child shares with its parent. */
+  readonly shares: number;
+}
+
+/**
+ * Clones children of a held process, in order, all in one table where they fit. Each has the parent's memory as it is
+ * now, copy-on-write, our area in it.
+ */
+export function spawnChildren(parent: Restoree, births: readonly Birth[]): Restoree[] {
+  const { table } = parent;
+  for (const { pid, shares } of births) {
+    if (table.free < 512) table.run();
+    const ids = table.data(setTid(pid));
+    const args = cloneArgs.encode({ flags: shares, exit_signal: SIG.CHLD, set_tid: ids, set_tid_size: 1 });
+    table.must(`with pid ${pid}`, NR.clone3, table.data(args), args.length);
+  }
+  const { task } = parent.leader;
+  try {
+    table.run();
+  } finally {
+    // Also those that were born before another one failed: they are ours to end.
+    for (const pid of task.newborn.splice(0)) parent.newborn.push(takeNewborn(pid, pid));
+  }
+  return parent.newborn.splice(0).map((task) => {
+    return new Restoree(task.pid, new RestoredThread(task, parent.area, 0), parent.ourPidfd);
+  });
+}
+
+/** Creates the other threads of a held process, slots 1 and up. */
+export function spawnThreads(restoree: Restoree, tids: readonly number[]): RestoredThread[] {
+  const { table, pid } = restoree;
+  for (const tid of tids) {
+    if (table.free < 512) table.run();
+    const ids = table.data(setTid(tid));
+    const args = cloneArgs.encode({ flags: CLONE_AS_THREAD, set_tid: ids, set_tid_size: 1 });
+    table.must(`thread ${tid}`, NR.clone3, table.data(args), args.length);
+  }
+  table.run();
+  return restoree.leader.task.newborn.splice(0).map((tid, i) => {
+    return new RestoredThread(takeNewborn(pid, tid), restoree.area, i + 1);
+  });
+}
