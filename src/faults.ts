@@ -6,7 +6,7 @@ export class InjectedFault extends Error {
   override readonly name = "InjectedFault";
 }
 
-const wanted = process.env["CRIU_TS_FAULT"];
+const wanted = process.env.CRIU_TS_FAULT;
 
 /** Marks a stage; throws {@link InjectedFault} when a test asked for its failure. */
 export function stage(name: string): void {

@@ -25,7 +25,7 @@ import { writePidfile } from "./pidfile.ts";
 import { Births } from "./process/births.ts";
 import { giveTask, giveTaskLast, restoreProc, TASK_STATE, taskOf } from "./process/core.ts";
 import { ImageValueError } from "./process/errors.ts";
-import { type PlannedProcess, type PstreePlan, planPstree } from "./process/pstree.ts";
+import { type PstreePlan, planPstree } from "./process/pstree.ts";
 import { giveThread, giveThreadLast, restoreThreadState } from "./process/thread.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
 import { Area, findAreaAddress } from "./tracee/area.ts";
@@ -156,7 +156,8 @@ class Restoration {
   #openFiles(): void {
     const tables = new Set<number>();
     for (const { planned, restoree } of this.#births.living) {
-      const files = planned.core?.ids?.files_id ?? this.images.readOne(IMAGES.ids, planned.pid).files_id;
+      const files = planned.ids?.files_id;
+      if (files === undefined) throw new ImageValueError(`ids-${planned.pid}.img: missing`);
       if (!tables.has(files)) this.#files.restoreTable(restoree, files);
       tables.add(files);
       this.#files.restoreFs(restoree, planned.pid);

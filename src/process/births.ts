@@ -108,8 +108,8 @@ function awaitEnd({ leader, pid }: Restoree): void {
 }
 
 function sharedWith(parent: PlannedProcess, child: PlannedProcess): number {
-  const ours = parent.core?.ids;
-  const its = child.core?.ids;
+  const ours = parent.ids;
+  const its = child.ids;
   if (ours === undefined || its === undefined) return 0;
   return (its.files_id === ours.files_id ? CLONE.FILES : 0) | (its.fs_id === ours.fs_id ? CLONE.FS : 0);
 }

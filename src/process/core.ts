@@ -72,7 +72,7 @@ export function dumpCore(
   const own = askThread(table, leader, infection.saved, seccomp);
   table.run();
   const state = own();
-  images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: common(state), ids }], pid);
+  images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: common(state) }], pid);
   for (const { tid, table: threadTable, answer } of asked) {
     threadTable.finish();
     const thread = answer();

@@ -7,7 +7,7 @@
  */
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
-import type { CoreEntry, PstreeEntry } from "../images/schema/generated/process.ts";
+import type { CoreEntry, PstreeEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { readStat } from "../linux/proc.ts";
 import type { FrozenTree } from "../tracee/freeze.ts";
@@ -55,6 +55,8 @@ export interface PlannedProcess {
   readonly threads: readonly number[];
   /** undefined for a helper. */
   readonly core: CoreEntry | undefined;
+  /** Which kernel objects it shares with others; undefined for the dead. */
+  readonly ids: TaskKobjIdsEntry | undefined;
   parent: PlannedProcess | undefined;
   readonly children: PlannedProcess[];
 }
@@ -112,6 +114,8 @@ export function planPstree(images: ImageDir): PstreePlan {
       sid: entry.sid,
       threads: [entry.pid, ...others],
       core,
+      // Old images have them in the core.
+      ids: kind === "task" ? (images.tryReadOne(IMAGES.ids, entry.pid) ?? core.ids) : undefined,
       parent: undefined,
       children: [],
     };
@@ -152,6 +156,7 @@ function addHelpers(root: PlannedProcess, byPid: Map<number, PlannedProcess>, nu
       sid,
       threads: [pid],
       core: undefined,
+      ids: undefined,
       parent,
       children: [],
     };
