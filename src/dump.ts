@@ -17,10 +17,11 @@ import { dumpIds, ownIds } from "./namespaces/ids.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import { dumpCore, dumpZombie } from "./process/core.ts";
-import { SharedObjects } from "./process/ids.ts";
+import { refuseSharing, SharedObjects } from "./process/ids.ts";
 import { dumpPstree, refuseAncestry } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
 import { DumpStats, Stopwatch } from "./stats.ts";
+import type { ObjectIds } from "./tracee/dumpee.ts";
 import { type FrozenProcess, FrozenTree } from "./tracee/freeze.ts";
 import { Infection, saveThread } from "./tracee/infection.ts";
 
@@ -96,9 +97,12 @@ class Saving {
 
   save(tree: FrozenTree): void {
     dumpPstree(this.images, tree);
+    const ids = new Map<number, ObjectIds>();
+    for (const { pid, zombie } of tree.processes) if (!zombie) ids.set(pid, this.#objects.idsOf(pid));
+    refuseSharing(tree, ids);
     for (const process of tree.processes) {
       if (process.zombie) dumpZombie(this.images, process);
-      else this.#process(process);
+      else this.#process(process, ids.get(process.pid) ?? this.#objects.idsOf(process.pid));
       stage("dump/process");
     }
     this.#memory.finish();
@@ -108,11 +112,10 @@ class Saving {
     this.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
   }
 
-  #process(frozen: FrozenProcess): void {
+  #process(frozen: FrozenProcess, ids: ObjectIds): void {
     const { pid, threads } = frozen;
     const [carrier] = threads;
     if (carrier === undefined) throw new Error(`process ${pid} has no threads`);
-    const ids = this.#objects.idsOf(pid);
     const namespaces = dumpIds(pid, ids);
     const mappings = readSmaps(pid);
     const saved = threads.map(saveThread);

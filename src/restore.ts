@@ -49,8 +49,7 @@ export async function restore(options: Options): Promise<number> {
   }
   checkCpuinfo(images, options.cpuCap);
   const plan = planPstree(images);
-  for (const { pid, core } of plan.all)
-    if (core?.ids !== undefined) checkIds(pid, core.ids, inventory.root_ids);
+  for (const { pid, ids } of plan.all) if (ids !== undefined) checkIds(pid, ids, inventory.root_ids);
   stage("restore/planned");
 
   const restoration = new Restoration(options, images, plan, stats);
