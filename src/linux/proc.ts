@@ -150,6 +150,18 @@ export function readMaps(pid: number): Mapping[] {
   return out;
 }
 
+const flagSets = new Map<string, ReadonlySet<string>>();
+
+/** Few combinations of flags occur, over and over. */
+function flagSet(line: string): ReadonlySet<string> {
+  let flags = flagSets.get(line);
+  if (flags === undefined) {
+    flags = new Set(line.trim().split(" "));
+    flagSets.set(line, flags);
+  }
+  return flags;
+}
+
 /** /proc/PID/smaps: the mappings with their VmFlags. The kernel walks all page tables for it. */
 export function readSmaps(pid: number): Mapping[] {
   const text = readText(`/proc/${pid}/smaps`);

@@ -51,12 +51,14 @@ export class FrozenTree {
       freezeProcess(root);
       if (root.threads.length === 0) throw new KernelError("seize", `process ${pid}, a zombie`, ERRNO.ESRCH);
       onProcess?.(root);
+      const known = new Set<number>([pid]);
       // Children of a stopped process can appear only by reparenting from a process that is not stopped yet.
       for (let again = true; again; ) {
         again = false;
         for (const process of tree.processes) {
           for (const child of readChildren(process.pid)) {
-            if (process.children.some((known) => known.pid === child)) continue;
+            if (known.has(child)) continue;
+            known.add(child);
             const frozen: FrozenProcess = {
               pid: child,
               parent: process,
@@ -113,15 +115,17 @@ function awaitEnd(tid: number): void {
 
 function freezeProcess(process: FrozenProcess): void {
   const { pid, threads } = process;
+  const held = new Set<number>();
   for (let again = true; again; ) {
     again = false;
     const fresh: Task[] = [];
     for (const tid of readThreads(pid)) {
-      if (threads.some((task) => task.tid === tid)) continue;
+      if (held.has(tid)) continue;
       // A leader that has ended while its threads live on is a zombie thread: there is nothing to seize.
       if (tid === pid && readStat(pid, tid).state === "Z") continue;
       try {
         const task = Task.seize(pid, tid, PTRACE_O.SUSPEND_SECCOMP);
+        held.add(tid);
         threads.push(task);
         fresh.push(task);
         task.interrupt();
