@@ -7,7 +7,16 @@ import { join, resolve } from "node:path";
 export const projectDir = resolve(import.meta.dir, "../..");
 const sourceDir = join(projectDir, "tests/fixtures");
 const buildDir = join(projectDir, "build/fixtures");
-const commonFlags = ["-O1", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Werror", "-pthread"];
+const commonFlags = [
+  "-O1",
+  "-g",
+  "-std=gnu11",
+  "-D_GNU_SOURCE",
+  "-Wall",
+  "-Werror",
+  "-Wno-format-truncation",
+  "-pthread",
+];
 
 /** What the comment lines of a fixture's source ask of the harness; the list stands in fixture.h. */
 export interface Directives {
@@ -18,6 +27,10 @@ export interface Directives {
   hugePages: number;
   /** The dump must fail with an error line that contains this. */
   fails: string | undefined;
+  /** The dump may fail with an error line that contains this, instead of carrying it. */
+  mayRefuse: string | undefined;
+  /** Why /proc shows another state of it from one moment to the next. */
+  moves: string | undefined;
   /** Why the peer (CRIU 4.2) cannot dump or restore this, where it cannot. */
   peerDump: string | undefined;
   peerRestore: string | undefined;
@@ -43,6 +56,8 @@ export function directives(name: string): Directives {
     restoreOptions: [],
     hugePages: 0,
     fails: undefined,
+    mayRefuse: undefined,
+    moves: undefined,
     peerDump: undefined,
     peerRestore: undefined,
     delayMs: 0,
@@ -55,6 +70,8 @@ export function directives(name: string): Directives {
     else if (key === "restore") found.restoreOptions.push(...words(value));
     else if (key === "hugepages") found.hugePages = Number(value);
     else if (key === "fails") found.fails = value.trim();
+    else if (key === "may-refuse") found.mayRefuse = value.trim();
+    else if (key === "moves") found.moves = value.trim();
     else if (key === "peer-dump") found.peerDump = value.trim();
     else if (key === "peer-restore") found.peerRestore = value.trim();
     else if (key === "delay") found.delayMs = Number(value);

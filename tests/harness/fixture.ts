@@ -4,7 +4,7 @@ import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, rmSync, writeF
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildFixtures, type Directives, directives, fixtureProgram } from "./build.ts";
-import { adoptOrphans, killAll, processTree, readText, waitGone } from "./processes.ts";
+import { adoptOrphans, killAll, leaveToBun, processTree, readText, waitGone } from "./processes.ts";
 import { dump, type Outcome, restore, type Tool } from "./tool.ts";
 
 /** The machine, or this user, lacks what a fixture needs. */
@@ -82,6 +82,7 @@ export async function startFixture(name: string): Promise<Fixture> {
     env: { PATH: "/usr/bin:/bin", FIXTURE_NAME: name, LC_ALL: "C" },
   });
   closeSync(printed);
+  leaveToBun(child);
   const pid = child.pid;
   const seen = new Set([pid]);
   const look = () => {

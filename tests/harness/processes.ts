@@ -59,23 +59,30 @@ export function threadsOf(pid: number): number[] {
   return list(`/proc/${pid}/task`).sort(byNumber).map(Number);
 }
 
+/** The children of all threads of a process, zombies included. */
+export function childrenOf(pid: number): number[] {
+  const words = threadsOf(pid).flatMap((tid) =>
+    (readText(`/proc/${pid}/task/${tid}/children`) ?? "").split(" "),
+  );
+  return words.filter((word) => word !== "").map(Number);
+}
+
 /** The pids of a tree, parents before children: the root and all its descendants, zombies included. */
 export function processTree(root: number): number[] {
   if (readText(`/proc/${root}/stat`) === undefined) return [];
   const tree = [root];
-  for (let at = 0; at < tree.length; at++) {
-    const pid = tree[at] ?? 0;
-    for (const tid of threadsOf(pid)) {
-      const children = readText(`/proc/${pid}/task/${tid}/children`) ?? "";
-      tree.push(
-        ...children
-          .split(" ")
-          .filter((word) => word !== "")
-          .map(Number),
-      );
-    }
-  }
+  for (let at = 0; at < tree.length; at++) tree.push(...childrenOf(tree[at] ?? 0));
   return tree;
+}
+
+/** Is a process below us? Only such ones are killed: a pid noted earlier may be a stranger's by now. */
+function isOurs(pid: number): boolean {
+  for (let at = pid; at > 1; ) {
+    if (at === process.pid) return true;
+    const stat = readText(`/proc/${at}/stat`);
+    at = Number(stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[1] ?? 0);
+  }
+  return false;
 }
 
 /** The one letter of a process's state (R, S, T, Z, ...), or undefined when it is gone. */
@@ -97,11 +104,11 @@ export async function killAll(pids: Iterable<number>): Promise<void> {
     for (const pid of [...doomed]) for (const child of processTree(pid)) doomed.add(child);
     let alive = 0;
     for (const pid of doomed) {
-      if (processState(pid) === undefined) continue;
+      if (processState(pid) === undefined || !isOurs(pid)) continue;
       try {
         process.kill(pid, "SIGKILL");
       } catch {}
-      reap(pid);
+      reapOrphan(pid);
       if (processState(pid) !== undefined) alive++;
     }
     if (alive === 0) return;
@@ -109,13 +116,46 @@ export async function killAll(pids: Iterable<number>): Promise<void> {
   }
 }
 
+/** What Bun.spawn has started and Bun itself is to reap, until it has. */
+const startedHere = new Set<number>();
+
+/** Leaves the reaping of a child to Bun, which started it. */
+export function leaveToBun(child: { pid: number; exited: Promise<number> }): void {
+  startedHere.add(child.pid);
+  void child.exited.finally(() => startedHere.delete(child.pid));
+}
+
+function reapOrphan(pid: number): number | undefined {
+  return startedHere.has(pid) ? undefined : reap(pid);
+}
+
+const strays = new Map<number, number>();
+
+/**
+ * Reaps zombies that fell to us as orphans: processes of a tree that nobody had seen before they died. What Bun has
+ * started it reaps itself, at once; so a zombie that stays is an orphan.
+ *
+ * @returns how many zombies there are still
+ */
+export function reapOrphans(): number {
+  const zombies = childrenOf(process.pid).filter((pid) => processState(pid) === "Z");
+  for (const pid of [...strays.keys()]) if (!zombies.includes(pid)) strays.delete(pid);
+  let left = 0;
+  for (const pid of zombies) {
+    const since = strays.get(pid) ?? performance.now();
+    strays.set(pid, since);
+    if (performance.now() - since < 10 || reapOrphan(pid) === undefined) left++;
+  }
+  return left;
+}
+
 /** Waits until the processes are gone, reaping those that are ours; the ones left over after `timeoutMs`. */
 export async function waitGone(pids: number[], timeoutMs = 5000): Promise<number[]> {
   const end = Date.now() + timeoutMs;
   for (;;) {
-    for (const pid of pids) reap(pid);
+    for (const pid of pids) reapOrphan(pid);
     const left = pids.filter((pid) => processState(pid) !== undefined);
-    if (left.length === 0 || Date.now() > end) return left;
+    if ((left.length === 0 && reapOrphans() === 0) || Date.now() > end) return left;
     await Bun.sleep(1);
   }
 }

@@ -72,7 +72,9 @@ async function run(name: string): Promise<string> {
       return `FAIL  ${text}\n    kept in ${kept}`;
     }
     const known = fixture === undefined ? [] : [fixture.directives.peerDump, fixture.directives.peerRestore];
-    const note = known.some((why) => why !== undefined) ? `\n    (known of the peer: ${known.join("; ")})` : "";
+    const note = known.some((why) => why !== undefined)
+      ? `\n    (known of the peer: ${known.join("; ")})`
+      : "";
     return `FAIL${note === "" ? "  " : "* "}${verbose ? text : text.split("\n").slice(0, 3).join("\n    ")}${note}`;
   } finally {
     await fixture?.stop();
