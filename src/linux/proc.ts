@@ -172,12 +172,7 @@ export function readSmaps(pid: number): Mapping[] {
     const flagsAt = text.indexOf(marker, lineEnd - 1);
     if (lineEnd < 0 || flagsAt < 0) break;
     const flagsEnd = text.indexOf("\n", flagsAt + 1);
-    const flags = new Set(
-      text
-        .slice(flagsAt + marker.length, flagsEnd)
-        .trim()
-        .split(" "),
-    );
+    const flags = flagSet(text.slice(flagsAt + marker.length, flagsEnd));
     const mapping = parseMapLine(text.slice(at, lineEnd), flags);
     if (mapping !== undefined) out.push(mapping);
     at = flagsEnd + 1;

@@ -124,6 +124,7 @@ export function ptrace(request: number, tid: number, address = 0, data = 0): num
 
 const scratch = new Uint8Array(16384);
 const scratchAddress = addressOf(scratch);
+const scratchView = viewOf(scratch);
 const vector = new Uint8Array(iovec.size);
 const vectorAddress = addressOf(vector);
 
@@ -159,11 +160,11 @@ export function setExtendedState(tid: number, state: Uint8Array): void {
 /** The mask of blocked signals. @throws KernelError */
 export function getSignalMask(tid: number): bigint {
   ptrace(PTRACE.GETSIGMASK, tid, 8, scratchAddress);
-  return viewOf(scratch).getBigUint64(0, true);
+  return scratchView.getBigUint64(0, true);
 }
 
 export function setSignalMask(tid: number, mask: bigint): void {
-  viewOf(scratch).setBigUint64(0, BigInt.asUintN(64, mask), true);
+  scratchView.setBigUint64(0, BigInt.asUintN(64, mask), true);
   ptrace(PTRACE.SETSIGMASK, tid, 8, scratchAddress);
 }
 
@@ -187,16 +188,16 @@ export function peekSiginfo(tid: number, shared: boolean): Uint8Array[] {
   }
 }
 
-/** The siginfo of the stop that the task is in. @throws KernelError (EINVAL in a group-stop) */
-export function getSiginfo(tid: number): Uint8Array {
+/** si_code of the signal whose delivery the task is stopped at. @throws KernelError (EINVAL in a group-stop) */
+export function getSiginfoCode(tid: number): number {
   ptrace(PTRACE.GETSIGINFO, tid, 0, scratchAddress);
-  return scratch.slice(0, SIGINFO_SIZE);
+  return scratchView.getInt32(8, true);
 }
 
 /** The message of a ptrace event: the new task's id for a fork or clone. */
 export function getEventMessage(tid: number): number {
   ptrace(PTRACE.GETEVENTMSG, tid, 0, scratchAddress);
-  return Number(viewOf(scratch).getBigUint64(0, true));
+  return Number(scratchView.getBigUint64(0, true));
 }
 
 /** The rseq registration of a stopped thread, undefined on kernels that cannot tell (before 5.13). */

@@ -20,7 +20,10 @@ export const FLAG_MUST = 1;
 export const OP = {
   /** Copies the word at address a1 to address a2: how a later entry takes its argument from an earlier result. */
   MOVE: 0x10000,
-  /** Goes back to the previous entry while the word at address a1 differs from a2. */
+  /**
+   * Goes back to the previous entry while the word at address a1 differs from a2, but not for ever: each time takes one
+   * from the word at address a3, and goes on when that becomes zero.
+   */
   REPEAT: 0x10001,
   /** Atomically takes one from the word at address a1. */
   DECREMENT: 0x10002,

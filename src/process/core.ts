@@ -60,13 +60,18 @@ export function dumpCore(
       );
     }
   });
-  const asked = others.map((task, i) => {
+  const threads = others.map((task, i) => {
     const state = saved[i + 1];
     if (state === undefined) throw new Error("a thread without saved registers");
-    const threadTable = infection.enterThread(task, state);
+    return { task, saved: state };
+  });
+  const tables = infection.enterThreads(threads);
+  const asked = threads.flatMap(({ task, saved: state }, i) => {
+    const threadTable = tables[i];
+    if (threadTable === undefined) return [];
     const answer = askThread(threadTable, task, state, seccomp);
     threadTable.start();
-    return { tid: task.tid, table: threadTable, answer };
+    return [{ tid: task.tid, table: threadTable, answer }];
   });
   const common = askTask(dumpee);
   const own = askThread(table, leader, infection.saved, seccomp);

@@ -61,6 +61,10 @@ export class Area {
   get ourSigtrap(): number {
     return this.address + HEADER_AT + 0x80;
   }
+  /** How often the carrier looks at the count at the most; see the heal table. */
+  get patience(): number {
+    return this.address + HEADER_AT + 0x20;
+  }
   /** Two struct timespec: between looks at the count, and for the last threads to be out. */
   get pause(): number {
     return this.address + HEADER_AT + 0xc0;

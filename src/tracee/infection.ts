@@ -44,6 +44,8 @@ const NO_SYSCALL = 0xffff_ffff_ffff_ffffn;
 /** Between looks at the count of threads inside; and for the last ones, already counted out, to have left our code. */
 const POLL_NSEC = 1_000_000n;
 const LEAVE_NSEC = 100_000_000n;
+/** Looks at the count, one each POLL_NSEC: if we died while letting threads in, it may never be reached. */
+const PATIENCE = 2000n;
 const RED_ZONE = 128;
 /** TF would trap after the first instruction, DF would make string code run backwards. */
 const FLAGS_TF_DF = 0x500n;
@@ -87,6 +89,9 @@ export function saveThread(task: Task): Saved {
 
 /** A thread inside the area: runs tables on its slot's stack. */
 export class InsideThread implements TableExecutor {
+  /** Whether its registers have been touched. */
+  inside = false;
+
   constructor(
     readonly task: Task,
     readonly saved: Saved,
@@ -95,7 +100,10 @@ export class InsideThread implements TableExecutor {
   ) {}
 
   startTable(address: number): void {
+    // Registers first: whatever happens next, the thread is on the way that leads back.
     setRegisters(this.task.tid, this.registersAt(this.area.run, address));
+    if (!this.inside) setSignalMask(this.task.tid, MASK_WHILE_RUNNING);
+    this.inside = true;
     this.task.resume();
   }
 
@@ -178,24 +186,32 @@ export class Infection {
     return this.#carrier.saved;
   }
 
-  /** Lets one more thread in, on the next free slot. The thread stands in a PTRACE_EVENT_STOP. */
-  enterThread(task: Task, saved: Saved): Table {
-    const index = this.#threads.length + 1;
-    const inside = new InsideThread(task, saved, this.area, index);
-    const frame = buildSigframe(this.area.frame(index), restartedRegisters(saved.registers), saved.mask, {
-      xstate: saved.xstate,
+  /**
+   * Lets the other threads in; they stand in a PTRACE_EVENT_STOP, `saved` is their state. Gives a table for each, of a
+   * few KiB. A thread is inside from the first start of its table.
+   */
+  enterThreads(threads: readonly { task: Task; saved: Saved }[]): Table[] {
+    const { area, pid } = this;
+    const tables = threads.map(({ task, saved }, i) => {
+      const index = this.#threads.length + 1;
+      const inside = new InsideThread(task, saved, area, index);
+      this.#threads.push(inside);
+      const frame = buildSigframe(area.frame(index), restartedRegisters(saved.registers), saved.mask, {
+        xstate: saved.xstate,
+      });
+      const slot = new Uint8Array(area.frame(i) - area.slot(i) + frame.length);
+      slot.set(frame, area.frame(index) - area.slot(index));
+      encodeTable(slot, area.healTable(index) - area.slot(index), [
+        { op: OP.DECREMENT, args: [area.count] },
+        { op: OP.LEAVE, args: [area.frame(index), area.sigreturn, NR.rt_sigreturn] },
+      ]);
+      viewOf(slot).setBigUint64(SLOT_HEAL, BigInt(area.healTable(index)), true);
+      writeMemory(pid, area.slot(index), slot);
+      return new Table(inside, area.threadRegion(pid, index));
     });
-    writeMemory(this.pid, this.area.frame(index), frame);
-    this.#writeHealTable(index, [
-      { op: OP.DECREMENT, args: [this.area.count] },
-      { op: OP.LEAVE, args: [this.area.frame(index), this.area.sigreturn, NR.rt_sigreturn] },
-    ]);
-    this.#threads.push(inside);
     this.#setCount(1 + this.#threads.length);
-    // Registers first: whatever happens next, the thread is on the way that leads back.
-    setRegisters(task.tid, inside.registersAt(this.area.run, this.area.slot(index)));
-    setSignalMask(task.tid, MASK_WHILE_RUNNING);
-    return new Table(inside, this.area.threadRegion(this.pid, index));
+    this.#writeCarrierHealTable();
+    return tables;
   }
 
   /** Descriptors opened inside on our behalf; closed on the way out, also when we are dead by then. */
@@ -207,7 +223,7 @@ export class Infection {
   /** Takes everything back: the process stands stopped exactly where it was found. */
   leave(): void {
     for (const thread of this.#threads) {
-      if (thread.task.gone) continue;
+      if (thread.task.gone || !thread.inside) continue;
       thread.task.park();
       this.#leaveByRegisters(thread.task, thread.saved);
     }
@@ -279,27 +295,26 @@ export class Infection {
     timespec.encodeInto(pause, 0, { sec: 0n, nsec: POLL_NSEC });
     timespec.encodeInto(pause, timespec.size, { sec: 0n, nsec: LEAVE_NSEC });
     writeMemory(pid, area.pause, pause);
+    writeMemory(pid, area.patience, new Uint8Array(BigUint64Array.of(PATIENCE).buffer));
     this.#writeCarrierHealTable();
-    setSignalMask(this.#carrier.task.tid, MASK_WHILE_RUNNING);
     this.table.must("SIGTRAP", NR.rt_sigaction, SIG.TRAP, area.ourSigtrap, area.oldSigtrap, 8);
     this.table.run();
   }
 
   #setCount(count: number): void {
-    const bytes = new Uint8Array(8);
-    viewOf(bytes).setUint32(0, count, true);
-    writeMemory(this.pid, this.area.count, bytes);
+    const words = BigUint64Array.of(BigInt(count));
+    writeMemory(this.pid, this.area.count, new Uint8Array(words.buffer));
   }
 
   #writeCarrierHealTable(): void {
     const { area } = this;
     const alone = this.area.slots === 1;
-    this.#writeHealTable(0, [
+    const entries: HealEntry[] = [
       ...(alone
         ? []
         : [
             { op: NR.nanosleep, args: [area.pause] },
-            { op: OP.REPEAT, args: [area.count, 1] },
+            { op: OP.REPEAT, args: [area.count, 1, area.patience] },
           ]),
       ...(alone || this.#threads.length === 0
         ? []
@@ -310,23 +325,28 @@ export class Infection {
         op: OP.LEAVE,
         args: [this.chain.afterUnmap, this.gadgets.callAndReturn, NR.munmap, area.address, area.size],
       },
-    ]);
+    ];
+    const at = area.healTable(0) - area.slot(0);
+    const slot = new Uint8Array(at + entries.length * ENTRY_SIZE);
+    viewOf(slot).setBigUint64(SLOT_HEAL, BigInt(area.healTable(0)), true);
+    encodeTable(slot, at, entries);
+    writeMemory(this.pid, area.slot(0), slot);
   }
+}
 
-  #writeHealTable(index: number, entries: readonly { op: number; args: readonly number[] }[]): void {
-    const table = new Uint8Array(entries.length * ENTRY_SIZE);
-    const view = viewOf(table);
-    entries.forEach(({ op, args }, i) => {
-      view.setUint32(i * ENTRY_SIZE, op, true);
-      args.forEach((arg, k) => {
-        view.setBigInt64(i * ENTRY_SIZE + ENTRY_ARGS + k * 8, BigInt(arg), true);
-      });
+interface HealEntry {
+  readonly op: number;
+  readonly args: readonly number[];
+}
+
+function encodeTable(buffer: Uint8Array, at: number, entries: readonly HealEntry[]): void {
+  const view = viewOf(buffer);
+  entries.forEach(({ op, args }, i) => {
+    view.setUint32(at + i * ENTRY_SIZE, op, true);
+    args.forEach((arg, k) => {
+      view.setBigInt64(at + i * ENTRY_SIZE + ENTRY_ARGS + k * 8, BigInt(arg), true);
     });
-    writeMemory(this.pid, this.area.healTable(index), table);
-    const pointer = new Uint8Array(8);
-    viewOf(pointer).setBigUint64(SLOT_HEAL, BigInt(this.area.healTable(index)), true);
-    writeMemory(this.pid, this.area.slot(index), pointer);
-  }
+  });
 }
 
 /** Lays the way out into unused stack: [return to sigreturn, frame: munmap] [return to sigreturn, frame: as it was]. */

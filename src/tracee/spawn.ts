@@ -20,7 +20,7 @@ import {
   syscall,
 } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
-import { ENTRY_ARGS, ENTRY_SIZE, OP } from "../machine/runner.ts";
+import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
 import type { Area } from "./area.ts";
 import { RestoredThread, Restoree } from "./restoree.ts";
 import { Task } from "./task.ts";
@@ -59,8 +59,8 @@ function waitingTable(address: number): Uint8Array {
   };
   entry(0, NR.prctl, PR_SET_PDEATHSIG, SIG.KILL);
   entry(1, NR.pause);
-  // A word that is never equal to one: back to the pause.
-  entry(2, OP.REPEAT, address + 2 * ENTRY_SIZE + 56, 1);
+  // The result of the pause is never one, and what is counted down begins at zero: back to the pause, for ever.
+  entry(2, OP.REPEAT, address + ENTRY_SIZE + ENTRY_RESULT, 1, address + 2 * ENTRY_SIZE + ENTRY_RESULT);
   return table;
 }
 

@@ -8,7 +8,7 @@
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import {
   getEventMessage,
-  getSiginfo,
+  getSiginfoCode,
   PTRACE,
   PTRACE_EVENT,
   PTRACE_O,
@@ -16,7 +16,7 @@ import {
   WAIT,
   wait,
 } from "../linux/ptrace.ts";
-import { SIG, siginfoHead } from "../linux/signal.ts";
+import { SIG } from "../linux/signal.ts";
 
 /** si_code of a breakpoint: the kernel sends it itself. */
 const SI_KERNEL = 0x80;
@@ -144,7 +144,7 @@ export class Task {
   }
 
   #stoppedByBreakpoint(): boolean {
-    return siginfoHead.decode(getSiginfo(this.tid)).code === SI_KERNEL;
+    return getSiginfoCode(this.tid) === SI_KERNEL;
   }
 
   #noteBirth(event: number): void {

@@ -1,0 +1,75 @@
+/** Numbers of mmap(2), madvise(2), mremap(2), shmat(2) and prctl(2) that deal with memory, on the generic layout. */
+import { struct, u32, word } from "./struct.ts";
+
+/** Flags of mmap(2) beside those in memory.ts. */
+export const MAP_MORE = {
+  /** Pages may be dropped by the kernel under pressure (6.11); takes the place of MAP_PRIVATE. */
+  DROPPABLE: 0x08,
+  /** The logarithm of a huge page's size stands above this bit. */
+  HUGE_SHIFT: 26,
+  HUGE_MASK: 0x3f,
+} as const;
+
+export const MADV = {
+  RANDOM: 1,
+  SEQUENTIAL: 2,
+  DONTNEED: 4,
+  DONTFORK: 10,
+  MERGEABLE: 12,
+  HUGEPAGE: 14,
+  NOHUGEPAGE: 15,
+  DONTDUMP: 16,
+  WIPEONFORK: 18,
+  /** Makes huge pages of a range at once, whatever the range's own advice (6.1). */
+  COLLAPSE: 25,
+  /** Accesses fault until the guard is removed (6.13). */
+  GUARD_INSTALL: 102,
+} as const;
+
+export const MREMAP = { MAYMOVE: 1, FIXED: 2 } as const;
+export const MLOCK_ONFAULT = 1;
+export const MS_ASYNC = 1;
+
+export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4 } as const;
+
+export const SHM = { RDONLY: 0o10000, EXEC: 0o100000, DEST: 0o1000 } as const;
+export const IPC = { CREAT: 0o1000, EXCL: 0o2000, RMID: 0, SET: 1, STAT: 2, PRIVATE: 0 } as const;
+
+export const PR_MM = {
+  SET_DUMPABLE: 4,
+  GET_DUMPABLE: 3,
+  SET_MM: 35,
+  /** Second argument of SET_MM. */
+  MM_MAP: 14,
+  SET_THP_DISABLE: 41,
+  GET_THP_DISABLE: 42,
+} as const;
+
+/** arch_prctl(2): maps the kernel's vDSO, data pages first, at an address (CONFIG_CHECKPOINT_RESTORE). */
+export const ARCH_MAP_VDSO_64 = 0x2003;
+
+/** struct prctl_mm_map (include/uapi/linux/prctl.h). */
+export const prctlMmMap = struct({
+  start_code: word,
+  end_code: word,
+  start_data: word,
+  end_data: word,
+  start_brk: word,
+  brk: word,
+  start_stack: word,
+  arg_start: word,
+  arg_end: word,
+  env_start: word,
+  env_end: word,
+  auxv: word,
+  auxv_size: u32,
+  exe_fd: u32,
+});
+
+/** No change of the executable, in `exe_fd` above. */
+export const NO_EXE_FD = 0xffff_ffff;
+
+/** struct iovec. */
+export const iovec = struct({ base: word, length: word });
+/** The kernel takes so many in one call (UIO_MAXIOV). */
+export const IOV_MAX = 1024;

@@ -1,0 +1,179 @@
+/**
+ * Which pages of a process hold content of their own, by /proc/PID/pagemap: the PAGEMAP_SCAN ioctl (kernel 6.7), or,
+ * where there is none, the file's words. Nothing is said of pages never touched, of the zero page, or of pages that
+ * are a file's (or shared memory's).
+ */
+import { ERRNO } from "./errno.ts";
+import { close, O, open } from "./io.ts";
+import { PAGE_SIZE, TASK_SIZE } from "./memory.ts";
+import { NR } from "./nr.ts";
+import { struct, u64, viewOf, word } from "./struct.ts";
+import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "./syscall.ts";
+
+/** PAGE_IS_* (include/uapi/linux/fs.h). */
+const PAGE_IS = { FILE: 4n, PRESENT: 8n, SWAPPED: 16n, PFNZERO: 32n, GUARD: 256n } as const;
+/** The same in the words of the file. */
+const PM = { FILE: 1 << 29, SWAP: 1 << 30, PRESENT: 1 << 31, GUARD: 1 << 26, FRAME_HIGH: 0x7f_ffff } as const;
+
+/** _IOWR('f', 16, struct pm_scan_arg) */
+const PAGEMAP_SCAN = 0xc060_6610;
+
+const scanArgument = struct({
+  size: word,
+  flags: word,
+  start: word,
+  end: word,
+  walk_end: word,
+  vec: word,
+  vec_len: word,
+  max_pages: word,
+  category_inverted: u64,
+  category_mask: u64,
+  category_anyof_mask: u64,
+  return_mask: u64,
+});
+/** struct page_region: start, end, categories. */
+const REGION_SIZE = 24;
+const REGIONS = 2048;
+
+/** Ranges of addresses, ascending, each of one kind. */
+export interface PageRuns {
+  readonly start: number[];
+  readonly end: number[];
+  /** Whether the range is a guard (MADV_GUARD_INSTALL) rather than content. */
+  readonly guard: boolean[];
+}
+
+function append(runs: PageRuns, start: number, end: number, guard: boolean): void {
+  const last = runs.end.length - 1;
+  if (last >= 0 && runs.end[last] === start && runs.guard[last] === guard) runs.end[last] = end;
+  else {
+    runs.start.push(start);
+    runs.end.push(end);
+    runs.guard.push(guard);
+  }
+}
+
+const regions = new Uint8Array(REGIONS * REGION_SIZE);
+const regionsView = viewOf(regions);
+const argument = new Uint8Array(scanArgument.size);
+let guardsKnown = true;
+let scanKnown = true;
+
+/** One pass of the ioctl over the address space; undefined where the kernel has none. */
+function scanByIoctl(fd: number, pid: number): PageRuns | undefined {
+  const runs: PageRuns = { start: [], end: [], guard: [] };
+  for (let at = 0; at < TASK_SIZE; ) {
+    scanArgument.encodeInto(argument, 0, {
+      size: scanArgument.size,
+      start: at,
+      end: TASK_SIZE,
+      vec: addressOf(regions),
+      vec_len: REGIONS,
+      category_inverted: PAGE_IS.PFNZERO | PAGE_IS.FILE,
+      category_mask: PAGE_IS.PFNZERO | PAGE_IS.FILE,
+      category_anyof_mask: PAGE_IS.PRESENT | PAGE_IS.SWAPPED,
+      return_mask: PAGE_IS.PRESENT | PAGE_IS.SWAPPED | (guardsKnown ? PAGE_IS.GUARD : 0n),
+    });
+    const count = rawSyscall(NR.ioctl, fd, PAGEMAP_SCAN, addressOf(argument));
+    if (count === -ERRNO.EINVAL && guardsKnown) {
+      guardsKnown = false;
+      continue;
+    }
+    if (count === -ERRNO.ENOTTY || count === -ERRNO.EINVAL) return undefined;
+    checkResult(count, NR.ioctl, `PAGEMAP_SCAN of process ${pid}`);
+    for (let i = 0; i < count; i++) {
+      const region = i * REGION_SIZE;
+      const start =
+        regionsView.getUint32(region, true) + regionsView.getUint32(region + 4, true) * 0x1_0000_0000;
+      const end =
+        regionsView.getUint32(region + 8, true) + regionsView.getUint32(region + 12, true) * 0x1_0000_0000;
+      append(runs, start, end, (regionsView.getUint32(region + 16, true) & Number(PAGE_IS.GUARD)) !== 0);
+    }
+    at = scanArgument.decode(argument).walk_end;
+  }
+  return runs;
+}
+
+/** The frame number of the zero page: that of a page of ours that was read and never written. */
+let zeroFrame: { low: number; high: number } | undefined;
+
+function findZeroFrame(): { low: number; high: number } {
+  if (zeroFrame !== undefined) return zeroFrame;
+  const address = syscall("a page", NR.mmap, 0, PAGE_SIZE, 1, 0x22, -1, 0);
+  const fd = open("/proc/self/pagemap", O.RDONLY);
+  try {
+    if (memoryAt(address, PAGE_SIZE)[0] !== 0) throw new Error("a fresh page is not zero");
+    const words = new Uint8Array(8);
+    syscall("our pagemap", NR.pread64, fd, addressOf(words), 8, (address / PAGE_SIZE) * 8);
+    const view = viewOf(words);
+    zeroFrame = { low: view.getUint32(0, true), high: view.getUint32(4, true) & PM.FRAME_HIGH };
+    return zeroFrame;
+  } finally {
+    close(fd);
+    rawSyscall(NR.munmap, address, PAGE_SIZE);
+  }
+}
+
+function scanByWords(fd: number, pid: number, mappings: Iterable<{ start: number; end: number }>): PageRuns {
+  const zero = findZeroFrame();
+  const runs: PageRuns = { start: [], end: [], guard: [] };
+  const words = new Uint8Array(1 << 16);
+  const view = viewOf(words);
+  for (const { start, end } of mappings) {
+    if (end > TASK_SIZE) continue;
+    for (let at = start; at < end; ) {
+      const length = Math.min(words.length, ((end - at) / PAGE_SIZE) * 8);
+      const got = syscall(
+        () => `pagemap of process ${pid}`,
+        NR.pread64,
+        fd,
+        addressOf(words),
+        length,
+        (at / PAGE_SIZE) * 8,
+      );
+      if (got === 0) break;
+      for (let i = 0; i + 8 <= got; i += 8, at += PAGE_SIZE) {
+        const high = view.getUint32(i + 4, true);
+        if ((high & PM.GUARD) !== 0) {
+          append(runs, at, at + PAGE_SIZE, true);
+          continue;
+        }
+        if ((high & (PM.PRESENT | PM.SWAP)) === 0 || (high & PM.FILE) !== 0) continue;
+        const frame = high & PM.FRAME_HIGH;
+        // Without CAP_SYS_ADMIN all frames read as 0: then zero pages are kept as content.
+        if (frame === zero.high && view.getUint32(i, true) === zero.low && (frame | zero.low) !== 0) continue;
+        append(runs, at, at + PAGE_SIZE, false);
+      }
+    }
+  }
+  return runs;
+}
+
+/**
+ * The pages with content of their own among the given mappings of process `pid` (the ioctl sees all mappings, so the
+ * caller has to intersect), and its guard ranges. @throws KernelError
+ */
+export function scanPages(pid: number, mappings: Iterable<{ start: number; end: number }>): PageRuns {
+  const fd = open(`/proc/${pid}/pagemap`, O.RDONLY);
+  try {
+    if (scanKnown) {
+      const runs = scanByIoctl(fd, pid);
+      if (runs !== undefined) return runs;
+      scanKnown = false;
+    }
+    return scanByWords(fd, pid, mappings);
+  } finally {
+    close(fd);
+  }
+}
+
+/** The same by the words of the file alone, for tests. */
+export function scanPagesByWords(pid: number, mappings: Iterable<{ start: number; end: number }>): PageRuns {
+  const fd = open(`/proc/${pid}/pagemap`, O.RDONLY);
+  try {
+    return scanByWords(fd, pid, mappings);
+  } finally {
+    close(fd);
+  }
+}
