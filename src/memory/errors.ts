@@ -1,0 +1,38 @@
+/** The errors of this room: one line that names process and mapping. */
+import { errnoName, KernelError } from "../linux/errno.ts";
+
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A range as /proc/PID/maps writes it. */
+export function rangeText({ start, end }: Range): string {
+  return `${start.toString(16)}-${end.toString(16)}`;
+}
+
+/** Memory that cannot be dumped or restored; `errno` where the kernel refused. */
+export class MemoryError extends Error {
+  override readonly name = "MemoryError";
+  constructor(
+    readonly pid: number,
+    what: string,
+    readonly errno?: number,
+    cause?: unknown,
+  ) {
+    super(`process ${pid}: ${what}`, cause === undefined ? undefined : { cause });
+  }
+}
+
+/** Runs `act`; a refusal of the kernel becomes a MemoryError about `mapping` of process `pid`. */
+export function naming<T>(pid: number, mapping: Range | string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    const place = typeof mapping === "string" ? mapping : `mapping ${rangeText(mapping)}`;
+    const object = error.object === "" ? "" : ` ${error.object}`;
+    const text = `${place}: ${error.call}${object}: ${errnoName(error.errno)}`;
+    throw new MemoryError(pid, text, error.errno, error);
+  }
+}

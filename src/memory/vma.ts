@@ -1,0 +1,210 @@
+/**
+ * One mapping: as /proc shows it, as mm-PID.img has it, and as it is made again.
+ *
+ * The image's `status` says what a mapping is. Bits by which CRIU knows it:
+ */
+
+import { ImageError } from "../images/error.ts";
+import { fileName, IMAGES } from "../images/kinds.ts";
+import type { VmaEntry } from "../images/schema/generated/memory.ts";
+import { MAP, PAGE_SIZE, PROT, TASK_SIZE } from "../linux/memory.ts";
+import { MADV, MAP_MORE } from "../linux/mman.ts";
+import type { Mapping } from "../linux/proc.ts";
+import { rangeText } from "./errors.ts";
+
+export const STATUS = {
+  /** Ordinary: to be mapped again. */
+  REGULAR: 1 << 0,
+  /** The page of the kernel's at the top of the address space; not to be touched. */
+  VSYSCALL: 1 << 2,
+  VDSO: 1 << 3,
+  HEAP: 1 << 5,
+  /** The four kinds of what is mapped; `shmid` is a file's id for the first two. */
+  FILE_PRIVATE: 1 << 6,
+  FILE_SHARED: 1 << 7,
+  ANON_SHARED: 1 << 8,
+  ANON_PRIVATE: 1 << 9,
+  /** A System V segment, with ANON_SHARED; `shmid` is the segment's. */
+  SYSVIPC: 1 << 10,
+  SOCKET: 1 << 11,
+  VVAR: 1 << 12,
+  AIORING: 1 << 13,
+  /** The file is a memfd's, with one of the FILE bits. */
+  MEMFD: 1 << 14,
+  SHADOW_STACK: 1 << 15,
+  /** No mapping: a range of guards (MADV_GUARD_INSTALL) inside others. These entries come last. */
+  GUARD: 1 << 16,
+  /** Ours: mlock2(2) with MLOCK_ONFAULT. CRIU passes over the bit. */
+  LOCK_ON_FAULT: 1 << 24,
+} as const;
+
+const KINDS = STATUS.FILE_PRIVATE | STATUS.FILE_SHARED | STATUS.ANON_SHARED | STATUS.ANON_PRIVATE;
+const KNOWN_FLAGS =
+  MAP.SHARED |
+  MAP.PRIVATE |
+  MAP_MORE.DROPPABLE |
+  MAP.ANONYMOUS |
+  MAP.GROWSDOWN |
+  MAP.LOCKED |
+  MAP.NORESERVE |
+  MAP.STACK |
+  MAP.HUGETLB;
+
+/** A mapping of an image, checked. Addresses and sizes in bytes. */
+export interface Vma {
+  readonly start: number;
+  readonly end: number;
+  readonly pgoff: number;
+  /** File id, shmid or 0. */
+  readonly object: number;
+  readonly prot: number;
+  readonly flags: number;
+  readonly status: number;
+  /** MADV_* numbers in force. */
+  readonly advice: readonly number[];
+  /** Whether the file was opened for writing. */
+  readonly writableFile: boolean;
+}
+
+export function has(vma: { readonly status: number }, bit: number): boolean {
+  return (vma.status & bit) !== 0;
+}
+
+/** Whether its content is the process' own: stored in pages of the process. */
+export function isPrivate(vma: Pick<Vma, "status" | "end">): boolean {
+  return (
+    has(vma, STATUS.REGULAR) && has(vma, STATUS.FILE_PRIVATE | STATUS.ANON_PRIVATE) && vma.end <= TASK_SIZE
+  );
+}
+
+/** The vDSO and its data, which the kernel provides. */
+export function isVdso(vma: Pick<Vma, "status">): boolean {
+  return has(vma, STATUS.VDSO | STATUS.VVAR);
+}
+
+export function isHuge(vma: Pick<Vma, "flags">): boolean {
+  return (vma.flags & MAP.HUGETLB) !== 0;
+}
+
+/** Two letters of VmFlags (fs/proc/task_mmu.c) as flags of mmap(2). */
+const FLAG_LETTERS: readonly (readonly [string, number])[] = [
+  ["gd", MAP.GROWSDOWN],
+  ["lo", MAP.LOCKED],
+  ["nr", MAP.NORESERVE],
+  ["ht", MAP.HUGETLB],
+];
+/** The same as advice of madvise(2). */
+const ADVICE_LETTERS: readonly (readonly [string, number])[] = [
+  ["rr", MADV.RANDOM],
+  ["sr", MADV.SEQUENTIAL],
+  ["dc", MADV.DONTFORK],
+  ["mg", MADV.MERGEABLE],
+  ["hg", MADV.HUGEPAGE],
+  ["nh", MADV.NOHUGEPAGE],
+  ["dd", MADV.DONTDUMP],
+  ["wf", MADV.WIPEONFORK],
+];
+
+/** Flags of mmap(2), as the image has them, of a mapping as /proc shows it. */
+export function mapFlags(mapping: Mapping): number {
+  let flags: number = mapping.shared ? MAP.SHARED : MAP.PRIVATE;
+  if (mapping.flags.has("dp")) flags = MAP_MORE.DROPPABLE;
+  for (const [letters, flag] of FLAG_LETTERS) if (mapping.flags.has(letters)) flags |= flag;
+  return flags;
+}
+
+/** Advice as the image has it: bit N for MADV_* number N; undefined for none. */
+export function adviceBits(mapping: Mapping): bigint | undefined {
+  let bits = 0n;
+  for (const [letters, advice] of ADVICE_LETTERS)
+    if (mapping.flags.has(letters)) bits |= 1n << BigInt(advice);
+  return bits === 0n ? undefined : bits;
+}
+
+export function protection(mapping: Mapping): number {
+  return (mapping.read ? PROT.READ : 0) | (mapping.write ? PROT.WRITE : 0) | (mapping.exec ? PROT.EXEC : 0);
+}
+
+/** A number that fits and is a multiple of the page size. */
+function pageAligned(value: bigint, name: string, limit: number): number {
+  if (value < 0n || value > BigInt(limit))
+    throw new ImageError(`${name} 0x${value.toString(16)} is out of range`);
+  if (value % BigInt(PAGE_SIZE) !== 0n)
+    throw new ImageError(`${name} 0x${value.toString(16)} is not aligned`);
+  return Number(value);
+}
+
+function checkKind(vma: Vma): void {
+  const fail = (what: string): never => {
+    throw new ImageError(`${rangeText(vma)}: ${what}`);
+  };
+  if (has(vma, STATUS.SOCKET)) fail("a mapping of a packet socket cannot be restored");
+  if (has(vma, STATUS.AIORING)) fail("a ring of asynchronous I/O cannot be restored");
+  if (has(vma, STATUS.SHADOW_STACK)) fail("a shadow stack cannot be restored");
+  const kind = vma.status & KINDS;
+  if (kind === 0 || (kind & (kind - 1)) !== 0) fail(`kind 0x${vma.status.toString(16)} makes no sense`);
+  const shared = (kind & (STATUS.FILE_SHARED | STATUS.ANON_SHARED)) !== 0;
+  if (shared !== ((vma.flags & MAP.SHARED) !== 0)) fail("its flags do not go with its kind");
+  if (has(vma, STATUS.SYSVIPC) && kind !== STATUS.ANON_SHARED) fail("a System V segment is shared");
+  if (isVdso(vma) && kind !== STATUS.ANON_PRIVATE) fail("a vDSO is private");
+}
+
+/**
+ * Checks one entry of an image. Undefined for what is not mapped by us: the vsyscall page. @throws ImageError
+ */
+export function checkVma(entry: VmaEntry): Vma | undefined {
+  const status = entry.status >>> 0;
+  if ((status & STATUS.VSYSCALL) !== 0) return undefined;
+  const start = pageAligned(entry.start, "a mapping's start", TASK_SIZE);
+  const end = pageAligned(entry.end, "a mapping's end", TASK_SIZE);
+  if (start >= end) throw new ImageError(`mapping ${rangeText({ start, end })} is empty`);
+  const madv = entry.madv ?? 0n;
+  const advice: number[] = [];
+  for (let bit = 0; bit < 64; bit++) if ((madv & (1n << BigInt(bit))) !== 0n) advice.push(bit);
+  for (const number of advice) {
+    if (!ADVICE_LETTERS.some(([, known]) => known === number))
+      throw new ImageError(`mapping ${rangeText({ start, end })}: unknown advice ${number}`);
+  }
+  if (entry.shmid > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new ImageError(`mapping ${rangeText({ start, end })}: object ${entry.shmid} is out of range`);
+  const hugeSize = MAP_MORE.HUGE_MASK * 2 ** MAP_MORE.HUGE_SHIFT;
+  const shared = (entry.flags & MAP.SHARED) !== 0;
+  const vma: Vma = {
+    start,
+    end,
+    pgoff: pageAligned(entry.pgoff, "a mapping's offset", Number.MAX_SAFE_INTEGER),
+    object: Number(entry.shmid),
+    prot: entry.prot & (PROT.READ | PROT.WRITE | PROT.EXEC),
+    flags: ((entry.flags & KNOWN_FLAGS) | (entry.flags & MAP.HUGETLB ? entry.flags & hugeSize : 0)) >>> 0,
+    status,
+    advice,
+    writableFile:
+      entry.fdflags === undefined ? shared && (entry.prot & PROT.WRITE) !== 0 : (entry.fdflags & 3) !== 0,
+  };
+  if (!has(vma, STATUS.GUARD)) checkKind(vma);
+  return vma;
+}
+
+/** Checks all entries of one process: sorted, apart from each other, guards last. @throws ImageError */
+export function checkVmas(pid: number, entries: readonly VmaEntry[]): { vmas: Vma[]; guards: Vma[] } {
+  const vmas: Vma[] = [];
+  const guards: Vma[] = [];
+  entries.forEach((entry, index) => {
+    try {
+      const vma = checkVma(entry);
+      if (vma === undefined) return;
+      if (has(vma, STATUS.GUARD)) {
+        guards.push(vma);
+        return;
+      }
+      const last = vmas.at(-1);
+      if (last !== undefined && vma.start < last.end)
+        throw new ImageError(`mapping ${rangeText(vma)} is not behind ${rangeText(last)}`);
+      vmas.push(vma);
+    } catch (error) {
+      if (!(error instanceof ImageError)) throw error;
+      throw new ImageError(`mapping ${index}: ${error.what}`, { file: fileName(IMAGES.mm, pid) });
+    }
+  });
+  return { vmas, guards };
+}
