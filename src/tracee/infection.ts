@@ -228,7 +228,7 @@ export class Infection {
       this.#leaveByRegisters(thread.task, thread.saved);
     }
     this.#threads.length = 0;
-    this.#setCount(1);
+    this.#writeCarrierHealTable();
     const { task, saved } = this.#carrier;
     setRegisters(task.tid, this.#carrier.registersAt(this.area.run, this.area.healTable(0)));
     // Each call of the heal table stops at its entry and its exit; the last one is munmap(2).
@@ -308,17 +308,15 @@ export class Infection {
 
   #writeCarrierHealTable(): void {
     const { area } = this;
-    const alone = this.area.slots === 1;
+    const alone = this.#threads.length === 0;
     const entries: HealEntry[] = [
       ...(alone
         ? []
         : [
             { op: NR.nanosleep, args: [area.pause] },
             { op: OP.REPEAT, args: [area.count, 1, area.patience] },
+            { op: NR.nanosleep, args: [area.pause + timespec.size] },
           ]),
-      ...(alone || this.#threads.length === 0
-        ? []
-        : [{ op: NR.nanosleep, args: [area.pause + timespec.size] }]),
       ...this.#descriptors.map((fd) => ({ op: NR.close, args: [fd] })),
       { op: NR.rt_sigaction, args: [SIG.TRAP, area.oldSigtrap, 0, 8] },
       {
