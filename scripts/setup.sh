@@ -1,0 +1,77 @@
+#!/bin/sh
+# Makes a fresh Debian machine with Node and npm ready: Debian's packages and the npm packages that are missing.
+# Says nothing and takes a few milliseconds when everything is there.
+#
+#     sh scripts/setup.sh [build|demo|test|bench]
+#
+# Needs root only when a Debian package is missing, and says which.
+set -eu
+cd "$(dirname "$0")/.."
+purpose=${1:-test}
+
+wanted="ca-certificates"
+optional=""
+case $purpose in
+  build) ;;
+  demo) wanted="$wanted python3" ;;
+  bench) wanted="$wanted gcc libc6-dev" ;;
+  test)
+    wanted="$wanted gcc libc6-dev xz-utils zstd coreutils gzip python3 perl bc openssl bash util-linux"
+    # For crit, the judge of our images. Not in every release of Debian: without it those tests skip and say so.
+    optional="criu"
+    ;;
+  *)
+    echo "setup: unknown purpose \"$purpose\": build, demo, test or bench" >&2
+    exit 2
+    ;;
+esac
+
+# Prints those of the given packages that are not installed.
+missing_of() {
+  installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null || true)
+  for package in "$@"; do
+    case "
+$installed
+" in
+      *"
+$package installed
+"*) ;;
+      *) printf ' %s' "$package" ;;
+    esac
+  done
+}
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "setup: this is not Debian: no package is installed; needed are the programs of: $wanted $optional" >&2
+else
+  # shellcheck disable=SC2086 # the lists are words
+  missing=$(missing_of $wanted)
+  # shellcheck disable=SC2086
+  missing_optional=$(missing_of $optional)
+  if [ -n "$missing$missing_optional" ]; then
+    if [ "$(id -u)" -ne 0 ]; then
+      if [ -n "$missing" ]; then
+        echo "setup: Debian packages are missing and installing them needs root: apt-get install$missing$missing_optional" >&2
+        exit 1
+      fi
+      echo "setup: not root, so this is not installed and what needs it is skipped:$missing_optional" >&2
+    else
+      echo "setup: installing Debian's$missing$missing_optional"
+      export DEBIAN_FRONTEND=noninteractive
+      apt-get -qq update
+      # shellcheck disable=SC2086
+      [ -z "$missing" ] || apt-get -qq install -y --no-install-recommends $missing >/dev/null
+      # shellcheck disable=SC2086
+      [ -z "$missing_optional" ] || apt-get -qq install -y --no-install-recommends $missing_optional >/dev/null ||
+        echo "setup: not to be had here, so what needs it is skipped:$missing_optional" >&2
+    fi
+  fi
+fi
+
+# npm's own record of what is installed is as new as the lock file unless the lock file has changed since.
+if [ ! -x node_modules/.bin/bun ] || [ ! -e node_modules/.package-lock.json ] ||
+  [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  echo "setup: npm ci"
+  npm ci --no-audit --no-fund --loglevel=error
+  touch node_modules/.package-lock.json
+fi

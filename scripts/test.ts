@@ -1,0 +1,97 @@
+/**
+ * `npm test`: the static checks and every test file, one after the other, each in a process of its own. The last line
+ * is the count of all, `N passed, N failed, N skipped`.
+ *
+ *     bun scripts/test.ts [part of a path ...]
+ *
+ * A file that does not end in the time left (TEST_MINUTES in all, 18 if not given) is killed and counts as failed.
+ */
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+process.chdir(join(import.meta.dir, ".."));
+const deadline = Date.now() + Number(process.env.TEST_MINUTES ?? 18) * 60_000;
+const parts = process.argv.slice(2);
+const total = { passed: 0, failed: 0, skipped: 0 };
+const failures: string[] = [];
+const reportDir = mkdtempSync(join(tmpdir(), "criu-ts-test-"));
+
+/** Runs a command on our own terminal until it ends or the time is over: its exit code, undefined when killed. */
+async function run(command: string[]): Promise<number | undefined> {
+  const child = Bun.spawn(command, { stdio: ["ignore", "inherit", "inherit"] });
+  let late = false;
+  const alarm = setTimeout(
+    () => {
+      late = true;
+      child.kill("SIGKILL");
+    },
+    Math.max(deadline - Date.now(), 0),
+  );
+  const code = await child.exited;
+  clearTimeout(alarm);
+  return late ? undefined : code;
+}
+
+function unescaped(text: string): string {
+  const characters: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+  return text.replace(/&(lt|gt|quot|apos|amp);/g, (_, name: string) => characters[name] ?? "");
+}
+
+function failed(what: string): void {
+  total.failed++;
+  failures.push(what);
+}
+
+async function check(name: string, command: string[]): Promise<void> {
+  console.log(`\n${name}`);
+  if ((await run(command)) === 0) total.passed++;
+  else failed(name);
+}
+
+async function testFile(file: string, index: number): Promise<void> {
+  const report = join(reportDir, `${index}.xml`);
+  const code = await run([
+    process.execPath,
+    "test",
+    `./${file}`,
+    "--reporter=junit",
+    `--reporter-outfile=${report}`,
+  ]);
+  if (code === undefined) return failed(`${file}: killed, the time is over`);
+  let text = "";
+  try {
+    text = readFileSync(report, "utf8");
+  } catch {}
+  const attributes = text.match(/<testsuites [^>]*>/)?.[0] ?? "";
+  const count = (name: string) => Number(attributes.match(new RegExp(` ${name}="(\\d+)"`))?.[1] ?? 0);
+  total.passed += count("tests") - count("failures") - count("skipped");
+  total.skipped += count("skipped");
+  total.failed += count("failures");
+  for (const [, name = ""] of text.matchAll(/<testcase name="([^"]*)"[^>]*>\s*<failure/g))
+    failures.push(`${file}: ${unescaped(name)}`);
+  // It did not load, threw outside of any test, or died.
+  if (code !== 0 && count("failures") === 0) failed(`${file}: ended with ${code}`);
+}
+
+/** Quick ones first: what stands beside the sources, then whole runs of the tool, then the longest. */
+function order(file: string): string {
+  const last = ["tests/fuzz", "tests/programs"].findIndex((start) => file.startsWith(start));
+  return `${file.startsWith("tests/") ? 1 : 0}${last + 1}${file}`;
+}
+
+const files = [...new Bun.Glob("{src,scripts,tests}/**/*.test.ts").scanSync(".")]
+  .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
+  .sort((a, b) => (order(a) < order(b) ? -1 : 1));
+
+if (parts.length === 0) {
+  await check("types (tsc)", ["node_modules/.bin/tsc", "--noEmit"]);
+  await check("style (biome)", ["node_modules/.bin/biome", "check", "--error-on-warnings"]);
+}
+for (const [index, file] of files.entries()) await testFile(file, index);
+
+rmSync(reportDir, { recursive: true, force: true });
+if (failures.length > 0) console.log(`\nfailed:\n  ${failures.join("\n  ")}`);
+console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
