@@ -47,6 +47,8 @@ const LEAVE_NSEC = 100_000_000n;
 /** Looks at the count, one each POLL_NSEC: if we died while letting threads in, it may never be reached. */
 const PATIENCE = 2000n;
 const RED_ZONE = 128;
+/** Bytes of the instruction that an interrupted call is made again with. */
+const SYSCALL_LENGTH = 2n;
 /** TF would trap after the first instruction, DF would make string code run backwards. */
 const FLAGS_TF_DF = 0x500n;
 
@@ -60,16 +62,27 @@ export interface Saved {
   readonly rseq: RseqState["configuration"];
 }
 
-/** Registers that restart an interrupted system call by themselves, for a frame that bypasses the kernel's restart. */
+/**
+ * Registers that make an interrupted system call again, for whatever bypasses the kernel's own restart: a frame, an
+ * image. The kernel has left in memory what remains of timeouts that it was given room for; a sleep goes on with that
+ * rest. Calls with a relative timeout and no such room (poll(2), FUTEX_WAIT, usleep(3)) begin it anew.
+ */
 export function restartedRegisters(registers: Registers): Registers {
   if (BigInt.asIntN(64, registers.orig_ax) < 0n) return registers;
-  const result = Number(BigInt.asIntN(64, registers.ax));
-  switch (-result) {
+  const again = { ...registers, ax: registers.orig_ax, ip: registers.ip - SYSCALL_LENGTH };
+  switch (-Number(BigInt.asIntN(64, registers.ax))) {
     case ERESTART.SYS:
     case ERESTART.NOINTR:
     case ERESTART.NOHAND:
+      return again;
     case ERESTART.RESTARTBLOCK:
-      return { ...registers, ax: registers.orig_ax, ip: registers.ip - 2n };
+      // nanosleep(request, rest) and clock_nanosleep(clock, flags, request, rest)
+      if (registers.orig_ax === BigInt(NR.nanosleep) && registers.si !== 0n)
+        return { ...again, di: registers.si };
+      if (registers.orig_ax === BigInt(NR.clock_nanosleep) && registers.r10 !== 0n) {
+        return { ...again, dx: registers.r10 };
+      }
+      return again;
     default:
       return registers;
   }
