@@ -40,6 +40,7 @@ export const ERRNO = {
   ENOSYS: 38,
   ENOTEMPTY: 39,
   ELOOP: 40,
+  EIDRM: 43,
   EOVERFLOW: 75,
   EUSERS: 87,
   ENOTSOCK: 88,
@@ -65,11 +66,17 @@ export const ERRNO = {
 /** Results by which a system call asks to be restarted; only a tracer ever sees them (include/linux/errno.h). */
 export const ERESTART = { SYS: 512, NOINTR: 513, NOHAND: 514, RESTARTBLOCK: 516 } as const;
 
-const names = new Map<number, string>(Object.entries(ERRNO).map(([name, value]) => [value, name]));
+let names: Map<number, string> | undefined;
 
 /** The name of an errno value ("ENOENT"), or "errno N" for one this table does not know. */
 export function errnoName(errno: number): string {
+  names ??= namesOf(ERRNO);
   return names.get(errno) ?? `errno ${errno}`;
+}
+
+/** The names of a table of numbers, by number. To make it takes a start 0.2 ms: make it with the first failure. */
+export function namesOf(table: Readonly<Record<string, number>>): Map<number, string> {
+  return new Map(Object.entries(table).map(([name, value]) => [value, name]));
 }
 
 /** A system call that failed: which one, on what, and the kernel's errno. */

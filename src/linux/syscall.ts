@@ -6,11 +6,15 @@
  */
 import { CFunction, dlopen, FFIType, type Pointer, ptr, toArrayBuffer } from "bun:ffi";
 import { hostMachine } from "../machine/host.ts";
-import { KernelError } from "./errno.ts";
+import { ERRNO, KernelError, namesOf } from "./errno.ts";
 import { NR } from "./nr.ts";
 
 type Thunk = (nr: number, a1: number, a2: number, a3: number, a4: number, a5: number, a6: number) => number;
 
+/** An argument or a result: 64 bits as a number where they fit in one. */
+const WORD = FFIType.i64_fast;
+
+const PAGE = 4096;
 const PROT_RWX = 7;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 
@@ -27,12 +31,10 @@ function align16(value: number): number {
 }
 
 function mapCodePage(): { address: number; bytes: Uint8Array } {
-  const libc = dlopen("libc.so.6", {
-    mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
-  });
-  const address = Number(libc.symbols.mmap(null, 4096, PROT_RWX, MAP_PRIVATE_ANONYMOUS, -1, 0));
-  if (address <= 0) throw new KernelError("mmap", "of a page for machine code", 12);
-  return { address, bytes: memoryAt(address, 4096) };
+  const libc = dlopen("libc.so.6", { mmap: { args: [WORD, WORD, WORD, WORD, WORD, WORD], returns: WORD } });
+  const address = Number(libc.symbols.mmap(0, PAGE, PROT_RWX, MAP_PRIVATE_ANONYMOUS, -1, 0));
+  if (address <= 0) throw new KernelError("mmap", "of a page for machine code", ERRNO.ENOMEM);
+  return { address, bytes: memoryAt(address, PAGE) };
 }
 
 /** A view of our own memory at `address`; valid as long as the memory stays mapped, which the caller ensures. */
@@ -51,11 +53,10 @@ export function placeCode(code: Uint8Array): number {
 
 /** Makes a native function of seven word arguments out of code at `address`. */
 export function nativeFunction(address: number): Thunk {
-  const word = FFIType.i64_fast;
   const native = CFunction({
     ptr: address as Pointer,
-    args: [word, word, word, word, word, word, word],
-    returns: word,
+    args: [WORD, WORD, WORD, WORD, WORD, WORD, WORD],
+    returns: WORD,
   });
   // bun:ffi cannot know the signature that the declaration above gives it.
   return native as unknown as Thunk;
@@ -75,10 +76,11 @@ export function rawSyscall(nr: number, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a
   return thunk(nr, a1, a2, a3, a4, a5, a6);
 }
 
-const callNames = new Map<number, string>(Object.entries(NR).map(([name, value]) => [value, name]));
+let callNames: Map<number, string> | undefined;
 
 /** The name of a system call by its number, for messages. */
 export function callName(nr: number): string {
+  callNames ??= namesOf(NR);
   return callNames.get(nr) ?? `syscall ${nr}`;
 }
 
@@ -92,8 +94,16 @@ export function checkResult(result: number, nr: number, object: string): number 
  * One system call that must succeed. `object` names what it works on and is made only when the call fails.
  * @throws KernelError
  */
-export function syscall(object: string | (() => string), nr: number, ...args: number[]): number {
-  const [a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0] = args;
+export function syscall(
+  object: string | (() => string),
+  nr: number,
+  a1 = 0,
+  a2 = 0,
+  a3 = 0,
+  a4 = 0,
+  a5 = 0,
+  a6 = 0,
+): number {
   const result = thunk(nr, a1, a2, a3, a4, a5, a6);
   if (result < 0 && result > -4096) {
     throw new KernelError(callName(nr), typeof object === "string" ? object : object(), -result);

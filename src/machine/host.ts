@@ -1,6 +1,6 @@
 /** The machine that we run on. */
+import { x86_64 } from "./generated/x86_64.ts";
 import type { Machine } from "./runner.ts";
-import { x86_64 } from "./x86_64.ts";
 
 function machineOf(arch: string): Machine {
   if (arch === "x64") return x86_64;

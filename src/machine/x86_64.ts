@@ -1,4 +1,7 @@
-/** The machine programs of x86-64. Encodings: Intel SDM volume 2; calling conventions: System V psABI and syscall(2). */
+/**
+ * The machine programs of x86-64. Encodings: Intel SDM volume 2; calling conventions: System V psABI and syscall(2).
+ * What runs is generated/x86_64.ts, made of this file: `npm run generate` after a change here.
+ */
 import { Assembler } from "./assembler.ts";
 import { type Machine, OP, SLOT_SIZE } from "./runner.ts";
 
