@@ -221,7 +221,7 @@ describe("a message of what is wrong", () => {
     const error = errorOf(() => dir.writeAll(IMAGES.pstree, [pstree, { ...pstree, pid: -1 }]));
     expect(error.message).toBe("pstree.img: entry 1: pstree_entry.pid: -1 is no uint32");
     const writer = dir.writer(IMAGES.pipes_data);
-    expect(errorOf(() => writer.add({ pipe_id: 1, bytes: 2 }, new Uint8Array(3))).what).toBe(
+    expect(errorOf(() => writer.add({ pipe_id: 1, bytes: 2, packets: [] }, new Uint8Array(3))).what).toBe(
       "payload of 3 bytes where 2 should follow",
     );
     writer.close();
@@ -248,11 +248,11 @@ describe("payloads", () => {
     const random = randomOf(3);
     const large = Uint8Array.from({ length: 300_000 }, () => random() & 0xff);
     using writer = dir.writer(IMAGES.pipes_data);
-    writer.add({ pipe_id: 1, bytes: 3 }, Uint8Array.of(1, 2, 3));
-    writer.add({ pipe_id: 2, bytes: large.length });
+    writer.add({ pipe_id: 1, bytes: 3, packets: [] }, Uint8Array.of(1, 2, 3));
+    writer.add({ pipe_id: 2, bytes: large.length, packets: [] });
     writeFileSync(writer.flush(), large);
-    writer.add({ pipe_id: 3, bytes: large.length }, large);
-    writer.add({ pipe_id: 4, bytes: 0 }, new Uint8Array(0));
+    writer.add({ pipe_id: 3, bytes: large.length, packets: [] }, large);
+    writer.add({ pipe_id: 4, bytes: 0, packets: [] }, new Uint8Array(0));
     writer.close();
 
     using reader = dir.reader(IMAGES.pipes_data);

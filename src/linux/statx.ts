@@ -149,7 +149,7 @@ export const FS_MAGIC = {
   OVERLAYFS: 0x794c7630,
 } as const;
 
-const statfs = struct({ type: word }, 120);
+const statfs = struct({ type: word, bsize: word }, 120);
 const statfsBuffer = new Uint8Array(statfs.size);
 const statfsAddress = addressOf(statfsBuffer);
 
@@ -157,4 +157,10 @@ const statfsAddress = addressOf(statfsBuffer);
 export function fsMagicOf(fd: number): number {
   checkResult(rawSyscall(NR.fstatfs, fd, statfsAddress), NR.fstatfs, `descriptor ${fd}`);
   return statfs.decode(statfsBuffer).type;
+}
+
+/** The block size of that file system; on hugetlbfs, the size of a page. @throws KernelError */
+export function fsBlockSizeOf(fd: number): number {
+  checkResult(rawSyscall(NR.fstatfs, fd, statfsAddress), NR.fstatfs, `descriptor ${fd}`);
+  return statfs.decode(statfsBuffer).bsize;
 }

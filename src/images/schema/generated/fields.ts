@@ -146,6 +146,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "pipe_id", id: 1, label: "required", kind: "scalar", type: "uint32" },
     { name: "bytes", id: 2, label: "required", kind: "scalar", type: "uint32" },
     { name: "size", id: 3, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "packets", id: 1000, label: "repeated", kind: "scalar", type: "uint32" },
   ],
   eventfd_file_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -347,6 +348,8 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "chunks", id: 9, label: "optional", kind: "scalar", type: "bool" },
     { name: "size", id: 10, label: "optional", kind: "scalar", type: "uint64" },
     { name: "symlnk_target", id: 11, label: "optional", kind: "scalar", type: "string" },
+    { name: "atim_nsec", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "mtim_nsec", id: 1001, label: "optional", kind: "scalar", type: "uint32" },
   ],
   ghost_chunk_entry: [
     { name: "len", id: 1, label: "required", kind: "scalar", type: "uint64" },

@@ -524,6 +524,8 @@ export interface PipeDataEntry {
   bytes: number;
   /** F_SETPIPE_SZ */
   size?: number | undefined;
+  /** this program's own: lengths of the packets, where it is in packet mode */
+  packets: number[];
 }
 
 export const PipeDataEntry: Codec<PipeDataEntry> = {
@@ -532,11 +534,13 @@ export const PipeDataEntry: Codec<PipeDataEntry> = {
     w.uint32(8, m.pipe_id, "pipe_data_entry.pipe_id");
     w.uint32(16, m.bytes, "pipe_data_entry.bytes");
     if (m.size !== undefined) w.uint32(24, m.size, "pipe_data_entry.size");
+    for (const v of m.packets) w.uint32(8000, v, "pipe_data_entry.packets");
   },
   read(r: Reader): PipeDataEntry {
     let pipe_id: number | undefined;
     let bytes: number | undefined;
     let size: number | undefined;
+    const packets: number[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -549,13 +553,19 @@ export const PipeDataEntry: Codec<PipeDataEntry> = {
         case 24:
           size = r.uint32();
           break;
+        case 8000:
+          packets.push(r.uint32());
+          break;
+        case 8002:
+          r.packed(packets, r.uint32);
+          break;
         default:
           r.skip(tag);
       }
     }
     if (pipe_id === undefined) return r.missing("pipe_data_entry.pipe_id");
     if (bytes === undefined) return r.missing("pipe_data_entry.bytes");
-    return { pipe_id, bytes, size };
+    return { pipe_id, bytes, size, packets };
   },
 };
 
@@ -2042,6 +2052,9 @@ export interface GhostFileEntry {
   chunks?: boolean | undefined;
   size?: bigint | undefined;
   symlnk_target?: string | undefined;
+  /** this program's own: what atim.tv_usec leaves out */
+  atim_nsec?: number | undefined;
+  mtim_nsec?: number | undefined;
 }
 
 export const GhostFileEntry: Codec<GhostFileEntry> = {
@@ -2058,6 +2071,8 @@ export const GhostFileEntry: Codec<GhostFileEntry> = {
     if (m.chunks !== undefined) w.bool(72, m.chunks, "ghost_file_entry.chunks");
     if (m.size !== undefined) w.uint64(80, m.size, "ghost_file_entry.size");
     if (m.symlnk_target !== undefined) w.string(90, m.symlnk_target, "ghost_file_entry.symlnk_target");
+    if (m.atim_nsec !== undefined) w.uint32(8000, m.atim_nsec, "ghost_file_entry.atim_nsec");
+    if (m.mtim_nsec !== undefined) w.uint32(8008, m.mtim_nsec, "ghost_file_entry.mtim_nsec");
   },
   read(r: Reader): GhostFileEntry {
     let uid: number | undefined;
@@ -2071,6 +2086,8 @@ export const GhostFileEntry: Codec<GhostFileEntry> = {
     let chunks: boolean | undefined;
     let size: bigint | undefined;
     let symlnk_target: string | undefined;
+    let atim_nsec: number | undefined;
+    let mtim_nsec: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -2107,6 +2124,12 @@ export const GhostFileEntry: Codec<GhostFileEntry> = {
         case 90:
           symlnk_target = r.string();
           break;
+        case 8000:
+          atim_nsec = r.uint32();
+          break;
+        case 8008:
+          mtim_nsec = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -2114,7 +2137,7 @@ export const GhostFileEntry: Codec<GhostFileEntry> = {
     if (uid === undefined) return r.missing("ghost_file_entry.uid");
     if (gid === undefined) return r.missing("ghost_file_entry.gid");
     if (mode === undefined) return r.missing("ghost_file_entry.mode");
-    return { uid, gid, mode, dev, ino, rdev, atim, mtim, chunks, size, symlnk_target };
+    return { uid, gid, mode, dev, ino, rdev, atim, mtim, chunks, size, symlnk_target, atim_nsec, mtim_nsec };
   },
 };
 

@@ -1,0 +1,78 @@
+/**
+ * The build id of an ELF file, by which a restore tells another build of a program from the one that was dumped. Images
+ * hold it as 32-bit words, the last one padded with zeros.
+ */
+import { read } from "../linux/io.ts";
+import { array, struct, u8, u16, u32, viewOf, word } from "../linux/struct.ts";
+
+/** Only what the linker puts near the beginning counts: CRIU looks no further. */
+const LIMIT = 1 << 20;
+const ELF_MAGIC = 0x464c457f;
+const CLASS = { 1: 32, 2: 64 } as const;
+const PT_NOTE = 4;
+const NT_GNU_BUILD_ID = 3;
+const MAX_ID = 512;
+
+/** ELF headers (include/uapi/linux/elf.h), as far as they are needed. */
+const ident = struct({ magic: u32, class: u8, rest: array(u8, 11) });
+const header64 = struct({ ident, type: u16, machine: u16, version: u32, entry: word, phoff: word, shoff: word,
+  flags: u32, ehsize: u16, phentsize: u16, phnum: u16, shentsize: u16, shnum: u16, shstrndx: u16 }); // biome-ignore format: one structure
+const header32 = struct({ ident, type: u16, machine: u16, version: u32, entry: u32, phoff: u32, shoff: u32,
+  flags: u32, ehsize: u16, phentsize: u16, phnum: u16, shentsize: u16, shnum: u16, shstrndx: u16 }); // biome-ignore format: one structure
+const program64 = struct({ type: u32, flags: u32, offset: word, vaddr: word, paddr: word, filesz: word,
+  memsz: word, align: word }); // biome-ignore format: one structure
+const program32 = struct({ type: u32, offset: u32, vaddr: u32, paddr: u32, filesz: u32, memsz: u32, flags: u32,
+  align: u32 }); // biome-ignore format: one structure
+const noteHeader = struct({ namesz: u32, descsz: u32, type: u32 });
+
+const start = new Uint8Array(header64.size);
+
+/** Bytes `offset` to `offset + length` of the file's first MiB, as far as there are any. */
+function part(fd: number, offset: number, length: number): Uint8Array {
+  const end = Math.min(offset + length, LIMIT);
+  if (offset >= end) return new Uint8Array(0);
+  const bytes = new Uint8Array(end - offset);
+  return bytes.subarray(0, read(fd, bytes, offset));
+}
+
+/** The build id of an open, readable file; undefined where it has none. @throws KernelError */
+export function readBuildId(fd: number): number[] | undefined {
+  if (read(fd, start, 0) < header32.size || viewOf(start).getUint32(0, true) !== ELF_MAGIC) return undefined;
+  const bits = CLASS[ident.decode(start).class as 1 | 2];
+  if (bits === undefined) return undefined;
+  const header = bits === 64 ? header64.decode(start) : header32.decode(start);
+  const program = bits === 64 ? program64 : program32;
+  const programs = part(fd, header.phoff, header.phnum * program.size);
+  for (let at = 0; at + program.size <= programs.length; at += program.size) {
+    const { type, offset, filesz } = program.decode(programs, at);
+    if (type !== PT_NOTE) continue;
+    const id = buildIdIn(part(fd, offset, filesz));
+    if (id !== undefined) return id;
+  }
+  return undefined;
+}
+
+function buildIdIn(notes: Uint8Array): number[] | undefined {
+  for (let at = 0; at + noteHeader.size <= notes.length; ) {
+    const note = noteHeader.decode(notes, at);
+    const description = at + noteHeader.size + align4(note.namesz);
+    if (note.type === NT_GNU_BUILD_ID) {
+      if (note.descsz === 0 || note.descsz > MAX_ID || description + note.descsz > notes.length)
+        return undefined;
+      return words(notes.subarray(description, description + note.descsz));
+    }
+    at = description + align4(note.descsz);
+  }
+  return undefined;
+}
+
+function align4(length: number): number {
+  return Math.ceil(length / 4) * 4;
+}
+
+function words(bytes: Uint8Array): number[] {
+  const padded = new Uint8Array(align4(bytes.length));
+  padded.set(bytes);
+  const view = viewOf(padded);
+  return Array.from({ length: padded.length / 4 }, (_, i) => view.getUint32(i * 4, true));
+}

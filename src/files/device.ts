@@ -1,0 +1,48 @@
+/**
+ * Device nodes that are opened anew by their path: those whose open file description holds nothing but an offset. All
+ * other character devices (terminals, tun, fuse, ...) have a state of their own and are kinds of their own.
+ */
+
+import { O, S } from "../linux/io.ts";
+import type { FileStatus } from "../linux/statx.ts";
+import type { OpenFile } from "./open-file.ts";
+
+/** null, zero, full, random, urandom, mem, port, kmsg (include/uapi/linux/major.h: MEM_MAJOR). */
+const MEM_MAJOR = 1;
+const KMSG_MINOR = 11;
+
+/** Offset in an image: leave it where opening puts it. */
+export const NO_OFFSET = 0xffff_ffff_ffff_ffffn;
+
+export function isPlainDevice(file: OpenFile): boolean {
+  if (file.isPath) return file.format === S.IFCHR || file.format === S.IFBLK;
+  return file.format === S.IFBLK || (file.format === S.IFCHR && file.status.rdevMajor === MEM_MAJOR);
+}
+
+export function isDevice(format: number): boolean {
+  return format === S.IFCHR || format === S.IFBLK;
+}
+
+export function sameDevice(a: FileStatus, b: FileStatus): boolean {
+  const type = a.mode & S.IFMT;
+  return (
+    isDevice(type) && type === (b.mode & S.IFMT) && a.rdevMajor === b.rdevMajor && a.rdevMinor === b.rdevMinor
+  );
+}
+
+/** The offset to note; the log of the kernel, opened for writing, refuses to be positioned. */
+export function devicePosition(file: OpenFile): bigint {
+  const { rdevMajor, rdevMinor } = file.status;
+  const position = file.position;
+  const writesLog =
+    file.format === S.IFCHR &&
+    rdevMajor === MEM_MAJOR &&
+    rdevMinor === KMSG_MINOR &&
+    (file.flags & O.ACCMODE) === O.WRONLY;
+  return writesLog && position === 0n ? NO_OFFSET : position;
+}
+
+/** A device number as stat(2) and mknod(2) have it. */
+export function packDevice(major: number, minor: number): number {
+  return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0;
+}

@@ -1,0 +1,195 @@
+/**
+ * The open files of a tree: every table of descriptors (fdinfo-ID.img), every open file description once (files.img and
+ * what its kinds have beside it), and where each process stands (fs-PID.img).
+ */
+import type { ImageDir } from "../images/image-dir.ts";
+import { IMAGES } from "../images/kinds.ts";
+import type { FdinfoEntry, FileEntry } from "../images/schema/generated/files.ts";
+import type { FsEntry } from "../images/schema/generated/process.ts";
+import { KernelError } from "../linux/errno.ts";
+import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
+import { close, listNumbers, O, open, pidfdGetfd, withFd } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { type Mapping, readStatus } from "../linux/proc.ts";
+import { statusOf } from "../linux/statx.ts";
+import { log } from "../log.ts";
+import { ENTRY_SIZE } from "../machine/runner.ts";
+import type { Dumpee } from "../tracee/dumpee.ts";
+import type { Result } from "../tracee/table.ts";
+import { FileDumpError } from "./errors.ts";
+import { Descriptions, type Known } from "./identity.ts";
+import type { DumpContext, FileDumper, FileKind, FilesDumpOptions } from "./kind.ts";
+import { fileKinds } from "./kinds.ts";
+import { FileLocks } from "./locks.ts";
+import { NamedDump, named } from "./named.ts";
+import { OpenFile } from "./open-file.ts";
+import { unsupported } from "./unsupported.ts";
+
+interface KnownDescription extends Known {
+  readonly kind: FileKind;
+}
+
+export class FilesDump {
+  readonly #images: ImageDir;
+  readonly #entries: FileEntry[] = [];
+  readonly #dumpers = new Map<FileKind, FileDumper>();
+  readonly #context: DumpContext;
+  readonly #descriptions = new Descriptions<KnownDescription>();
+  readonly #locks = new FileLocks();
+  /** Tables that are dumped, by their number. */
+  readonly #tables = new Set<number>();
+  /** cwd, root and umask, which processes may share, by their number. */
+  readonly #fs = new Map<number, FsEntry>();
+  /** What is no descriptor: files that are mapped, executed, stood in. */
+  readonly #byMapping = new Map<string, number>();
+  readonly #byInode = new Map<string, number>();
+  #lastId = 0;
+
+  constructor(images: ImageDir, options: FilesDumpOptions) {
+    this.#images = images;
+    const base = {
+      images,
+      options,
+      newId: () => ++this.#lastId,
+      add: (entry: FileEntry) => void this.#entries.push(entry),
+    };
+    const namedDump = new NamedDump(base);
+    this.#context = { ...base, named: namedDump };
+    this.#dumpers.set(named, namedDump);
+  }
+
+  /**
+   * Dumps the table of descriptors, unless a process that shares it was here before, and cwd, root and umask.
+   * @throws FileDumpError naming process, descriptor and kind; KernelError, ImageError
+   */
+  dumpProcess(dumpee: Dumpee): void {
+    if (!this.#tables.has(dumpee.ids.files)) {
+      this.#tables.add(dumpee.ids.files);
+      this.#dumpTable(dumpee);
+    }
+    let fs = this.#fs.get(dumpee.ids.fs);
+    if (fs === undefined) {
+      fs = this.#dumpFs(dumpee);
+      this.#fs.set(dumpee.ids.fs, fs);
+    }
+    this.#images.writeAll(IMAGES.fs, [fs], dumpee.pid);
+  }
+
+  /** The number in files.img of the file under a mapping. @throws as dumpProcess */
+  mappedFile(dumpee: Dumpee, mapping: Mapping): number {
+    const key = `${mapping.major}:${mapping.minor}:${mapping.inode}:${mapping.path}`;
+    let id = this.#byMapping.get(key);
+    if (id === undefined) {
+      const range = `${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
+      id = this.#reference(dumpee, `map_files/${range}`, `mapping ${range}`);
+      this.#byMapping.set(key, id);
+    }
+    return id;
+  }
+
+  /** The number in files.img of the program that the process runs. @throws as dumpProcess */
+  exeFile(dumpee: Dumpee): number {
+    return this.#reference(dumpee, "exe", "its executable");
+  }
+
+  /** Writes the images that are of no one process. @throws ImageError, KernelError */
+  finish(): void {
+    for (const dumper of this.#dumpers.values()) dumper.finish?.();
+    this.#images.writeAll(IMAGES.files, this.#entries);
+  }
+
+  /** The dump has failed: names given to files are taken away again. Never throws. */
+  abort(): void {
+    for (const dumper of this.#dumpers.values()) dumper.abort?.();
+  }
+
+  #dumpTable(dumpee: Dumpee): void {
+    const tid = taskOf(dumpee);
+    const numbers = listNumbers(`/proc/${tid}/fd`);
+    const flags = descriptorFlags(dumpee, numbers);
+    const table = numbers.map((fd, i): FdinfoEntry => {
+      const { id, kind } = this.#describe(dumpee, tid, fd);
+      return { id, flags: flags[i] ?? 0, type: kind.type, fd };
+    });
+    this.#images.writeAll(IMAGES.fdinfo, table, dumpee.ids.files);
+    log.debug("files/dump", `process ${dumpee.pid}: ${table.length} descriptors`);
+  }
+
+  /** The description that a descriptor leads to; dumped, if it is the first one that does. */
+  #describe(dumpee: Dumpee, tid: number, fd: number): KnownDescription {
+    const copy = pidfdGetfd(dumpee.pidfd, fd);
+    try {
+      const status = statusOf(copy);
+      const found = this.#descriptions.find(status, tid, fd);
+      if (found.known !== undefined) return found.known;
+      const file = new OpenFile(tid, fd, copy, status);
+      this.#locks.refuse(file);
+      const description = this.#dump(file);
+      found.of.splice(found.at, 0, { ...description, pid: tid, fd });
+      return { ...description, pid: tid, fd };
+    } finally {
+      close(copy);
+    }
+  }
+
+  #dump(file: OpenFile): { id: number; type: number; kind: FileKind } {
+    try {
+      const kind = fileKinds.find((each) => each.recognises(file));
+      if (kind === undefined) throw unsupported(file);
+      let dumper = this.#dumpers.get(kind);
+      if (dumper === undefined) {
+        dumper = kind.dumper(this.#context);
+        this.#dumpers.set(kind, dumper);
+      }
+      const id = this.#context.newId();
+      log.debug("files/dump", () => `${file.where}: ${file.link} is file ${id}`);
+      dumper.dump(file, id);
+      return { id, type: kind.type, kind };
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      throw new FileDumpError(`${file.where}: ${file.link}: ${error.message}`, { cause: error });
+    }
+  }
+
+  #dumpFs(dumpee: Dumpee): FsEntry {
+    const umask = readStatus(taskOf(dumpee)).get("Umask");
+    return {
+      cwd_id: this.#reference(dumpee, "cwd", "its working directory"),
+      root_id: this.#reference(dumpee, "root", "its root directory"),
+      umask: umask === undefined ? undefined : Number.parseInt(umask, 8),
+    };
+  }
+
+  /** The number of a file that a process refers to otherwise than by a descriptor; equal ones have one number. */
+  #reference(dumpee: Dumpee, link: string, role: string): number {
+    const tid = taskOf(dumpee);
+    return withFd(open(`/proc/${tid}/${link}`, O.PATH), (copy) => {
+      const file = new OpenFile(tid, role, copy);
+      const { dev, ino, mntId } = file.status;
+      const key = `${dev}:${ino}:${mntId}:${file.link}`;
+      let id = this.#byInode.get(key);
+      if (id === undefined) {
+        ({ id } = this.#dump(file));
+        this.#byInode.set(key, id);
+      }
+      return id;
+    });
+  }
+}
+
+/** A live thread: a leader that has ended has no files any more. */
+function taskOf(dumpee: Dumpee): number {
+  return dumpee.frozen.threads[0]?.tid ?? dumpee.pid;
+}
+
+/** F_GETFD of each: the one thing that only the process itself can tell without a walk through /proc. */
+function descriptorFlags(dumpee: Dumpee, numbers: readonly number[]): number[] {
+  const { table } = dumpee;
+  const results: Result[] = [];
+  for (const fd of numbers) {
+    if (table.free < 4 * ENTRY_SIZE) table.run();
+    results.push(table.call(NR.fcntl, fd, F.GETFD));
+  }
+  table.run();
+  return results.map((result) => (result.failed ? 0 : result.raw & FD_CLOEXEC));
+}

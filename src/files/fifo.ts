@@ -1,0 +1,94 @@
+/**
+ * FIFOs: pipes that have a path. In the images the path is a "reg" entry beside the FIFO's own, which may be a ghost or
+ * a link remap like any other.
+ */
+
+import { IMAGES } from "../images/kinds.ts";
+import { FdTypes, type FifoEntry, type FileEntry } from "../images/schema/generated/files.ts";
+import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import { close, O, S } from "../linux/io.ts";
+import { statusOf } from "../linux/statx.ts";
+import { FileRestoreError, restoring } from "./errors.ts";
+import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
+import type { OpenFile } from "./open-file.ts";
+import { withFlags } from "./pipe.ts";
+import { PipeDataDump, PipeDataRestore } from "./pipe-data.ts";
+
+export const fifo: FileKind = {
+  type: FdTypes.FIFO,
+  recognises: (file) => file.format === S.IFIFO && !file.isPath && file.link.startsWith("/"),
+  dumper: (context) => new FifoDump(context),
+  restorer: (context) => new FifoRestore(context),
+};
+
+class FifoDump implements FileDumper {
+  readonly #data = new PipeDataDump(IMAGES.fifo_data);
+
+  constructor(private readonly context: DumpContext) {}
+
+  dump(file: OpenFile, id: number): void {
+    const pathId = this.context.newId();
+    this.context.named.dump(file, pathId);
+    const pipeId = file.status.ino % 2 ** 32;
+    this.#data.dump(file, pipeId);
+    this.context.add({ type: FdTypes.FIFO, id, fifo: { id, pipe_id: pipeId, regf_id: pathId } });
+  }
+
+  finish(): void {
+    this.#data.write(this.context.images);
+  }
+}
+
+class FifoRestore implements FileRestorer {
+  /**
+   * By the FIFO: a description of ours that is both of its ends. With it nobody waits for a partner, and the content
+   * stays until all of those who had the FIFO open have it again.
+   */
+  readonly #keepers = new Map<number, number>();
+  #data: PipeDataRestore | undefined;
+
+  constructor(private readonly context: RestoreContext) {}
+
+  open(entry: FileEntry): number {
+    const { pipe_id } = fifoOf(entry);
+    const path = this.#path(entry);
+    const what = `files.img: file ${entry.id}: FIFO ${path.name}`;
+    const inherited = this.context.inherited.take(path.name.replace(/^\//, ""));
+    if (inherited !== undefined) return inherited;
+    return restoring(what, () => {
+      if (!this.#keepers.has(pipe_id)) this.#keep(pipe_id, path.id, what);
+      const fd = this.context.named.openPlain(path.id, (path.flags & (O.ACCMODE | O.NOATIME)) | O.NONBLOCK);
+      return withFlags(fd, path.flags);
+    });
+  }
+
+  owner(entry: FileEntry): FownEntry {
+    return this.#path(entry).fown;
+  }
+
+  release(): void {
+    for (const fd of this.#keepers.values()) close(fd);
+    this.#keepers.clear();
+    this.#data?.[Symbol.dispose]();
+    this.#data = undefined;
+  }
+
+  #keep(pipeId: number, pathId: number, what: string): void {
+    this.#data ??= new PipeDataRestore(this.context.images, IMAGES.fifo_data);
+    const fd = this.context.named.openPlain(pathId, O.RDWR | O.NONBLOCK);
+    this.#keepers.set(pipeId, fd);
+    const { mode } = statusOf(fd);
+    if ((mode & S.IFMT) !== S.IFIFO) throw new FileRestoreError(`${what} is none any more`);
+    this.#data.restore(pipeId, fd);
+  }
+
+  #path(entry: FileEntry) {
+    const { regf_id } = fifoOf(entry);
+    return this.context.named.entryOf(regf_id ?? entry.id);
+  }
+}
+
+function fifoOf(entry: FileEntry): FifoEntry {
+  if (entry.fifo === undefined) throw new FileRestoreError(`files.img: file ${entry.id} is no FIFO`);
+  return entry.fifo;
+}

@@ -1,0 +1,50 @@
+/**
+ * Which descriptors lead to the same open file description, through dup(2), fork(2) or a message: those are dumped
+ * once. Only descriptors of the same inode can, and among those the kernel keeps an order (kcmp(2)), so that the one
+ * that a descriptor is like is found by halving.
+ */
+import { compareFiles } from "../linux/fcntl.ts";
+import type { FileStatus } from "../linux/statx.ts";
+
+/** An open file description by one of the descriptors that lead to it. */
+export interface Known {
+  readonly pid: number;
+  readonly fd: number;
+  readonly id: number;
+  /** A value of FdTypes. */
+  readonly type: number;
+}
+
+export class Descriptions<K extends Known> {
+  readonly #byInode = new Map<number, Map<number, K[]>>();
+
+  /** The description that a descriptor leads to, or where among `of` it belongs. @throws KernelError */
+  find(
+    status: FileStatus,
+    pid: number,
+    fd: number,
+  ): { known: K } | { known: undefined; of: K[]; at: number } {
+    let inodes = this.#byInode.get(status.dev);
+    if (inodes === undefined) {
+      inodes = new Map();
+      this.#byInode.set(status.dev, inodes);
+    }
+    let list = inodes.get(status.ino);
+    if (list === undefined) {
+      list = [];
+      inodes.set(status.ino, list);
+    }
+    let low = 0;
+    let high = list.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const known = list[middle];
+      if (known === undefined) break;
+      const order = compareFiles(pid, fd, known.pid, known.fd);
+      if (order === 0) return { known };
+      if (order === 1) high = middle;
+      else low = middle + 1;
+    }
+    return { known: undefined, of: list, at: low };
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Link remaps (--link-remap): files that lost the name they were opened by and have others that nobody can find. A dump
+ * gives such a file one more name, `link_remap.ID` in the directory it was in, and notes it as an entry of files.img of
+ * its own. A restore opens the file by its old name, which exists just for that, and in the end removes both.
+ */
+import { type RegFileEntry, RemapType } from "../images/schema/generated/files.ts";
+import { ERRNO, isErrno } from "../linux/errno.ts";
+import { close, O } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { FS_MAGIC } from "../linux/statx.ts";
+import { checkResult } from "../linux/syscall.ts";
+import { log } from "../log.ts";
+import { FileDumpError, restoring } from "./errors.ts";
+import type { TemporaryNames } from "./ghost.ts";
+import type { OpenFile } from "./open-file.ts";
+import { inGrandparent, linkPath, openPath, parentOf, selfPath, unlinkPath } from "./path.ts";
+import type { Remaps } from "./remap.ts";
+
+const NOBODY = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
+const TRIES = 100;
+
+// --- dump
+
+export class LinkRemapDump {
+  /** By device and inode: the entry of its new name. */
+  readonly #ids = new Map<string, number>();
+  readonly #made: string[] = [];
+
+  constructor(
+    private readonly allowed: boolean,
+    private readonly remaps: Remaps,
+    private readonly newId: () => number,
+    private readonly addEntry: (entry: RegFileEntry) => void,
+  ) {}
+
+  /**
+   * Gives the file a name and notes that entry `id` is to be found there. False where the file system has the file no
+   * more although it counts links to it (overlayfs): then it is a ghost.
+   */
+  dump(file: OpenFile, id: number, name: string): boolean {
+    if (!this.allowed) {
+      throw new FileDumpError(
+        `${file.where}: ${name} was removed while the file has other names; --link-remap saves such files`,
+      );
+    }
+    const key = `${file.status.dev}:${file.status.ino}`;
+    let remapId = this.#ids.get(key);
+    if (remapId === undefined) {
+      remapId = this.newId();
+      const path = this.#link(file, name, remapId);
+      if (path === undefined) return false;
+      log.debug("files/link-remap", `${file.where}: ${name} can be found as ${path}`);
+      this.#ids.set(key, remapId);
+      this.addEntry({ id: remapId, flags: 0, pos: 0n, fown: NOBODY, name: path, build_id: [] });
+    }
+    this.remaps.add(id, RemapType.LINKED, remapId);
+    return true;
+  }
+
+  /** The dump failed: the new names go. */
+  abort(): void {
+    for (const path of this.#made.splice(0)) {
+      try {
+        unlinkPath(path);
+      } catch (error) {
+        log.warn("files/link-remap", `${path} stays behind: ${String(error)}`);
+      }
+    }
+  }
+
+  #link(file: OpenFile, name: string, id: number): string | undefined {
+    let directory = parentOf(name);
+    for (let attempt = 0; ; ) {
+      const leaf = `link_remap.${attempt === 0 ? id : `${id}.${process.pid}.${attempt}`}`;
+      const path = `${directory === "/" ? "" : directory}/${leaf}`;
+      const result = linkPath(selfPath(file.copy), path, true);
+      if (result === 0) {
+        this.#made.push(path);
+        return path;
+      }
+      if (result === -ERRNO.ENOENT) {
+        // The directory is gone as well: the one above is as good.
+        const above = inGrandparent(`${directory}/x`);
+        if (above === undefined || file.fsMagic === FS_MAGIC.OVERLAYFS) {
+          if (file.fsMagic === FS_MAGIC.OVERLAYFS) return undefined;
+          checkResult(result, NR.linkat, `${file.where}: ${path}`);
+        }
+        directory = parentOf(above ?? "/");
+      } else if (result === -ERRNO.EEXIST && attempt < TRIES) attempt++;
+      else checkResult(result, NR.linkat, `${file.where}: ${path}`);
+    }
+  }
+}
+
+// --- restore
+
+/**
+ * Gives an O_PATH descriptor, the caller's, of the file that stands at `linked`, opened by its old name `path`.
+ * @throws FileRestoreError
+ */
+export function openLinked(place: string, path: string, linked: string, names: TemporaryNames): number {
+  return restoring(`${place}: ${path} (${linked})`, () => {
+    // First, so that a missing one is said to be missing.
+    const fd = openPath(linked, O.PATH | O.NOFOLLOW);
+    names.makeParents(path);
+    const result = linkPath(linked, path, false);
+    if (result < 0) {
+      // Whoever has the name now keeps it.
+      log.debug("files/link-remap", `${path} is taken: opened as ${linked}`);
+      return fd;
+    }
+    names.add(path, false);
+    close(fd);
+    return openPath(path, O.PATH | O.NOFOLLOW);
+  });
+}
+
+/** Everything is restored: the names that the dump made go. */
+export function removeLinked(paths: Iterable<string>): void {
+  for (const path of paths) {
+    try {
+      unlinkPath(path);
+    } catch (error) {
+      if (!isErrno(error, ERRNO.ENOENT))
+        log.warn("files/link-remap", `${path} stays behind: ${String(error)}`);
+    }
+  }
+}

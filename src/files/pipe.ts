@@ -1,0 +1,120 @@
+/** Pipes of pipe(2): any number of descriptions of either end, what waits in between, and its room. */
+
+import { IMAGES } from "../images/kinds.ts";
+import { FdTypes, type FileEntry, type PipeEntry } from "../images/schema/generated/files.ts";
+import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import { F } from "../linux/fcntl.ts";
+import { close, fcntl, O, S } from "../linux/io.ts";
+import { FileRestoreError, restoring } from "./errors.ts";
+import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
+import type { OpenFile } from "./open-file.ts";
+import { openPath, selfPath } from "./path.ts";
+import { makePipe, PipeDataDump, PipeDataRestore } from "./pipe-data.ts";
+
+export const pipe: FileKind = {
+  type: FdTypes.PIPE,
+  recognises: (file) => file.format === S.IFIFO && !file.isPath && file.link.startsWith("pipe:["),
+  dumper: (context) => new PipeDump(context),
+  restorer: (context) => new PipeRestore(context),
+};
+
+class PipeDump implements FileDumper {
+  readonly #data = new PipeDataDump(IMAGES.pipes_data);
+
+  constructor(private readonly context: DumpContext) {}
+
+  dump(file: OpenFile, id: number): void {
+    const pipeId = file.status.ino;
+    const entry: PipeEntry = { id, pipe_id: pipeId, flags: file.flags, fown: file.owner };
+    this.#data.dump(file, pipeId);
+    this.context.add({ type: FdTypes.PIPE, id, pipe: entry });
+  }
+
+  finish(): void {
+    this.#data.write(this.context.images);
+  }
+}
+
+interface Pipe {
+  read: number;
+  write: number;
+  /** Whether the description that pipe(2) made of the end is given away. */
+  readGiven: boolean;
+  writeGiven: boolean;
+}
+
+class PipeRestore implements FileRestorer {
+  readonly #pipes = new Map<number, Pipe>();
+  #data: PipeDataRestore | undefined;
+
+  constructor(private readonly context: RestoreContext) {}
+
+  open(entry: FileEntry): number {
+    const pipe = pipeOf(entry);
+    const what = `files.img: file ${entry.id}: pipe:[${pipe.pipe_id}]`;
+    return restoring(what, () => {
+      const inherited = this.context.inherited.take(`pipe:[${pipe.pipe_id}]`);
+      if (inherited !== undefined) {
+        const fd = openPath(selfPath(inherited), reopenFlags(pipe.flags));
+        close(inherited);
+        return withFlags(fd, pipe.flags);
+      }
+      const made = this.#pipes.get(pipe.pipe_id) ?? this.#make(pipe.pipe_id);
+      const access = pipe.flags & O.ACCMODE;
+      // open(2) marks what it opens with O_LARGEFILE, pipe(2) does not: so the first one is told from later ones.
+      const original = (pipe.flags & O.LARGEFILE) === 0;
+      if (original && access === O.RDONLY && !made.readGiven) {
+        made.readGiven = true;
+        return withFlags(made.read, pipe.flags);
+      }
+      if (original && access === O.WRONLY && !made.writeGiven) {
+        made.writeGiven = true;
+        return withFlags(made.write, pipe.flags);
+      }
+      return withFlags(openPath(selfPath(made.write), reopenFlags(pipe.flags)), pipe.flags);
+    });
+  }
+
+  owner(entry: FileEntry): FownEntry {
+    return pipeOf(entry).fown;
+  }
+
+  release(): void {
+    for (const pipe of this.#pipes.values()) {
+      if (!pipe.readGiven) close(pipe.read);
+      if (!pipe.writeGiven) close(pipe.write);
+    }
+    this.#pipes.clear();
+    this.#data?.[Symbol.dispose]();
+    this.#data = undefined;
+  }
+
+  #make(pipeId: number): Pipe {
+    this.#data ??= new PipeDataRestore(this.context.images, IMAGES.pipes_data);
+    const made: Pipe = { ...makePipe(), readGiven: false, writeGiven: false };
+    this.#pipes.set(pipeId, made);
+    this.#data.restore(pipeId, made.write);
+    return made;
+  }
+}
+
+function pipeOf(entry: FileEntry): PipeEntry {
+  if (entry.pipe === undefined) throw new FileRestoreError(`files.img: file ${entry.id} is no pipe`);
+  return entry.pipe;
+}
+
+/** Neither an end that has no partner nor anything else makes the opening wait. */
+function reopenFlags(flags: number): number {
+  return (flags & (O.ACCMODE | O.NOATIME)) | O.NONBLOCK;
+}
+
+/** Sets the flags that a description can be given later; O_ASYNC can only be given so. */
+export function withFlags(fd: number, flags: number): number {
+  try {
+    fcntl(fd, F.SETFL, flags);
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}

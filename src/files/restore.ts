@@ -1,0 +1,283 @@
+/**
+ * The open files of a tree, brought back: every description is opened once, by us, and fetched by every process that
+ * has a descriptor of it.
+ */
+import type { ImageDir } from "../images/image-dir.ts";
+import { IMAGES } from "../images/kinds.ts";
+import type { FdinfoEntry, FileEntry } from "../images/schema/generated/files.ts";
+import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import { closeRange } from "../linux/fcntl.ts";
+import { AT, close, listDirectory } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { statusAt, statusOf } from "../linux/statx.ts";
+import { log } from "../log.ts";
+import type { Restoree } from "../tracee/restoree.ts";
+import { FileRestoreError, restoring } from "./errors.ts";
+import { Inherited } from "./inherit.ts";
+import { allowDescriptors, installDescriptors, type Wanted } from "./install.ts";
+import type { FileKind, FileRestorer, FilesRestoreOptions, RestoreContext } from "./kind.ts";
+import { fileKinds } from "./kinds.ts";
+import { NamedRestore, named } from "./named.ts";
+import { restoreOwner, restoreSignal } from "./owner.ts";
+import { pathAddress } from "./path.ts";
+
+/** Of ours beside the descriptions: images, the log, what Bun has. */
+const SPARE_DESCRIPTORS = 256;
+/** Where the kernel's own limit (fs.nr_open) is never above: 2^30. */
+const MAX_DESCRIPTOR = 1 << 30;
+const PERMISSIONS = 0o777;
+
+/** An open file description. */
+interface Description {
+  readonly entry: FileEntry;
+  readonly restorer: FileRestorer;
+  /** Descriptors that are still to be made of it. */
+  wanted: number;
+  /** Ours, once it is open. */
+  fd: number | undefined;
+}
+
+export class FilesRestore {
+  readonly #images: ImageDir;
+  readonly #entries = new Map<number, FileEntry>();
+  readonly #restorers = new Map<FileKind, FileRestorer>();
+  readonly #context: RestoreContext;
+  readonly #tables = new Map<number, FdinfoEntry[]>();
+  readonly #descriptions = new Map<number, Description>();
+  readonly #forMapping = new Map<string, number>();
+  readonly #directories = new Map<number, number>();
+  /** Descriptions whose owner is to be set when all processes are there. */
+  readonly #owned: { fd: number; owner: FownEntry; what: string }[] = [];
+  /** Descriptors of ours that nobody needs any more. */
+  readonly #done: number[] = [];
+
+  /** Reads the images. @throws FileRestoreError, ImageError */
+  constructor(images: ImageDir, options: FilesRestoreOptions) {
+    this.#images = images;
+    const base = { images, options, inherited: new Inherited(options.inheritFd), entries: this.#entries };
+    const namedRestore = new NamedRestore(base);
+    this.#context = { ...base, named: namedRestore };
+    this.#restorers.set(named, namedRestore);
+    for (const entry of images.readAll(IMAGES.files)) {
+      if (this.#entries.has(entry.id))
+        throw new FileRestoreError(`files.img: file ${entry.id} is there twice`);
+      this.#entries.set(entry.id, entry);
+    }
+    for (const name of listDirectory(images.path)) {
+      const id = /^fdinfo-(\d{1,10})\.img$/.exec(name)?.[1];
+      if (id !== undefined) this.#readTable(Number(id));
+    }
+    if (this.#entries.size > SPARE_DESCRIPTORS) allowDescriptors(0, this.#entries.size + SPARE_DESCRIPTORS);
+  }
+
+  /** All numbers that descriptors of any process have. */
+  descriptorNumbers(): Set<number> {
+    const numbers = new Set<number>();
+    for (const table of this.#tables.values()) for (const { fd } of table) numbers.add(fd);
+    return numbers;
+  }
+
+  /** Our descriptor of file `id`, to map it by; it stays ours. @throws FileRestoreError */
+  openForMapping(id: number, writable: boolean): number {
+    const key = `${id}:${writable}`;
+    let fd = this.#forMapping.get(key);
+    if (fd === undefined) {
+      const entry = this.#entries.get(id);
+      if (entry === undefined)
+        throw new FileRestoreError(`files.img: there is no file ${id}, which is mapped`);
+      const restorer = this.#restorerOf(entry);
+      if (restorer.openForMapping === undefined) {
+        throw new FileRestoreError(`files.img: file ${id} is of kind ${entry.type}, which cannot be mapped`);
+      }
+      fd = restorer.openForMapping(entry, writable);
+      this.#forMapping.set(key, fd);
+    }
+    return fd;
+  }
+
+  /**
+   * Makes the descriptors of table `filesId` in a process whose only descriptor is `restoree.ourPidfd`.
+   * @throws FileRestoreError, KernelError
+   */
+  restoreTable(restoree: Restoree, filesId: number): void {
+    const table = this.#tables.get(filesId) ?? [];
+    const file = `fdinfo-${filesId}.img`;
+    const wanted = table.map((info): Wanted => {
+      if (info.fd === restoree.ourPidfd)
+        throw new FileRestoreError(`${file}: descriptor ${info.fd} is in use`);
+      const description = this.#describe(info, file);
+      return {
+        number: info.fd,
+        ours: this.#open(description),
+        flags: info.flags,
+        what: `descriptor ${info.fd}, file ${info.id}`,
+      };
+    });
+    installDescriptors(restoree, wanted);
+    for (const { id } of table) this.#used(id);
+    log.debug("files/restore", `process ${restoree.pid}: ${table.length} descriptors`);
+  }
+
+  /** Root, cwd and umask, inside the process. @throws FileRestoreError, KernelError */
+  restoreFs(restoree: Restoree, pid: number): void {
+    const { cwd_id, root_id, umask } = this.#images.readOne(IMAGES.fs, pid);
+    const { table } = restoree;
+    const root = this.#directory(root_id);
+    // Our root is that of a process born of us, and who may not change it needs not.
+    if (!isOurRoot(root)) {
+      const fd = restoree.fetch("root", root);
+      table.must("root", NR.fchdir, fd);
+      table.must("root", NR.chroot, table.data(new Uint8Array([0x2e, 0])));
+      table.must("root", NR.close, fd);
+    }
+    const fd = restoree.fetch("working directory", this.#directory(cwd_id));
+    table.must("working directory", NR.fchdir, fd);
+    table.must("working directory", NR.close, fd);
+    if (umask !== undefined) table.must("umask", NR.umask, umask & PERMISSIONS);
+    table.run();
+  }
+
+  /** Who gets the signals of which files: to be called when all processes are there. @throws KernelError */
+  restoreOwners(): void {
+    for (const { fd, owner, what } of this.#owned.splice(0)) {
+      restoring(what, () => restoreOwner(fd, owner, what));
+      this.#done.push(fd);
+    }
+  }
+
+  /**
+   * All processes have what they need, and none runs yet: does what has to come last, removes the temporary names, and
+   * closes what is ours. @throws FileRestoreError, KernelError
+   */
+  finish(): void {
+    this.restoreOwners();
+    // First what may fail; names are removed only by what has nothing left to fail.
+    for (const [kind, restorer] of this.#restorers) if (kind !== named) restorer.finish?.();
+    this.#context.named.finish();
+    this.#release();
+  }
+
+  /** The restore has failed: closes what is ours and removes what was made. Never throws. */
+  abort(): void {
+    this.#release();
+  }
+
+  #release(): void {
+    for (const { fd } of this.#descriptions.values()) if (fd !== undefined) this.#done.push(fd);
+    this.#descriptions.clear();
+    for (const { fd } of this.#owned.splice(0)) this.#done.push(fd);
+    this.#done.push(...this.#forMapping.values(), ...this.#directories.values());
+    this.#forMapping.clear();
+    this.#directories.clear();
+    this.#closeDone();
+    for (const restorer of this.#restorers.values()) restorer.release?.();
+  }
+
+  #readTable(filesId: number): void {
+    const file = `fdinfo-${filesId}.img`;
+    const table = this.#images.readAll(IMAGES.fdinfo, filesId).sort((a, b) => a.fd - b.fd);
+    table.forEach(({ fd }, i) => {
+      if (fd === table[i - 1]?.fd) throw new FileRestoreError(`${file}: descriptor ${fd} is there twice`);
+      if (fd >= MAX_DESCRIPTOR)
+        throw new FileRestoreError(`${file}: no descriptor can have the number ${fd}`);
+    });
+    this.#tables.set(filesId, table);
+    for (const { id } of table) {
+      const known = this.#descriptions.get(id);
+      if (known !== undefined) known.wanted++;
+      else {
+        const entry = this.#entries.get(id);
+        // A table of an earlier dump may be left in the directory: it is told off when it is used.
+        if (entry === undefined || kindOf(entry) === undefined) continue;
+        this.#descriptions.set(id, { entry, restorer: this.#restorerOf(entry), wanted: 1, fd: undefined });
+      }
+    }
+  }
+
+  #describe({ id, fd, type }: FdinfoEntry, file: string): Description {
+    const description = this.#descriptions.get(id);
+    if (description === undefined) {
+      const entry = this.#entries.get(id);
+      if (entry !== undefined) this.#restorerOf(entry);
+      throw new FileRestoreError(`${file}: descriptor ${fd}: there is no file ${id} in files.img`);
+    }
+    if (description.entry.type !== type) {
+      const types = `of kind ${type} here and of kind ${description.entry.type} in files.img`;
+      throw new FileRestoreError(`${file}: descriptor ${fd}: file ${id} is ${types}`);
+    }
+    return description;
+  }
+
+  #open(description: Description): number {
+    const { entry, restorer } = description;
+    if (description.fd === undefined) {
+      const fd = restorer.open(entry);
+      description.fd = fd;
+      const owner = restorer.owner(entry);
+      if (owner !== undefined && owner.signum !== 0) {
+        restoring(`files.img: file ${entry.id}: its signal ${owner.signum}`, () => restoreSignal(fd, owner));
+      }
+      log.debug("files/restore", () => `file ${entry.id} is open as ${fd}`);
+    }
+    return description.fd;
+  }
+
+  /** One more descriptor of a description is made; after the last one it needs not stay open here. */
+  #used(id: number): void {
+    const description = this.#descriptions.get(id);
+    if (description?.fd === undefined || --description.wanted > 0) return;
+    const { fd, entry, restorer } = description;
+    description.fd = undefined;
+    const owner = restorer.owner(entry);
+    if (owner !== undefined && owner.pid !== 0)
+      this.#owned.push({ fd, owner, what: `files.img: file ${id}` });
+    else this.#done.push(fd);
+    if (this.#done.length >= SPARE_DESCRIPTORS) this.#closeDone();
+  }
+
+  #closeDone(): void {
+    const fds = this.#done.splice(0).sort((a, b) => a - b);
+    for (let i = 0; i < fds.length; ) {
+      const first = fds[i] ?? 0;
+      let count = 1;
+      while (fds[i + count] === first + count) count++;
+      if (count === 1) close(first);
+      else closeRange(first, first + count - 1);
+      i += count;
+    }
+  }
+
+  #directory(id: number): number {
+    let fd = this.#directories.get(id);
+    if (fd === undefined) {
+      fd = this.#context.named.openDirectory(id);
+      this.#directories.set(id, fd);
+    }
+    return fd;
+  }
+
+  #restorerOf(entry: FileEntry): FileRestorer {
+    const kind = kindOf(entry);
+    if (kind === undefined) {
+      throw new FileRestoreError(
+        `files.img: file ${entry.id} is of kind ${entry.type}, which cannot be restored yet`,
+      );
+    }
+    let restorer = this.#restorers.get(kind);
+    if (restorer === undefined) {
+      restorer = kind.restorer(this.#context);
+      this.#restorers.set(kind, restorer);
+    }
+    return restorer;
+  }
+}
+
+function kindOf(entry: FileEntry): FileKind | undefined {
+  return fileKinds.find((kind) => kind.type === entry.type);
+}
+
+function isOurRoot(fd: number): boolean {
+  const theirs = statusOf(fd);
+  const ours = statusAt(AT.FDCWD, pathAddress("/"));
+  return typeof ours !== "number" && ours.dev === theirs.dev && ours.ino === theirs.ino;
+}
