@@ -4,11 +4,25 @@ import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, rmSync, writeF
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildFixtures, type Directives, directives, fixtureProgram } from "./build.ts";
-import { adoptOrphans, killAll, leaveToBun, processTree, readText, waitGone } from "./processes.ts";
-import { dump, type Outcome, restore, type Tool } from "./tool.ts";
+import {
+  adoptOrphans,
+  compareSnapshots,
+  killAll,
+  leaveToBun,
+  ofOneLife,
+  processTree,
+  readText,
+  type Snapshot,
+  snapshotProc,
+  waitGone,
+} from "./processes.ts";
+import { dump, type Outcome, restore, type Tool, type ToolOptions } from "./tool.ts";
 
 /** The machine, or this user, lacks what a fixture needs. */
 export class Skipped extends Error {}
+
+/** A dump was refused, in a way the fixture allows, and changed nothing. */
+export class Refused extends Error {}
 
 /** A fixture did not come through; the message holds the ends of the logs. */
 export class FixtureFailed extends Error {}
@@ -150,36 +164,102 @@ export interface Cycle {
   imagesDir: string;
   dumped: Outcome;
   restored: Outcome;
+  /** What /proc shows otherwise after the restore than before the dump; empty for a fixture that says it moves. */
+  differences: string[];
 }
 
 function complaint(what: string, fixture: Fixture, outcome: Outcome): FixtureFailed {
   return new FixtureFailed(`${fixture.name}: ${what} ended with ${outcome.exitCode}:\n${outcome.errors}`);
 }
 
+function changed(fixture: Fixture, what: string, before: Snapshot): void {
+  if (fixture.directives.moves !== undefined) return;
+  const differences = compareSnapshots(before, snapshotProc(fixture.pid));
+  if (differences.length > 0)
+    throw new FixtureFailed(`${fixture.name}: ${what} has changed the tree:\n${differences.join("\n")}`);
+}
+
+function checkRefusal(fixture: Fixture, outcome: Outcome, text: string, before: Snapshot): void {
+  changed(fixture, "a dump that failed", before);
+  if (!outcome.errors.includes(text))
+    throw new FixtureFailed(
+      `${fixture.name}: the dump failed without a word of "${text}":\n${outcome.errors}`,
+    );
+}
+
+async function settle(fixture: Fixture): Promise<void> {
+  if (fixture.directives.delayMs > 0) await Bun.sleep(Math.random() * fixture.directives.delayMs);
+  for (const pid of processTree(fixture.pid)) fixture.seen.add(pid);
+}
+
+function dumpHow(fixture: Fixture, how: CycleOptions, ...options: string[]): ToolOptions {
+  return {
+    ...(how.dumpTool ? { tool: how.dumpTool } : {}),
+    options: [...fixture.directives.dumpOptions, ...(how.dumpOptions ?? []), ...options],
+  };
+}
+
+/**
+ * Has a fixture refused whose dump must fail: with a line that contains what it says, and without a trace.
+ *
+ * @throws FixtureFailed
+ */
+export async function refusedDump(fixture: Fixture, how: CycleOptions = {}): Promise<Outcome> {
+  await settle(fixture);
+  const before = snapshotProc(fixture.pid);
+  const outcome = await dump(fixture.pid, join(fixture.stateDir, "images-refused"), dumpHow(fixture, how));
+  if (outcome.ok) throw new FixtureFailed(`${fixture.name}: the dump should have failed`);
+  checkRefusal(fixture, outcome, fixture.directives.fails ?? "", before);
+  return outcome;
+}
+
+/**
+ * Dumps a fixture with --leave-running and sees that nothing about it has changed.
+ *
+ * @throws FixtureFailed, or Refused as cycle() does
+ */
+export async function leaveRunning(fixture: Fixture, how: CycleOptions = {}): Promise<Outcome> {
+  await settle(fixture);
+  const imagesDir = how.imagesDir ?? join(fixture.stateDir, "images-running");
+  const before = snapshotProc(fixture.pid);
+  const outcome = await dump(fixture.pid, imagesDir, dumpHow(fixture, how, "-R"));
+  refuseOrComplain(fixture, outcome, before);
+  changed(fixture, "a dump with -R", before);
+  return outcome;
+}
+
+function refuseOrComplain(fixture: Fixture, dumped: Outcome, before: Snapshot): void {
+  if (dumped.ok) return;
+  const { mayRefuse } = fixture.directives;
+  if (mayRefuse === undefined || !dumped.errors.includes(mayRefuse)) throw complaint("dump", fixture, dumped);
+  checkRefusal(fixture, dumped, mayRefuse, before);
+  throw new Refused(dumped.errors);
+}
+
 /**
  * Dumps a fixture, sees that the whole tree is gone, and restores it.
  *
- * @throws FixtureFailed with the errors of the log
+ * @throws FixtureFailed with the errors of the log; Refused when the dump fails in a way that the fixture allows
  */
 export async function cycle(fixture: Fixture, how: CycleOptions = {}): Promise<Cycle> {
+  const { moves, restoreOptions } = fixture.directives;
   const imagesDir = how.imagesDir ?? join(fixture.stateDir, `images-${fixture.cycles + 1}`);
-  if (fixture.directives.delayMs > 0) await Bun.sleep(Math.random() * fixture.directives.delayMs);
   fixture.cycles++;
-  for (const pid of processTree(fixture.pid)) fixture.seen.add(pid);
+  await settle(fixture);
   const members = processTree(fixture.pid);
-  const dumped = await dump(fixture.pid, imagesDir, {
-    ...(how.dumpTool ? { tool: how.dumpTool } : {}),
-    options: [...fixture.directives.dumpOptions, ...(how.dumpOptions ?? [])],
-  });
-  if (!dumped.ok) throw complaint("dump", fixture, dumped);
+  const before = snapshotProc(fixture.pid);
+  const dumped = await dump(fixture.pid, imagesDir, dumpHow(fixture, how));
+  refuseOrComplain(fixture, dumped, before);
   const left = await waitGone(members, 3000);
   if (left.length > 0)
     throw new FixtureFailed(`${fixture.name}: after the dump these still live: ${left.join(" ")}`);
   const restored = await restore(imagesDir, {
     ...(how.restoreTool ? { tool: how.restoreTool } : {}),
-    options: [...fixture.directives.restoreOptions, ...(how.restoreOptions ?? [])],
+    options: [...restoreOptions, ...(how.restoreOptions ?? [])],
   });
-  if (!restored.ok) throw complaint("restore", fixture, restored);
   for (const pid of processTree(fixture.pid)) fixture.seen.add(pid);
-  return { imagesDir, dumped, restored };
+  if (!restored.ok) throw complaint("restore", fixture, restored);
+  const after = snapshotProc(fixture.pid);
+  const differences = moves === undefined ? compareSnapshots(ofOneLife(before), ofOneLife(after)) : [];
+  return { imagesDir, dumped, restored, differences };
 }

@@ -59,6 +59,12 @@ export function threadsOf(pid: number): number[] {
   return list(`/proc/${pid}/task`).sort(byNumber).map(Number);
 }
 
+/** Has this process a capability, by its number, in effect? */
+export function hasCapability(number: number): boolean {
+  const [, mask = "0"] = readText("/proc/self/status")?.match(/^CapEff:\t([0-9a-f]+)$/m) ?? [];
+  return ((BigInt(`0x${mask}`) >> BigInt(number)) & 1n) === 1n;
+}
+
 /** The children of all threads of a process, zombies included. */
 export function childrenOf(pid: number): number[] {
   const words = threadsOf(pid).flatMap((tid) =>
@@ -242,6 +248,63 @@ export function snapshotProc(root: number): Snapshot {
 function processStateOf(task: string): string {
   const stat = readText(`${task}/stat`) ?? "";
   return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3);
+}
+
+/**
+ * The mappings of an smaps view, one a line, without inodes, neighbours that go on from each other as one. They part
+ * where one has been writable for a moment (flag "ac", which is left out too), and that moment has no meaning.
+ */
+function mergedMappings(smaps: string): string {
+  interface Mapping {
+    start: number;
+    end: number;
+    offset: number;
+    rest: string;
+  }
+  const merged: Mapping[] = [];
+  const line = /^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ \d+ *(.*)\n(?:VmFlags: (.*))?/gm;
+  for (const [, start = "", end = "", permissions, offset = "", name = "", flags = ""] of smaps.matchAll(
+    line,
+  )) {
+    const ofFile = name.startsWith("/");
+    const told = flags.split(" ").filter((flag) => flag !== "ac" && flag !== "");
+    const rest = `${permissions} ${name.endsWith(" (deleted)") ? "(deleted)" : name} ${told.join(" ")}`;
+    const next = {
+      start: Number.parseInt(start, 16),
+      end: Number.parseInt(end, 16),
+      offset: Number.parseInt(offset, 16),
+      rest,
+    };
+    const last = merged.at(-1);
+    const goesOn = last !== undefined && last.end === next.start && last.rest === next.rest;
+    if (goesOn && (!ofFile || last.offset + last.end - last.start === next.offset)) last.end = next.end;
+    else merged.push(next);
+  }
+  const hex = (value: number) => value.toString(16);
+  return merged
+    .map(({ start, end, offset, rest }) => `${hex(start)}-${hex(end)} ${hex(offset)} ${rest}`)
+    .join("\n");
+}
+
+/**
+ * A snapshot without what a restored tree cannot have as it was: inode numbers of objects made anew (pipes, deleted
+ * files, shared memory) and the ids the kernel gives to mounts and eventfds.
+ */
+export function ofOneLife(shot: Snapshot): Snapshot {
+  const plain: Snapshot = new Map();
+  for (const [name, text] of shot) {
+    const view = name.replace(/^\d+\//, "").replace(/\/.*$/, "");
+    let told = text;
+    if (view === "tree") told = text.split(" ").sort().join(" ");
+    else if (view === "maps")
+      continue; // smaps tells more
+    else if (view === "smaps") told = mergedMappings(text);
+    else if (view === "fd") told = text.replace(/\[\d+\]$/, "").replace(/^.*\/.* \(deleted\)$/, "(deleted)");
+    else if (view === "fdinfo") told = text.replaceAll(/^(ino|mnt_id|eventfd-id):.*\n/gm, "");
+    else if (view === "mountinfo") continue;
+    plain.set(name, told);
+  }
+  return plain;
 }
 
 /** The differences of two snapshots, a paragraph each, empty when they are equal. */
