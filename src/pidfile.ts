@@ -1,7 +1,5 @@
 /** `--pidfile`: where the pid of the restored root task, of the service or of the page server is told. */
-import { AT, close, O, open, writeAll } from "./linux/io.ts";
-import { NR } from "./linux/nr.ts";
-import { addressOf, cString, rawSyscall } from "./linux/syscall.ts";
+import { close, O, open, unlink, writeAll } from "./linux/io.ts";
 
 /**
  * Writes `pid` in decimal, without a line end, as CRIU does. The file must not be there yet: one that is belongs to
@@ -13,8 +11,7 @@ export function writePidfile(path: string, pid: number): void {
   try {
     writeAll(fd, new TextEncoder().encode(String(pid)));
   } catch (error) {
-    const name = cString(path);
-    rawSyscall(NR.unlinkat, AT.FDCWD, addressOf(name), 0);
+    unlink(path);
     throw error;
   } finally {
     close(fd);

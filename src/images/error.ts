@@ -1,5 +1,7 @@
 // The one error of this room.
 
+import { errnoName, KernelError } from "../linux/errno.ts";
+
 /** Where in an image an error was met; every part is left out where it makes no sense. */
 export interface ImagePlace {
   /** Name of the image file, without its directory. */
@@ -59,8 +61,8 @@ export class ImageError extends Error {
   }
 }
 
-/** An ImageError made of a failed call of node:fs, e.g. `mm-7.img: cannot open: ENOENT`. */
+/** An ImageError made of a failed system call, e.g. `mm-7.img: cannot open: ENOENT`. */
 export function fileError(doing: string, file: string, error: unknown): ImageError {
-  const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+  const code = error instanceof KernelError ? errnoName(error.errno) : undefined;
   return new ImageError(`cannot ${doing}: ${code ?? String(error)}`, { file, errno: code }, error);
 }

@@ -34,8 +34,7 @@
 //     dir.commitInventory({ img_version: 2, fdinfo_per_id: true, ns_per_id: true });
 //     ImageDir.open("/var/tmp/img").readAll(IMAGES.pstree);
 
-import { closeSync, existsSync, openSync, renameSync, statSync, unlinkSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { close, exists, isDirectory, O, open, rename, stat, unlink, withFd, writeAll } from "../linux/io.ts";
 import { fileError, ImageError } from "./error.ts";
 import { encodeImage, IMAGE_MODE, ImageReader, ImageWriter, openForReading } from "./image-file.ts";
 import { type AnyImageKind, fileName, IMAGES, type ImageKind, type RawKind } from "./kinds.ts";
@@ -63,13 +62,13 @@ export class ImageDir {
 
   /** An existing directory, as it is. Throws where there is none. */
   static open(path: string): ImageDir {
-    let isDirectory: boolean;
+    let mode: number;
     try {
-      isDirectory = statSync(path).isDirectory();
+      mode = stat(path).mode;
     } catch (error) {
       throw fileError("open the image directory", path, error);
     }
-    if (!isDirectory) throw new ImageError("not a directory", { file: path, errno: "ENOTDIR" });
+    if (!isDirectory(mode)) throw new ImageError("not a directory", { file: path, errno: "ENOTDIR" });
     return new ImageDir(path);
   }
 
@@ -82,13 +81,13 @@ export class ImageDir {
 
   /** The directory of the dump before this one; undefined where there is none. */
   parent(): ImageDir | undefined {
-    const path = join(this.path, PARENT_LINK);
-    return existsSync(path) ? ImageDir.open(path) : undefined;
+    const path = `${this.path}/${PARENT_LINK}`;
+    return exists(path) ? ImageDir.open(path) : undefined;
   }
 
   /** Path of an image file, there or not. */
   filePath(kind: AnyImageKind | RawKind, id?: Id): string {
-    return join(this.path, fileName(kind, id));
+    return `${this.path}/${fileName(kind, id)}`;
   }
 
   /** Path of a raw file, e.g. `rawPath(RAW_IMAGES.pages, 1)`. */
@@ -97,15 +96,14 @@ export class ImageDir {
   }
 
   has(kind: AnyImageKind | RawKind, id?: Id): boolean {
-    return existsSync(this.filePath(kind, id));
+    return exists(this.filePath(kind, id));
   }
 
   /** Removes the file, if it is there. */
   remove(kind: AnyImageKind | RawKind, id?: Id): void {
     try {
-      unlinkSync(this.filePath(kind, id));
+      unlink(this.filePath(kind, id));
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
       throw fileError("remove", fileName(kind, id), error);
     }
   }
@@ -115,11 +113,11 @@ export class ImageDir {
   /** Opens a file for reading entry by entry. Throws where it is not there. The caller closes it. */
   reader<T, H>(kind: ImageKind<T, H>, id?: Id): ImageReader<T, H> {
     const file = fileName(kind, id);
-    const fd = openForReading(join(this.path, file), file);
+    const fd = openForReading(`${this.path}/${file}`, file);
     try {
       return new ImageReader(kind, file, fd);
     } catch (error) {
-      closeSync(fd);
+      close(fd);
       throw error;
     }
   }
@@ -184,7 +182,7 @@ export class ImageDir {
   writer<T, H>(kind: ImageKind<T, H>, id?: Id, head?: H): ImageWriter<T, H> {
     this.remove(kind, id);
     const file = fileName(kind, id);
-    return new ImageWriter(kind, join(this.path, file), file, head);
+    return new ImageWriter(kind, `${this.path}/${file}`, file, head);
   }
 
   /** The last act of a dump: the inventory appears under its name, whole. */
@@ -193,7 +191,7 @@ export class ImageDir {
     const temporary = `${file}.tmp`;
     this.put(IMAGES.inventory, temporary, [entry]);
     try {
-      renameSync(join(this.path, temporary), join(this.path, file));
+      rename(`${this.path}/${temporary}`, `${this.path}/${file}`);
     } catch (error) {
       throw fileError("rename", temporary, error);
     }
@@ -202,12 +200,8 @@ export class ImageDir {
   private put<T, H>(kind: ImageKind<T, H>, file: string, entries: readonly T[], head?: H): void {
     const bytes = encodeImage(kind, entries, file, head);
     try {
-      const fd = openSync(join(this.path, file), "w", IMAGE_MODE);
-      try {
-        for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-      } finally {
-        closeSync(fd);
-      }
+      const fd = open(`${this.path}/${file}`, O.WRONLY | O.CREAT | O.TRUNC, IMAGE_MODE);
+      withFd(fd, () => writeAll(fd, bytes));
     } catch (error) {
       throw fileError("write", file, error);
     }

@@ -1,6 +1,6 @@
 // Bytes of one image file: a stream of entries in, a stream of entries out. See image-dir.ts for the layout.
 
-import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { close, fstat, isRegular, O, open, read, writeAll } from "../linux/io.ts";
 import { fileError, ImageError } from "./error.ts";
 import { type AnyImageKind, IMG_COMMON_MAGIC, IMG_SERVICE_MAGIC, type ImageKind } from "./kinds.ts";
 import { type Codec, Reader, Writer } from "./wire.ts";
@@ -56,8 +56,8 @@ class FileSource implements Source {
     private readonly fd: number,
     private readonly file: string,
   ) {
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new ImageError("not a regular file", { file });
+    const stat = fstat(fd);
+    if (!isRegular(stat.mode)) throw new ImageError("not a regular file", { file });
     this.size = stat.size;
   }
 
@@ -88,7 +88,7 @@ class FileSource implements Source {
     while (done < least) {
       let got: number;
       try {
-        got = readSync(this.fd, into, done, most - done, offset + done);
+        got = read(this.fd, into.subarray(done, most), offset + done);
       } catch (error) {
         throw fileError("read", this.file, error);
       }
@@ -191,7 +191,7 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
   }
 
   close(): void {
-    if (this.fd !== undefined) closeSync(this.fd);
+    if (this.fd !== undefined) close(this.fd);
   }
 
   [Symbol.dispose](): void {
@@ -268,16 +268,15 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
 export function openForReading(path: string, file: string): number {
   try {
     // Not to wait for the other end, were it a FIFO.
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    return open(path, O.RDONLY | O.NONBLOCK);
   } catch (error) {
     throw fileError("open", file, error);
   }
 }
 
 function writeFully(fd: number, bytes: Uint8Array, file: string): void {
-  let done = 0;
   try {
-    while (done < bytes.length) done += writeSync(fd, bytes, done);
+    writeAll(fd, bytes);
   } catch (error) {
     throw fileError("write", file, error);
   }
@@ -334,7 +333,7 @@ export class ImageWriter<T, H = undefined> implements Disposable {
     const pending = this.started();
     if (this.opened === undefined) {
       try {
-        this.opened = openSync(this.path, "w", IMAGE_MODE);
+        this.opened = open(this.path, O.WRONLY | O.CREAT | O.TRUNC, IMAGE_MODE);
       } catch (error) {
         throw fileError("create", this.file, error);
       }
@@ -347,7 +346,7 @@ export class ImageWriter<T, H = undefined> implements Disposable {
 
   close(): void {
     if (this.pending !== undefined && (this.opened === undefined || this.pending.length > 0)) this.flush();
-    if (this.opened !== undefined) closeSync(this.opened);
+    if (this.opened !== undefined) close(this.opened);
     this.opened = undefined;
     this.pending = undefined;
   }

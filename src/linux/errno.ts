@@ -66,17 +66,18 @@ export const ERRNO = {
 /** Results by which a system call asks to be restarted; only a tracer ever sees them (include/linux/errno.h). */
 export const ERESTART = { SYS: 512, NOINTR: 513, NOHAND: 514, RESTARTBLOCK: 516 } as const;
 
-let names: Map<number, string> | undefined;
-
 /** The name of an errno value ("ENOENT"), or "errno N" for one this table does not know. */
 export function errnoName(errno: number): string {
-  names ??= namesOf(ERRNO);
-  return names.get(errno) ?? `errno ${errno}`;
+  return nameOf(ERRNO, errno) ?? `errno ${errno}`;
 }
 
-/** The names of a table of numbers, by number. To make it takes a start 0.2 ms: make it with the first failure. */
-export function namesOf(table: Readonly<Record<string, number>>): Map<number, string> {
-  return new Map(Object.entries(table).map(([name, value]) => [value, name]));
+/**
+ * The name that a table of numbers has for a value. By search: failures are few, and to turn a table round for them
+ * takes a start 0.4 ms.
+ */
+export function nameOf(table: Readonly<Record<string, number>>, value: number): string | undefined {
+  for (const name in table) if (table[name] === value) return name;
+  return undefined;
 }
 
 /** A system call that failed: which one, on what, and the kernel's errno. */

@@ -102,17 +102,25 @@ export function stat(path: string): Stat {
 
 /** stat(2), undefined where there is nothing at the path. @throws KernelError for any other refusal */
 export function statIfThere(path: string, flags = 0): Stat | undefined {
-  try {
-    return fstatat(AT.FDCWD, path, flags);
-  } catch (error) {
-    if (error instanceof KernelError && (error.errno === ERRNO.ENOENT || error.errno === ERRNO.ENOTDIR))
-      return undefined;
-    throw error;
-  }
+  const name = cString(path);
+  const result = rawSyscall(NR.newfstatat, AT.FDCWD, addressOf(name), statAddress, flags);
+  if (result === -ERRNO.ENOENT || result === -ERRNO.ENOTDIR) return undefined;
+  checkResult(result, NR.newfstatat, path);
+  return stat64.decode(statBuffer);
+}
+
+/** Whether there is something at the path that we may look at; a link that leads nowhere is nothing. */
+export function exists(path: string): boolean {
+  const name = cString(path);
+  return rawSyscall(NR.faccessat, AT.FDCWD, addressOf(name), 0) === 0;
 }
 
 export function isDirectory(mode: number): boolean {
   return (mode & S.IFMT) === S.IFDIR;
+}
+
+export function isRegular(mode: number): boolean {
+  return (mode & S.IFMT) === S.IFREG;
 }
 
 /** openat(2); O_CLOEXEC is always added, so that nothing of ours leaks into action scripts. @throws KernelError */
@@ -131,6 +139,22 @@ export function close(fd: number): void {
   rawSyscall(NR.close, fd);
 }
 
+/** unlink(2); false where there is nothing to unlink. @throws KernelError for any other refusal */
+export function unlink(path: string): boolean {
+  const name = cString(path);
+  const result = rawSyscall(NR.unlinkat, AT.FDCWD, addressOf(name), 0);
+  if (result === -ERRNO.ENOENT) return false;
+  checkResult(result, NR.unlinkat, path);
+  return true;
+}
+
+/** rename(2). @throws KernelError */
+export function rename(from: string, to: string): void {
+  const before = cString(from);
+  const after = cString(to);
+  syscall(from, NR.renameat, AT.FDCWD, addressOf(before), AT.FDCWD, addressOf(after));
+}
+
 /** Runs `use` on an open descriptor and closes it whatever happens. */
 export function withFd<T>(fd: number, use: (fd: number) => T): T {
   try {
@@ -142,28 +166,27 @@ export function withFd<T>(fd: number, use: (fd: number) => T): T {
 
 /** read(2), pread(2) where `offset` is given: the number of bytes read. @throws KernelError */
 export function read(fd: number, buffer: Uint8Array, offset?: number): number {
-  const name = () => `descriptor ${fd}`;
-  return offset === undefined
-    ? syscall(name, NR.read, fd, addressOf(buffer), buffer.length)
-    : syscall(name, NR.pread64, fd, addressOf(buffer), buffer.length, offset);
+  const address = addressOf(buffer);
+  for (;;) {
+    const got =
+      offset === undefined
+        ? rawSyscall(NR.read, fd, address, buffer.length)
+        : rawSyscall(NR.pread64, fd, address, buffer.length, offset);
+    if (got >= 0) return got;
+    if (got !== -ERRNO.EINTR) throw new KernelError("read", `descriptor ${fd}`, -got);
+  }
 }
 
 /** Writes all of `buffer`, at `offset` where given. @throws KernelError */
 export function writeAll(fd: number, buffer: Uint8Array, offset?: number): void {
-  let done = 0;
   const address = addressOf(buffer);
-  while (done < buffer.length) {
-    done +=
+  for (let done = 0; done < buffer.length; ) {
+    const put =
       offset === undefined
-        ? syscall(() => `descriptor ${fd}`, NR.write, fd, address + done, buffer.length - done)
-        : syscall(
-            () => `descriptor ${fd}`,
-            NR.pwrite64,
-            fd,
-            address + done,
-            buffer.length - done,
-            offset + done,
-          );
+        ? rawSyscall(NR.write, fd, address + done, buffer.length - done)
+        : rawSyscall(NR.pwrite64, fd, address + done, buffer.length - done, offset + done);
+    if (put >= 0) done += put;
+    else if (put !== -ERRNO.EINTR) throw new KernelError("write", `descriptor ${fd}`, -put);
   }
 }
 
@@ -175,7 +198,8 @@ export function fcntl(fd: number, command: number, argument = 0): number {
   return syscall(() => `descriptor ${fd}`, NR.fcntl, fd, command, argument);
 }
 
-let whole = new Uint8Array(1 << 16);
+/** Not more at first than the files of /proc need; fresh memory costs a page fault every 4 KiB. */
+let whole = new Uint8Array(1 << 14);
 
 /**
  * All bytes of an open file, read from its beginning or where it stands. The result is a view of a buffer that the

@@ -2,7 +2,7 @@
  * ptrace(2) as this project uses it: seized tracees (PTRACE_SEIZE), never PTRACE_ATTACH, because only a seized tracee
  * can be stopped without a signal and forgets us without one.
  */
-import { ERRNO, KernelError, namesOf } from "./errno.ts";
+import { ERRNO, KernelError, nameOf } from "./errno.ts";
 import { NR } from "./nr.ts";
 import { s32, struct, u32, u64, viewOf, word } from "./struct.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";
@@ -111,14 +111,11 @@ export function decodeStatus(status: number): WaitStatus {
   return { kind: "killed", signal: low };
 }
 
-let requestNames: Map<number, string> | undefined;
-
 /** One ptrace request on task `tid`. @throws KernelError naming request and task */
 export function ptrace(request: number, tid: number, address = 0, data = 0): number {
   const result = rawSyscall(NR.ptrace, request, tid, address, data);
   if (result < 0 && result > -4096) {
-    requestNames ??= namesOf(PTRACE);
-    throw new KernelError(`ptrace(${requestNames.get(request) ?? request})`, `task ${tid}`, -result);
+    throw new KernelError(`ptrace(${nameOf(PTRACE, request) ?? request})`, `task ${tid}`, -result);
   }
   return result;
 }

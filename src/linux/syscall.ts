@@ -6,7 +6,7 @@
  */
 import { CFunction, dlopen, FFIType, type Pointer, ptr, toArrayBuffer } from "bun:ffi";
 import { hostMachine } from "../machine/host.ts";
-import { ERRNO, KernelError, namesOf } from "./errno.ts";
+import { ERRNO, KernelError, nameOf } from "./errno.ts";
 import { NR } from "./nr.ts";
 
 type Thunk = (nr: number, a1: number, a2: number, a3: number, a4: number, a5: number, a6: number) => number;
@@ -76,12 +76,9 @@ export function rawSyscall(nr: number, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a
   return thunk(nr, a1, a2, a3, a4, a5, a6);
 }
 
-let callNames: Map<number, string> | undefined;
-
 /** The name of a system call by its number, for messages. */
 export function callName(nr: number): string {
-  callNames ??= namesOf(NR);
-  return callNames.get(nr) ?? `syscall ${nr}`;
+  return nameOf(NR, nr) ?? `syscall ${nr}`;
 }
 
 /** Turns a raw result into a value, or throws {@link KernelError} naming the call and the object. */
