@@ -1,0 +1,343 @@
+/**
+ * Saving the memory of processes: mm-PID.img (what is mapped, and the marks of the address space), pagemap-PID.img and
+ * pages-N.img (the pages that are a process' own), pagemap-shmem-SHMID.img (what processes share).
+ */
+import type { ImageDir } from "../images/image-dir.ts";
+import { IMAGES } from "../images/kinds.ts";
+import type { MmEntry, VmaEntry } from "../images/schema/generated/memory.ts";
+import { ERRNO, isErrno } from "../linux/errno.ts";
+import { AT, close, fstat, fstatat, O, open, readFileBytes, stat, withFd } from "../linux/io.ts";
+import { MAP, PAGE_SIZE } from "../linux/memory.ts";
+import { MAP_MORE, PR_MM } from "../linux/mman.ts";
+import { NR } from "../linux/nr.ts";
+import { type PageRuns, scanPages } from "../linux/pagemap.ts";
+import { type Mapping, readStat } from "../linux/proc.ts";
+import { viewOf } from "../linux/struct.ts";
+import { log } from "../log.ts";
+import type { DumpStats } from "../stats.ts";
+import type { Dumpee } from "../tracee/dumpee.ts";
+import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
+import { createPages, nextPagesId, PE, RunList, writePagemap } from "./pages.ts";
+import { createSharedMemory, dumpShmemContent, shmidOf } from "./shmem.ts";
+import { SysvDump } from "./sysv.ts";
+import { copyFromOutside } from "./transfer.ts";
+import { adviceBits, isPrivate, isVdso, mapFlags, protection, STATUS } from "./vma.ts";
+
+/** Who saves the files that are mapped. */
+export interface MappedFiles {
+  /** Id, in files.img, of the file under a mapping. */
+  mappedFile(dumpee: Dumpee, mapping: Mapping): number;
+  /** Id of the executable of a process (/proc/PID/exe). */
+  exeFile(dumpee: Dumpee): number;
+}
+
+/** What of a dump's figures this room fills in. */
+export type MemoryDumpStats = Pick<
+  DumpStats,
+  "memdumpTime" | "memwriteTime" | "pagesScanned" | "pagesWritten" | "sharedScanned" | "sharedWritten"
+>;
+
+/** A shared object to be stored in the end: by one of its mappings. */
+interface SharedObject {
+  readonly shmid: number;
+  readonly pid: number;
+  readonly mapping: Mapping;
+}
+
+/** A mapping with the entry that the image has of it. */
+interface Described {
+  readonly mapping: Mapping;
+  readonly entry: VmaEntry;
+}
+
+let shmemDevice: number | undefined;
+
+/** The device of the kernel's own tmpfs: shared anonymous memory, memfds, System V segments. */
+function isKernelShmem({ major, minor }: Mapping): boolean {
+  shmemDevice ??= withFd(createSharedMemory(PAGE_SIZE, 0), (fd) => Number(fstat(fd).dev));
+  // dev_t as stat(2) has it: the low byte of the minor, the major, the rest of the minor.
+  const device = (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12);
+  return device === shmemDevice;
+}
+
+const ZERO = "/dev/zero (deleted)";
+const HUGE = "/anon_hugepage (deleted)";
+
+export class MemoryDump {
+  readonly #shared = new Map<number, SharedObject>();
+  readonly #sysv: SysvDump;
+
+  constructor(
+    private readonly images: ImageDir,
+    private readonly files: MappedFiles,
+    private readonly stats: MemoryDumpStats,
+  ) {
+    this.#sysv = new SysvDump(images);
+  }
+
+  /**
+   * Saves what a process has mapped, and its pages. @throws MemoryError, KernelError, whatever the files room throws
+   */
+  dumpProcess(dumpee: Dumpee): void {
+    const began = performance.now();
+    const { pid } = dumpee;
+    const described = this.#describe(dumpee);
+    const runs = naming(pid, "its pages", () => scanPages(pid, dumpee.mappings));
+    const entries = described.map(({ entry }) => entry);
+    entries.push(...guardEntries(runs, dumpee.mappings));
+    this.images.writeAll(IMAGES.mm, [this.#mm(dumpee, entries)], pid);
+    this.#dumpPages(dumpee, described, runs);
+    this.stats.memdumpTime += Math.round((performance.now() - began) * 1000);
+  }
+
+  /** Saves what the processes share, after all of them. @throws MemoryError, KernelError */
+  finish(): void {
+    const began = performance.now();
+    for (const { shmid, pid, mapping } of this.#shared.values()) {
+      naming(pid, mapping, () => {
+        withFd(openMapping(pid, mapping), (fd) => {
+          this.#count(dumpShmemContent(this.images, shmid, fd, Number(fstat(fd).size)));
+        });
+      });
+    }
+    for (const counts of this.#sysv.finish()) this.#count(counts);
+    this.stats.memdumpTime += Math.round((performance.now() - began) * 1000);
+  }
+
+  #count({ scanned, written }: { scanned: number; written: number }): void {
+    this.stats.sharedScanned += scanned;
+    this.stats.sharedWritten += written;
+  }
+
+  #describe(dumpee: Dumpee): Described[] {
+    const out: Described[] = [];
+    for (const mapping of dumpee.mappings) {
+      const entry = this.#entry(dumpee, mapping);
+      const last = out.at(-1);
+      // The kernel shows its data for the vDSO in parts; they are one to us and to CRIU.
+      if (
+        last !== undefined &&
+        (entry.status & STATUS.VVAR) !== 0 &&
+        (last.entry.status & STATUS.VVAR) !== 0
+      ) {
+        last.entry.end = entry.end;
+        continue;
+      }
+      out.push({ mapping, entry });
+    }
+    return out;
+  }
+
+  #entry(dumpee: Dumpee, mapping: Mapping): VmaEntry {
+    const entry: VmaEntry = {
+      start: BigInt(mapping.start),
+      end: BigInt(mapping.end),
+      pgoff: BigInt(mapping.offset),
+      shmid: 0n,
+      prot: protection(mapping),
+      flags: mapFlags(mapping),
+      status: STATUS.REGULAR,
+      fd: -1n,
+      madv: adviceBits(mapping),
+    };
+    if (mapping.flags.has("lf")) entry.status |= STATUS.LOCK_ON_FAULT;
+    this.#recognise(dumpee, mapping, entry);
+    return entry;
+  }
+
+  #recognise(dumpee: Dumpee, mapping: Mapping, entry: VmaEntry): void {
+    const { pid } = dumpee;
+    const { path, flags, shared } = mapping;
+    const refuse = (what: string): never => {
+      throw new MemoryError(pid, `mapping ${rangeText(mapping)} (${path}): ${what} cannot be dumped yet`);
+    };
+    if (flags.has("ss")) refuse("a shadow stack");
+    if (path.startsWith("[") || path === "") {
+      entry.flags |= MAP.ANONYMOUS;
+      if (path === "[vsyscall]") entry.status = STATUS.VSYSCALL | STATUS.ANON_PRIVATE;
+      else if (path === "[vdso]") entry.status |= STATUS.VDSO | STATUS.ANON_PRIVATE;
+      else if (path.startsWith("[vvar")) entry.status |= STATUS.VVAR | STATUS.ANON_PRIVATE;
+      else if (path === "[heap]") entry.status |= STATUS.HEAP | STATUS.ANON_PRIVATE;
+      else if (path === "[uprobes]") refuse("a page of uprobes");
+      else if (flags.has("io") || flags.has("pf")) refuse("device memory");
+      else if (shared) this.#share(dumpee, mapping, entry);
+      else entry.status |= STATUS.ANON_PRIVATE;
+      return;
+    }
+    if (path.startsWith("/[aio]")) refuse("a ring of asynchronous I/O");
+    if (!path.startsWith("/")) refuse(`a mapping of ${path}`);
+    if (path.startsWith("/secretmem")) refuse("secret memory");
+    const kernelShmem = isKernelShmem(mapping);
+    const huge = flags.has("ht");
+    if ((kernelShmem || huge) && /^\/SYSV[0-9a-f]{8}/.test(path)) {
+      entry.flags |= MAP.ANONYMOUS;
+      entry.status |= STATUS.ANON_SHARED | STATUS.SYSVIPC;
+      entry.shmid = BigInt(mapping.inode);
+      entry.fdflags = flags.has("mw") ? O.RDWR : O.RDONLY;
+      this.#sysv.note(dumpee, mapping);
+      return;
+    }
+    if (huge) entry.flags |= hugeSize(pid, mapping);
+    if (huge && path === HUGE && !shared) {
+      entry.flags |= MAP.ANONYMOUS;
+      entry.pgoff = 0n;
+      entry.status |= STATUS.ANON_PRIVATE;
+      return;
+    }
+    if (shared && ((kernelShmem && path === ZERO) || (huge && path === HUGE))) {
+      entry.flags |= MAP.ANONYMOUS;
+      this.#share(dumpee, mapping, entry);
+      return;
+    }
+    if ((flags.has("io") || flags.has("pf")) && !shared) refuse("device memory");
+    entry.status |= shared ? STATUS.FILE_SHARED : STATUS.FILE_PRIVATE;
+    if (kernelShmem || (huge && path.startsWith("/memfd:"))) entry.status |= STATUS.MEMFD;
+    entry.fdflags = openedFor(pid, mapping);
+    entry.shmid = BigInt(this.files.mappedFile(dumpee, mapping));
+  }
+
+  #share(dumpee: Dumpee, mapping: Mapping, entry: VmaEntry): void {
+    const shmid = shmidOf(this.images, `${mapping.major}:${mapping.minor}`, mapping.inode);
+    entry.status |= STATUS.ANON_SHARED;
+    entry.shmid = BigInt(shmid);
+    if (!this.#shared.has(shmid)) this.#shared.set(shmid, { shmid, pid: dumpee.pid, mapping });
+  }
+
+  #mm(dumpee: Dumpee, vmas: VmaEntry[]): MmEntry {
+    const { pid, table } = dumpee;
+    const brk = table.must("its break", NR.brk, 0);
+    const dumpable = table.must("its dumpable flag", NR.prctl, PR_MM.GET_DUMPABLE, 0, 0, 0, 0);
+    const thp = table.call(NR.prctl, PR_MM.GET_THP_DISABLE, 0, 0, 0, 0);
+    naming(pid, "its address space", () => table.run());
+    const stat = readStat(pid);
+    return {
+      mm_start_code: BigInt(stat.startCode),
+      mm_end_code: BigInt(stat.endCode),
+      mm_start_data: BigInt(stat.startData),
+      mm_end_data: BigInt(stat.endData),
+      mm_start_stack: BigInt(stat.startStack),
+      mm_start_brk: BigInt(stat.startBrk),
+      mm_brk: BigInt(brk.value),
+      mm_arg_start: BigInt(stat.argStart),
+      mm_arg_end: BigInt(stat.argEnd),
+      mm_env_start: BigInt(stat.envStart),
+      mm_env_end: BigInt(stat.envEnd),
+      exe_file_id: this.files.exeFile(dumpee),
+      mm_saved_auxv: readAuxv(pid),
+      vmas,
+      dumpable: dumpable.value,
+      aios: [],
+      thp_disabled: !thp.failed && thp.raw !== 0,
+    };
+  }
+
+  #dumpPages(dumpee: Dumpee, described: readonly Described[], pageRuns: PageRuns): void {
+    const { pid } = dumpee;
+    const runs = new RunList();
+    let next = 0;
+    for (const { entry, mapping } of described) {
+      if (!isPrivate({ status: entry.status, end: Number(entry.end) })) continue;
+      if ((entry.status & STATUS.VVAR) !== 0 || (entry.flags & MAP_MORE.DROPPABLE) !== 0) continue;
+      this.stats.pagesScanned += (mapping.end - mapping.start) / PAGE_SIZE;
+      if ((entry.status & STATUS.VDSO) !== 0) {
+        // All of it, so that calls into it stay right under a kernel that has another one.
+        runs.add(mapping.start, mapping.end, PE.PRESENT);
+        continue;
+      }
+      const lazy = isVdso(entry) || (entry.flags & (MAP.LOCKED | MAP.HUGETLB)) !== 0 ? 0 : PE.LAZY;
+      const flags = PE.PRESENT | ((entry.flags & MAP.ANONYMOUS) !== 0 ? lazy : 0);
+      next = addRuns(runs, pageRuns, next, mapping, flags);
+    }
+    this.stats.pagesWritten += runs.pages;
+    const began = performance.now();
+    const pagesId = nextPagesId(this.images);
+    const fd = createPages(this.images, pagesId);
+    try {
+      naming(pid, "its pages", () => copyFromOutside(pid, runs.start, runs.end, fd, 0));
+    } finally {
+      close(fd);
+    }
+    writePagemap(this.images, IMAGES.pagemap, pid, pagesId, runs);
+    this.stats.memwriteTime += Math.round((performance.now() - began) * 1000);
+    log.debug("memory/dump", `process ${pid}: ${dumpee.mappings.length} mappings, ${runs.pages} pages`);
+  }
+}
+
+/** Adds the content of `mapping`; `next` is the index of the first run that can lie in it. Gives the new one. */
+function addRuns(out: RunList, runs: PageRuns, next: number, mapping: Range, flags: number): number {
+  let i = next;
+  const count = runs.start.length;
+  while (i < count && (runs.end[i] ?? 0) <= mapping.start) i++;
+  for (; i < count; i++) {
+    const start = Math.max(runs.start[i] ?? 0, mapping.start);
+    const end = Math.min(runs.end[i] ?? 0, mapping.end);
+    if (start >= mapping.end) break;
+    if (runs.guard[i] !== true && start < end) out.add(start, end, flags);
+    // A run may go on in the next mapping.
+    if ((runs.end[i] ?? 0) > mapping.end) break;
+  }
+  return i;
+}
+
+/** Ranges of guards as entries, which stand behind all mappings. Our own area has none. */
+function guardEntries(runs: PageRuns, mappings: readonly Mapping[]): VmaEntry[] {
+  const entries: VmaEntry[] = [];
+  runs.start.forEach((start, i) => {
+    if (runs.guard[i] !== true) return;
+    const end = runs.end[i] ?? start;
+    if (!mappings.some((mapping) => mapping.start < end && mapping.end > start)) return;
+    entries.push({
+      start: BigInt(start),
+      end: BigInt(end),
+      pgoff: 0n,
+      shmid: 0n,
+      prot: 0,
+      flags: 0,
+      status: STATUS.GUARD,
+      fd: -1n,
+    });
+  });
+  return entries;
+}
+
+function mapFilesPath(pid: number, { start, end }: Range): string {
+  return `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`;
+}
+
+/** The object under a mapping, open for reading. */
+function openMapping(pid: number, mapping: Mapping): number {
+  return open(mapFilesPath(pid, mapping), O.RDONLY);
+}
+
+/** How the file under a mapping was opened: the link in map_files shows it in its mode. */
+function openedFor(pid: number, mapping: Mapping): number | undefined {
+  try {
+    const { mode } = fstatat(AT.FDCWD, mapFilesPath(pid, mapping), AT.SYMLINK_NOFOLLOW);
+    const access = mode & 0o600;
+    return access === 0o600 ? O.RDWR : access === 0o200 ? O.WRONLY : O.RDONLY;
+  } catch (error) {
+    if (isErrno(error, ERRNO.ENOENT)) return undefined;
+    throw error;
+  }
+}
+
+const AT_NULL = 0n;
+
+/** MAP_HUGE_* flags for the size of the huge pages under a mapping: the block size of its file system. */
+function hugeSize(pid: number, mapping: Mapping): number {
+  const { blksize } = naming(pid, mapping, () => stat(mapFilesPath(pid, mapping)));
+  return Math.round(Math.log2(Number(blksize))) << MAP_MORE.HUGE_SHIFT;
+}
+
+/** The auxiliary vector up to its AT_NULL, as execve(2) made it; the kernel shows zeros after that. */
+function readAuxv(pid: number): bigint[] {
+  const bytes = readFileBytes(`/proc/${pid}/auxv`);
+  const view = viewOf(bytes);
+  const words: bigint[] = [];
+  for (let at = 0; at + 16 <= bytes.length; at += 16) {
+    const type = view.getBigUint64(at, true);
+    words.push(type, view.getBigUint64(at + 8, true));
+    if (type === AT_NULL) break;
+  }
+  return words;
+}

@@ -1,0 +1,107 @@
+/** What a process has to read from its pages file, and to where. */
+import { ImageError } from "../images/error.ts";
+import { fileName, IMAGES } from "../images/kinds.ts";
+import { PAGE_SIZE } from "../linux/memory.ts";
+import { IOV_MAX, iovec } from "../linux/mman.ts";
+import { viewOf } from "../linux/struct.ts";
+import type { Cursor } from "./inherit.ts";
+import type { Pagemap } from "./pages.ts";
+import { isPrivate, type Vma } from "./vma.ts";
+
+/** One call reads no more (the kernel's limit is just below 2 GiB). */
+const MOST = 1 << 30;
+
+/** Reads in the order in which they were added: addresses and offsets ascend. */
+export class ReadList {
+  readonly address: number[] = [];
+  readonly bytes: number[] = [];
+  readonly offset: number[] = [];
+  pages = 0;
+
+  get length(): number {
+    return this.address.length;
+  }
+
+  add(address: number, length: number, offset: number): void {
+    this.pages += length / PAGE_SIZE;
+    const last = this.length - 1;
+    const bytes = this.bytes[last] ?? 0;
+    if (
+      last >= 0 &&
+      (this.address[last] ?? 0) + bytes === address &&
+      (this.offset[last] ?? 0) + bytes === offset &&
+      bytes + length <= MOST
+    ) {
+      this.bytes[last] = bytes + length;
+      return;
+    }
+    for (let done = 0; done < length; done += MOST) {
+      this.address.push(address + done);
+      this.bytes.push(Math.min(MOST, length - done));
+      this.offset.push(offset + done);
+    }
+  }
+
+  /** Reads that one preadv(2) can do: bytes of iovecs, their count, bytes in all, offset. */
+  eachGroup(use: (vectors: Uint8Array, count: number, bytes: number, offset: number) => void): void {
+    const vectors = new Uint8Array(Math.min(IOV_MAX, this.length) * iovec.size);
+    const view = viewOf(vectors);
+    let count = 0;
+    let bytes = 0;
+    let begin = 0;
+    const flush = () => {
+      if (count > 0) use(vectors.subarray(0, count * iovec.size), count, bytes, begin);
+      count = 0;
+      bytes = 0;
+    };
+    for (let i = 0; i < this.length; i++) {
+      const address = this.address[i] ?? 0;
+      const length = this.bytes[i] ?? 0;
+      const offset = this.offset[i] ?? 0;
+      if (count === IOV_MAX || offset !== begin + bytes || bytes + length > MOST) flush();
+      if (count === 0) begin = offset;
+      const at = count * iovec.size;
+      view.setUint32(at, address % 0x1_0000_0000, true);
+      view.setUint32(at + 4, Math.floor(address / 0x1_0000_0000), true);
+      view.setUint32(at + 8, length, true);
+      count++;
+      bytes += length;
+    }
+    flush();
+  }
+}
+
+/** All pages of one mapping. */
+export function readAll(cursor: Cursor, vma: Vma, reads: ReadList): void {
+  const { map } = cursor;
+  const count = map.vaddr.length;
+  const end = (i: number) => (map.vaddr[i] ?? 0) + (map.bytes[i] ?? 0);
+  while (cursor.next < count && end(cursor.next) <= vma.start) cursor.next++;
+  for (let i = cursor.next; i < count; i++) {
+    const start = map.vaddr[i] ?? 0;
+    if (start >= vma.end) break;
+    const from = Math.max(start, vma.start);
+    reads.add(from, Math.min(end(i), vma.end) - from, (map.offset[i] ?? 0) + from - start);
+    cursor.next = i;
+  }
+}
+
+/** Every page of the image lies in a private mapping. @throws ImageError */
+export function checkCoverage(pid: number, vmas: readonly Vma[], map: Pagemap): void {
+  let at = 0;
+  for (let i = 0; i < map.vaddr.length; i++) {
+    let address = map.vaddr[i] ?? 0;
+    const end = address + (map.bytes[i] ?? 0);
+    while (address < end) {
+      while ((vmas[at]?.end ?? Number.POSITIVE_INFINITY) <= address) at++;
+      const vma = vmas[at];
+      if (vma === undefined || vma.start > address || !isPrivate(vma)) {
+        throw new ImageError(`page 0x${address.toString(16)} is in no private mapping`, {
+          file: fileName(IMAGES.pagemap, pid),
+          entry: i,
+        });
+      }
+      address = vma.end;
+    }
+  }
+}

@@ -1,0 +1,449 @@
+/**
+ * Building the memory of processes from their images.
+ *
+ * First, right after its birth, a process loses what it was born with, but for our area and what it keeps of its
+ * parent's pages; then its private mappings are made and filled. Its children are born after that, so that what they
+ * have in common with it stays shared, copy-on-write. Last, when all processes are there, come mappings of what is
+ * shared, and everything that would be in the way of filling or of births: protections, advice, locks.
+ */
+import { ImageError } from "../images/error.ts";
+import type { ImageDir } from "../images/image-dir.ts";
+import { fileName, IMAGES } from "../images/kinds.ts";
+import type { MmEntry } from "../images/schema/generated/memory.ts";
+import { ERRNO, errnoName } from "../linux/errno.ts";
+import { close } from "../linux/io.ts";
+import { MAP, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
+import { MADV, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, PR_MM, prctlMmMap, SHM } from "../linux/mman.ts";
+import { NR } from "../linux/nr.ts";
+import { viewOf } from "../linux/struct.ts";
+import { log } from "../log.ts";
+import type { RestoreStats } from "../stats.ts";
+import type { Restoree } from "../tracee/restoree.ts";
+import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
+import { collapse, worthCollapsing } from "./huge.ts";
+import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./inherit.ts";
+import { Pagemap } from "./pages.ts";
+import { checkCoverage, ReadList, readAll } from "./reads.ts";
+import { createSharedMemory, fillShmem } from "./shmem.ts";
+import { Steps } from "./steps.ts";
+import { SysvRestore } from "./sysv.ts";
+import { mapVdso, vdsoPlace } from "./vdso.ts";
+import { checkVmas, has, isHuge, isPrivate, isVdso, STATUS, type Vma } from "./vma.ts";
+
+/** Who opens the files that are mapped. */
+export interface MappableFiles {
+  /** A descriptor of ours of the file with this id. It stays theirs, open until all memory is restored. */
+  openForMapping(id: number, writable: boolean): number;
+}
+
+export type MemoryRestoreStats = Pick<RestoreStats, "pagesCompared" | "pagesSkippedCow" | "pagesRestored">;
+
+/** One process' memory, as its images say. */
+interface Plan {
+  readonly pid: number;
+  readonly mm: MmEntry;
+  readonly vmas: readonly Vma[];
+  readonly guards: readonly Vma[];
+  readonly pages: Pagemap;
+  /** Protection that each mapping has now; undefined: it is not mapped yet. */
+  readonly now: (number | undefined)[];
+}
+
+/** A shared anonymous object: how large, and where it is once made. */
+interface SharedObject {
+  size: number;
+  readonly flags: number;
+  fd: number | undefined;
+}
+
+export class MemoryRestore {
+  readonly #plans = new Map<number, Plan>();
+  readonly #shared = new Map<number, SharedObject>();
+  readonly #sysv: SysvRestore;
+
+  /** Reads and checks the images of all given processes. @throws ImageError */
+  constructor(
+    private readonly images: ImageDir,
+    private readonly files: MappableFiles,
+    pids: readonly number[],
+    private readonly stats: MemoryRestoreStats = { pagesCompared: 0, pagesSkippedCow: 0, pagesRestored: 0 },
+  ) {
+    this.#sysv = new SysvRestore(images);
+    for (const pid of pids) this.#plans.set(pid, this.#load(pid));
+  }
+
+  /** Every mapping of every process: our area must avoid them all. */
+  *spans(): Generator<Range> {
+    for (const { vmas } of this.#plans.values()) yield* vmas;
+  }
+
+  /** The dumpable flag of a process, to be set after its credentials, which clear it. */
+  dumpable(pid: number): number | undefined {
+    return this.#plan(pid).mm.dumpable;
+  }
+
+  /**
+   * Right after the birth of a process: its private memory, filled. `parent` is given where it was born of another
+   * process of the tree, with that one's memory. @throws KernelError, ImageError, MemoryError
+   */
+  premap(restoree: Restoree, parent?: Restoree): void {
+    const plan = this.#plan(restoree.pid);
+    const steps = new Steps(restoree);
+    const parentPlan = parent === undefined ? undefined : this.#plan(parent.pid);
+    // Another executable cannot be set while the old one is mapped, and what it maps is another program anyway.
+    const heir =
+      parentPlan !== undefined && parentPlan.mm.exe_file_id === plan.mm.exe_file_id ? parentPlan : undefined;
+    const inherited = heir === undefined ? [] : matchMappings(plan.vmas, heir.vmas);
+    if (heir === undefined) unmapAll(steps);
+    else unmapOthers(steps, heir, inherited);
+    this.#mapVdso(steps, plan, heir);
+    this.#setMarks(steps, plan, heir === undefined);
+    const reads = new ReadList();
+    this.#mapPrivate(steps, plan, heir, inherited, reads);
+    this.#fill(steps, plan, reads);
+    steps.closeFile();
+    steps.run();
+    plan.pages.close();
+    log.debug(
+      "memory/restore",
+      `process ${plan.pid}: ${plan.vmas.length} mappings, ${reads.pages} pages read`,
+    );
+  }
+
+  /**
+   * When all children of a process are born: shared mappings, protections, advice, guards, locks.
+   * @throws KernelError, ImageError, MemoryError
+   */
+  complete(restoree: Restoree): void {
+    const plan = this.#plan(restoree.pid);
+    const steps = new Steps(restoree);
+    for (const vma of plan.vmas)
+      if (!isPrivate(vma) && !has(vma, STATUS.SYSVIPC)) this.#mapShared(steps, plan, vma);
+    steps.closeFile();
+    this.#attachSegments(steps, plan);
+    plan.vmas.forEach((vma, i) => {
+      const now = plan.now[i];
+      if (isVdso(vma) || now === undefined || now === vma.prot) return;
+      steps.must(`mapping ${rangeText(vma)}`, NR.mprotect, vma.start, vma.end - vma.start, vma.prot);
+      plan.now[i] = vma.prot;
+    });
+    for (const vma of plan.vmas) {
+      if (isVdso(vma)) continue;
+      for (const advice of vma.advice)
+        steps.must(`mapping ${rangeText(vma)}`, NR.madvise, vma.start, vma.end - vma.start, advice);
+    }
+    for (const guard of plan.guards) {
+      const object = `guards ${rangeText(guard)}`;
+      steps.must(object, NR.madvise, guard.start, guard.end - guard.start, MADV.GUARD_INSTALL);
+    }
+    for (const vma of plan.vmas) if ((vma.flags & MAP.LOCKED) !== 0) lock(steps, plan, vma);
+    const disabled = plan.mm.thp_disabled === true ? 1 : 0;
+    steps.must("huge pages disabled", NR.prctl, PR_MM.SET_THP_DISABLE, disabled, 0, 0, 0);
+    steps.run();
+  }
+
+  /** When all processes are complete: what only the work needed is closed, removed segments are removed. */
+  finish(): void {
+    this.#close();
+    this.#sysv.finish();
+  }
+
+  /** After a failure: nothing of ours is left behind. Never throws. */
+  abort(): void {
+    this.#close();
+    this.#sysv.abort();
+  }
+
+  #close(): void {
+    for (const { pages } of this.#plans.values()) pages.close();
+    for (const object of this.#shared.values()) {
+      if (object.fd !== undefined) close(object.fd);
+      object.fd = undefined;
+    }
+    forgetWindows();
+  }
+
+  #plan(pid: number): Plan {
+    const plan = this.#plans.get(pid);
+    if (plan === undefined) throw new Error(`no memory images of process ${pid} were read`);
+    return plan;
+  }
+
+  #load(pid: number): Plan {
+    const mm = this.images.readOne(IMAGES.mm, pid);
+    const { vmas, guards } = checkVmas(pid, mm.vmas);
+    const pages = Pagemap.read(this.images, IMAGES.pagemap, pid, TASK_SIZE);
+    checkCoverage(pid, vmas, pages);
+    pages.close();
+    for (const vma of vmas) if (has(vma, STATUS.ANON_SHARED)) this.#noteShared(pid, vma);
+    return { pid, mm, vmas, guards, pages, now: vmas.map(() => undefined) };
+  }
+
+  #noteShared(pid: number, vma: Vma): void {
+    const size = vma.pgoff + vma.end - vma.start;
+    if (has(vma, STATUS.SYSVIPC)) {
+      const whole = this.#sysv.size(vma.object);
+      const problem =
+        whole === undefined ? "is not in the image" : size > whole + (1 << 30) ? "is too small" : undefined;
+      if (problem !== undefined) {
+        throw new ImageError(`mapping ${rangeText(vma)}: System V segment ${vma.object} ${problem}`, {
+          file: fileName(IMAGES.mm, pid),
+        });
+      }
+      return;
+    }
+    const known = this.#shared.get(vma.object);
+    if (known !== undefined) known.size = Math.max(known.size, size);
+    else
+      this.#shared.set(vma.object, {
+        size,
+        flags: isHuge(vma) ? vma.flags & ~(0xffff ^ MAP.NORESERVE) : vma.flags & MAP.NORESERVE,
+        fd: undefined,
+      });
+  }
+
+  #mapVdso(steps: Steps, plan: Plan, heir: Plan | undefined): void {
+    const place = vdsoPlace(plan.pid, plan.vmas);
+    const before = heir === undefined ? undefined : vdsoPlace(heir.pid, heir.vmas);
+    if (place?.start === before?.start && place?.end === before?.end) return;
+    if (before !== undefined) steps.must("the vDSO", NR.munmap, before.start, before.end - before.start);
+    if (place !== undefined) mapVdso(steps, plan.pid, place);
+  }
+
+  /** Where code, data, heap, arguments lie; the auxiliary vector; the executable where it is not the parent's. */
+  #setMarks(steps: Steps, { mm, pid }: Plan, withExe: boolean): void {
+    const auxv = new Uint8Array(mm.mm_saved_auxv.length * 8);
+    const view = viewOf(auxv);
+    mm.mm_saved_auxv.forEach((word, i) => {
+      view.setBigUint64(i * 8, word, true);
+    });
+    const map = prctlMmMap.encode({
+      start_code: mark(pid, mm.mm_start_code),
+      end_code: mark(pid, mm.mm_end_code),
+      start_data: mark(pid, mm.mm_start_data),
+      end_data: mark(pid, mm.mm_end_data),
+      start_brk: mark(pid, mm.mm_start_brk),
+      brk: mark(pid, mm.mm_brk),
+      start_stack: mark(pid, mm.mm_start_stack),
+      arg_start: mark(pid, mm.mm_arg_start),
+      arg_end: mark(pid, mm.mm_arg_end),
+      env_start: mark(pid, mm.mm_env_start),
+      env_end: mark(pid, mm.mm_env_end),
+      auxv_size: auxv.length,
+      exe_fd: NO_EXE_FD,
+    });
+    if (withExe) {
+      const inside = steps.file("its executable", this.files.openForMapping(mm.exe_file_id, false));
+      steps.run();
+      prctlMmMap.encodeInto(map, 0, { exe_fd: inside.value });
+    }
+    steps.reserve(auxv.length + map.length);
+    if (auxv.length > 0) prctlMmMap.encodeInto(map, 0, { auxv: steps.data(auxv) });
+    steps.must(
+      "the marks of its memory",
+      NR.prctl,
+      PR_MM.SET_MM,
+      PR_MM.MM_MAP,
+      steps.data(map),
+      map.length,
+      0,
+    );
+  }
+
+  #mapPrivate(
+    steps: Steps,
+    plan: Plan,
+    heir: Plan | undefined,
+    inherited: readonly (number | undefined)[],
+    reads: ReadList,
+  ): void {
+    const child: Cursor = { map: plan.pages, next: 0 };
+    const parent: Cursor | undefined = heir === undefined ? undefined : { map: heir.pages, next: 0 };
+    plan.vmas.forEach((vma, i) => {
+      if (!isPrivate(vma) || isVdso(vma)) return;
+      const before = reads.length;
+      const from = inherited[i];
+      if (from !== undefined && heir !== undefined && parent !== undefined) {
+        compareMapping(vma, child, parent, {
+          read: (address, length, offset) => reads.add(address, length, offset),
+          drop: (address, length) => {
+            steps.must(`mapping ${rangeText(vma)}`, NR.madvise, address, length, MADV.DONTNEED);
+          },
+          compared: (pages, equal) => {
+            this.stats.pagesCompared += pages;
+            this.stats.pagesSkippedCow += equal;
+          },
+        });
+        const now = heir.now[from] ?? vma.prot;
+        plan.now[i] = now;
+        if (reads.length > before && (now & PROT.WRITE) === 0) {
+          steps.must(
+            `mapping ${rangeText(vma)}`,
+            NR.mprotect,
+            vma.start,
+            vma.end - vma.start,
+            now | PROT.WRITE,
+          );
+          plan.now[i] = now | PROT.WRITE;
+        }
+        return;
+      }
+      readAll(child, vma, reads);
+      const prot = reads.length > before ? vma.prot | PROT.WRITE : vma.prot;
+      this.#map(steps, vma, prot, MAP.FIXED);
+      plan.now[i] = prot;
+    });
+  }
+
+  /** mmap(2) of one mapping as its flags say, but without locking it. */
+  #map(steps: Steps, vma: Vma, prot: number, more: number, fd?: number): void {
+    const object = `mapping ${rangeText(vma)}`;
+    const flags = (vma.flags & ~MAP.LOCKED) | more;
+    let file = fd;
+    if (file === undefined && has(vma, STATUS.FILE_PRIVATE | STATUS.FILE_SHARED))
+      file = this.files.openForMapping(vma.object, vma.writableFile);
+    if (file === undefined) steps.must(object, NR.mmap, vma.start, vma.end - vma.start, prot, flags, -1, 0);
+    else {
+      const inside = steps.file(object, file);
+      steps.must(
+        object,
+        NR.mmap,
+        vma.start,
+        vma.end - vma.start,
+        prot,
+        flags & ~MAP.ANONYMOUS,
+        inside,
+        vma.pgoff,
+      );
+    }
+  }
+
+  #mapShared(steps: Steps, plan: Plan, vma: Vma): void {
+    const fd = has(vma, STATUS.ANON_SHARED) ? this.#sharedObject(plan, vma) : undefined;
+    this.#map(steps, vma, vma.prot, MAP.FIXED, fd);
+  }
+
+  #sharedObject(plan: Plan, vma: Vma): number {
+    const object = this.#shared.get(vma.object);
+    if (object === undefined) throw new Error(`shared memory ${vma.object} was not noted`);
+    object.fd ??= naming(plan.pid, vma, () => {
+      const fd = createSharedMemory(object.size, object.flags);
+      try {
+        fillShmem(this.images, vma.object, fd, object.size);
+      } catch (error) {
+        close(fd);
+        throw error;
+      }
+      return fd;
+    });
+    return object.fd;
+  }
+
+  /** Attaches System V segments: each attachment is made somewhere, and its parts are moved to where they were. */
+  #attachSegments(steps: Steps, plan: Plan): void {
+    const groups = new Map<string, Vma[]>();
+    for (const vma of plan.vmas) {
+      if (!has(vma, STATUS.SYSVIPC)) continue;
+      const key = `${vma.object}:${vma.start - vma.pgoff}:${vma.writableFile}`;
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [vma]);
+      else group.push(vma);
+    }
+    for (const group of groups.values()) {
+      const [first] = group;
+      if (first === undefined) continue;
+      const object = `mapping ${rangeText(first)}`;
+      naming(plan.pid, first, () => this.#sysv.ready(first.object));
+      const exec = group.some((vma) => (vma.prot & PROT.EXEC) !== 0) ? SHM.EXEC : 0;
+      const flags = (first.writableFile ? 0 : SHM.RDONLY) | exec;
+      const attached = steps.must(object, NR.shmat, first.object, 0, flags);
+      steps.run();
+      const size = pageUp(this.#sysv.size(first.object) ?? 0);
+      let at = 0;
+      for (const vma of group) {
+        const length = vma.end - vma.start;
+        if (vma.pgoff > at) steps.must(object, NR.munmap, attached.value + at, vma.pgoff - at);
+        steps.must(
+          `mapping ${rangeText(vma)}`,
+          NR.mremap,
+          attached.value + vma.pgoff,
+          length,
+          length,
+          MREMAP.MAYMOVE | MREMAP.FIXED,
+          vma.start,
+        );
+        steps.must(`mapping ${rangeText(vma)}`, NR.mprotect, vma.start, length, vma.prot);
+        at = vma.pgoff + length;
+      }
+      if (at < size) steps.must(object, NR.munmap, attached.value + at, size - at);
+    }
+    steps.run();
+  }
+
+  /** Lets the process read its pages from the pages file into place. */
+  #fill(steps: Steps, plan: Plan, reads: ReadList): void {
+    if (reads.length === 0) return;
+    this.stats.pagesRestored += reads.pages;
+    if (plan.mm.thp_disabled !== true && worthCollapsing(reads)) {
+      steps.run();
+      collapse(steps, plan.vmas, reads);
+    }
+    const inside = steps.file(plan.pages.file, plan.pages.fd);
+    reads.eachGroup((vectors, count, bytes, offset) => {
+      steps.reserve(vectors.length);
+      const address = steps.data(vectors);
+      const result = steps.must(plan.pages.file, NR.preadv, inside, address, count, offset, 0);
+      steps.expect(result, bytes, plan.pages.file);
+    });
+  }
+}
+
+function unmapAll(steps: Steps): void {
+  const { area } = steps.restoree;
+  steps.must("what it was born with", NR.munmap, 0, area.address);
+  steps.must("what it was born with", NR.munmap, area.end, TASK_SIZE - area.end);
+}
+
+/** Unmaps what the parent has mapped and the child does not keep. */
+function unmapOthers(steps: Steps, parent: Plan, inherited: readonly (number | undefined)[]): void {
+  const kept = new Set(inherited);
+  let start = 0;
+  let end = 0;
+  const flush = () => {
+    if (end > start) steps.must("what it was born with", NR.munmap, start, end - start);
+  };
+  parent.vmas.forEach((vma, i) => {
+    if (parent.now[i] === undefined || kept.has(i)) return;
+    if (vma.start !== end) {
+      flush();
+      start = vma.start;
+    }
+    end = vma.end;
+  });
+  flush();
+}
+
+/** A mark of the address space as a number. @throws ImageError */
+function mark(pid: number, value: bigint): number {
+  if (value < 0n || value > BigInt(TASK_SIZE)) {
+    throw new ImageError(`0x${value.toString(16)} is no address`, { file: fileName(IMAGES.mm, pid) });
+  }
+  return Number(value);
+}
+
+/** mlock2(2). What cannot be made present (no access, a guard) is locked all the same. */
+function lock(steps: Steps, { pid, guards }: Plan, vma: Vma): void {
+  const onFault = has(vma, STATUS.LOCK_ON_FAULT) ? MLOCK_ONFAULT : 0;
+  const guarded = guards.some((guard) => guard.start < vma.end && guard.end > vma.start);
+  const unreachable = guarded || vma.prot === PROT.NONE || !has(vma, STATUS.ANON_PRIVATE);
+  steps.checked(
+    (result) => {
+      if (!result.failed || (unreachable && result.raw !== -ERRNO.EPERM)) return;
+      throw new MemoryError(pid, `mapping ${rangeText(vma)}: mlock2: ${errnoName(-result.raw)}`, -result.raw);
+    },
+    NR.mlock2,
+    vma.start,
+    vma.end - vma.start,
+    onFault,
+  );
+}

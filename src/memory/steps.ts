@@ -1,0 +1,87 @@
+/** System calls inside a process being restored, as many as needed: a full table is run and the next one begun. */
+import { ImageError } from "../images/error.ts";
+import { NR } from "../linux/nr.ts";
+import type { Restoree } from "../tracee/restoree.ts";
+import type { Argument, Result } from "../tracee/table.ts";
+
+/** An entry and the moves that bring it its arguments take at most so many bytes. */
+const CALL_ROOM = 64 * 8;
+
+interface Expected {
+  readonly result: Result;
+  readonly value: number;
+  readonly file: string;
+}
+
+export class Steps {
+  #expected: Expected[] = [];
+  #checks: (() => void)[] = [];
+  #open: { readonly ours: number; readonly inside: Result } | undefined;
+
+  constructor(readonly restoree: Restoree) {}
+
+  /** A call that must succeed. */
+  must(object: string, nr: number, ...args: Argument[]): Result {
+    this.#room(CALL_ROOM);
+    return this.restoree.table.must(object, nr, ...args);
+  }
+
+  /** A call whose result `check` sees once it is there. */
+  checked(check: (result: Result) => void, nr: number, ...args: Argument[]): void {
+    this.#room(CALL_ROOM);
+    const result = this.restoree.table.call(nr, ...args);
+    this.#checks.push(() => check(result));
+  }
+
+  /** Makes room for so many bytes of data and for one call that reads them. */
+  reserve(bytes: number): void {
+    this.#room(CALL_ROOM + bytes + 64);
+  }
+
+  /** Lays bytes into the table, after `reserve`; gives their address inside. */
+  data(bytes: Uint8Array): number {
+    return this.restoree.table.data(bytes);
+  }
+
+  /** Says that a read has to give so many bytes of `file`; else the file was shorter than it should be. */
+  expect(result: Result, value: number, file: string): void {
+    this.#expected.push({ result, value, file });
+  }
+
+  /**
+   * The number, inside, of our descriptor `ours`. It is open there until the next one is asked for: files are mapped
+   * in a row.
+   */
+  file(object: string, ours: number): Result {
+    if (this.#open?.ours === ours) return this.#open.inside;
+    this.closeFile();
+    this.#room(CALL_ROOM);
+    const inside = this.restoree.fetch(object, ours);
+    this.#open = { ours, inside };
+    return inside;
+  }
+
+  closeFile(): void {
+    if (this.#open === undefined) return;
+    this.must("a mapped file", NR.close, this.#open.inside);
+    this.#open = undefined;
+  }
+
+  /** Runs what is left. @throws KernelError, ImageError */
+  run(): void {
+    this.restoree.table.run();
+    const expected = this.#expected;
+    const checks = this.#checks;
+    this.#expected = [];
+    this.#checks = [];
+    for (const { result, value, file } of expected) {
+      if (result.value !== value)
+        throw new ImageError(`${result.value} bytes were read where ${value} should stand`, { file });
+    }
+    for (const check of checks) check();
+  }
+
+  #room(bytes: number): void {
+    if (this.restoree.table.free < bytes) this.run();
+  }
+}
