@@ -14,6 +14,7 @@ import { readSmaps } from "./linux/proc.ts";
 import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
 import { dumpIds, ownIds } from "./namespaces/ids.ts";
+import { dumpClocks } from "./namespaces/time.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import { dumpCore, dumpZombie } from "./process/core.ts";
@@ -109,6 +110,7 @@ class Saving {
     stage("dump/memory");
     this.#files.finish();
     stage("dump/files");
+    dumpClocks(this.images);
     this.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
   }
 
