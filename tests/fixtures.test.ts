@@ -6,6 +6,8 @@
  */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { buildFixtures, directives, fixtureNames } from "./harness/build.ts";
 import { critMissing, decodeWithCrit } from "./harness/crit.ts";
 import {
@@ -61,6 +63,12 @@ async function checkImages(dir: string) {
   expect(Object.keys(images)).toContain("inventory.img");
 }
 
+/** How many pages of memory an image directory holds. */
+function pagesIn(dir: string): number {
+  const files = readdirSync(dir).filter((file) => file.startsWith("pages-"));
+  return files.reduce((sum, file) => sum + statSync(join(dir, file)).blocks / 8, 0);
+}
+
 /** Why the peer cannot take a part here, if it cannot. */
 function peerCannot(name: string, part: "dump" | "restore"): string | undefined {
   const why = part === "dump" ? directives(name).peerDump : directives(name).peerRestore;
@@ -92,6 +100,7 @@ for (const name of names) {
         judge(name, "dump, restore", async (it) => {
           const { imagesDir, differences } = await cycle(it);
           await checkImages(imagesDir);
+          expect(pagesIn(imagesDir)).toBeLessThanOrEqual(it.directives.imagePages);
           expect(differences).toEqual([]);
         }),
       patience,
@@ -105,6 +114,15 @@ for (const name of names) {
         }),
       patience,
     );
+    if (directives(name).delayMs > 0)
+      test(
+        "dump, restore at eight random moments",
+        () =>
+          judge(name, "at random moments", async (it) => {
+            for (let moment = 0; moment < 8; moment++) await cycle(it);
+          }),
+        patience,
+      );
     if (peer === undefined) return;
     const exchange = (what: string, part: "dump" | "restore", how: CycleOptions) => {
       const why = peerCannot(name, part);

@@ -27,6 +27,8 @@ export interface Directives {
   hugePages: number;
   /** The dump must fail with an error line that contains this. */
   fails: string | undefined;
+  /** The images hold at most so many pages of memory. */
+  imagePages: number;
   /** The dump may fail with an error line that contains this, instead of carrying it. */
   mayRefuse: string | undefined;
   /** Why /proc shows another state of it from one moment to the next. */
@@ -56,6 +58,7 @@ export function directives(name: string): Directives {
     restoreOptions: [],
     hugePages: 0,
     fails: undefined,
+    imagePages: Number.POSITIVE_INFINITY,
     mayRefuse: undefined,
     moves: undefined,
     peerDump: undefined,
@@ -70,6 +73,7 @@ export function directives(name: string): Directives {
     else if (key === "restore") found.restoreOptions.push(...words(value));
     else if (key === "hugepages") found.hugePages = Number(value);
     else if (key === "fails") found.fails = value.trim();
+    else if (key === "image-pages") found.imagePages = Number(value);
     else if (key === "may-refuse") found.mayRefuse = value.trim();
     else if (key === "moves") found.moves = value.trim();
     else if (key === "peer-dump") found.peerDump = value.trim();

@@ -300,7 +300,14 @@ export function ofOneLife(shot: Snapshot): Snapshot {
       continue; // smaps tells more
     else if (view === "smaps") told = mergedMappings(text);
     else if (view === "fd") told = text.replace(/\[\d+\]$/, "").replace(/^.*\/.* \(deleted\)$/, "(deleted)");
-    else if (view === "fdinfo") told = text.replaceAll(/^(ino|mnt_id|eventfd-id):.*\n/gm, "");
+    else if (view === "fdinfo")
+      told = text
+        .replaceAll(/^(ino|mnt_id|eventfd-id):.*\n/gm, "")
+        // A file made without a name (O_TMPFILE, which holds O_DIRECTORY) is opened another way the second time.
+        .replace(
+          /^flags:\t(0[2367]\d{7})$/m,
+          (_, flags) => `flags:\t${(Number.parseInt(flags, 8) & ~0o20200000).toString(8)}`,
+        );
     else if (view === "mountinfo") continue;
     plain.set(name, told);
   }
