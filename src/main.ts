@@ -1,6 +1,6 @@
 /**
  * The executable `criu`: which procedure a command is. What a command does not need is not loaded, and
- * `--version` needs next to nothing: console.log rather than our log, since node:fs takes 1.3 ms to load.
+ * `--version` needs next to nothing: console.log rather than our log, which opens the door to the kernel.
  */
 
 import type { Procedures } from "./cli/run.ts";

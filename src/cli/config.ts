@@ -8,7 +8,8 @@
  * comment unless quoted. `name=argument` is read too, as CRIU reads it.
  */
 
-import { existsSync, readFileSync } from "node:fs";
+import { errnoName, KernelError } from "../linux/errno.ts";
+import { exists, readText } from "../linux/io.ts";
 import { log } from "../log.ts";
 import { COMMANDS, type Given, OPTIONS, OptionError } from "../options.ts";
 import { findLong } from "./argv.ts";
@@ -40,14 +41,13 @@ export function configFiles(
 
 /** The options in a file; none if it is not there and nobody named it. Throws OptionError with file and line. */
 export function readConfig(file: ConfigFile): readonly Given[] {
-  // Asked first, since to catch an error costs a start much more.
-  if (!file.named && !existsSync(file.path)) return [];
+  if (!file.named && !exists(file.path)) return [];
   let content: string;
   try {
-    content = readFileSync(file.path, "utf8");
+    content = readText(file.path);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new OptionError(`cannot read the configuration file ${file.path}: ${code}`);
+    if (!(error instanceof KernelError)) throw error;
+    throw new OptionError(`cannot read the configuration file ${file.path}: ${errnoName(error.errno)}`);
   }
   log.debug("config", `reading ${file.path}`);
   return parseConfig(content, file.path);

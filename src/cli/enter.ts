@@ -1,7 +1,12 @@
 /** What every command does first: descriptors, directories, the log. */
 
-import { closeSync, fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { resolve } from "node:path";
+import { errnoName, KernelError } from "../linux/errno.ts";
+import { F } from "../linux/fcntl.ts";
+import { isDirectory, listNumbers, readLink, readText, stat } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { rawSyscall } from "../linux/syscall.ts";
+import { uname } from "../linux/uname.ts";
 import { log, openLog, setLevel } from "../log.ts";
 import { type Command, OptionError, type Options, parseInheritFd } from "../options.ts";
 import { CRIU_VERSION, VERSION } from "../version.ts";
@@ -57,7 +62,7 @@ function remarks(options: Options, command: Command): string[] {
 function directory(flag: string, path: string): string {
   const absolute = resolve(path);
   try {
-    if (!statSync(absolute).isDirectory()) throw new OptionError(`${flag} ${path} is not a directory`);
+    if (!isDirectory(stat(absolute).mode)) throw new OptionError(`${flag} ${path} is not a directory`);
   } catch (error) {
     if (error instanceof OptionError) throw error;
     throw new OptionError(`cannot open ${flag} ${path}: ${code(error)}`);
@@ -71,12 +76,12 @@ function directory(flag: string, path: string): string {
  */
 function runtimeDescriptors(): ReadonlySet<number> {
   const found = new Set<number>();
-  for (const name of readdirSync("/proc/self/fd")) {
+  for (const fd of listNumbers("/proc/self/fd")) {
     try {
-      if (readlinkSync(`/proc/self/fd/${name}`) !== "anon_inode:[eventpoll]") continue;
-      found.add(Number(name));
-      const watched = readFileSync(`/proc/self/fdinfo/${name}`, "utf8");
-      for (const [, fd] of watched.matchAll(/^tfd:\s*(\d+)/gm)) found.add(Number(fd));
+      if (readLink(`/proc/self/fd/${fd}`) !== "anon_inode:[eventpoll]") continue;
+      found.add(fd);
+      const watched = readText(`/proc/self/fdinfo/${fd}`);
+      for (const [, target] of watched.matchAll(/^tfd:\s*(\d+)/gm)) found.add(Number(target));
     } catch {
       // the descriptor that lists this directory is gone by now
     }
@@ -86,34 +91,20 @@ function runtimeDescriptors(): ReadonlySet<number> {
 
 function closeInherited(fd: number): void {
   log.info("cli", `closing descriptor ${fd}`);
-  try {
-    closeSync(fd);
-  } catch (error) {
-    log.debug("cli", `descriptor ${fd}: ${code(error)}`);
-  }
+  const result = rawSyscall(NR.close, fd);
+  if (result < 0) log.debug("cli", `descriptor ${fd}: ${errnoName(-result)}`);
 }
 
 function isOpen(fd: number): boolean {
-  try {
-    fstatSync(fd);
-    return true;
-  } catch {
-    return false;
-  }
+  return rawSyscall(NR.fcntl, fd, F.GETFD) >= 0;
 }
 
-/** As uname(2) has it. */
 function machine(): string {
-  const parts = ["hostname", "ostype", "osrelease", "version"].map((name) => {
-    try {
-      return readFileSync(`/proc/sys/kernel/${name}`, "utf8").trimEnd();
-    } catch {
-      return "?";
-    }
-  });
-  return [...parts, process.arch === "x64" ? "x86_64" : process.arch].join(" ");
+  const { nodename, sysname, release, version, machine } = uname();
+  return `${nodename} ${sysname} ${release} ${version} ${machine}`;
 }
 
 function code(error: unknown): string {
+  if (error instanceof KernelError) return errnoName(error.errno);
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }
