@@ -223,7 +223,8 @@ export class MemoryDump {
       mm_env_start: BigInt(stat.envStart),
       mm_env_end: BigInt(stat.envEnd),
       exe_file_id: this.files.exeFile(dumpee),
-      mm_saved_auxv: readAuxv(pid),
+      mm_saved_auxv: auxv.slice(0, AUXV_WORDS),
+      mm_saved_auxv_rest: auxv.slice(AUXV_WORDS),
       vmas,
       dumpable: dumpable.value,
       aios: [],
@@ -322,6 +323,8 @@ function openedFor(pid: number, mapping: Mapping): number | undefined {
 }
 
 const AT_NULL = 0n;
+/** CRIU's AT_VECTOR_SIZE on x86-64: it refuses images with more. */
+const AUXV_WORDS = 44;
 
 /** MAP_HUGE_* flags for the size of the huge pages under a mapping: the block size of its file system. */
 function hugeSize(pid: number, mapping: Mapping): number {

@@ -212,11 +212,7 @@ export class MemoryRestore {
 
   /** Where code, data, heap, arguments lie; the auxiliary vector; the executable where it is not the parent's. */
   #setMarks(steps: Steps, { mm, pid }: Plan, withExe: boolean): void {
-    const auxv = new Uint8Array(mm.mm_saved_auxv.length * 8);
-    const view = viewOf(auxv);
-    mm.mm_saved_auxv.forEach((word, i) => {
-      view.setBigUint64(i * 8, word, true);
-    });
+    const auxv = new Uint8Array(BigUint64Array.from([...mm.mm_saved_auxv, ...mm.mm_saved_auxv_rest]).buffer);
     const map = prctlMmMap.encode({
       start_code: mark(pid, mm.mm_start_code),
       end_code: mark(pid, mm.mm_end_code),
@@ -261,7 +257,7 @@ export class MemoryRestore {
     const parent: Cursor | undefined = heir === undefined ? undefined : { map: heir.pages, next: 0 };
     plan.vmas.forEach((vma, i) => {
       if (!isPrivate(vma) || isVdso(vma)) return;
-      const before = reads.length;
+      const before = reads.pages;
       const from = inherited[i];
       if (from !== undefined && heir !== undefined && parent !== undefined) {
         compareMapping(vma, child, parent, {
@@ -276,7 +272,7 @@ export class MemoryRestore {
         });
         const now = heir.now[from] ?? vma.prot;
         plan.now[i] = now;
-        if (reads.length > before && (now & PROT.WRITE) === 0) {
+        if (reads.pages > before && (now & PROT.WRITE) === 0) {
           steps.must(
             `mapping ${rangeText(vma)}`,
             NR.mprotect,
@@ -289,7 +285,7 @@ export class MemoryRestore {
         return;
       }
       readAll(child, vma, reads);
-      const prot = reads.length > before ? vma.prot | PROT.WRITE : vma.prot;
+      const prot = reads.pages > before ? vma.prot | PROT.WRITE : vma.prot;
       this.#map(steps, vma, prot, MAP.FIXED);
       plan.now[i] = prot;
     });
