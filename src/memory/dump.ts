@@ -210,6 +210,7 @@ export class MemoryDump {
     const thp = table.call(NR.prctl, PR_MM.GET_THP_DISABLE, 0, 0, 0, 0);
     naming(pid, "its address space", () => table.run());
     const stat = readStat(pid);
+    const auxv = readAuxv(pid);
     return {
       mm_start_code: BigInt(stat.startCode),
       mm_end_code: BigInt(stat.endCode),

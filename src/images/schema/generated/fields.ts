@@ -439,6 +439,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "dumpable", id: 15, label: "optional", kind: "scalar", type: "int32" },
     { name: "aios", id: 16, label: "repeated", kind: "message", type: "aio_ring_entry" },
     { name: "thp_disabled", id: 17, label: "optional", kind: "scalar", type: "bool" },
+    { name: "mm_saved_auxv_rest", id: 1001, label: "repeated", kind: "scalar", type: "uint64" },
   ],
   vma_entry: [
     { name: "start", id: 1, label: "required", kind: "scalar", type: "uint64", hints: { hex: true } },

@@ -21,6 +21,8 @@ export interface MmEntry {
   dumpable?: number | undefined;
   aios: AioRingEntry[];
   thp_disabled?: boolean | undefined;
+  /** Of criu-ts only: what follows the first 44 words, which are all that CRIU's images hold. */
+  mm_saved_auxv_rest: bigint[];
 }
 
 export const MmEntry: Codec<MmEntry> = {
@@ -43,6 +45,7 @@ export const MmEntry: Codec<MmEntry> = {
     if (m.dumpable !== undefined) w.int32(120, m.dumpable, "mm_entry.dumpable");
     for (const v of m.aios) w.message(130, AioRingEntry, v, "mm_entry.aios");
     if (m.thp_disabled !== undefined) w.bool(136, m.thp_disabled, "mm_entry.thp_disabled");
+    for (const v of m.mm_saved_auxv_rest) w.uint64(8008, v, "mm_entry.mm_saved_auxv_rest");
   },
   read(r: Reader): MmEntry {
     let mm_start_code: bigint | undefined;
@@ -62,6 +65,7 @@ export const MmEntry: Codec<MmEntry> = {
     let dumpable: number | undefined;
     const aios: AioRingEntry[] = [];
     let thp_disabled: boolean | undefined;
+    const mm_saved_auxv_rest: bigint[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -119,6 +123,12 @@ export const MmEntry: Codec<MmEntry> = {
         case 136:
           thp_disabled = r.bool();
           break;
+        case 8008:
+          mm_saved_auxv_rest.push(r.uint64());
+          break;
+        case 8010:
+          r.packed(mm_saved_auxv_rest, r.uint64);
+          break;
         default:
           r.skip(tag);
       }
@@ -135,7 +145,7 @@ export const MmEntry: Codec<MmEntry> = {
     if (mm_env_start === undefined) return r.missing("mm_entry.mm_env_start");
     if (mm_env_end === undefined) return r.missing("mm_entry.mm_env_end");
     if (exe_file_id === undefined) return r.missing("mm_entry.exe_file_id");
-    return { mm_start_code, mm_end_code, mm_start_data, mm_end_data, mm_start_stack, mm_start_brk, mm_brk, mm_arg_start, mm_arg_end, mm_env_start, mm_env_end, exe_file_id, mm_saved_auxv, vmas, dumpable, aios, thp_disabled };
+    return { mm_start_code, mm_end_code, mm_start_data, mm_end_data, mm_start_stack, mm_start_brk, mm_brk, mm_arg_start, mm_arg_end, mm_env_start, mm_env_end, exe_file_id, mm_saved_auxv, vmas, dumpable, aios, thp_disabled, mm_saved_auxv_rest };
   },
 };
 
