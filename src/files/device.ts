@@ -4,7 +4,7 @@
  */
 
 import { O, S } from "../linux/io.ts";
-import type { FileStatus } from "../linux/statx.ts";
+import type { FullStatus } from "../linux/statx.ts";
 import type { OpenFile } from "./open-file.ts";
 
 /** null, zero, full, random, urandom, mem, port, kmsg (include/uapi/linux/major.h: MEM_MAJOR). */
@@ -16,14 +16,14 @@ export const NO_OFFSET = 0xffff_ffff_ffff_ffffn;
 
 export function isPlainDevice(file: OpenFile): boolean {
   if (file.isPath) return file.format === S.IFCHR || file.format === S.IFBLK;
-  return file.format === S.IFBLK || (file.format === S.IFCHR && file.status.rdevMajor === MEM_MAJOR);
+  return file.format === S.IFBLK || (file.format === S.IFCHR && file.fullStatus.rdevMajor === MEM_MAJOR);
 }
 
 export function isDevice(format: number): boolean {
   return format === S.IFCHR || format === S.IFBLK;
 }
 
-export function sameDevice(a: FileStatus, b: FileStatus): boolean {
+export function sameDevice(a: FullStatus, b: FullStatus): boolean {
   const type = a.mode & S.IFMT;
   return (
     isDevice(type) && type === (b.mode & S.IFMT) && a.rdevMajor === b.rdevMajor && a.rdevMinor === b.rdevMinor
@@ -32,7 +32,7 @@ export function sameDevice(a: FileStatus, b: FileStatus): boolean {
 
 /** The offset to note; the log of the kernel, opened for writing, refuses to be positioned. */
 export function devicePosition(file: OpenFile): bigint {
-  const { rdevMajor, rdevMinor } = file.status;
+  const { rdevMajor, rdevMinor } = file.fullStatus;
   const position = file.position;
   const writesLog =
     file.format === S.IFCHR &&

@@ -8,11 +8,12 @@ import type { FdinfoEntry, FileEntry } from "../images/schema/generated/files.ts
 import type { FsEntry } from "../images/schema/generated/process.ts";
 import { KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
-import { close, listNumbers, O, open, pidfdGetfd, withFd } from "../linux/io.ts";
+import { close, listNumbers, O, open, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { type Mapping, readStatus } from "../linux/proc.ts";
 import { statusOf } from "../linux/statx.ts";
-import { log } from "../log.ts";
+import { checkResult, rawSyscall } from "../linux/syscall.ts";
+import { Level, log } from "../log.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import type { Result } from "../tracee/table.ts";
@@ -43,6 +44,7 @@ export class FilesDump {
   /** What is no descriptor: files that are mapped, executed, stood in. */
   readonly #byMapping = new Map<string, number>();
   readonly #byInode = new Map<string, number>();
+  readonly #debug = log.enabled(Level.debug);
   #lastId = 0;
 
   constructor(images: ImageDir, options: FilesDumpOptions) {
@@ -117,16 +119,19 @@ export class FilesDump {
 
   /** The description that a descriptor leads to; dumped, if it is the first one that does. */
   #describe(dumpee: Dumpee, tid: number, fd: number): KnownDescription {
-    const copy = pidfdGetfd(dumpee.pidfd, fd);
+    const copy = rawSyscall(NR.pidfd_getfd, dumpee.pidfd, fd, 0);
+    if (copy < 0) checkResult(copy, NR.pidfd_getfd, `of process ${dumpee.pid}: descriptor ${fd}`);
     try {
       const status = statusOf(copy);
-      const found = this.#descriptions.find(status, tid, fd);
+      const found = this.#descriptions.find(status.ino, tid, fd);
       if (found.known !== undefined) return found.known;
       const file = new OpenFile(tid, fd, copy, status);
       this.#locks.refuse(file);
-      const description = this.#dump(file);
-      found.of.splice(found.at, 0, { ...description, pid: tid, fd });
-      return { ...description, pid: tid, fd };
+      const { id, type, kind } = this.#dump(file);
+      const description: KnownDescription = { pid: tid, fd, id, type, kind };
+      if (found.at === found.of.length) found.of.push(description);
+      else found.of.splice(found.at, 0, description);
+      return description;
     } finally {
       close(copy);
     }
@@ -142,7 +147,7 @@ export class FilesDump {
         this.#dumpers.set(kind, dumper);
       }
       const id = this.#context.newId();
-      log.debug("files/dump", () => `${file.where}: ${file.link} is file ${id}`);
+      if (this.#debug) log.debug("files/dump", `${file.where}: ${file.link} is file ${id}`);
       dumper.dump(file, id);
       return { id, type: kind.type, kind };
     } catch (error) {

@@ -56,11 +56,11 @@ export class GhostDump {
 
   /** Saves the file, unless that is done, and notes that entry `id` is to be found as it. */
   dump(file: OpenFile, id: number, name: string): void {
-    const { status } = file;
-    const key = `${status.dev}:${status.ino}`;
+    const { dev, ino, blocks } = file.fullStatus;
+    const key = `${dev}:${ino}`;
     let ghostId = this.#ids.get(key);
     if (ghostId === undefined) {
-      const allocated = status.blocks * BLOCK;
+      const allocated = blocks * BLOCK;
       if (allocated > this.limit) {
         throw new FileDumpError(
           `${file.where}: ${name}, which is deleted, takes ${allocated} bytes; --ghost-limit allows ${this.limit}`,
@@ -75,7 +75,7 @@ export class GhostDump {
   }
 
   #save(file: OpenFile, ghostId: number): void {
-    const { status, format } = file;
+    const { fullStatus: status, format } = file;
     const chunks = format === S.IFREG && status.size >= CHUNKS_FROM;
     const head: GhostFileEntry = {
       uid: status.uid,

@@ -4,7 +4,6 @@
  * that a descriptor is like is found by halving.
  */
 import { compareFiles } from "../linux/fcntl.ts";
-import type { FileStatus } from "../linux/statx.ts";
 
 /** An open file description by one of the descriptors that lead to it. */
 export interface Known {
@@ -16,23 +15,16 @@ export interface Known {
 }
 
 export class Descriptions<K extends Known> {
-  readonly #byInode = new Map<number, Map<number, K[]>>();
+  /** By inode number; those of different devices lie together, and are told apart like any others. */
+  readonly #byInode = new Map<number, K[]>();
 
   /** The description that a descriptor leads to, or where among `of` it belongs. @throws KernelError */
-  find(
-    status: FileStatus,
-    pid: number,
-    fd: number,
-  ): { known: K } | { known: undefined; of: K[]; at: number } {
-    let inodes = this.#byInode.get(status.dev);
-    if (inodes === undefined) {
-      inodes = new Map();
-      this.#byInode.set(status.dev, inodes);
-    }
-    let list = inodes.get(status.ino);
+  find(ino: number, pid: number, fd: number): { known: K } | { known: undefined; of: K[]; at: number } {
+    const list = this.#byInode.get(ino);
     if (list === undefined) {
-      list = [];
-      inodes.set(status.ino, list);
+      const of: K[] = [];
+      this.#byInode.set(ino, of);
+      return { known: undefined, of, at: 0 };
     }
     let low = 0;
     let high = list.length;

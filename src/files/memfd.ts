@@ -90,7 +90,7 @@ class MemfdDump implements FileDumper {
   }
 
   #dumpInode(file: OpenFile, inodeId: number): void {
-    const { status } = file;
+    const { fullStatus: status } = file;
     const { images } = this.context;
     const shmid = shmidOf(images, status.dev, status.ino);
     const flags = flagsOf(file) ?? 0;

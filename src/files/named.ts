@@ -11,7 +11,7 @@ import { errnoName } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { AT, close, O, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { type FileStatus, FS_MAGIC, statusAt, statusOf } from "../linux/statx.ts";
+import { type FileStatus, FS_MAGIC, fullStatusOf, statusAt, statusOf } from "../linux/statx.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { readBuildId } from "./build-id.ts";
@@ -46,6 +46,7 @@ export const named: FileKind = {
 
 // --- dump
 
+const EXECUTABLE = 0o111;
 const SILLY_NAME = /\/\.nfs[0-9a-fA-F]{24}$/;
 
 export class NamedDump implements FileDumper {
@@ -77,7 +78,7 @@ export class NamedDump implements FileDumper {
     };
     if (format === S.IFREG && !isLogOnly(flags)) {
       entry.size = BigInt(status.size);
-      if (this.context.options.fileValidation === "buildid" && status.size > 4) {
+      if (this.context.options.fileValidation === "buildid" && mayBeProgram(file)) {
         const buildId = withFd(openToRead(file), readBuildId);
         if (buildId !== undefined) entry.build_id = buildId;
       }
@@ -125,7 +126,7 @@ export class NamedDump implements FileDumper {
       this.#ghosts.dump(file, id, name);
       return name;
     }
-    if (typeof there !== "number" && this.context.options.evasiveDevices && sameDevice(there, status)) {
+    if (this.context.options.evasiveDevices && isDevice(format) && leadsToDevice(link, file)) {
       log.debug("files/named", () => `${file.where}: ${link} is another node of the same device`);
       return link;
     }
@@ -138,6 +139,19 @@ export class NamedDump implements FileDumper {
       throw new FileDumpError(`${file.where}: another file has taken the path ${link}${hint}`);
     }
     throw new FileDumpError(`${file.where}: ${link} cannot be reached by its path: ${errnoName(-there)}`);
+  }
+}
+
+/** Whether a file's build id is worth looking for: it is mapped or run, or could be run. */
+function mayBeProgram({ role, status }: OpenFile): boolean {
+  return typeof role !== "number" || (status.mode & EXECUTABLE) !== 0;
+}
+
+function leadsToDevice(link: string, file: OpenFile): boolean {
+  try {
+    return withFd(openPath(link, O.PATH), (fd) => sameDevice(fullStatusOf(fd), file.fullStatus));
+  } catch {
+    return false;
   }
 }
 

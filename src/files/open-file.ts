@@ -4,7 +4,7 @@ import { F, getOwner } from "../linux/fcntl.ts";
 import { O, S, SEEK } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { type Fdinfo, readFdinfo } from "../linux/proc.ts";
-import { type FileStatus, fsMagicOf, statusOf } from "../linux/statx.ts";
+import { type FileStatus, type FullStatus, fsMagicOf, fullStatusOf, statusOf } from "../linux/statx.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import { linkOf } from "./path.ts";
 
@@ -12,11 +12,10 @@ const NOBODY: FownEntry = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
 
 /** An open file description, or a file that a process refers to otherwise (its cwd, what it maps). */
 export class OpenFile {
-  /** By which recognition begins. */
-  readonly status: FileStatus;
   /** Of a descriptor: F_GETFL; 0 for the others. */
   readonly flags: number;
   #link: string | undefined;
+  #fullStatus: FullStatus | undefined;
   #fdinfo: Fdinfo | undefined;
 
   constructor(
@@ -25,9 +24,9 @@ export class OpenFile {
     readonly role: number | string,
     /** Our descriptor: the same open file description, or an O_PATH one of the same file. The caller closes it. */
     readonly copy: number,
-    status: FileStatus = statusOf(copy),
+    /** By which recognition begins. */
+    readonly status: FileStatus = statusOf(copy),
   ) {
-    this.status = status;
     this.flags = typeof role === "number" ? this.#fcntl(F.GETFL) : 0;
   }
 
@@ -45,6 +44,12 @@ export class OpenFile {
   get link(): string {
     this.#link ??= linkOf(this.copy);
     return this.#link;
+  }
+
+  /** What is not in `status`. */
+  get fullStatus(): FullStatus {
+    this.#fullStatus ??= fullStatusOf(this.copy);
+    return this.#fullStatus;
   }
 
   get isPath(): boolean {
@@ -74,6 +79,7 @@ export class OpenFile {
     if (typeof this.role !== "number" || this.isPath) return NOBODY;
     const signum = this.#fcntl(F.GETSIG);
     const { type, pid, uid, euid } = getOwner(this.copy);
+    if (signum === 0 && pid === 0) return NOBODY;
     return { uid, euid, signum, pid_type: type, pid };
   }
 

@@ -33,7 +33,7 @@ export function unsupported(file: OpenFile): FileDumpError {
 }
 
 function describe(file: OpenFile): string {
-  const { rdevMajor, rdevMinor } = file.status;
+  const { rdevMajor, rdevMinor } = file.fullStatus;
   switch (file.format) {
     case S.IFSOCK: {
       const family = FAMILIES.get(socketOption(file, SO_DOMAIN)) ?? "a";

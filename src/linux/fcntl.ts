@@ -9,6 +9,7 @@ export const F = {
   SETFD: 2,
   GETFL: 3,
   SETFL: 4,
+  GETOWN: 9,
   SETSIG: 10,
   GETSIG: 11,
   SETOWN_EX: 15,
@@ -48,6 +49,8 @@ const NOBODY: FileOwner = { type: 0, pid: 0, uid: 0, euid: 0 };
 
 /** Owner of an open file description, in pids of ours. @throws KernelError */
 export function getOwner(fd: number): FileOwner {
+  // Almost none has one.
+  if (rawSyscall(NR.fcntl, fd, F.GETOWN) === 0) return NOBODY;
   checkResult(rawSyscall(NR.fcntl, fd, F.GETOWN_EX, address), NR.fcntl, `F_GETOWN_EX of descriptor ${fd}`);
   const { type, pid } = ownerEx.decode(buffer);
   if (pid === 0) return NOBODY;

@@ -1,6 +1,6 @@
 /** statx(2) (kernel 4.11): everything about a file in one call, its mount included (kernel 5.8). */
 import { NR } from "./nr.ts";
-import { s64, struct, u16, u32, viewOf, word } from "./struct.ts";
+import { s64, struct, u16, u32, word } from "./struct.ts";
 import { addressOf, checkResult, rawSyscall } from "./syscall.ts";
 
 const BASIC_STATS = 0x7ff;
@@ -46,22 +46,27 @@ const statx = struct(
   256,
 );
 
-/** What a file is. Sizes in bytes. */
+/** What a file is, as far as almost everybody asks. */
 export interface FileStatus {
   /** Device as the kernel packs it inside, major << 20 | minor, which is what images hold. */
   readonly dev: number;
   readonly ino: number;
   readonly mode: number;
   readonly nlink: number;
+  /** In bytes. */
+  readonly size: number;
+  /** The mount that it was reached by, as in /proc/PID/mountinfo. */
+  readonly mntId: number;
+}
+
+/** Everything about a file. */
+export interface FullStatus extends FileStatus {
   readonly uid: number;
   readonly gid: number;
-  readonly size: number;
   /** Of 512 bytes each. */
   readonly blocks: number;
   readonly rdevMajor: number;
   readonly rdevMinor: number;
-  /** The mount that it was reached by, as in /proc/PID/mountinfo. */
-  readonly mntId: number;
   readonly atime: FileTime;
   readonly mtime: FileTime;
 }
@@ -73,56 +78,51 @@ export interface FileTime {
 
 const buffer = new Uint8Array(statx.size);
 const address = addressOf(buffer);
-const view = viewOf(buffer);
 const at = statx.offset;
-const empty = new Uint8Array(8);
-const emptyAddress = addressOf(empty);
+/** An empty path. The bytes must stay referenced by what uses their address, or they are collected. */
+const empty = { bytes: new Uint8Array(8), address: 0 };
+empty.address = addressOf(empty.bytes);
 
-function u32At(offset: number): number {
-  return view.getUint32(offset, true);
-}
+// Called for every open file of a tree: the words are taken from where the declaration says they are.
+const words = new Uint32Array(buffer.buffer, buffer.byteOffset, buffer.length / 4);
+const MODE = at.mode / 4;
+const NLINK = at.nlink / 4;
+const INO = at.ino / 4;
+const SIZE = at.size / 4;
+const DEV_MAJOR = at.devMajor / 4;
+const DEV_MINOR = at.devMinor / 4;
+const MNT = at.mntId / 4;
 
-function wordAt(offset: number): number {
-  return word.read(view, offset);
-}
-
-/** The times cost BigInts, which most callers never look at: made from the bytes only when asked for. */
 class Status implements FileStatus {
-  readonly dev = ((u32At(at.devMajor) << 20) | u32At(at.devMinor)) >>> 0;
-  readonly ino = wordAt(at.ino);
-  readonly mode = view.getUint16(at.mode, true);
-  readonly nlink = u32At(at.nlink);
-  readonly uid = u32At(at.uid);
-  readonly gid = u32At(at.gid);
-  readonly size = wordAt(at.size);
-  readonly blocks = wordAt(at.blocks);
-  readonly rdevMajor = u32At(at.rdevMajor);
-  readonly rdevMinor = u32At(at.rdevMinor);
-  readonly mntId = wordAt(at.mntId);
-  readonly #atimeLow = u32At(at.atimeSec);
-  readonly #atimeHigh = view.getInt32(at.atimeSec + 4, true);
-  readonly #atimeNsec = u32At(at.atimeNsec);
-  readonly #mtimeLow = u32At(at.mtimeSec);
-  readonly #mtimeHigh = view.getInt32(at.mtimeSec + 4, true);
-  readonly #mtimeNsec = u32At(at.mtimeNsec);
-
-  get atime(): FileTime {
-    return { sec: (BigInt(this.#atimeHigh) << 32n) | BigInt(this.#atimeLow), nsec: this.#atimeNsec };
-  }
-
-  get mtime(): FileTime {
-    return { sec: (BigInt(this.#mtimeHigh) << 32n) | BigInt(this.#mtimeLow), nsec: this.#mtimeNsec };
-  }
+  readonly dev = (((words[DEV_MAJOR] ?? 0) << 20) | (words[DEV_MINOR] ?? 0)) >>> 0;
+  readonly ino = (words[INO] ?? 0) + (words[INO + 1] ?? 0) * 0x1_0000_0000;
+  readonly mode = (words[MODE] ?? 0) & 0xffff;
+  readonly nlink = words[NLINK] ?? 0;
+  readonly size = (words[SIZE] ?? 0) + (words[SIZE + 1] ?? 0) * 0x1_0000_0000;
+  readonly mntId = words[MNT] ?? 0;
 }
 
 /** Of an open descriptor of ours, O_PATH ones included. @throws KernelError */
 export function statusOf(fd: number): FileStatus {
-  checkResult(
-    rawSyscall(NR.statx, fd, emptyAddress, AT_EMPTY_PATH, BASIC_STATS | MNT_ID, address),
-    NR.statx,
-    `descriptor ${fd}`,
-  );
+  const result = rawSyscall(NR.statx, fd, empty.address, AT_EMPTY_PATH, BASIC_STATS | MNT_ID, address);
+  if (result < 0) checkResult(result, NR.statx, `descriptor ${fd}`);
   return new Status();
+}
+
+/** The same and more. @throws KernelError */
+export function fullStatusOf(fd: number): FullStatus {
+  const status = statusOf(fd);
+  const { uid, gid, blocks, rdevMajor, rdevMinor, ...times } = statx.decode(buffer);
+  return {
+    ...status,
+    uid,
+    gid,
+    blocks,
+    rdevMajor,
+    rdevMinor,
+    atime: { sec: times.atimeSec, nsec: times.atimeNsec },
+    mtime: { sec: times.mtimeSec, nsec: times.mtimeNsec },
+  };
 }
 
 /**
@@ -130,14 +130,8 @@ export function statusOf(fd: number): FileStatus {
  * negative errno where there is nothing to be seen.
  */
 export function statusAt(dirfd: number, pathAddress: number): FileStatus | number {
-  const result = rawSyscall(
-    NR.statx,
-    dirfd,
-    pathAddress,
-    AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-    BASIC_STATS | MNT_ID,
-    address,
-  );
+  const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+  const result = rawSyscall(NR.statx, dirfd, pathAddress, flags, BASIC_STATS | MNT_ID, address);
   return result < 0 ? result : new Status();
 }
 
