@@ -1,0 +1,368 @@
+/**
+ * `npm run bench`: how long dump and restore take, side by side with a peer when CRIU_PEER of the environment names one.
+ *
+ *     bun scripts/bench.ts [scenario ...]
+ *
+ * Each scenario is run several times (BENCH_RUNS overrides how often), ours and the peer's in turn, each on a workload
+ * started anew; the table has the medians. A time is that of the whole command, from its start to its end. Images lie in
+ * BENCH_DIR, or where temporary files lie. The exit code tells whether everything worked, not whether targets are met.
+ */
+
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { cpus, release, tmpdir } from "node:os";
+import { join } from "node:path";
+import { projectDir } from "../tests/harness/build.ts";
+import {
+  adoptOrphans,
+  killAll,
+  processTree,
+  readText,
+  threadsOf,
+  waitGone,
+} from "../tests/harness/processes.ts";
+import { ourTool, peerTool, type Tool } from "../tests/harness/tool.ts";
+
+interface Scenario {
+  name: string;
+  title: string;
+  /** Workload of tests/bench and its arguments. */
+  workload: string[];
+  runs: number;
+  /** How many times faster than the peer, at least (DESIGN.md). */
+  targets: { dump: number; restore: number };
+}
+
+const scenarios: Scenario[] = [
+  { name: "tiny", title: "tiny process", workload: ["tiny"], runs: 15, targets: { dump: 1, restore: 1 } },
+  {
+    name: "memory",
+    title: "1 GiB, random content",
+    workload: ["memory", "1024"],
+    runs: 5,
+    targets: { dump: 3, restore: 1.3 },
+  },
+  {
+    name: "threads",
+    title: "500 threads",
+    workload: ["threads", "500"],
+    runs: 7,
+    targets: { dump: 5, restore: 2 },
+  },
+  {
+    name: "children",
+    title: "200 forked children",
+    workload: ["children", "200"],
+    runs: 5,
+    targets: { dump: 5, restore: 2 },
+  },
+  {
+    name: "files",
+    title: "1000 open files",
+    workload: ["files", "1000"],
+    runs: 9,
+    targets: { dump: 1.5, restore: 1.5 },
+  },
+];
+const freezeRuns = 5;
+
+const sourceDir = join(projectDir, "tests/bench");
+const programDir = join(projectDir, "build/bench");
+const selected = process.argv.slice(2);
+const wanted = (name: string) => selected.length === 0 || selected.includes(name);
+const runsOf = (usual: number) => Number(process.env.BENCH_RUNS ?? usual);
+
+class BenchFailed extends Error {}
+
+/** What one command took. */
+interface Measured {
+  milliseconds: number;
+  peakMiB: number;
+}
+
+interface Contender {
+  name: "ours" | "peer";
+  tool: Tool;
+}
+
+const modified = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
+function buildWorkloads(): void {
+  mkdirSync(programDir, { recursive: true });
+  const header = modified(join(sourceDir, "workload.h"));
+  for (const file of new Bun.Glob("*.c").scanSync(sourceDir)) {
+    const [source, target] = [join(sourceDir, file), join(programDir, file.slice(0, -2))];
+    if (modified(target) > Math.max(modified(source), header)) continue;
+    const cc = Bun.spawnSync(["cc", "-O2", "-Wall", "-Werror", "-pthread", "-o", target, source]);
+    if (!cc.success) throw new BenchFailed(`${file} does not compile:\n${cc.stderr}`);
+  }
+}
+
+/** Starts a workload in a session of its own in `dir`, and waits until it is ready: its pid. */
+async function start(dir: string, [program = "", ...args]: string[]): Promise<number> {
+  mkdirSync(dir, { recursive: true });
+  const printed = openSync(join(dir, "printed"), "w");
+  const child = Bun.spawn(["setsid", join(programDir, program), ...args], {
+    cwd: dir,
+    stdio: ["ignore", printed, printed],
+  });
+  closeSync(printed);
+  for (const end = Date.now() + 60_000; !existsSync(join(dir, "ready")); await Bun.sleep(1)) {
+    if (child.exitCode !== null || Date.now() > end)
+      throw new BenchFailed(`${program} does not get ready: ${readText(join(dir, "printed"))}`);
+  }
+  // Let the last of its tasks fall asleep.
+  await Bun.sleep(20);
+  return child.pid;
+}
+
+/** Runs one command of a tool by `measure`, whose words are in tests/bench/measure.c. */
+function measure(tool: Tool, command: string, images: string, args: string[]): Measured {
+  mkdirSync(images, { recursive: true });
+  const [result, printedFile] = [join(images, "measured"), join(images, `${command}.out`)];
+  const printed = openSync(printedFile, "w");
+  const log = `${command}.log`;
+  Bun.spawnSync([join(programDir, "measure"), result, ...tool, command, "-D", images, "-o", log, ...args], {
+    stdio: ["ignore", printed, printed],
+  });
+  closeSync(printed);
+  const [nanoseconds = Number.NaN, exitCode, peakKiB = 0] = readFileSync(result, "utf8")
+    .split(" ")
+    .map(Number);
+  if (exitCode !== 0) {
+    const text = `${readText(join(images, log)) ?? ""}\n${readText(printedFile)}`.trim().split("\n");
+    const errors = text.filter((line) => /Error/.test(line));
+    throw new BenchFailed(
+      `${command} ended with ${exitCode}: ${(errors.length > 0 ? errors : text).slice(0, 3).join("\n    ")}`,
+    );
+  }
+  return { milliseconds: nanoseconds / 1e6, peakMiB: peakKiB / 1024 };
+}
+
+const shape = (root: number) => {
+  const tree = processTree(root);
+  return `${tree.length} processes, ${tree.reduce((sum, pid) => sum + threadsOf(pid).length, 0)} threads`;
+};
+
+async function dumpAndRestore(dir: string, tool: Tool, scenario: Scenario): Promise<[Measured, Measured]> {
+  const images = join(dir, "images");
+  let members: number[] = [];
+  try {
+    const root = await start(dir, scenario.workload);
+    members = processTree(root);
+    const before = shape(root);
+    const dumped = measure(tool, "dump", images, ["-t", String(root)]);
+    const left = await waitGone(members, 5000);
+    if (left.length > 0) throw new BenchFailed(`after the dump ${left.length} processes live`);
+    const restored = measure(tool, "restore", images, ["-d"]);
+    if (shape(root) !== before) throw new BenchFailed(`restored: ${shape(root)} instead of ${before}`);
+    return [dumped, restored];
+  } finally {
+    await killAll(members);
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const [low = Number.NaN, high = low] = sorted.slice((sorted.length - 1) >> 1, middle + 1);
+  return (low + high) / 2;
+}
+
+interface Row {
+  what: string;
+  unit: "ms" | "MiB";
+  values: { ours: number[]; peer: number[] };
+  /** The ratio peer/ours that is wanted, or a judgement of its own with its words. */
+  target?: number;
+  judge?: { text: string; met: boolean };
+}
+
+const rows: Row[] = [];
+const problems: string[] = [];
+const row = (what: string, unit: Row["unit"], target?: number): Row => {
+  const made: Row = {
+    what,
+    unit,
+    values: { ours: [], peer: [] },
+    ...(target === undefined ? {} : { target }),
+  };
+  rows.push(made);
+  return made;
+};
+
+/** Runs `once` in turn for each contender, the first one changing; one who has failed is not asked again. */
+async function inTurn(
+  what: string,
+  contenders: Contender[],
+  runs: number,
+  once: (contender: Contender, run: number) => Promise<void>,
+): Promise<void> {
+  const failed = new Set<string>();
+  for (let run = 0; run < runs; run++) {
+    for (const contender of run % 2 === 0 ? contenders : contenders.toReversed()) {
+      if (failed.has(contender.name)) continue;
+      try {
+        await once(contender, run);
+      } catch (error) {
+        if (!(error instanceof BenchFailed)) throw error;
+        failed.add(contender.name);
+        problems.push(`${what}, ${contender.name}: ${error.message}`);
+      }
+    }
+  }
+}
+
+/** The longest time that a 1 GiB process could not run while it was dumped with -R. */
+async function freeze(dir: string, contenders: Contender[]): Promise<void> {
+  const frozen = row("1 GiB dumped with -R: frozen", "ms");
+  const whole = row("1 GiB dumped with -R: dump", "ms");
+  const gap = join(dir, "gap");
+  let root = 0;
+  try {
+    root = await start(dir, ["ticking", "1024"]);
+    await inTurn("1 GiB dumped with -R", contenders, runsOf(freezeRuns), async ({ name, tool }) => {
+      const images = join(dir, "images");
+      const file = openSync(gap, "r+");
+      writeFileSync(file, new BigInt64Array(1));
+      closeSync(file);
+      const dumped = measure(tool, "dump", images, ["-t", String(root), "-R"]);
+      await Bun.sleep(20);
+      whole.values[name].push(dumped.milliseconds);
+      frozen.values[name].push(Number(readFileSync(gap).readBigInt64LE()) / 1e6);
+      rmSync(images, { recursive: true });
+    });
+  } finally {
+    if (root > 0) await killAll(processTree(root));
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function fileSystemOf(path: string): string {
+  const mounts = (readText("/proc/self/mounts") ?? "").split("\n").map((line) => line.split(" "));
+  const holding = mounts
+    .filter(([, at = ""]) => at === "/" || path === at || path.startsWith(`${at}/`))
+    .sort(([, a = ""], [, b = ""]) => a.length - b.length);
+  return holding.at(-1)?.[2] ?? "unknown";
+}
+
+const load = () => readText("/proc/loadavg")?.split(" ")[0] ?? "unknown";
+
+function describe(contenders: Contender[], dir: string): void {
+  for (const { name, tool } of contenders) {
+    const said = Bun.spawnSync([...tool, "--version"])
+      .stdout.toString()
+      .trim()
+      .split("\n");
+    console.log(`${name}: ${tool.join(" ")} (${said.join(", ")})`);
+  }
+  if (contenders.length === 1) console.log("peer: none; CRIU_PEER of the environment would name one");
+  const runIsTmpfs = fileSystemOf("/run") === "tmpfs";
+  console.log(
+    `/run: ${runIsTmpfs ? "" : "not "}on tmpfs, so CRIU ${runIsTmpfs ? "keeps its feature cache" : "probes the kernel at every start"}`,
+  );
+  const [cpu] = cpus();
+  console.log(`machine: ${cpus().length} x ${cpu?.model.trim()}, Linux ${release()}, load ${load()}`);
+  console.log(`images: ${dir} (${fileSystemOf(dir)})\n`);
+}
+
+function printTable(): void {
+  const fixed = (value: number) => value.toFixed(value < 100 ? 1 : 0);
+  const lines = [["", "ours", "peer", "ratio", "target", ""]];
+  for (const { what, unit, values, target, judge } of rows) {
+    const [ours, peer] = [median(values.ours), median(values.peer)];
+    const text = (all: number[]) =>
+      all.length === 0 ? "-" : `${fixed(median(all))} (${fixed(Math.min(...all))}) ${unit}`;
+    const ratio = peer / ours;
+    const known = !Number.isNaN(ratio);
+    const met = judge?.met ?? (target === undefined || !known ? undefined : ratio >= target);
+    lines.push([
+      what,
+      text(values.ours),
+      text(values.peer),
+      known ? `${ratio.toFixed(2)}x` : "-",
+      judge?.text ?? (target === undefined ? "" : `${target}x`),
+      met === undefined ? "" : met ? "met" : "NOT MET",
+    ]);
+  }
+  const widths = [0, 1, 2, 3, 4, 5].map((column) =>
+    Math.max(...lines.map((cells) => cells[column]?.length ?? 0)),
+  );
+  for (const cells of lines) {
+    const padded = cells.map((cell, at) =>
+      at === 0 || at === 5 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0),
+    );
+    console.log(padded.join("   ").trimEnd());
+  }
+}
+
+if (process.getuid?.() !== 0) {
+  console.error("bench: needs root");
+  process.exit(1);
+}
+adoptOrphans();
+const dir = mkdtempSync(join(process.env.BENCH_DIR ?? tmpdir(), "criu-ts-bench-"));
+const peer = peerTool();
+const contenders: Contender[] = [
+  { name: "ours", tool: ourTool() },
+  ...(peer === undefined ? [] : [{ name: "peer" as const, tool: peer }]),
+];
+try {
+  buildWorkloads();
+  describe(contenders, dir);
+  const peaks: Row[] = [];
+  for (const scenario of scenarios.filter(({ name }) => wanted(name))) {
+    const dumps = row(`${scenario.title}: dump`, "ms", scenario.targets.dump);
+    const restores = row(`${scenario.title}: restore`, "ms", scenario.targets.restore);
+    const peakOf = (what: string): Row => ({
+      what: `${scenario.title}: peak memory of ${what}`,
+      unit: "MiB",
+      values: { ours: [], peer: [] },
+    });
+    const [dumpPeaks, restorePeaks] = [peakOf("dump"), peakOf("restore")];
+    // The first round warms caches and is not counted.
+    await inTurn(scenario.title, contenders, runsOf(scenario.runs) + 1, async ({ name, tool }, run) => {
+      const [dumped, restored] = await dumpAndRestore(join(dir, `${scenario.name}-${name}`), tool, scenario);
+      if (run === 0) return;
+      dumps.values[name].push(dumped.milliseconds);
+      restores.values[name].push(restored.milliseconds);
+      dumpPeaks.values[name].push(dumped.peakMiB);
+      restorePeaks.values[name].push(restored.peakMiB);
+    });
+    if (scenario.name === "tiny" || scenario.name === "memory") peaks.push(dumpPeaks, restorePeaks);
+  }
+  if (wanted("freeze")) await freeze(join(dir, "freeze"), contenders);
+  // Peak memory does not grow with what is dumped: 1 GiB may cost 16 MiB more than nothing.
+  const [tinyDump, tinyRestore, bigDump, bigRestore] = peaks;
+  for (const [tiny, big] of [
+    [tinyDump, bigDump],
+    [tinyRestore, bigRestore],
+  ])
+    if (tiny !== undefined && big !== undefined && big.values.ours.length > 0)
+      big.judge = {
+        text: "as tiny + 16",
+        met: median(big.values.ours) <= median(tiny.values.ours) + 16,
+      };
+  rows.push(...peaks);
+  printTable();
+  console.log(
+    `\nMedians (and the least of all runs); ratio is the peer's median by ours. Load in the end: ${load()}`,
+  );
+} catch (error) {
+  if (!(error instanceof BenchFailed)) throw error;
+  problems.push(error.message);
+} finally {
+  rmSync(dir, { recursive: true, force: true });
+}
+for (const problem of problems) console.error(`failed: ${problem}`);
+process.exit(problems.length === 0 ? 0 : 1);
