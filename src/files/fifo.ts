@@ -11,7 +11,7 @@ import { statusOf } from "../linux/statx.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { withFlags } from "./pipe.ts";
+import { withAsync, withFlags } from "./pipe.ts";
 import { PipeDataDump, PipeDataRestore } from "./pipe-data.ts";
 
 export const fifo: FileKind = {
@@ -64,6 +64,10 @@ class FifoRestore implements FileRestorer {
 
   owner(entry: FileEntry): FownEntry {
     return this.#path(entry).fown;
+  }
+
+  asyncFlags(entry: FileEntry): number | undefined {
+    return withAsync(this.#path(entry).flags);
   }
 
   release(): void {

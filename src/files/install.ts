@@ -18,12 +18,14 @@ export interface Wanted {
   /** Our descriptor of the same description. */
   readonly ours: number;
   readonly flags: number;
+  /** Flags of the description that the process is to set by this descriptor. */
+  readonly asyncFlags: number | undefined;
   /** For messages. */
   readonly what: string;
 }
 
-/** What installing one takes at most: fetch, dup3 or fcntl, close, and the end of the table. */
-const ROOM = 5 * ENTRY_SIZE;
+/** What installing one takes at most: fetch, dup3 or fcntl, close, fcntl, and the end of the table. */
+const ROOM = 6 * ENTRY_SIZE;
 
 /**
  * Installs the descriptors, which come in ascending order and are distinct from each other and from
@@ -36,7 +38,7 @@ export function installDescriptors(restoree: Restoree, wanted: readonly Wanted[]
   const { table, ourPidfd } = restoree;
   const fetched: { result: Result; expected: number }[] = [];
   let free = 0;
-  for (const { number, ours, flags, what } of wanted) {
+  for (const { number, ours, flags, asyncFlags, what } of wanted) {
     if (table.free < ROOM) table.run();
     if (free === ourPidfd) free++;
     fetched.push({ result: restoree.fetch(what, ours), expected: free });
@@ -48,6 +50,7 @@ export function installDescriptors(restoree: Restoree, wanted: readonly Wanted[]
       table.must(what, NR.dup3, free, number, cloexec ? O.CLOEXEC : 0);
       table.must(what, NR.close, free);
     }
+    if (asyncFlags !== undefined) table.must(what, NR.fcntl, number, F.SETFL, asyncFlags);
   }
   table.run();
   const stray = fetched.find(({ result, expected }) => result.value !== expected);

@@ -68,6 +68,11 @@ export interface FileRestorer {
   open(entry: FileEntry): number;
   /** Who gets its signals. */
   owner(entry: FileEntry): FownEntry | undefined;
+  /**
+   * All flags of a description with O_ASYNC that `open` leaves out: the process itself sets them, as the kernel tells
+   * with each signal by which descriptor it was asked for.
+   */
+  asyncFlags?(entry: FileEntry): number | undefined;
   /** A descriptor to map it by, the caller's. Kinds that cannot be mapped have none. */
   openForMapping?(entry: FileEntry, writable: boolean): number;
   /** Everything is in place: what is to be done last, before anything runs. */

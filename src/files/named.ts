@@ -22,6 +22,7 @@ import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } 
 import { LinkRemapDump, openLinked, removeLinked } from "./link-remap.ts";
 import type { OpenFile } from "./open-file.ts";
 import { openPath, pathAddress, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
+import { withAsync } from "./pipe.ts";
 import { type Remap, Remaps, readRemaps } from "./remap.ts";
 
 export const named: FileKind = {
@@ -190,6 +191,11 @@ export class NamedRestore implements FileRestorer {
     return entry.reg?.fown;
   }
 
+  asyncFlags(entry: FileEntry): number | undefined {
+    const reg = entry.reg;
+    return reg !== undefined && isDevice((reg.mode ?? 0) & S.IFMT) ? withAsync(reg.flags) : undefined;
+  }
+
   openForMapping(entry: FileEntry, writable: boolean): number {
     const file = this.#find(entry.id);
     const flags = writable ? O.RDWR : O.RDONLY;
@@ -329,6 +335,7 @@ export class NamedRestore implements FileRestorer {
   #open(file: Named, flags: number): number {
     const { entry } = file;
     let wanted = flags & ~NEVER;
+    if (isDevice((entry.mode ?? 0) & S.IFMT)) wanted &= ~O.ASYNC;
     // A file without a name was one from its birth: it comes back as a ghost.
     if ((wanted & TMPFILE_BIT) !== 0) wanted &= ~(TMPFILE_BIT | O.DIRECTORY);
     // Should something else stand at the path, a FIFO or a device, it must not hold us up.

@@ -36,8 +36,9 @@ class PipeDump implements FileDumper {
 }
 
 interface Pipe {
-  read: number;
-  write: number;
+  /** Ours until the end: what is given away is a duplicate, as others may have to be opened by it. */
+  readonly read: number;
+  readonly write: number;
   /** Whether the description that pipe(2) made of the end is given away. */
   readGiven: boolean;
   writeGiven: boolean;
@@ -65,11 +66,11 @@ class PipeRestore implements FileRestorer {
       const original = (pipe.flags & O.LARGEFILE) === 0;
       if (original && access === O.RDONLY && !made.readGiven) {
         made.readGiven = true;
-        return withFlags(made.read, pipe.flags);
+        return withFlags(fcntl(made.read, F.DUPFD_CLOEXEC), pipe.flags);
       }
       if (original && access === O.WRONLY && !made.writeGiven) {
         made.writeGiven = true;
-        return withFlags(made.write, pipe.flags);
+        return withFlags(fcntl(made.write, F.DUPFD_CLOEXEC), pipe.flags);
       }
       return withFlags(openPath(selfPath(made.write), reopenFlags(pipe.flags)), pipe.flags);
     });
@@ -79,10 +80,14 @@ class PipeRestore implements FileRestorer {
     return pipeOf(entry).fown;
   }
 
+  asyncFlags(entry: FileEntry): number | undefined {
+    return withAsync(pipeOf(entry).flags);
+  }
+
   release(): void {
     for (const pipe of this.#pipes.values()) {
-      if (!pipe.readGiven) close(pipe.read);
-      if (!pipe.writeGiven) close(pipe.write);
+      close(pipe.read);
+      close(pipe.write);
     }
     this.#pipes.clear();
     this.#data?.[Symbol.dispose]();
@@ -108,10 +113,15 @@ function reopenFlags(flags: number): number {
   return (flags & (O.ACCMODE | O.NOATIME)) | O.NONBLOCK;
 }
 
-/** Sets the flags that a description can be given later; O_ASYNC can only be given so. */
+/** The flags, if O_ASYNC is among them. */
+export function withAsync(flags: number): number | undefined {
+  return (flags & O.ASYNC) === 0 ? undefined : flags;
+}
+
+/** Sets the flags that a description can be given later, but for O_ASYNC: see FileRestorer.asyncFlags. */
 export function withFlags(fd: number, flags: number): number {
   try {
-    fcntl(fd, F.SETFL, flags);
+    fcntl(fd, F.SETFL, flags & ~O.ASYNC);
     return fd;
   } catch (error) {
     close(fd);

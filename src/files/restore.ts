@@ -110,6 +110,7 @@ export class FilesRestore {
         number: info.fd,
         ours: this.#open(description),
         flags: info.flags,
+        asyncFlags: description.restorer.asyncFlags?.(description.entry),
         what: `descriptor ${info.fd}, file ${info.id}`,
       };
     });
