@@ -36,7 +36,7 @@ export async function dump(options: Options): Promise<number> {
   stage("dump/start");
 
   const freezing = new Stopwatch();
-  const tree = FrozenTree.freeze(rootPid);
+  const tree = FrozenTree.freeze(rootPid, () => stage("dump/freezing"));
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
   const saving = new Saving(options, images, stats);
@@ -51,6 +51,7 @@ export async function dump(options: Options): Promise<number> {
       [{ dump: stats.entry }],
       "dump",
     );
+    stage("dump/inventory");
     images.commitInventory({
       img_version: 2,
       fdinfo_per_id: true,
@@ -101,6 +102,7 @@ class Saving {
     const ids = new Map<number, ObjectIds>();
     for (const { pid, zombie } of tree.processes) if (!zombie) ids.set(pid, this.#objects.idsOf(pid));
     refuseSharing(tree, ids);
+    stage("dump/tree");
     for (const process of tree.processes) {
       if (process.zombie) dumpZombie(this.images, process);
       else this.#process(process, ids.get(process.pid) ?? this.#objects.idsOf(process.pid));
@@ -130,6 +132,7 @@ class Saving {
       dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp);
       stage("dump/core");
       this.#files.dumpProcess(dumpee);
+      stage("dump/opened");
       this.#memory.dumpProcess(dumpee);
     } finally {
       close(pidfd);

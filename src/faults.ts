@@ -1,14 +1,62 @@
 /**
- * Faults on purpose, for tests: with CRIU_TS_FAULT=dump/frozen in the environment, the stage of that name fails. What
- * follows is what would follow any failure there.
+ * Faults on purpose, for tests. What follows is what would follow any failure there.
+ *
+ * - `CRIU_TS_FAULT=dump/frozen` in the environment: the stage of that name fails; `dump/process:3` is its third time.
+ * - `CRIU_TS_DEATH=17`: we die by SIGKILL just before the 17th change that we make to another process from outside.
  */
 export class InjectedFault extends Error {
   override readonly name = "InjectedFault";
 }
 
-const wanted = process.env.CRIU_TS_FAULT;
+/** Where a command can be made to fail, in the order in which it comes by. */
+export const STAGES = {
+  dump: [
+    "dump/start",
+    "dump/freezing",
+    "dump/frozen",
+    "dump/tree",
+    "dump/laid",
+    "dump/mapped",
+    "dump/entered",
+    "dump/thread",
+    "dump/core",
+    "dump/opened",
+    "dump/process",
+    "dump/memory",
+    "dump/files",
+    "dump/inventory",
+    "dump/committed",
+  ],
+  restore: [
+    "restore/planned",
+    "restore/root",
+    "restore/birth",
+    "restore/grown",
+    "restore/born",
+    "restore/process",
+    "restore/memory",
+    "restore/files",
+    "restore/thread",
+    "restore/threads",
+    "restore/task",
+    "restore/tasks",
+    "restore/built",
+    "restore/written",
+  ],
+} as const;
+
+export type Stage = (typeof STAGES)[keyof typeof STAGES][number];
+
+const [wanted, times] = (process.env.CRIU_TS_FAULT ?? "").split(":");
+let untilFault = Number(times ?? 1);
+let untilDeath = Number(process.env.CRIU_TS_DEATH ?? 0);
 
 /** Marks a stage; throws {@link InjectedFault} when a test asked for its failure. */
-export function stage(name: string): void {
-  if (wanted === name) throw new InjectedFault(`stage ${name} fails as asked`);
+export function stage(name: Stage): void {
+  if (wanted === name && --untilFault === 0) throw new InjectedFault(`stage ${name} fails as asked`);
+}
+
+/** Marks an instant just before a change of another process; where a test asked for it, it is our last. */
+export function instant(): void {
+  if (untilDeath > 0 && --untilDeath === 0) process.kill(process.pid, "SIGKILL");
 }

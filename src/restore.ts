@@ -63,6 +63,7 @@ export async function restore(options: Options): Promise<number> {
       [{ restore: stats.entry }],
       "restore",
     );
+    stage("restore/written");
   } catch (error) {
     restoration.abort();
     throw error;
@@ -101,6 +102,7 @@ class Restoration {
     this.#memory = new MemoryRestore(images, this.#files, pids, stats);
     this.#births = new Births(plan, ({ planned, restoree }, parent) => {
       if (planned.kind === "task") this.#memory.premap(restoree, parent?.restoree);
+      stage("restore/birth");
     });
     for (const { tid, core } of this.#readCores()) this.#cores.set(tid, core);
     this.#seccomp = images.tryReadOne(IMAGES.seccomp);
@@ -119,7 +121,10 @@ class Restoration {
   build(): void {
     this.#bear();
     stage("restore/born");
-    for (const { restoree } of this.#births.living) this.#memory.complete(restoree);
+    for (const { restoree } of this.#births.living) {
+      this.#memory.complete(restoree);
+      stage("restore/process");
+    }
     stage("restore/memory");
     this.#openFiles();
     stage("restore/files");
@@ -139,6 +144,7 @@ class Restoration {
     this.#root = spawnRoot(this.plan.root.pid, area, this.#serviceNumber(), this.options.restoreSibling);
     stage("restore/root");
     this.#births.grow(this.#root);
+    stage("restore/grown");
     this.#births.joinGroups();
     this.#births.bury();
     this.stats.forkingTime = forking.micros;
@@ -168,6 +174,7 @@ class Restoration {
     for (const { planned, restoree } of this.#births.living) {
       const tids = planned.threads.filter((tid) => tid !== planned.pid);
       if (tids.length > 0) restoree.threads.push(...spawnThreads(restoree, tids));
+      stage("restore/thread");
       for (const thread of [restoree.leader, ...restoree.threads]) {
         giveThread(thread.table, this.#core(thread.task.tid));
         thread.table.start();
@@ -185,6 +192,7 @@ class Restoration {
       restoreProc(pid, task);
       leader.table.must("our pidfd", NR.close, restoree.ourPidfd);
       leader.table.run();
+      stage("restore/task");
       for (const thread of [...threads, leader]) {
         const { tid } = thread.task;
         giveThreadLast(thread.table, pid, tid, this.#core(tid), this.#seccomp, highest);

@@ -1,4 +1,5 @@
 /** Reading and writing the memory of other processes (process_vm_readv(2)); needs ptrace access to them. */
+import { instant } from "../faults.ts";
 import { ERRNO, KernelError } from "./errno.ts";
 import { NR } from "./nr.ts";
 import { struct, word } from "./struct.ts";
@@ -56,6 +57,7 @@ export function readMemory(pid: number, address: number, buffer: Uint8Array): Ui
 
 /** Writes `buffer` to writable memory of process `pid`. @throws KernelError when any byte cannot be written */
 export function writeMemory(pid: number, address: number, buffer: Uint8Array): void {
+  instant();
   transfer(NR.process_vm_writev, "process_vm_writev", pid, address, addressOf(buffer), buffer.length);
 }
 

@@ -2,6 +2,7 @@
  * ptrace(2) as this project uses it: seized tracees (PTRACE_SEIZE), never PTRACE_ATTACH, because only a seized tracee
  * can be stopped without a signal and forgets us without one.
  */
+import { instant } from "../faults.ts";
 import { ERRNO, KernelError, nameOf } from "./errno.ts";
 import { NR } from "./nr.ts";
 import { s32, struct, u32, u64, viewOf, word } from "./struct.ts";
@@ -113,6 +114,7 @@ export function decodeStatus(status: number): WaitStatus {
 
 /** One ptrace request on task `tid`. @throws KernelError naming request and task */
 export function ptrace(request: number, tid: number, address = 0, data = 0): number {
+  instant();
   const result = rawSyscall(NR.ptrace, request, tid, address, data);
   if (result < 0 && result > -4096) {
     throw new KernelError(`ptrace(${nameOf(PTRACE, request) ?? request})`, `task ${tid}`, -result);

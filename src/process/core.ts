@@ -1,4 +1,5 @@
 /** The core image of a process: what all its threads have in common, and its threads. */
+import { stage } from "../faults.ts";
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { CoreEntry, TaskCoreEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
@@ -71,6 +72,7 @@ export function dumpCore(
     if (threadTable === undefined) return [];
     const answer = askThread(threadTable, task, state, seccomp);
     threadTable.start();
+    stage("dump/thread");
     return [{ tid: task.tid, table: threadTable, answer }];
   });
   const common = askTask(dumpee);
