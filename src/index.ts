@@ -12,10 +12,10 @@
  */
 import { makeOptions, type Options } from "./options.ts";
 
-export type { Options } from "./options.ts";
-export { KernelError } from "./linux/errno.ts";
 export { ImageDir } from "./images/image-dir.ts";
 export { IMAGES } from "./images/kinds.ts";
+export { KernelError } from "./linux/errno.ts";
+export type { Options } from "./options.ts";
 
 /** What must be given, and whatever else is wanted. */
 export type DumpRequest = Partial<Options> & { readonly tree: number; readonly imagesDir: string };

@@ -23,13 +23,13 @@ import { checkIds } from "./namespaces/ids.ts";
 import type { Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import { Births } from "./process/births.ts";
-import { giveTask, giveTaskLast, restoreProc, TASK_STATE, taskOf } from "./process/core.ts";
+import { giveTask, giveTaskLast, ignoresTrap, restoreProc, TASK_STATE, taskOf } from "./process/core.ts";
 import { ImageValueError } from "./process/errors.ts";
 import { type PstreePlan, planPstree } from "./process/pstree.ts";
 import { giveThread, giveThreadLast, restoreThreadState } from "./process/thread.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
 import { Area, findAreaAddress } from "./tracee/area.ts";
-import { unmapAreas } from "./tracee/release.ts";
+import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/release.ts";
 import type { Restoree } from "./tracee/restoree.ts";
 import { spawnRoot, spawnThreads } from "./tracee/spawn.ts";
 
@@ -134,6 +134,7 @@ class Restoration {
     stage("restore/tasks");
     this.#memory.finish();
     this.#files.finish();
+    prepareToLeave(this.#births.living.map(({ restoree }) => restoree));
   }
 
   #bear(): void {
@@ -185,12 +186,16 @@ class Restoration {
 
   #giveTasks(): void {
     const highest = lastCapability();
+    const tables = new Set<number>();
     for (const { planned, restoree } of this.#births.living) {
       const task = taskOf(planned.core, planned.pid);
       const { leader, threads, pid } = restoree;
       giveTask(leader.table, task);
       restoreProc(pid, task);
-      leader.table.must("our pidfd", NR.close, restoree.ourPidfd);
+      // Processes that share a table share our pidfd in it.
+      const files = planned.ids?.files_id ?? 0;
+      if (!tables.has(files)) leader.table.must("our pidfd", NR.close, restoree.ourPidfd);
+      tables.add(files);
       leader.table.run();
       stage("restore/task");
       for (const thread of [...threads, leader]) {
@@ -199,7 +204,6 @@ class Restoration {
         thread.table.run();
       }
     }
-    // Signals of children that were born and moved about are drained only when all of that is over.
     for (const { planned, restoree } of this.#births.living) {
       giveTaskLast(
         restoree.table,
@@ -220,14 +224,20 @@ class Restoration {
   release(): void {
     const living = this.#births.living;
     for (const { restoree } of living) for (const { task } of restoree.threads) task.park();
-    unmapAreas(living.map(({ restoree }) => restoree));
+    leaveAreas(
+      living.map(({ restoree }) => restoree),
+      living
+        .filter(({ planned }) => ignoresTrap(taskOf(planned.core, planned.pid)))
+        .map(({ restoree }) => restoree),
+    );
     for (const { restoree } of living) {
       for (const { task } of [restoree.leader, ...restoree.threads])
         restoreThreadState(task, this.#core(task.tid));
     }
-    for (const { planned } of living) {
-      const stopped = taskOf(planned.core, planned.pid).task_state === TASK_STATE.STOPPED;
-      if (stopped || this.options.leaveStopped) rawSyscall(NR.kill, planned.pid, SIG.STOP);
+    for (const { planned, restoree } of living) {
+      const task = taskOf(planned.core, planned.pid);
+      if (task.task_state === TASK_STATE.STOPPED) stopProcess(restoree, task.stop_signo ?? SIG.STOP);
+      else if (this.options.leaveStopped) stopProcess(restoree, SIG.STOP);
     }
     for (const { restoree } of living) {
       for (const { task } of [restoree.leader, ...restoree.threads]) task.detach();

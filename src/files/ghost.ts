@@ -15,7 +15,7 @@ import {
   RemapType,
   type Timeval,
 } from "../images/schema/generated/files.ts";
-import { bytesToText } from "../images/text.ts";
+import { bytesToText } from "../linux/text.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { AT, close, lseek, O, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";

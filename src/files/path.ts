@@ -2,7 +2,7 @@
  * Paths as the kernel has them: bytes, of which the strings here lose none (images/text.ts), and the few calls on them
  * that this room makes by the thousand.
  */
-import { textOf, textToBytes } from "../images/text.ts";
+import { textOf, textToBytes } from "../linux/text.ts";
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { AT, O, open } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";

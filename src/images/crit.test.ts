@@ -12,7 +12,7 @@ import { ImageDir } from "./image-dir.ts";
 import { type AnyImageKind, fileName, IMAGES } from "./kinds.ts";
 import { kindSamples, type Message } from "./samples.test-support.ts";
 import { ENUMS, MESSAGES } from "./schema/generated/fields.ts";
-import { textToBytes } from "./text.ts";
+import { textToBytes } from "../linux/text.ts";
 
 const PYTHON = "/usr/bin/python3";
 

@@ -9,7 +9,7 @@ import { AioRingEntry, PagemapEntry } from "./schema/generated/memory.ts";
 import { PstreeEntry, RlimitEntry } from "./schema/generated/process.ts";
 import { CriuOpts, CriuReq, CriuReqType, CriuVersion } from "./schema/generated/rpc.ts";
 import { FownEntry, SkOptsEntry } from "./schema/generated/sockets.ts";
-import { bytesToText, textToBytes } from "./text.ts";
+import { bytesToText, textToBytes } from "../linux/text.ts";
 import { type Codec, decode, encode } from "./wire.ts";
 
 function bytes(hex: string): Uint8Array {

@@ -5,7 +5,7 @@
 // allocated that is not backed by bytes of the input. What is wrong is told by an ImageError.
 
 import { ImageError } from "./error.ts";
-import { textOf, textToBytes } from "./text.ts";
+import { textOf, textToBytes } from "../linux/text.ts";
 
 /** Encoder and decoder of one message type. */
 export interface Codec<T> {

@@ -4,6 +4,7 @@ import { ERRNO, KernelError } from "./errno.ts";
 import { NR } from "./nr.ts";
 import { s64, struct, u8, u16, u32, u64, viewOf, word } from "./struct.ts";
 import { addressOf, checkResult, cString, rawSyscall, syscall } from "./syscall.ts";
+import { bytesToText } from "./text.ts";
 
 /** open(2) flags on the asm-generic layout. */
 export const O = {
@@ -219,13 +220,6 @@ export function readWhole(fd: number): Uint8Array {
   }
 }
 
-const utf8 = new TextDecoder();
-
-/** Bytes of the kernel's as text. */
-export function decodeBytes(bytes: Uint8Array): string {
-  return utf8.decode(bytes);
-}
-
 /** The bytes of a file, a copy of the caller's own. @throws KernelError */
 export function readFileBytes(path: string, dirfd: number = AT.FDCWD): Uint8Array {
   return withFd(openAt(dirfd, path, O.RDONLY), (fd) => readWhole(fd).slice());
@@ -233,7 +227,7 @@ export function readFileBytes(path: string, dirfd: number = AT.FDCWD): Uint8Arra
 
 /** A small text file such as /proc's. @throws KernelError */
 export function readText(path: string, dirfd: number = AT.FDCWD): string {
-  return withFd(openAt(dirfd, path, O.RDONLY), (fd) => decodeBytes(readWhole(fd)));
+  return withFd(openAt(dirfd, path, O.RDONLY), (fd) => bytesToText(readWhole(fd)));
 }
 
 const linkBuffer = new Uint8Array(4096 * 2);
@@ -243,7 +237,7 @@ const linkAddress = addressOf(linkBuffer);
 export function readLink(path: string, dirfd: number = AT.FDCWD): string {
   const name = cString(path);
   const length = syscall(path, NR.readlinkat, dirfd, addressOf(name), linkAddress, linkBuffer.length);
-  return decodeBytes(linkBuffer.subarray(0, length));
+  return bytesToText(linkBuffer.subarray(0, length));
 }
 
 /** The fixed part of struct linux_dirent64 (getdents64(2)); the name follows it. */
@@ -261,7 +255,7 @@ export function listDirectory(path: string, dirfd: number = AT.FDCWD): string[] 
       for (let at = 0; at < length; ) {
         const size = view.getUint16(at + dirent.offset.reclen, true);
         const start = at + dirent.size;
-        const name = decodeBytes(direntBuffer.subarray(start, direntBuffer.indexOf(0, start)));
+        const name = bytesToText(direntBuffer.subarray(start, direntBuffer.indexOf(0, start)));
         if (name !== "." && name !== "..") names.push(name);
         at += size;
       }

@@ -8,6 +8,7 @@ import { CFunction, dlopen, FFIType, type Pointer, ptr, toArrayBuffer } from "bu
 import { hostMachine } from "../machine/host.ts";
 import { ERRNO, KernelError, nameOf } from "./errno.ts";
 import { NR } from "./nr.ts";
+import { textToBytes } from "./text.ts";
 
 type Thunk = (nr: number, a1: number, a2: number, a3: number, a4: number, a5: number, a6: number) => number;
 
@@ -108,11 +109,9 @@ export function syscall(
   return result;
 }
 
-const utf8 = new TextEncoder();
-
-/** A NUL-terminated copy of `text`, as the kernel takes paths and names. Paths are bytes: see {@link decodeBytes}. */
+/** A NUL-terminated copy of `text`, as the kernel takes paths and names: bytes, of which none is lost (text.ts). */
 export function cString(text: string): Uint8Array {
-  const encoded = utf8.encode(text);
+  const encoded = textToBytes(text);
   const out = new Uint8Array(encoded.length + 1);
   out.set(encoded);
   return out;

@@ -15,7 +15,6 @@ import { close } from "../linux/io.ts";
 import { MAP, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, PR_MM, prctlMmMap, SHM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
-import { viewOf } from "../linux/struct.ts";
 import { log } from "../log.ts";
 import type { RestoreStats } from "../stats.ts";
 import type { Restoree } from "../tracee/restoree.ts";
@@ -23,7 +22,7 @@ import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { collapse, worthCollapsing } from "./huge.ts";
 import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./inherit.ts";
 import { Pagemap } from "./pages.ts";
-import { checkCoverage, ReadList, readAll } from "./reads.ts";
+import { checkCoverage, Pieces, readAll } from "./pieces.ts";
 import { createSharedMemory, fillShmem } from "./shmem.ts";
 import { Steps } from "./steps.ts";
 import { SysvRestore } from "./sysv.ts";
@@ -98,7 +97,7 @@ export class MemoryRestore {
     else unmapOthers(steps, heir, inherited);
     this.#mapVdso(steps, plan, heir);
     this.#setMarks(steps, plan, heir === undefined);
-    const reads = new ReadList();
+    const reads = new Pieces();
     this.#mapPrivate(steps, plan, heir, inherited, reads);
     this.#fill(steps, plan, reads);
     steps.closeFile();
@@ -251,7 +250,7 @@ export class MemoryRestore {
     plan: Plan,
     heir: Plan | undefined,
     inherited: readonly (number | undefined)[],
-    reads: ReadList,
+    reads: Pieces,
   ): void {
     const child: Cursor = { map: plan.pages, next: 0 };
     const parent: Cursor | undefined = heir === undefined ? undefined : { map: heir.pages, next: 0 };
@@ -377,7 +376,7 @@ export class MemoryRestore {
   }
 
   /** Lets the process read its pages from the pages file into place. */
-  #fill(steps: Steps, plan: Plan, reads: ReadList): void {
+  #fill(steps: Steps, plan: Plan, reads: Pieces): void {
     if (reads.length === 0) return;
     this.stats.pagesRestored += reads.pages;
     if (plan.mm.thp_disabled !== true && worthCollapsing(reads)) {

@@ -21,8 +21,11 @@ export class Births {
 
   constructor(
     private readonly plan: PstreePlan,
-    /** Called for each process right after its birth and before it has children: its memory is put in place. */
-    private readonly onBirth: (born: Born, parent: Born | undefined) => void,
+    /**
+     * Called for each process right after its birth and before it has children, to put its memory in place. `memory`
+     * is whose memory it was born with: its parent's, or, if that is a helper, that one's parent's.
+     */
+    private readonly onBirth: (born: Born, memory: Born | undefined) => void,
   ) {}
 
   /** Lets the root, which is there, have the rest of the tree. */
@@ -30,12 +33,13 @@ export class Births {
     this.#grow({ planned: this.plan.root, restoree: root }, undefined);
   }
 
-  #grow(born: Born, parent: Born | undefined): void {
+  #grow(born: Born, memory: Born | undefined): void {
     const { planned, restoree } = born;
     this.all.push(born);
-    this.onBirth(born, parent);
+    this.onBirth(born, memory);
+    const inherited = planned.kind === "task" ? born : memory;
     const early = bornBeforeSession(planned);
-    this.#bear(born, early);
+    this.#bear(born, inherited, early);
     const { table } = restoree;
     if (planned.sid === planned.pid) table.must("its session", NR.setsid);
     if (planned.children.some((child) => child.kind === "helper" && child.children.length > 0)) {
@@ -44,11 +48,12 @@ export class Births {
     table.run();
     this.#bear(
       born,
+      inherited,
       planned.children.filter((child) => !early.includes(child)),
     );
   }
 
-  #bear(parent: Born, children: readonly PlannedProcess[]): void {
+  #bear(parent: Born, memory: Born | undefined, children: readonly PlannedProcess[]): void {
     if (children.length === 0) return;
     const births = children.map((child) => ({ pid: child.pid, shares: sharedWith(parent.planned, child) }));
     const restorees = spawnChildren(parent.restoree, births);
@@ -56,7 +61,7 @@ export class Births {
       const restoree = restorees[i];
       if (restoree === undefined || restoree.pid !== planned.pid)
         throw new Error(`process ${planned.pid} was not born`);
-      this.#grow({ planned, restoree }, parent);
+      this.#grow({ planned, restoree }, memory);
     });
   }
 

@@ -7,7 +7,7 @@ import { ERRNO, isErrno } from "../linux/errno.ts";
 import { O, open, readText, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { readStat } from "../linux/proc.ts";
-import { SIG_SETMASK } from "../linux/signal.ts";
+import { SIG, SIG_SETMASK } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
 import { cString } from "../linux/syscall.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
@@ -159,6 +159,7 @@ export function taskOf(core: CoreEntry | undefined, pid: number): TaskCoreEntry 
 
 /** Gives a process what all its threads have in common and what needs no order: before its credentials. */
 export function giveTask(table: Table, task: TaskCoreEntry): void {
+  giveDrain(table);
   giveSigactions(table, task.sigactions);
   table.run();
   table.must("its personality", NR.personality, task.personality);
@@ -190,11 +191,15 @@ export function giveTaskLast(
     0,
     0,
   );
-  giveDrain(table, 2);
-  table.run();
   if (task.signals_s !== undefined) givePending(table, pid, pid, task.signals_s, true);
   if (task.timers !== undefined) armTimers(table, task.timers);
   table.run();
+}
+
+/** Whether a process ignores SIGTRAP; see tracee/release.ts. */
+export function ignoresTrap(task: TaskCoreEntry): boolean {
+  const SIG_IGN = 1n;
+  return task.sigactions[SIG.TRAP - 1]?.sigaction === SIG_IGN;
 }
 
 /** Sets from outside what /proc alone can set. */

@@ -13,13 +13,14 @@ const PR_GET_TIMERSLACK = 30;
 
 type Scheduling = Pick<ThreadCoreEntry, "sched_nice" | "sched_policy" | "sched_prio" | "timerslack_ns">;
 
-/** `stat` is the thread's own line of /proc. */
+/** `stat` is the thread's own line of /proc, which does not have SCHED_RESET_ON_FORK among the policy's bits. */
 export function askScheduling(table: Table, stat: TaskStat): () => Scheduling {
+  const policy = table.must("its scheduling policy", NR.sched_getscheduler, 0);
   const slack = table.must("its timer slack", NR.prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
   return () => {
     const out: Scheduling = {
       sched_nice: stat.nice,
-      sched_policy: stat.policy,
+      sched_policy: policy.value,
       timerslack_ns: BigInt(slack.value),
     };
     if (stat.rtPriority > 0) out.sched_prio = stat.rtPriority;

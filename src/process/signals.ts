@@ -3,7 +3,7 @@ import type { SaEntry, SignalQueueEntry, ThreadSasEntry } from "../images/schema
 import { readMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { peekSiginfo, SIGINFO_SIZE } from "../linux/ptrace.ts";
-import { MAX_SIGNAL, SIG, sigaction, siginfoHead, stackT } from "../linux/signal.ts";
+import { MAX_SIGNAL, SIG, sigaction, siginfoHead, signalBit, stackT } from "../linux/signal.ts";
 import type { Table } from "../tracee/table.ts";
 import { ImageValueError } from "./errors.ts";
 
@@ -98,12 +98,9 @@ export function givePending(
   }
 }
 
-/** Takes away signals that came while the process was built: those of children born and ended meanwhile. */
-export function giveDrain(table: Table, count: number): void {
-  const all = new Uint8Array(SIGSET_SIZE).fill(0xff);
+/** Takes away the SIGCHLD of children that ended while the tree was built. It is queued once at the most. */
+export function giveDrain(table: Table): void {
+  const children = new Uint8Array(BigUint64Array.of(signalBit(SIG.CHLD)).buffer);
   const now = new Uint8Array(16);
-  for (let i = 0; i < count; i++) {
-    if (table.free < 1024) table.run();
-    table.call(NR.rt_sigtimedwait, table.data(all), 0, table.data(now), SIGSET_SIZE);
-  }
+  table.call(NR.rt_sigtimedwait, table.data(children), 0, table.data(now), SIGSET_SIZE);
 }

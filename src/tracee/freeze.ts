@@ -8,6 +8,9 @@ import { rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { Task, TaskGoneError } from "./task.ts";
 
+/** Milliseconds that a task may take to stop: CRIU's default of --timeout. */
+const PATIENCE = 10_000;
+
 /** A process of the frozen tree. */
 export interface FrozenProcess {
   readonly pid: number;
@@ -136,7 +139,7 @@ function freezeProcess(process: FrozenProcess): void {
     }
     for (const task of fresh) {
       try {
-        task.awaitTrap();
+        task.awaitTrap(PATIENCE);
         if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
       } catch (error) {
         if (!(error instanceof TaskGoneError) || task.tid === pid) throw error;

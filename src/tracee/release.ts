@@ -1,11 +1,18 @@
-/** Letting restored processes go: our area vanishes, every thread gets its own registers, and the tracer leaves. */
-
+/** Letting restored processes go: the last calls are made without our area, which vanishes with the last of them. */
 import { ERRNO, KernelError } from "../linux/errno.ts";
-import { readMemory } from "../linux/memory.ts";
+import { readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { readMaps } from "../linux/proc.ts";
-import { getRegisters, PTRACE, setRegisters } from "../linux/ptrace.ts";
-import { checkResult } from "../linux/syscall.ts";
+import {
+  getRegisters,
+  getSignalMask,
+  PTRACE,
+  PTRACE_EVENT,
+  setRegisters,
+  setSignalMask,
+} from "../linux/ptrace.ts";
+import { SIG, sigaction, signalBit } from "../linux/signal.ts";
+import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
 import type { Restoree } from "./restoree.ts";
 
@@ -24,17 +31,25 @@ function findSyscall({ pid, area }: Restoree): number {
   throw new KernelError("leaving", `process ${pid}: no system call instruction in its code`, ERRNO.ENOEXEC);
 }
 
-/** Unmaps our area from processes whose threads will run no more tables. All work at once. */
-export function unmapAreas(restorees: readonly Restoree[]): void {
+/** Makes one call in each process' first thread, stop by stop, with an instruction of its own. All work at once. */
+function callOutside(
+  restorees: readonly Restoree[],
+  object: string,
+  nr: number,
+  args: (restoree: Restoree) => readonly [number, number, number?, number?],
+): void {
   for (const restoree of restorees) {
     const { task } = restoree.leader;
+    const [di, si, dx = 0, r10 = 0] = args(restoree);
     setRegisters(task.tid, {
       ...getRegisters(task.tid),
-      ip: BigInt(findSyscall(restoree)),
+      ip: BigInt(restoree.exit),
       orig_ax: 0xffff_ffff_ffff_ffffn,
-      ax: BigInt(NR.munmap),
-      di: BigInt(restoree.area.address),
-      si: BigInt(restoree.area.size),
+      ax: BigInt(nr),
+      di: BigInt(di),
+      si: BigInt(si),
+      dx: BigInt(dx),
+      r10: BigInt(r10),
     });
     task.resume(PTRACE.SYSCALL);
   }
@@ -43,10 +58,52 @@ export function unmapAreas(restorees: readonly Restoree[]): void {
     leader.task.resume(PTRACE.SYSCALL);
   }
   for (const { leader, pid } of restorees) {
-    const { task } = leader;
-    task.awaitSyscallStop();
-    const result = Number(BigInt.asIntN(64, getRegisters(task.tid).ax));
-    checkResult(result, NR.munmap, `of our area in process ${pid}`);
-    task.park();
+    leader.task.awaitSyscallStop();
+    const result = Number(BigInt.asIntN(64, getRegisters(leader.task.tid).ax));
+    checkResult(result, nr, `${object} in process ${pid}`);
+  }
+}
+
+/** Finds what {@link leaveAreas} needs; after this nothing can fail for a reason of the image. */
+export function prepareToLeave(restorees: readonly Restoree[]): void {
+  for (const restoree of restorees) restoree.exit = findSyscall(restoree);
+}
+
+/**
+ * Unmaps our area from processes whose threads will run no more tables. `ignoresTrap` are those that ignore SIGTRAP:
+ * the kernel takes that back at each breakpoint, and they have met their last one now.
+ */
+export function leaveAreas(restorees: readonly Restoree[], ignoresTrap: readonly Restoree[]): void {
+  const SIG_IGN = 1;
+  const ignore = sigaction.encode({ handler: SIG_IGN });
+  for (const { pid, area } of ignoresTrap) writeMemory(pid, area.ourSigtrap, ignore);
+  callOutside(ignoresTrap, "SIGTRAP", NR.rt_sigaction, ({ area }) => [SIG.TRAP, area.ourSigtrap, 0, 8]);
+  callOutside(restorees, "of our area", NR.munmap, ({ area }) => [area.address, area.size]);
+  for (const { leader } of restorees) leader.task.park();
+}
+
+/**
+ * Puts a process, whose first thread stands in a PTRACE_EVENT_STOP with its own registers, into the group-stop of
+ * `signal`. Where the kernel does not stop for that signal (the group is orphaned), SIGSTOP does.
+ */
+export function stopProcess({ leader, pid }: Restoree, signal: number): void {
+  const { task } = leader;
+  const mask = getSignalMask(task.tid);
+  for (const each of signal === SIG.STOP ? [SIG.STOP] : [signal, SIG.STOP]) {
+    // No other signal's handler may run on the way.
+    setSignalMask(task.tid, ~signalBit(each));
+    rawSyscall(NR.kill, pid, each);
+    // The trap asked for comes before any instruction of the process, whether it stops or not.
+    for (let delivered = false; ; ) {
+      task.resume(PTRACE.CONT, delivered ? each : 0);
+      const stop = task.awaitAnyStop();
+      if (stop.event === PTRACE_EVENT.STOP && stop.signal === each) {
+        setSignalMask(task.tid, mask);
+        return;
+      }
+      if (stop.event === PTRACE_EVENT.STOP && delivered) break;
+      delivered = stop.event === 0 && stop.signal === each;
+      if (delivered) task.interrupt();
+    }
   }
 }

@@ -41,6 +41,8 @@ export class RestoredThread implements TableExecutor {
 export class Restoree {
   /** Children just born that nobody has taken over yet. */
   readonly newborn: Task[] = [];
+  /** Address of a system call instruction of its own, once it is known (release.ts). */
+  exit = 0;
   /** Its other threads, once they are there. */
   readonly threads: RestoredThread[] = [];
 

@@ -5,7 +5,8 @@
  * are told apart here: the trap that we asked for, the breakpoint at the end of a table, the birth of a child, and
  * signals that somebody else sent meanwhile and that must not be lost.
  */
-import { ERRNO, isErrno } from "../linux/errno.ts";
+import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
+import { NR } from "../linux/nr.ts";
 import {
   getEventMessage,
   getSiginfoCode,
@@ -14,9 +15,11 @@ import {
   PTRACE_O,
   ptrace,
   WAIT,
+  type WaitStatus,
   wait,
 } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
+import { rawSyscall } from "../linux/syscall.ts";
 
 /** si_code of a breakpoint: the kernel sends it itself. */
 const SI_KERNEL = 0x80;
@@ -72,11 +75,12 @@ export class Task {
 
   /**
    * Waits until the task stands in a PTRACE_EVENT_STOP. Signals on their way to it meanwhile are let through to its
-   * own handlers. @throws TaskGoneError
+   * own handlers. `patience` is in milliseconds. @throws TaskGoneError, KernelError ETIMEDOUT
    */
-  awaitTrap(): void {
+  awaitTrap(patience = Number.POSITIVE_INFINITY): void {
+    const deadline = performance.now() + patience;
     for (;;) {
-      const stop = this.#await();
+      const stop = patience === Number.POSITIVE_INFINITY ? this.#await() : this.#poll(deadline);
       if (stop.event === PTRACE_EVENT.STOP) {
         this.stopSignal = stop.signal === SIG.TRAP ? 0 : stop.signal;
         return;
@@ -112,6 +116,11 @@ export class Task {
     }
   }
 
+  /** Waits for whatever stop comes next. @throws TaskGoneError */
+  awaitAnyStop(): { readonly signal: number; readonly event: number } {
+    return this.#await();
+  }
+
   /** Moves a task from any ptrace stop into a PTRACE_EVENT_STOP; it executes nothing in between. */
   park(): void {
     this.interrupt();
@@ -131,9 +140,24 @@ export class Task {
     }
   }
 
+  /** As await, but not for ever: a task in an uninterruptible sleep comes to no stop. */
+  #poll(deadline: number): { signal: number; event: number } {
+    for (let pause = 0; ; pause++) {
+      const result = wait(this.tid, WAIT.NOHANG);
+      if (result !== undefined) return this.#stopOf(result.status);
+      if (performance.now() > deadline)
+        throw new KernelError("stop", `task ${this.tid} of process ${this.pid}`, ERRNO.ETIMEDOUT);
+      // Most tasks stop within microseconds: first only the processor is offered to them.
+      if (pause < 20) rawSyscall(NR.sched_yield);
+      else Bun.sleepSync(pause < 200 ? 0.1 : 5);
+    }
+  }
+
   #await(): { signal: number; event: number } {
-    const result = wait(this.tid, WAIT.ALL);
-    const status = result?.status;
+    return this.#stopOf(wait(this.tid)?.status);
+  }
+
+  #stopOf(status: WaitStatus | undefined): { signal: number; event: number } {
     if (status?.kind === "stopped") return status;
     this.#gone = true;
     throw new TaskGoneError(
