@@ -56,20 +56,29 @@ async function until<T>(look: () => T | undefined, timeoutMs: number): Promise<T
   }
 }
 
-function reserveHugePages(wanted: number): number | undefined {
-  if (wanted === 0) return undefined;
-  const before = Number(readText(hugePagesFile) ?? "NaN");
+const hugePages = () => Number(readText(hugePagesFile) ?? "NaN");
+
+/** Adds to the machine's huge pages; how many were added. */
+function reserveHugePages(wanted: number): number {
+  if (wanted === 0) return 0;
+  const before = hugePages();
   if (Number.isNaN(before)) throw new Skipped("the kernel has no huge pages");
   try {
     writeFileSync(hugePagesFile, String(before + wanted));
   } catch {
     throw new Skipped("nr_hugepages may not be set");
   }
-  if (Number(readText(hugePagesFile)) < before + wanted) {
-    writeFileSync(hugePagesFile, String(before));
+  const added = hugePages() - before;
+  if (added < wanted) {
+    giveHugePagesBack(added);
     throw new Skipped(`the machine does not give ${wanted} huge pages`);
   }
-  return before;
+  return added;
+}
+
+/** Takes away as many as were added, not back to what there was: another run may have added its own meanwhile. */
+function giveHugePagesBack(added: number): void {
+  writeFileSync(hugePagesFile, String(Math.max(0, hugePages() - added)));
 }
 
 /**
@@ -82,7 +91,7 @@ export async function startFixture(name: string): Promise<Fixture> {
   await buildFixtures([name]);
   adoptOrphans();
   const wants = directives(name);
-  const hugePagesBefore = reserveHugePages(wants.hugePages);
+  const reserved = reserveHugePages(wants.hugePages);
   const stateDir = mkdtempSync(join(tmpdir(), `criu-ts-${name}-`));
   chmodSync(stateDir, 0o777);
   const file = (leaf: string) => join(stateDir, leaf);
@@ -107,7 +116,7 @@ export async function startFixture(name: string): Promise<Fixture> {
     look();
     await killAll(seen);
     rmSync(stateDir, { recursive: true, force: true });
-    if (hugePagesBefore !== undefined) writeFileSync(hugePagesFile, String(hugePagesBefore));
+    if (reserved > 0) giveHugePagesBack(reserved);
   };
   const verdict = () => readText(file("result"))?.trim();
   const story = () => {

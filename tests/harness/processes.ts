@@ -306,7 +306,7 @@ export function ofOneLife(shot: Snapshot): Snapshot {
         // A file made without a name (O_TMPFILE, which holds O_DIRECTORY) is opened another way the second time.
         .replace(
           /^flags:\t(0[2367]\d{7})$/m,
-          (_, flags) => `flags:\t${(Number.parseInt(flags, 8) & ~0o20200000).toString(8)}`,
+          (_, flags) => `flags:\t0${(Number.parseInt(flags, 8) & ~0o20200000).toString(8)}`,
         );
     else if (view === "mountinfo") continue;
     plain.set(name, told);

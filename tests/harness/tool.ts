@@ -38,6 +38,8 @@ export interface ToolOptions {
   tool?: Tool;
   /** Further options of the command. */
   options?: string[];
+  /** For the logs, where it is not to be the image directory (-W). */
+  workDir?: string;
   /** Killed after so long; 60 s if not given. */
   timeoutMs?: number;
   /** The log level, 4 if not given. */
@@ -52,9 +54,10 @@ export async function runTool(
   args: string[],
   how: ToolOptions,
 ): Promise<Outcome> {
-  mkdirSync(dir, { recursive: true });
-  const logFile = join(dir, `${command}.log`);
-  const printedFile = join(dir, `${command}.out`);
+  const workDir = how.workDir ?? dir;
+  for (const each of [dir, workDir]) mkdirSync(each, { recursive: true });
+  const logFile = join(workDir, `${command}.log`);
+  const printedFile = join(workDir, `${command}.out`);
   const printed = openSync(printedFile, "w");
   const start = performance.now();
   const child = Bun.spawn(
@@ -63,6 +66,7 @@ export async function runTool(
       command,
       "-D",
       dir,
+      ...(how.workDir === undefined ? [] : ["-W", workDir]),
       "-o",
       `${command}.log`,
       `-v${how.verbosity ?? 4}`,

