@@ -18,10 +18,11 @@ import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { createPages, nextPagesId, PE, RunList, writePagemap } from "./pages.ts";
+import { Pieces } from "./pieces.ts";
 import { createSharedMemory, dumpShmemContent, shmidOf } from "./shmem.ts";
 import { SysvDump } from "./sysv.ts";
-import { copyFromOutside } from "./transfer.ts";
-import { adviceBits, isPrivate, isVdso, mapFlags, protection, STATUS } from "./vma.ts";
+import { copyPages } from "./transfer.ts";
+import { adviceBits, isPrivate, mapFlags, protection, STATUS } from "./vma.ts";
 
 /** Who saves the files that are mapped. */
 export interface MappedFiles {
@@ -236,26 +237,32 @@ export class MemoryDump {
   #dumpPages(dumpee: Dumpee, described: readonly Described[], pageRuns: PageRuns): void {
     const { pid } = dumpee;
     const runs = new RunList();
+    const readable = new Pieces();
+    const unreadable = new Pieces();
     let next = 0;
     for (const { entry, mapping } of described) {
-      if (!isPrivate({ status: entry.status, end: Number(entry.end) })) continue;
+      if (!isPrivate({ status: entry.status, end: mapping.end })) continue;
       if ((entry.status & STATUS.VVAR) !== 0 || (entry.flags & MAP_MORE.DROPPABLE) !== 0) continue;
       this.stats.pagesScanned += (mapping.end - mapping.start) / PAGE_SIZE;
+      const pieces = mapping.read ? readable : unreadable;
       if ((entry.status & STATUS.VDSO) !== 0) {
         // All of it, so that calls into it stay right under a kernel that has another one.
+        pieces.add(mapping.start, mapping.end - mapping.start, runs.pages * PAGE_SIZE);
         runs.add(mapping.start, mapping.end, PE.PRESENT);
         continue;
       }
-      const lazy = isVdso(entry) || (entry.flags & (MAP.LOCKED | MAP.HUGETLB)) !== 0 ? 0 : PE.LAZY;
-      const flags = PE.PRESENT | ((entry.flags & MAP.ANONYMOUS) !== 0 ? lazy : 0);
-      next = addRuns(runs, pageRuns, next, mapping, flags);
+      const flags = PE.PRESENT | (canBeLazy(entry) ? PE.LAZY : 0);
+      next = eachRun(pageRuns, next, mapping, (start, end) => {
+        pieces.add(start, end - start, runs.pages * PAGE_SIZE);
+        runs.add(start, end, flags);
+      });
     }
     this.stats.pagesWritten += runs.pages;
     const began = performance.now();
     const pagesId = nextPagesId(this.images);
     const fd = createPages(this.images, pagesId);
     try {
-      naming(pid, "its pages", () => copyFromOutside(pid, runs.start, runs.end, fd, 0));
+      naming(pid, "its pages", () => copyPages(dumpee, readable, unreadable, fd));
     } finally {
       close(fd);
     }
@@ -265,16 +272,30 @@ export class MemoryDump {
   }
 }
 
-/** Adds the content of `mapping`; `next` is the index of the first run that can lie in it. Gives the new one. */
-function addRuns(out: RunList, runs: PageRuns, next: number, mapping: Range, flags: number): number {
-  let i = next;
+/** Whether CRIU would let pages of this mapping come after the process runs (lazy-pages). */
+function canBeLazy({ flags }: VmaEntry): boolean {
+  const kind = MAP.ANONYMOUS | MAP.PRIVATE;
+  return (flags & (kind | MAP.LOCKED | MAP.HUGETLB)) === kind;
+}
+
+/**
+ * Gives the content of `mapping` to `use`, run by run; `next` is the index of the first run that can lie in it. Returns
+ * that of the first run that can lie in the mapping behind.
+ */
+function eachRun(
+  runs: PageRuns,
+  next: number,
+  mapping: Range,
+  use: (start: number, end: number) => void,
+): number {
   const count = runs.start.length;
+  let i = next;
   while (i < count && (runs.end[i] ?? 0) <= mapping.start) i++;
   for (; i < count; i++) {
     const start = Math.max(runs.start[i] ?? 0, mapping.start);
     const end = Math.min(runs.end[i] ?? 0, mapping.end);
     if (start >= mapping.end) break;
-    if (runs.guard[i] !== true && start < end) out.add(start, end, flags);
+    if (runs.guard[i] !== true && start < end) use(start, end);
     // A run may go on in the next mapping.
     if ((runs.end[i] ?? 0) > mapping.end) break;
   }

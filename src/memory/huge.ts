@@ -10,7 +10,7 @@ import { MAP } from "../linux/memory.ts";
 import { IOV_MAX, iovec, MADV } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
-import type { ReadList } from "./reads.ts";
+import type { Pieces } from "./pieces.ts";
 import type { Steps } from "./steps.ts";
 import { has, isHuge, STATUS, type Vma } from "./vma.ts";
 
@@ -19,7 +19,7 @@ const HUGE = 2 << 20;
 const LEAST = 8 << 20;
 
 /** Whether any run is long enough. */
-export function worthCollapsing(reads: ReadList): boolean {
+export function worthCollapsing(reads: Pieces): boolean {
   return reads.bytes.some((bytes) => bytes >= LEAST);
 }
 
@@ -44,7 +44,7 @@ function suits(vma: Vma): boolean {
 /**
  * Makes huge pages of the long runs of `reads` that lie in anonymous memory; all their mappings are there, writable.
  */
-export function collapse(steps: Steps, vmas: readonly Vma[], reads: ReadList): void {
+export function collapse(steps: Steps, vmas: readonly Vma[], reads: Pieces): void {
   if (!hugePagesAllowed()) return;
   let at = 0;
   for (let i = 0; i < reads.length; i++) {

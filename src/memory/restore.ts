@@ -22,7 +22,7 @@ import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { collapse, worthCollapsing } from "./huge.ts";
 import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./inherit.ts";
 import { Pagemap } from "./pages.ts";
-import { checkCoverage, Pieces, readAll } from "./pieces.ts";
+import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
 import { createSharedMemory, fillShmem } from "./shmem.ts";
 import { Steps } from "./steps.ts";
 import { SysvRestore } from "./sysv.ts";
@@ -283,7 +283,7 @@ export class MemoryRestore {
         }
         return;
       }
-      readAll(child, vma, reads);
+      addMapping(child, vma, reads);
       const prot = reads.pages > before ? vma.prot | PROT.WRITE : vma.prot;
       this.#map(steps, vma, prot, MAP.FIXED);
       plan.now[i] = prot;

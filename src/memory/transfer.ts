@@ -6,12 +6,18 @@
  * read is read through /proc/PID/mem.
  */
 import { ERRNO, KernelError } from "../linux/errno.ts";
-import { close, O, open, writeAll } from "../linux/io.ts";
+import { close, O, open, readText, writeAll } from "../linux/io.ts";
 import { IOV_MAX, iovec } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { viewOf } from "../linux/struct.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
+import { lend, takeBack } from "../tracee/descriptors.ts";
+import type { Dumpee } from "../tracee/dumpee.ts";
+import type { Result } from "../tracee/table.ts";
+import { Pieces } from "./pieces.ts";
 
+/** From so many bytes on it pays to have the process write. */
+const WRITE_INSIDE = 2 << 20;
 const WINDOW = 1 << 20;
 const vectors = new Uint8Array((IOV_MAX + 1) * iovec.size);
 const vectorsView = viewOf(vectors);
@@ -35,52 +41,49 @@ function readForced(pid: number, mem: number, address: number, into: Uint8Array)
   }
 }
 
-/**
- * Reads ranges of a process' memory, in order, and hands them to `sink` in pieces of at most a megabyte, which the
- * next piece overwrites. @throws KernelError
- */
-export function readRanges(
-  pid: number,
-  start: readonly number[],
-  end: readonly number[],
-  sink: (bytes: Uint8Array) => void,
-): void {
+/** Copies pieces of a process' memory to a file of ours. @throws KernelError */
+function copyFromOutside(pid: number, pieces: Pieces, fd: number): void {
   window ??= new Uint8Array(WINDOW);
   const buffer = window;
   const address = addressOf(buffer);
   let mem: number | undefined;
-  try {
-    let filled = 0;
-    let count = 0;
-    const flush = () => {
-      if (count === 0) return;
-      const piece = buffer.subarray(0, filled);
-      putWord(0, address);
-      putWord(8, filled);
-      const table = addressOf(vectors);
-      const got = rawSyscall(NR.process_vm_readv, pid, table, 1, table + iovec.size, count, 0);
-      if (got !== filled) {
-        mem ??= open(`/proc/${pid}/mem`, O.RDONLY);
-        let at = 0;
-        for (let i = 1; i <= count; i++) {
-          const { base, length } = iovec.decode(vectors, i * iovec.size);
-          readForced(pid, mem, base, piece.subarray(at, at + length));
-          at += length;
-        }
+  let filled = 0;
+  let count = 0;
+  let begin = 0;
+  const flush = () => {
+    if (count === 0) return;
+    const bytes = buffer.subarray(0, filled);
+    putWord(0, address);
+    putWord(8, filled);
+    const table = addressOf(vectors);
+    const got = rawSyscall(NR.process_vm_readv, pid, table, 1, table + iovec.size, count, 0);
+    if (got !== filled) {
+      mem ??= open(`/proc/${pid}/mem`, O.RDONLY);
+      let at = 0;
+      for (let i = 1; i <= count; i++) {
+        const { base, length } = iovec.decode(vectors, i * iovec.size);
+        readForced(pid, mem, base, bytes.subarray(at, at + length));
+        at += length;
       }
-      sink(piece);
-      filled = 0;
-      count = 0;
-    };
-    for (let i = 0; i < start.length; i++) {
-      const last = end[i] ?? 0;
-      for (let at = start[i] ?? 0; at < last; ) {
-        const length = Math.min(last - at, WINDOW - filled);
+    }
+    writeAll(fd, bytes, begin);
+    filled = 0;
+    count = 0;
+  };
+  try {
+    for (let i = 0; i < pieces.length; i++) {
+      const from = pieces.address[i] ?? 0;
+      const size = pieces.bytes[i] ?? 0;
+      const offset = pieces.offset[i] ?? 0;
+      if (offset !== begin + filled) flush();
+      for (let done = 0; done < size; ) {
+        if (count === 0) begin = offset + done;
+        const length = Math.min(size - done, WINDOW - filled);
         count++;
-        putWord(count * iovec.size, at);
+        putWord(count * iovec.size, from + done);
         putWord(count * iovec.size + 8, length);
         filled += length;
-        at += length;
+        done += length;
         if (filled === WINDOW || count === IOV_MAX) flush();
       }
     }
@@ -90,17 +93,79 @@ export function readRanges(
   }
 }
 
-/** Copies ranges of a process' memory to a file of ours, one behind the other. @throws KernelError */
-export function copyFromOutside(
-  pid: number,
-  start: readonly number[],
-  end: readonly number[],
-  fd: number,
-  offset: number,
-): void {
-  let at = offset;
-  readRanges(pid, start, end, (bytes) => {
-    writeAll(fd, bytes, at);
-    at += bytes.length;
+let ourGroups: string | undefined;
+
+/**
+ * Whether the pages that the process would fill are charged to the memory cgroup that ours are charged to. If not, they
+ * would weigh on a limit of its own.
+ */
+function chargedAlike(pid: number): boolean {
+  const groupsOf = (who: number | "self") =>
+    readText(`/proc/${who}/cgroup`)
+      .split("\n")
+      .filter((line) => line.startsWith("0::") || line.includes(":memory:"))
+      .join("\n");
+  ourGroups ??= groupsOf("self");
+  return groupsOf(pid) === ourGroups;
+}
+
+/** What one pwritev(2) inside was to do. */
+interface Write {
+  readonly result: Result;
+  readonly first: number;
+  readonly count: number;
+  readonly bytes: number;
+}
+
+/**
+ * Has the process write pieces of its memory to the file `inside`, which it has from us. Gives what it could not read
+ * after all (memory under a protection key). @throws KernelError
+ */
+function copyFromInside({ table }: Dumpee, pieces: Pieces, inside: number): Pieces {
+  const rest = new Pieces();
+  let writes: Write[] = [];
+  const settle = () => {
+    table.run();
+    for (const { result, first, count, bytes } of writes) {
+      if (result.failed && result.raw !== -ERRNO.EFAULT)
+        throw new KernelError("pwritev", "of pages", -result.raw);
+      let done = result.failed ? 0 : result.raw;
+      if (done === bytes) continue;
+      for (let i = first; i < first + count; i++) {
+        const length = pieces.bytes[i] ?? 0;
+        const skip = Math.min(done, length);
+        done -= skip;
+        if (skip < length)
+          rest.add((pieces.address[i] ?? 0) + skip, length - skip, (pieces.offset[i] ?? 0) + skip);
+      }
+    }
+    writes = [];
+  };
+  let first = 0;
+  pieces.eachGroup((group, count, bytes, offset) => {
+    if (table.free < group.length + 512) settle();
+    const result = table.call(NR.pwritev, inside, table.data(group), count, offset, 0);
+    writes.push({ result, first, count, bytes });
+    first += count;
   });
+  settle();
+  return rest;
+}
+
+/**
+ * Copies pieces of a process' memory to where they belong in `fd`, a file of ours. `readable` are those that the
+ * process may read itself. @throws KernelError
+ */
+export function copyPages(dumpee: Dumpee, readable: Pieces, unreadable: Pieces, fd: number): void {
+  const { pid } = dumpee;
+  const bytes = readable.bytes.reduce((sum, length) => sum + length, 0);
+  const end = bytes + unreadable.bytes.reduce((sum, length) => sum + length, 0);
+  const inside = bytes >= WRITE_INSIDE && chargedAlike(pid) ? lend(dumpee, fd, end) : undefined;
+  let rest = readable;
+  if (inside !== undefined) {
+    rest = copyFromInside(dumpee, readable, inside);
+    takeBack(dumpee, inside);
+  }
+  copyFromOutside(pid, rest, fd);
+  copyFromOutside(pid, unreadable, fd);
 }

@@ -1,4 +1,4 @@
-/** What a process has to read from its pages file, and to where. */
+/** Pieces of a process' memory and where their bytes stand in its pages file. */
 import { ImageError } from "../images/error.ts";
 import { fileName, IMAGES } from "../images/kinds.ts";
 import { PAGE_SIZE } from "../linux/memory.ts";
@@ -8,11 +8,11 @@ import type { Cursor } from "./inherit.ts";
 import type { Pagemap } from "./pages.ts";
 import { isPrivate, type Vma } from "./vma.ts";
 
-/** One call reads no more (the kernel's limit is just below 2 GiB). */
+/** One call moves no more (the kernel's limit is just below 2 GiB). */
 const MOST = 1 << 30;
 
-/** Reads in the order in which they were added: addresses and offsets ascend. */
-export class ReadList {
+/** Pieces in the order in which they were added: addresses and offsets ascend. */
+export class Pieces {
   readonly address: number[] = [];
   readonly bytes: number[] = [];
   readonly offset: number[] = [];
@@ -42,7 +42,10 @@ export class ReadList {
     }
   }
 
-  /** Reads that one preadv(2) can do: bytes of iovecs, their count, bytes in all, offset. */
+  /**
+   * What one preadv(2) or pwritev(2) can do: bytes of iovecs, their count, bytes in all, offset. The iovecs are
+   * overwritten by the next.
+   */
   eachGroup(use: (vectors: Uint8Array, count: number, bytes: number, offset: number) => void): void {
     const vectors = new Uint8Array(Math.min(IOV_MAX, this.length) * iovec.size);
     const view = viewOf(vectors);
@@ -71,8 +74,8 @@ export class ReadList {
   }
 }
 
-/** All pages of one mapping. */
-export function readAll(cursor: Cursor, vma: Vma, reads: ReadList): void {
+/** Adds all pages that an image has of one mapping. */
+export function addMapping(cursor: Cursor, vma: Vma, pieces: Pieces): void {
   const { map } = cursor;
   const count = map.vaddr.length;
   const end = (i: number) => (map.vaddr[i] ?? 0) + (map.bytes[i] ?? 0);
@@ -81,7 +84,7 @@ export function readAll(cursor: Cursor, vma: Vma, reads: ReadList): void {
     const start = map.vaddr[i] ?? 0;
     if (start >= vma.end) break;
     const from = Math.max(start, vma.start);
-    reads.add(from, Math.min(end(i), vma.end) - from, (map.offset[i] ?? 0) + from - start);
+    pieces.add(from, Math.min(end(i), vma.end) - from, (map.offset[i] ?? 0) + from - start);
     cursor.next = i;
   }
 }
