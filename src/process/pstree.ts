@@ -101,7 +101,8 @@ export function planPstree(images: ImageDir): PstreePlan {
         : state === TASK_STATE.HELPER
           ? "helper"
           : "task";
-    const others = entry.threads.filter((tid) => tid !== entry.pid);
+    // CRIU leaves a zombie's list of threads as it finds it in its memory.
+    const others = kind === "task" ? entry.threads.filter((tid) => tid !== entry.pid) : [];
     for (const tid of [entry.pid, ...others]) {
       checkNumber(tid, `process ${entry.pid} with thread`);
       if (numbers.has(tid)) throw new ImageValueError(`pstree.img: ${tid} stands twice`);
