@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KernelError } from "./linux/errno.ts";
@@ -15,7 +15,14 @@ test("holds the pid and nothing else, for its owner", () => {
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
-test("one that is there is left as it is", () => {
+test("one that says the same pid already is left as it is", () => {
+  const path = join(dir, "same");
+  writeFileSync(path, "17\n");
+  writePidfile(path, 17);
+  expect(readFileSync(path, "utf8")).toBe("17\n");
+});
+
+test("one that says another pid is an error, and is left as it is", () => {
   const path = join(dir, "taken");
   writePidfile(path, 1);
   expect(() => writePidfile(path, 2)).toThrow(KernelError);
