@@ -4,19 +4,15 @@
  */
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
-import type { FdinfoEntry, FileEntry } from "../images/schema/generated/files.ts";
+import type { FdinfoEntry, FdTypes, FileEntry } from "../images/schema/generated/files.ts";
 import type { FsEntry } from "../images/schema/generated/process.ts";
 import { KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
-import { close, listNumbers, O, open, withFd } from "../linux/io.ts";
+import { listNumbers, O, open } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { type Mapping, readStatus } from "../linux/proc.ts";
-import { statusOf } from "../linux/statx.ts";
-import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import { Level, log } from "../log.ts";
-import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
-import type { Result } from "../tracee/table.ts";
 import { FileDumpError } from "./errors.ts";
 import { Descriptions, type Known } from "./identity.ts";
 import type { DumpContext, FileDumper, FileKind, FilesDumpOptions } from "./kind.ts";
@@ -24,10 +20,11 @@ import { fileKinds } from "./kinds.ts";
 import { FileLocks } from "./locks.ts";
 import { NamedDump, named } from "./named.ts";
 import { OpenFile } from "./open-file.ts";
+import { follow, look, type Sight } from "./survey.ts";
 import { unsupported } from "./unsupported.ts";
 
 interface KnownDescription extends Known {
-  readonly kind: FileKind;
+  readonly type: FdTypes;
 }
 
 export class FilesDump {
@@ -108,36 +105,39 @@ export class FilesDump {
   #dumpTable(dumpee: Dumpee): void {
     const tid = taskOf(dumpee);
     const numbers = listNumbers(`/proc/${tid}/fd`);
-    const flags = descriptorFlags(dumpee, numbers);
-    const table = numbers.map((fd, i): FdinfoEntry => {
-      const { id, kind } = this.#describe(dumpee, tid, fd);
-      return { id, flags: flags[i] ?? 0, type: kind.type, fd };
+    const flags = dumpee.table.each(NR.fcntl, numbers, F.GETFD);
+    const sights = look(tid, dumpee.pidfd, numbers);
+    const known = sights.map((sight) => this.#descriptions.find(sight.status.ino, tid, sight.fd).known);
+    follow(
+      tid,
+      sights.filter((_, i) => known[i] === undefined),
+    );
+    const table = sights.map((sight, i): FdinfoEntry => {
+      const { id, type } = known[i] ?? this.#describe(dumpee, tid, sight);
+      return { id, flags: Math.max(flags[i] ?? 0, 0) & FD_CLOEXEC, type, fd: sight.fd };
     });
     this.#images.writeAll(IMAGES.fdinfo, table, dumpee.ids.files);
     log.debug("files/dump", `process ${dumpee.pid}: ${table.length} descriptors`);
   }
 
   /** The description that a descriptor leads to; dumped, if it is the first one that does. */
-  #describe(dumpee: Dumpee, tid: number, fd: number): KnownDescription {
-    const copy = rawSyscall(NR.pidfd_getfd, dumpee.pidfd, fd, 0);
-    if (copy < 0) checkResult(copy, NR.pidfd_getfd, `of process ${dumpee.pid}: descriptor ${fd}`);
+  #describe(dumpee: Dumpee, tid: number, sight: Sight): KnownDescription {
+    const found = this.#descriptions.find(sight.status.ino, tid, sight.fd);
+    if (found.known !== undefined) return found.known;
+    const file = OpenFile.descriptor(tid, dumpee.pidfd, sight);
     try {
-      const status = statusOf(copy);
-      const found = this.#descriptions.find(status.ino, tid, fd);
-      if (found.known !== undefined) return found.known;
-      const file = new OpenFile(tid, fd, copy, status);
       this.#locks.refuse(file);
-      const { id, type, kind } = this.#dump(file);
-      const description: KnownDescription = { pid: tid, fd, id, type, kind };
+      const { id, type } = this.#dump(file);
+      const description: KnownDescription = { pid: tid, fd: sight.fd, id, type };
       if (found.at === found.of.length) found.of.push(description);
       else found.of.splice(found.at, 0, description);
       return description;
     } finally {
-      close(copy);
+      file.close();
     }
   }
 
-  #dump(file: OpenFile): { id: number; type: number; kind: FileKind } {
+  #dump(file: OpenFile): { id: number; type: FdTypes } {
     try {
       const kind = fileKinds.find((each) => each.recognises(file));
       if (kind === undefined) throw unsupported(file);
@@ -149,7 +149,7 @@ export class FilesDump {
       const id = this.#context.newId();
       if (this.#debug) log.debug("files/dump", `${file.where}: ${file.link} is file ${id}`);
       dumper.dump(file, id);
-      return { id, type: kind.type, kind };
+      return { id, type: kind.type };
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       throw new FileDumpError(`${file.where}: ${file.link}: ${error.message}`, { cause: error });
@@ -168,8 +168,8 @@ export class FilesDump {
   /** The number of a file that a process refers to otherwise than by a descriptor; equal ones have one number. */
   #reference(dumpee: Dumpee, link: string, role: string): number {
     const tid = taskOf(dumpee);
-    return withFd(open(`/proc/${tid}/${link}`, O.PATH), (copy) => {
-      const file = new OpenFile(tid, role, copy);
+    const file = OpenFile.reference(tid, role, open(`/proc/${tid}/${link}`, O.PATH));
+    try {
       const { dev, ino, mntId } = file.status;
       const key = `${dev}:${ino}:${mntId}:${file.link}`;
       let id = this.#byInode.get(key);
@@ -178,23 +178,13 @@ export class FilesDump {
         this.#byInode.set(key, id);
       }
       return id;
-    });
+    } finally {
+      file.close();
+    }
   }
 }
 
 /** A live thread: a leader that has ended has no files any more. */
 function taskOf(dumpee: Dumpee): number {
   return dumpee.frozen.threads[0]?.tid ?? dumpee.pid;
-}
-
-/** F_GETFD of each: the one thing that only the process itself can tell without a walk through /proc. */
-function descriptorFlags(dumpee: Dumpee, numbers: readonly number[]): number[] {
-  const { table } = dumpee;
-  const results: Result[] = [];
-  for (const fd of numbers) {
-    if (table.free < 4 * ENTRY_SIZE) table.run();
-    results.push(table.call(NR.fcntl, fd, F.GETFD));
-  }
-  table.run();
-  return results.map((result) => (result.failed ? 0 : result.raw & FD_CLOEXEC));
 }

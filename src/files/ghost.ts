@@ -15,13 +15,13 @@ import {
   RemapType,
   type Timeval,
 } from "../images/schema/generated/files.ts";
-import { bytesToText } from "../linux/text.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { AT, close, lseek, O, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { FileTime } from "../linux/statx.ts";
 import { s64, struct } from "../linux/struct.ts";
 import { addressOf, checkResult, rawSyscall, syscall } from "../linux/syscall.ts";
+import { bytesToText } from "../linux/text.ts";
 import { log } from "../log.ts";
 import { copyAllBytes } from "./copy.ts";
 import { isDevice, packDevice } from "./device.ts";

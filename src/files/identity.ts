@@ -10,8 +10,6 @@ export interface Known {
   readonly pid: number;
   readonly fd: number;
   readonly id: number;
-  /** A value of FdTypes. */
-  readonly type: number;
 }
 
 export class Descriptions<K extends Known> {

@@ -9,9 +9,9 @@ import { FdTypes, type FileEntry, type RegFileEntry, RemapType } from "../images
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { errnoName } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
-import { AT, close, O, S, SEEK, withFd } from "../linux/io.ts";
+import { close, O, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { type FileStatus, FS_MAGIC, fullStatusOf, statusAt, statusOf } from "../linux/statx.ts";
+import { type FileStatus, FS_MAGIC, fullStatusOf, statusOf } from "../linux/statx.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { readBuildId } from "./build-id.ts";
@@ -21,7 +21,7 @@ import { GhostDump, type GhostUser, makeGhost, openToRead, TemporaryNames } from
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import { LinkRemapDump, openLinked, removeLinked } from "./link-remap.ts";
 import type { OpenFile } from "./open-file.ts";
-import { openPath, pathAddress, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
+import { openPath, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
 import { withAsync } from "./pipe.ts";
 import { type Remap, Remaps, readRemaps } from "./remap.ts";
 
@@ -101,7 +101,7 @@ export class NamedDump implements FileDumper {
     if (!link.startsWith("/")) {
       throw new FileDumpError(`${file.where}: ${link} is no path, and cannot be dumped yet`);
     }
-    const there = statusAt(AT.FDCWD, pathAddress(link));
+    const { there } = file;
     const isThere = typeof there !== "number" && there.ino === status.ino && there.dev === status.dev;
     if (isThere) {
       if (SILLY_NAME.test(link) && file.fsMagic === FS_MAGIC.NFS) this.#links.dump(file, id, link);

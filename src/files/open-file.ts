@@ -1,33 +1,67 @@
 /** An open file of a process being dumped, looked at through our own copy of its descriptor. */
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
-import { F, getOwner } from "../linux/fcntl.ts";
-import { O, S, SEEK } from "../linux/io.ts";
-import { NR } from "../linux/nr.ts";
+import { getOwner } from "../linux/fcntl.ts";
+import { AT, close, O, pidfdGetfd, S } from "../linux/io.ts";
 import { type Fdinfo, readFdinfo } from "../linux/proc.ts";
-import { type FileStatus, type FullStatus, fsMagicOf, fullStatusOf, statusOf } from "../linux/statx.ts";
-import { checkResult, rawSyscall } from "../linux/syscall.ts";
-import { linkOf } from "./path.ts";
+import {
+  type FileStatus,
+  type FullStatus,
+  fsMagicOf,
+  fullStatusOf,
+  statusAt,
+  statusOf,
+} from "../linux/statx.ts";
+import { linkOf, pathAddress } from "./path.ts";
+import type { Sight } from "./survey.ts";
 
 const NOBODY: FownEntry = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
 
 /** An open file description, or a file that a process refers to otherwise (its cwd, what it maps). */
 export class OpenFile {
+  /** By which recognition begins. */
+  readonly status: FileStatus;
   /** Of a descriptor: F_GETFL; 0 for the others. */
   readonly flags: number;
+  readonly #sight: Sight | undefined;
+  #copy: number | undefined;
   #link: string | undefined;
   #fullStatus: FullStatus | undefined;
   #fdinfo: Fdinfo | undefined;
 
-  constructor(
+  private constructor(
     /** The process, and in it the descriptor's number or what else the file is to it ("its working directory"). */
     readonly pid: number,
     readonly role: number | string,
-    /** Our descriptor: the same open file description, or an O_PATH one of the same file. The caller closes it. */
-    readonly copy: number,
-    /** By which recognition begins. */
-    readonly status: FileStatus = statusOf(copy),
+    private readonly source: number,
+    sight: Sight | undefined,
   ) {
-    this.flags = typeof role === "number" ? this.#fcntl(F.GETFL) : 0;
+    this.#sight = sight;
+    this.#link = sight?.link;
+    if (sight === undefined) this.#copy = source;
+    this.status = sight?.status ?? statusOf(source);
+    this.flags = sight?.flags ?? 0;
+  }
+
+  /** A descriptor of the process of `pidfd`, already looked at. To be closed. */
+  static descriptor(pid: number, pidfd: number, sight: Sight): OpenFile {
+    return new OpenFile(pid, sight.fd, pidfd, sight);
+  }
+
+  /** What a process refers to otherwise than by a descriptor; `copy` is ours and becomes the object's. To be closed. */
+  static reference(pid: number, role: string, copy: number): OpenFile {
+    return new OpenFile(pid, role, copy, undefined);
+  }
+
+  /** Closes our copy, if it was taken. */
+  close(): void {
+    if (this.#copy !== undefined) close(this.#copy);
+    this.#copy = undefined;
+  }
+
+  /** Our descriptor: the same open file description, or an O_PATH one of the same file. @throws KernelError */
+  get copy(): number {
+    this.#copy ??= pidfdGetfd(this.source, Number(this.role));
+    return this.#copy;
   }
 
   /** For messages: `process 12: descriptor 3`. */
@@ -52,6 +86,11 @@ export class OpenFile {
     return this.#fullStatus;
   }
 
+  /** What stands at the path that `link` is; a negative errno where nothing does. */
+  get there(): FileStatus | number {
+    return this.#sight?.there ?? statusAt(AT.FDCWD, pathAddress(this.link));
+  }
+
   get isPath(): boolean {
     return (this.flags & O.PATH) !== 0;
   }
@@ -65,31 +104,24 @@ export class OpenFile {
 
   /** The offset of a descriptor. */
   get position(): bigint {
-    if (typeof this.role !== "number" || this.isPath) return 0n;
-    if (this.format === S.IFREG || this.format === S.IFDIR) {
-      // Some devices do something when they are asked; these do not, and fdinfo costs ten times as much.
-      const offset = rawSyscall(NR.lseek, this.copy, 0, SEEK.CUR);
-      if (offset >= 0) return BigInt(offset);
-    }
-    return BigInt(this.fdinfo.pos);
+    const low = this.#sight?.offsetLow ?? 0;
+    const high = this.#sight?.offsetHigh ?? 0;
+    if (high === 0) return BigInt(low);
+    // Offsets in directories use all 63 bits. Pipes and the like have none.
+    if (high > 0) return (BigInt(high) << 32n) | BigInt(low);
+    return this.isPath ? 0n : BigInt(this.fdinfo.pos);
   }
 
   /** Who gets its signals. */
   get owner(): FownEntry {
-    if (typeof this.role !== "number" || this.isPath) return NOBODY;
-    const signum = this.#fcntl(F.GETSIG);
+    const sight = this.#sight;
+    if (sight === undefined || this.isPath || (sight.signal === 0 && sight.owner === 0)) return NOBODY;
     const { type, pid, uid, euid } = getOwner(this.copy);
-    if (signum === 0 && pid === 0) return NOBODY;
-    return { uid, euid, signum, pid_type: type, pid };
+    return { uid, euid, signum: sight.signal, pid_type: type, pid };
   }
 
   /** Magic number of its file system. */
   get fsMagic(): number {
     return fsMagicOf(this.copy);
-  }
-
-  #fcntl(command: number): number {
-    const result = rawSyscall(NR.fcntl, this.copy, command);
-    return result < 0 ? checkResult(result, NR.fcntl, this.where) : result;
   }
 }

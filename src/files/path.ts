@@ -2,11 +2,12 @@
  * Paths as the kernel has them: bytes, of which the strings here lose none (images/text.ts), and the few calls on them
  * that this room makes by the thousand.
  */
-import { textOf, textToBytes } from "../linux/text.ts";
+
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { AT, O, open } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { addressOf, checkResult, rawSyscall } from "../linux/syscall.ts";
+import { textOf, textToBytes } from "../linux/text.ts";
 
 /** PATH_MAX of include/uapi/linux/limits.h, its NUL included. */
 const PATH_MAX = 4096;

@@ -93,20 +93,31 @@ const DEV_MAJOR = at.devMajor / 4;
 const DEV_MINOR = at.devMinor / 4;
 const MNT = at.mntId / 4;
 
-class Status implements FileStatus {
-  readonly dev = (((words[DEV_MAJOR] ?? 0) << 20) | (words[DEV_MINOR] ?? 0)) >>> 0;
-  readonly ino = (words[INO] ?? 0) + (words[INO + 1] ?? 0) * 0x1_0000_0000;
-  readonly mode = (words[MODE] ?? 0) & 0xffff;
-  readonly nlink = words[NLINK] ?? 0;
-  readonly size = (words[SIZE] ?? 0) + (words[SIZE + 1] ?? 0) * 0x1_0000_0000;
-  readonly mntId = words[MNT] ?? 0;
+/** Reads a struct statx out of 32-bit words, from index `from` on. */
+export function statusIn(words: Uint32Array, from: number): FileStatus {
+  return {
+    dev: (((words[from + DEV_MAJOR] ?? 0) << 20) | (words[from + DEV_MINOR] ?? 0)) >>> 0,
+    ino: (words[from + INO] ?? 0) + (words[from + INO + 1] ?? 0) * 0x1_0000_0000,
+    mode: (words[from + MODE] ?? 0) & 0xffff,
+    nlink: words[from + NLINK] ?? 0,
+    size: (words[from + SIZE] ?? 0) + (words[from + SIZE + 1] ?? 0) * 0x1_0000_0000,
+    mntId: words[from + MNT] ?? 0,
+  };
 }
+
+/** What a call of statx(2) takes, for those who make it in a batch: its flags, mask and the size of its result. */
+export const STATX = {
+  FOLLOW_NOTHING: AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+  EMPTY_PATH: AT_EMPTY_PATH,
+  MASK: BASIC_STATS | MNT_ID,
+  SIZE: statx.size,
+} as const;
 
 /** Of an open descriptor of ours, O_PATH ones included. @throws KernelError */
 export function statusOf(fd: number): FileStatus {
-  const result = rawSyscall(NR.statx, fd, empty.address, AT_EMPTY_PATH, BASIC_STATS | MNT_ID, address);
+  const result = rawSyscall(NR.statx, fd, empty.address, AT_EMPTY_PATH, STATX.MASK, address);
   if (result < 0) checkResult(result, NR.statx, `descriptor ${fd}`);
-  return new Status();
+  return statusIn(words, 0);
 }
 
 /** The same and more. @throws KernelError */
@@ -130,9 +141,8 @@ export function fullStatusOf(fd: number): FullStatus {
  * negative errno where there is nothing to be seen.
  */
 export function statusAt(dirfd: number, pathAddress: number): FileStatus | number {
-  const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
-  const result = rawSyscall(NR.statx, dirfd, pathAddress, flags, BASIC_STATS | MNT_ID, address);
-  return result < 0 ? result : new Status();
+  const result = rawSyscall(NR.statx, dirfd, pathAddress, STATX.FOLLOW_NOTHING, STATX.MASK, address);
+  return result < 0 ? result : statusIn(words, 0);
 }
 
 /** File systems that need care of their own (include/uapi/linux/magic.h). */

@@ -45,6 +45,8 @@ export interface Machine {
   readonly syscallThunk: Uint8Array;
   /** A native function (nr, a1..a6): makes the call (a clone) and, in the child only, runs the table at a6. */
   readonly spawnThunk: Uint8Array;
+  /** A native function (address of a table) that runs it in our own process, to its end or to a must that fails. */
+  readonly batchThunk: Uint8Array;
   /** A native function (leaf, subleaf, address of 16 bytes) that reads the CPU's features. */
   readonly cpuidThunk: Uint8Array;
   /** The runner with its entry points as offsets into `code`. Position independent. */

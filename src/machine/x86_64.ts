@@ -18,9 +18,14 @@ function loadCallFromC(assembler: Assembler): Assembler {
     .op("syscall", 0x0f, 0x05);
 }
 
+/** How a table ends inside a task: a breakpoint tells the tracer. */
+function breakpoint(assembler: Assembler): Assembler {
+  return assembler.op("int3", 0xcc).jump("jmp", "stop", 0xe9);
+}
+
 /** The runner proper: rbx walks the table. Only rbx and rsp survive from entry to entry. */
-function runner(assembler: Assembler): Assembler {
-  return assembler
+function runner(assembler: Assembler, end = breakpoint): Assembler {
+  assembler
     .label("run")
     .op("mov eax, [rbx]", 0x8b, 0x03)
     .op("cmp eax, OP.MOVE", 0x3d, ...le32(OP.MOVE))
@@ -47,9 +52,8 @@ function runner(assembler: Assembler): Assembler {
     .jump("je", "decrement", 0x0f, 0x84)
     .op("cmp eax, OP.LEAVE", 0x3d, ...le32(OP.LEAVE))
     .jump("je", "leave", 0x0f, 0x84)
-    .label("stop")
-    .op("int3", 0xcc)
-    .jump("jmp", "stop", 0xe9)
+    .label("stop");
+  return end(assembler)
     .label("move")
     .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
     .op("mov rax, [rax]", 0x48, 0x8b, 0x00)
@@ -94,6 +98,11 @@ const program = runner(new Assembler())
   .op("syscall", 0x0f, 0x05)
   .assemble();
 
+/** (address of a table): runs it where it is called, and comes back. */
+const batch = runner(new Assembler().op("push rbx", 0x53).op("mov rbx, rdi", 0x48, 0x89, 0xfb), (assembler) =>
+  assembler.op("pop rbx", 0x5b).op("ret", 0xc3),
+);
+
 const spawn = loadCallFromC(new Assembler())
   .op("test rax, rax", 0x48, 0x85, 0xc0)
   .jump("je", "child", 0x0f, 0x84)
@@ -125,6 +134,7 @@ export const x86_64: Machine = {
   name: "x86_64",
   syscallThunk: loadCallFromC(new Assembler()).op("ret", 0xc3).assemble().code,
   spawnThunk: runner(spawn).assemble().code,
+  batchThunk: batch.assemble().code,
   cpuidThunk: cpuid.assemble().code,
   runner: {
     code: program.code,

@@ -1,0 +1,72 @@
+/**
+ * Many system calls of our own in one native call: the runner's table (machine/runner.ts), run in our own process.
+ *
+ * What a program does for the first time goes slowly in JavaScript, a native loop does not. Where the same few calls are
+ * to be made for each of a thousand things, they are laid out once as blocks of entries, and for every use only what
+ * differs is filled in.
+ */
+import { hostMachine } from "../machine/host.ts";
+import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
+import { addressOf, nativeFunction, placeCode } from "./syscall.ts";
+
+const WORD = 4;
+const ENTRY_WORDS = ENTRY_SIZE / WORD;
+const ARGS_AT = ENTRY_ARGS / WORD;
+const RESULT_AT = ENTRY_RESULT / WORD;
+const HIGH = 0x1_0000_0000;
+
+let native: ReturnType<typeof nativeFunction> | undefined;
+
+/** Memory of ours with a table at its beginning and room for what its calls read and write behind. */
+export class Batch {
+  readonly bytes: Uint8Array;
+  /** The same memory in words of 32 bits, to fill in and to read by index. */
+  readonly words: Uint32Array;
+  readonly address: number;
+
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+    this.words = new Uint32Array(this.bytes.buffer);
+    this.address = addressOf(this.bytes);
+  }
+
+  /** Writes an entry; arguments are 64 bits wide and may be negative. */
+  entry(index: number, op: number, ...args: number[]): void {
+    const { words } = this;
+    const at = index * ENTRY_WORDS;
+    words.fill(0, at, at + ENTRY_WORDS);
+    words[at] = op;
+    for (let i = 0; i < args.length; i++) {
+      const value = args[i] ?? 0;
+      words[at + ARGS_AT + 2 * i] = value;
+      words[at + ARGS_AT + 2 * i + 1] = Math.floor(value / HIGH);
+    }
+  }
+
+  /** Writes an entry that makes the result of entry `from` the argument `argument` (from 0) of entry `to`. */
+  move(index: number, from: number, to: number, argument: number): void {
+    const result = this.address + from * ENTRY_SIZE + ENTRY_RESULT;
+    this.entry(index, OP.MOVE, result, this.address + to * ENTRY_SIZE + ENTRY_ARGS + argument * 8);
+  }
+
+  /** Index in `words` of an argument's low half. */
+  static argumentAt(entry: number, argument: number): number {
+    return entry * ENTRY_WORDS + ARGS_AT + 2 * argument;
+  }
+
+  /** Index in `words` of a result's low half. */
+  static resultAt(entry: number): number {
+    return entry * ENTRY_WORDS + RESULT_AT;
+  }
+
+  /** Runs the first `count` entries. The entry that follows is overwritten for the time. */
+  run(count: number): void {
+    native ??= nativeFunction(placeCode(hostMachine.batchThunk));
+    const { words } = this;
+    const at = count * ENTRY_WORDS;
+    const next = words[at] ?? 0;
+    words[at] = OP.END;
+    native(this.address, 0, 0, 0, 0, 0, 0);
+    words[at] = next;
+  }
+}
