@@ -112,38 +112,54 @@ export function viewOf(buffer: Uint8Array): DataView {
   return new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
 
-/** Declares a structure. `size` may be given where the kernel pads it further than its fields need. */
+/** A field in its place: `at` bytes from the beginning of the structure. */
+interface Member {
+  readonly name: string;
+  readonly field: Field<unknown>;
+  readonly at: number;
+}
+
+/**
+ * Declares a structure. `size` may be given where the kernel pads it further than its fields need.
+ *
+ * Modules declare their structures as they load, used or not, so this does little: the object of offsets, which takes
+ * the most, is made when somebody asks for it.
+ */
 export function struct<S extends Shape>(shape: S, size?: number): Struct<S> {
-  const names = Object.keys(shape) as (keyof S & string)[];
-  const offset = {} as { [K in keyof S]: number };
+  const members: Member[] = [];
   let end = 0;
   let align = 1;
-  for (const name of names) {
+  for (const name in shape) {
     const field = shape[name] as Field<unknown>;
-    end = Math.ceil(end / field.align) * field.align;
-    offset[name] = end;
-    end += field.size;
-    align = Math.max(align, field.align);
+    const at = alignUp(end, field.align);
+    members.push({ name, field, at });
+    end = at + field.size;
+    if (field.align > align) align = field.align;
   }
-  const total = size ?? Math.ceil(end / align) * align;
+  const total = size ?? alignUp(end, align);
+  let offset: Record<string, number> | undefined;
 
   function read(view: DataView, at: number): Values<S> {
-    const values: Partial<Values<S>> = {};
-    for (const name of names) {
-      values[name] = (shape[name] as Field<Values<S>[typeof name]>).read(view, at + offset[name]);
-    }
+    const values: Record<string, unknown> = {};
+    for (const member of members) values[member.name] = member.field.read(view, at + member.at);
     return values as Values<S>;
   }
   function write(view: DataView, at: number, values: Partial<Values<S>>): void {
-    for (const name of names) {
-      const value = values[name];
-      if (value !== undefined) (shape[name] as Field<unknown>).write(view, at + offset[name], value);
+    for (const member of members) {
+      const value = values[member.name];
+      if (value !== undefined) member.field.write(view, at + member.at, value);
     }
   }
   return {
     size: total,
     align,
-    offset,
+    get offset() {
+      if (offset === undefined) {
+        offset = {};
+        for (const { name, at } of members) offset[name] = at;
+      }
+      return offset as { readonly [K in keyof S]: number };
+    },
     read,
     write,
     decode: (buffer, at = 0) => read(viewOf(buffer), at),
@@ -154,4 +170,9 @@ export function struct<S extends Shape>(shape: S, size?: number): Struct<S> {
     },
     encodeInto: (buffer, at, values) => write(viewOf(buffer), at, values),
   };
+}
+
+/** `value` rounded up to a multiple of `alignment`, a power of two. */
+function alignUp(value: number, alignment: number): number {
+  return (value + alignment - 1) & -alignment;
 }
