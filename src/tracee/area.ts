@@ -3,7 +3,8 @@
  *
  *     code page | header page | ... | slot 0 | slot 1 ... | bulk
  *
- * A slot belongs to one thread: its heal pointer, its heal table, its signal frame, a small table and its stack. Slots
+ * A slot belongs to one thread: its heal pointer, its heal table and its door, its signal frame, a small table and its
+ * stack. Slots
  * are aligned to their size, so that the heal entry finds its slot from the stack pointer alone. The bulk region is
  * for the tables of the thread that does the process-wide work.
  */
@@ -16,7 +17,10 @@ import type { Region } from "./table.ts";
 
 const BULK_SIZE = 0x40000;
 const HEADER_AT = 0x1000;
+const HEAL_ADDRESS_AT = 0x8;
+const MASK_AT = 0x10;
 const HEAL_TABLE_AT = 0x40;
+const DOOR_AT = 0x200;
 const FRAME_AT = 0x800;
 const TABLE_AT = 0x4000;
 const TABLE_SIZE = 0x1c00;
@@ -71,6 +75,18 @@ export class Area {
   }
   slot(index: number): number {
     return this.address + SLOT_SIZE * (1 + index);
+  }
+  /** A word that holds the address of the heal table. */
+  healAddress(index: number): number {
+    return this.slot(index) + HEAL_ADDRESS_AT;
+  }
+  /** The signal mask of a thread inside. */
+  mask(index: number): number {
+    return this.slot(index) + MASK_AT;
+  }
+  /** The table by which a thread comes in. */
+  door(index: number): number {
+    return this.slot(index) + DOOR_AT;
   }
   healTable(index: number): number {
     return this.slot(index) + HEAL_TABLE_AT;

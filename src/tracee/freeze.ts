@@ -18,7 +18,7 @@ export interface FrozenProcess {
   readonly children: FrozenProcess[];
   /** Its live threads; empty for a zombie. The leader comes first if it lives. */
   readonly threads: Task[];
-  readonly zombie: boolean;
+  zombie: boolean;
   /** Signal that had stopped the process before us (SIGSTOP, SIGTSTP...), 0 if it ran. */
   stopSignal: number;
 }
@@ -70,8 +70,9 @@ export class FrozenTree {
               zombie: readStat(child).state === "Z",
               stopSignal: 0,
             };
-            if (!frozen.zombie) freezeProcess(frozen);
+            // First into the tree: should it fail, all that is held by then is let go.
             process.children.push(frozen);
+            if (!frozen.zombie) freezeChild(frozen);
             onProcess?.(frozen);
             again = true;
           }
@@ -116,6 +117,27 @@ function awaitEnd(tid: number): void {
   }
 }
 
+/** A child may end while we come for it: then it is a zombie, since its parent, which is stopped, cannot reap it. */
+function freezeChild(process: FrozenProcess): void {
+  try {
+    freezeProcess(process);
+  } catch (error) {
+    if (!hasEnded(process.pid, process.pid)) throw error;
+    for (const task of process.threads.splice(0)) if (!task.gone) task.detach();
+    process.zombie = true;
+  }
+}
+
+/** Whether a task is gone, or is a zombie. */
+function hasEnded(pid: number, tid: number): boolean {
+  try {
+    return /[ZX]/.test(readStat(pid, tid).state);
+  } catch (error) {
+    if (isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) return true;
+    throw error;
+  }
+}
+
 function freezeProcess(process: FrozenProcess): void {
   const { pid, threads } = process;
   const held = new Set<number>();
@@ -133,8 +155,8 @@ function freezeProcess(process: FrozenProcess): void {
         fresh.push(task);
         task.interrupt();
       } catch (error) {
-        // The thread ended between the listing and now.
-        if (!isErrno(error, ERRNO.ESRCH) || tid === pid) throw error;
+        // The thread ended between the listing and now. One that is just ending may not be seized (EPERM).
+        if (!isErrno(error, ERRNO.ESRCH, ERRNO.EPERM) || tid === pid || !hasEnded(pid, tid)) throw error;
       }
     }
     for (const task of fresh) {

@@ -14,6 +14,7 @@
  * Getting out, while we live: the same calls, but watched, and then the registers as they were are set by ptrace rather
  * than by rt_sigreturn, because that would forget a restart block (restart_syscall(2)).
  */
+import { stage } from "../faults.ts";
 import { ERESTART, ERRNO, KernelError } from "../linux/errno.ts";
 import { MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
@@ -23,14 +24,24 @@ import {
   getRegisters,
   getSignalMask,
   PTRACE,
+  peekSiginfo,
   type Registers,
   setRegisters,
   setSignalMask,
 } from "../linux/ptrace.ts";
 import { type RseqState, readRseq } from "../linux/rseq.ts";
-import { buildSigframe, MASK_WHILE_RUNNING, SA, SIG, sigaction, sigframeFpstate } from "../linux/signal.ts";
+import {
+  buildSigframe,
+  MASK_WHILE_RUNNING,
+  SA,
+  SIG,
+  SIG_SETMASK,
+  sigaction,
+  sigframeFpstate,
+  siginfoHead,
+} from "../linux/signal.ts";
 import { s64, struct, viewOf } from "../linux/struct.ts";
-import { checkResult } from "../linux/syscall.ts";
+import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
 import { ENTRY_ARGS, ENTRY_SIZE, OP, SLOT_HEAL } from "../machine/runner.ts";
 import { Area, findAreaAddress } from "./area.ts";
@@ -100,10 +111,18 @@ export function saveThread(task: Task): Saved {
   };
 }
 
+/** A blocked SIGTRAP that waits would come as soon as we let a breakpoint through, and be lost. @throws KernelError */
+function refusePendingTrap({ pid, tid }: Task, shared: boolean): void {
+  if (peekSiginfo(tid, shared).some((info) => siginfoHead.decode(info).signo === SIG.TRAP))
+    throw new KernelError("entering", `process ${pid}: SIGTRAP is pending for task ${tid}`, ERRNO.EBUSY);
+}
+
 /** A thread inside the area: runs tables on its slot's stack. */
 export class InsideThread implements TableExecutor {
   /** Whether its registers have been touched. */
   inside = false;
+  /** Whether it runs a table just now. */
+  #running = false;
 
   constructor(
     readonly task: Task,
@@ -113,23 +132,66 @@ export class InsideThread implements TableExecutor {
   ) {}
 
   startTable(address: number): void {
+    const { tid } = this.task;
     // Registers first: whatever happens next, the thread is on the way that leads back.
-    setRegisters(this.task.tid, this.registersAt(this.area.run, address));
-    if (!this.inside) setSignalMask(this.task.tid, MASK_WHILE_RUNNING);
-    this.inside = true;
+    if (this.inside) setRegisters(tid, this.#registersAt(address, this.area.stackTop(this.index)));
+    else {
+      setRegisters(tid, this.#registersAt(this.area.door(this.index), this.#ownStack));
+      this.inside = true;
+      setSignalMask(tid, MASK_WHILE_RUNNING);
+    }
+    this.#running = true;
     this.task.resume();
   }
 
   awaitTable(): void {
     this.task.awaitBreakpoint();
+    this.#running = false;
   }
 
-  registersAt(ip: number, table: number): Registers {
+  /** Makes the thread run its heal table when it goes on; on `stack`, which the table does not use. */
+  turnToHeal(stack = this.area.stackTop(this.index)): void {
+    setRegisters(this.task.tid, this.#registersAt(this.area.healTable(this.index), stack));
+  }
+
+  /** Stops it, out of any table that it runs, and gives it back mask and registers. */
+  leave(): void {
+    if (this.#running) this.awaitTable();
+    this.task.park();
+    // A mask with SIGTRAP blocked must not meet a breakpoint, should we die between the two: the heal table has none.
+    this.turnToHeal(this.#ownStack);
+    this.putBack();
+  }
+
+  /** For a thread whose registers lead it back anyhow. */
+  putBack(): void {
+    const { task, saved } = this;
+    setSignalMask(task.tid, saved.mask);
+    setRegisters(task.tid, saved.registers);
+    for (const signal of task.withheld.splice(0)) {
+      // A stop is for the process, and comes when it is let go.
+      if (signal === SIG.STOP) rawSyscall(NR.kill, task.pid, signal);
+      else rawSyscall(NR.tgkill, task.pid, task.tid, signal);
+    }
+  }
+
+  /** Ends a table that was started and that nobody waited for. */
+  settle(): void {
+    if (this.#running) this.awaitTable();
+  }
+
+  /** Where its handlers may run, should a signal come before the mask is set: below what it uses itself. */
+  get #ownStack(): number {
+    const below = Number(this.saved.registers.sp) - RED_ZONE;
+    return below - (below % 16);
+  }
+
+  #registersAt(table: number, stack: number): Registers {
     return {
       ...this.saved.registers,
-      ip: BigInt(ip),
+      ip: BigInt(this.area.run),
       bx: BigInt(table),
-      sp: BigInt(this.area.stackTop(this.index)),
+      sp: BigInt(stack),
       orig_ax: NO_SYSCALL,
       flags: this.saved.registers.flags & ~FLAGS_TF_DF,
     };
@@ -151,6 +213,7 @@ export class Infection {
   /** Tables of the carrier: process-wide work. */
   readonly table: Table;
   #descriptors: number[] = [];
+  #state: "laid" | "mapped" | "prepared" = "laid";
 
   private constructor(
     readonly pid: number,
@@ -179,18 +242,20 @@ export class Infection {
         ERRNO.ENOEXEC,
       );
     }
+    for (const shared of [false, true]) refusePendingTrap(carrier, shared);
     const saved = saveThread(carrier);
     const area = new Area(findAreaAddress(maps, slots), slots);
     const chain = layChain(pid, saved, area, gadgets, maps);
     const self = new Infection(pid, area, gadgets, chain, carrier, saved);
     try {
+      stage("dump/laid");
       self.#mapArea();
+      stage("dump/mapped");
+      self.#prepare();
     } catch (error) {
-      if (!carrier.gone) self.#leaveByRegisters(carrier, saved);
-      writeMemory(pid, chain.address, chain.original);
+      if (!carrier.gone) self.#retreat();
       throw error;
     }
-    self.#prepare();
     return self;
   }
 
@@ -205,22 +270,36 @@ export class Infection {
    */
   enterThreads(threads: readonly { task: Task; saved: Saved }[]): Table[] {
     const { area, pid } = this;
-    const tables = threads.map(({ task, saved }, i) => {
+    for (const { task } of threads) refusePendingTrap(task, false);
+    const tables = threads.map(({ task, saved }) => {
       const index = this.#threads.length + 1;
       const inside = new InsideThread(task, saved, area, index);
       this.#threads.push(inside);
       const frame = buildSigframe(area.frame(index), restartedRegisters(saved.registers), saved.mask, {
         xstate: saved.xstate,
       });
-      const slot = new Uint8Array(area.frame(i) - area.slot(i) + frame.length);
-      slot.set(frame, area.frame(index) - area.slot(index));
-      encodeTable(slot, area.healTable(index) - area.slot(index), [
+      const within = (address: number) => address - area.slot(index);
+      const slot = new Uint8Array(within(area.frame(index)) + frame.length);
+      const view = viewOf(slot);
+      const region = area.threadRegion(pid, index);
+      slot.set(frame, within(area.frame(index)));
+      encodeTable(slot, within(area.healTable(index)), [
         { op: OP.DECREMENT, args: [area.count] },
         { op: OP.LEAVE, args: [area.frame(index), area.sigreturn, NR.rt_sigreturn] },
       ]);
-      viewOf(slot).setBigUint64(SLOT_HEAL, BigInt(area.healTable(index)), true);
+      // The door: sets the mask, then changes to the slot's stack and, by way of the heal pointer, to the first table,
+      // which begins with putting that pointer right.
+      encodeTable(slot, within(area.door(index)), [
+        { op: NR.rt_sigprocmask, args: [SIG_SETMASK, area.mask(index), 0, 8] },
+        { op: OP.LEAVE, args: [area.stackTop(index), area.heal] },
+      ]);
+      view.setBigUint64(within(area.mask(index)), MASK_WHILE_RUNNING, true);
+      view.setBigUint64(within(area.healAddress(index)), BigInt(area.healTable(index)), true);
+      view.setBigUint64(SLOT_HEAL, BigInt(region.address), true);
       writeMemory(pid, area.slot(index), slot);
-      return new Table(inside, area.threadRegion(pid, index));
+      const table = new Table(inside, region);
+      table.operation(OP.MOVE, area.healAddress(index), area.slot(index) + SLOT_HEAL);
+      return table;
     });
     this.#setCount(1 + this.#threads.length);
     this.#writeCarrierHealTable();
@@ -233,64 +312,87 @@ export class Infection {
     this.#writeCarrierHealTable();
   }
 
-  /** Takes everything back: the process stands stopped exactly where it was found. */
+  /** Takes everything back: the process stands stopped exactly where it was found. @throws TaskGoneError, KernelError */
   leave(): void {
-    for (const thread of this.#threads) {
-      if (thread.task.gone || !thread.inside) continue;
-      thread.task.park();
-      this.#leaveByRegisters(thread.task, thread.saved);
-    }
+    for (const thread of this.#threads) if (thread.inside && !thread.task.gone) thread.leave();
     this.#threads.length = 0;
+    const carrier = this.#carrier;
+    carrier.settle();
     this.#writeCarrierHealTable();
-    const { task, saved } = this.#carrier;
-    setRegisters(task.tid, this.#carrier.registersAt(this.area.run, this.area.healTable(0)));
-    // Each call of the heal table stops at its entry and its exit; the last one is munmap(2).
-    for (;;) {
+    carrier.turnToHeal();
+    this.#throughUnmap();
+    this.#restoreCarrier();
+  }
+
+  /** Lets the carrier run until it has made its next munmap(2); each call stops at its entry and its exit. */
+  #throughUnmap(): void {
+    const { task } = this.#carrier;
+    for (let unmapped = false; !unmapped; ) {
       task.resume(PTRACE.SYSCALL);
       task.awaitSyscallStop();
-      const isUnmap = getRegisters(task.tid).orig_ax === BigInt(NR.munmap);
+      unmapped = getRegisters(task.tid).orig_ax === BigInt(NR.munmap);
       task.resume(PTRACE.SYSCALL);
       task.awaitSyscallStop();
-      if (isUnmap) break;
     }
     task.park();
-    this.#leaveByRegisters(task, saved);
+  }
+
+  #restoreCarrier(): void {
+    this.#carrier.putBack();
     writeMemory(this.pid, this.chain.address, this.chain.original);
   }
 
-  #leaveByRegisters(task: Task, saved: Saved): void {
-    setSignalMask(task.tid, saved.mask);
-    setRegisters(task.tid, saved.registers);
+  /** Undoes an entering that failed halfway. */
+  #retreat(): void {
+    if (this.#state === "prepared") this.leave();
+    else {
+      if (this.#state === "mapped") {
+        const { task } = this.#carrier;
+        const { address, size } = this.area;
+        setRegisters(task.tid, this.#callOutside(this.chain.afterUnmap, NR.munmap, address, size));
+        this.#throughUnmap();
+      }
+      this.#restoreCarrier();
+    }
+  }
+
+  /** Registers that make a call from the process' own code and return into a frame of the chain. */
+  #callOutside(stack: number, nr: number, ...args: number[]): Registers {
+    const { registers } = this.#carrier.saved;
+    const [di = 0, si = 0, dx = 0, r10 = 0, r8 = 0, r9 = 0] = args;
+    return {
+      ...registers,
+      ip: BigInt(this.gadgets.callAndReturn),
+      sp: BigInt(stack),
+      orig_ax: NO_SYSCALL,
+      flags: registers.flags & ~FLAGS_TF_DF,
+      ax: BigInt(nr),
+      di: BigInt(di),
+      si: BigInt(si),
+      dx: BigInt(dx),
+      r10: BigInt(r10),
+      r8: BigInt.asUintN(64, BigInt(r8)),
+      r9: BigInt(r9),
+    };
   }
 
   #mapArea(): void {
-    const { task, saved } = this.#carrier;
-    setRegisters(task.tid, {
-      ...saved.registers,
-      ip: BigInt(this.gadgets.callAndReturn),
-      sp: BigInt(this.chain.entry),
-      orig_ax: NO_SYSCALL,
-      flags: saved.registers.flags & ~FLAGS_TF_DF,
-      ax: BigInt(NR.mmap),
-      di: BigInt(this.area.address),
-      si: BigInt(this.area.size),
-      dx: BigInt(PROT.READ | PROT.WRITE | PROT.EXEC),
-      r10: BigInt(MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE),
-      r8: NO_SYSCALL,
-      r9: 0n,
-    });
-    setSignalMask(task.tid, MASK_ALL);
+    const { task } = this.#carrier;
+    const { address, size } = this.area;
+    const prot = PROT.READ | PROT.WRITE | PROT.EXEC;
+    const flags = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE;
+    setRegisters(task.tid, this.#callOutside(this.chain.entry, NR.mmap, address, size, prot, flags, -1, 0));
+    // Not all signals: a table may be the next thing it runs, and SIGTRAP would kill it if it were blocked.
+    setSignalMask(task.tid, MASK_WHILE_RUNNING);
+    this.#carrier.inside = true;
     task.resume(PTRACE.SYSCALL);
     task.awaitSyscallStop();
     task.resume(PTRACE.SYSCALL);
     task.awaitSyscallStop();
     const result = Number(BigInt.asIntN(64, getRegisters(task.tid).ax));
-    try {
-      checkResult(result, NR.mmap, `of our area in process ${this.pid}`);
-    } catch (error) {
-      task.park();
-      throw error;
-    }
+    if (result < 0) task.park();
+    checkResult(result, NR.mmap, `of our area in process ${this.pid}`);
+    this.#state = "mapped";
   }
 
   #prepare(): void {
@@ -310,6 +412,7 @@ export class Infection {
     writeMemory(pid, area.pause, pause);
     writeMemory(pid, area.patience, new Uint8Array(BigUint64Array.of(PATIENCE).buffer));
     this.#writeCarrierHealTable();
+    this.#state = "prepared";
     this.table.must("SIGTRAP", NR.rt_sigaction, SIG.TRAP, area.ourSigtrap, area.oldSigtrap, 8);
     this.table.run();
   }
@@ -364,7 +467,7 @@ function encodeTable(buffer: Uint8Array, at: number, entries: readonly HealEntry
 function layChain(pid: number, saved: Saved, area: Area, gadgets: Gadgets, maps: readonly Mapping[]): Chain {
   const { xstate } = saved;
   const room = 0x400 + 0x400 + xstate.length + 0x200;
-  const base = chainBase(Number(saved.registers.sp), room, maps);
+  const base = chainBase(pid, Number(saved.registers.sp), room, maps);
   const unmapFrameAt = base + 64;
   const backFrameAt = base + 64 + 0x400;
   const back = buildSigframe(backFrameAt, restartedRegisters(saved.registers), saved.mask, { xstate });
@@ -393,15 +496,23 @@ function layChain(pid: number, saved: Saved, area: Area, gadgets: Gadgets, maps:
   return { entry: unmapFrameAt - 8, afterUnmap: backFrameAt - 8, address: base, original };
 }
 
+/** How far above the lowest page of the stack the chain may lie: handlers may have to run below it. */
+const CHAIN_OFFSETS = [0x10000, 0x4000, 0];
+
 /**
- * The low end of the main stack, as far from any live frame as there is; or, where that is not to be had, where a
- * signal would put its frame.
+ * A place near the low end of the main stack that nobody has used yet, as far from any live frame as there is; or, where
+ * that is not to be had, where a signal would put its frame. That nobody has used it is seen from its zeros: a thread
+ * that runs on another stack just now has live frames on this one too.
  */
-function chainBase(sp: number, room: number, maps: readonly Mapping[]): number {
+function chainBase(pid: number, sp: number, room: number, maps: readonly Mapping[]): number {
   const stack = maps.find((m) => m.path === "[stack]" && m.write && m.read);
-  if (stack !== undefined && stack.end - stack.start >= 4 * room) {
-    const inStack = sp >= stack.start && sp < stack.end;
-    if (!inStack || sp - stack.start > 2 * room) return stack.start;
+  if (stack !== undefined) {
+    const top = sp >= stack.start && sp < stack.end ? sp - room : stack.end;
+    const bytes = new Uint8Array(room);
+    for (const offset of CHAIN_OFFSETS) {
+      const base = stack.start + offset;
+      if (base + room <= top && readMemory(pid, base, bytes).every((byte) => byte === 0)) return base;
+    }
   }
   const below = sp - RED_ZONE - room;
   return below - (below % 64);

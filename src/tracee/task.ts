@@ -43,6 +43,8 @@ export class Task {
   stopSignal = 0;
   /** Tasks born of this one since the caller last took them, in order; each waits in its first stop. */
   readonly newborn: number[] = [];
+  /** Signals that somebody sent while the task worked for us, and that it did not get. */
+  readonly withheld: number[] = [];
   #gone = false;
 
   private constructor(
@@ -126,7 +128,9 @@ export class Task {
     this.interrupt();
     this.resume();
     for (;;) {
-      if (this.#await().event === PTRACE_EVENT.STOP) return;
+      const stop = this.#await();
+      if (stop.event === PTRACE_EVENT.STOP) return;
+      if (stop.event === 0 && stop.signal !== SYSCALL_STOP) this.#foreignSignal(stop.signal);
       this.resume();
     }
   }
@@ -178,13 +182,11 @@ export class Task {
   }
 
   /**
-   * With all signals blocked only a few still come: a stop that somebody asks for is asked for again when we are done;
-   * a fault of the runner itself is a bug and the end.
+   * With all signals blocked only a few still come: SIGSTOP, and SIGTRAP, which we cannot block. They are sent again
+   * when we are done. A fault of the runner itself is a bug and the end.
    */
   #foreignSignal(signal: number): void {
-    if (signal === SIG.STOP || signal === SIG.TSTP || signal === SIG.TTIN || signal === SIG.TTOU)
-      this.stopSignal = signal;
-    else if (signal !== SIG.TRAP)
-      throw new TaskGoneError(this.pid, this.tid, `faulted with signal ${signal}`);
+    if (signal === SIG.STOP || signal === SIG.TRAP) this.withheld.push(signal);
+    else throw new TaskGoneError(this.pid, this.tid, `faulted with signal ${signal}`);
   }
 }
