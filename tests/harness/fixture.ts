@@ -181,15 +181,37 @@ function complaint(what: string, fixture: Fixture, outcome: Outcome): FixtureFai
   return new FixtureFailed(`${fixture.name}: ${what} ended with ${outcome.exitCode}:\n${outcome.errors}`);
 }
 
-function changed(fixture: Fixture, what: string, before: Snapshot): void {
+/**
+ * What is different now from a snapshot, after a moment for the tree to settle: a task just let go has yet to restart
+ * its system call (sigsuspend(2) changes the mask there) or to stop.
+ */
+async function differencesFrom(
+  before: Snapshot,
+  pid: number,
+  view: (shot: Snapshot) => Snapshot,
+): Promise<string[]> {
+  const end = Date.now() + 300;
+  for (;;) {
+    const differences = compareSnapshots(view(before), view(snapshotProc(pid)));
+    if (differences.length === 0 || Date.now() > end) return differences;
+    await Bun.sleep(2);
+  }
+}
+
+async function changed(fixture: Fixture, what: string, before: Snapshot): Promise<void> {
   if (fixture.directives.moves !== undefined) return;
-  const differences = compareSnapshots(before, snapshotProc(fixture.pid));
+  const differences = await differencesFrom(before, fixture.pid, (shot) => shot);
   if (differences.length > 0)
     throw new FixtureFailed(`${fixture.name}: ${what} has changed the tree:\n${differences.join("\n")}`);
 }
 
-function checkRefusal(fixture: Fixture, outcome: Outcome, text: string, before: Snapshot): void {
-  changed(fixture, "a dump that failed", before);
+async function checkRefusal(
+  fixture: Fixture,
+  outcome: Outcome,
+  text: string,
+  before: Snapshot,
+): Promise<void> {
+  await changed(fixture, "a dump that failed", before);
   if (!outcome.errors.includes(text))
     throw new FixtureFailed(
       `${fixture.name}: the dump failed without a word of "${text}":\n${outcome.errors}`,
@@ -218,7 +240,7 @@ export async function refusedDump(fixture: Fixture, how: CycleOptions = {}): Pro
   const before = snapshotProc(fixture.pid);
   const outcome = await dump(fixture.pid, join(fixture.stateDir, "images-refused"), dumpHow(fixture, how));
   if (outcome.ok) throw new FixtureFailed(`${fixture.name}: the dump should have failed`);
-  checkRefusal(fixture, outcome, fixture.directives.fails ?? "", before);
+  await checkRefusal(fixture, outcome, fixture.directives.fails ?? "", before);
   return outcome;
 }
 
@@ -232,16 +254,16 @@ export async function leaveRunning(fixture: Fixture, how: CycleOptions = {}): Pr
   const imagesDir = how.imagesDir ?? join(fixture.stateDir, "images-running");
   const before = snapshotProc(fixture.pid);
   const outcome = await dump(fixture.pid, imagesDir, dumpHow(fixture, how, "-R"));
-  refuseOrComplain(fixture, outcome, before);
-  changed(fixture, "a dump with -R", before);
+  await refuseOrComplain(fixture, outcome, before);
+  await changed(fixture, "a dump with -R", before);
   return outcome;
 }
 
-function refuseOrComplain(fixture: Fixture, dumped: Outcome, before: Snapshot): void {
+async function refuseOrComplain(fixture: Fixture, dumped: Outcome, before: Snapshot): Promise<void> {
   if (dumped.ok) return;
   const { mayRefuse } = fixture.directives;
   if (mayRefuse === undefined || !dumped.errors.includes(mayRefuse)) throw complaint("dump", fixture, dumped);
-  checkRefusal(fixture, dumped, mayRefuse, before);
+  await checkRefusal(fixture, dumped, mayRefuse, before);
   throw new Refused(dumped.errors);
 }
 
@@ -258,7 +280,7 @@ export async function cycle(fixture: Fixture, how: CycleOptions = {}): Promise<C
   const members = processTree(fixture.pid);
   const before = snapshotProc(fixture.pid);
   const dumped = await dump(fixture.pid, imagesDir, dumpHow(fixture, how));
-  refuseOrComplain(fixture, dumped, before);
+  await refuseOrComplain(fixture, dumped, before);
   const left = await waitGone(members, 3000);
   if (left.length > 0)
     throw new FixtureFailed(`${fixture.name}: after the dump these still live: ${left.join(" ")}`);
@@ -268,7 +290,6 @@ export async function cycle(fixture: Fixture, how: CycleOptions = {}): Promise<C
   });
   for (const pid of processTree(fixture.pid)) fixture.seen.add(pid);
   if (!restored.ok) throw complaint("restore", fixture, restored);
-  const after = snapshotProc(fixture.pid);
-  const differences = moves === undefined ? compareSnapshots(ofOneLife(before), ofOneLife(after)) : [];
+  const differences = moves === undefined ? await differencesFrom(before, fixture.pid, ofOneLife) : [];
   return { imagesDir, dumped, restored, differences };
 }

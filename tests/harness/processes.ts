@@ -222,15 +222,16 @@ export function snapshotProc(root: number): Snapshot {
       put(`${pid}/fd/${fd}`, readLink(`${proc}/fd/${fd}`));
       put(`${pid}/fdinfo/${fd}`, readText(`${proc}/fdinfo/${fd}`));
     }
-    // state, ppid, pgrp, session of stat; the rest of it moves or is shown better elsewhere.
+    // ppid, pgrp, session of stat; the rest of it moves or is shown better elsewhere.
     const stat = readText(`${proc}/stat`) ?? "";
     put(
       `${pid}/stat`,
-      stat
-        .slice(stat.lastIndexOf(")") + 4)
-        .split(" ")
-        .slice(0, 3)
-        .join(" "),
+      (zombie ? "Z " : "") +
+        stat
+          .slice(stat.lastIndexOf(")") + 4)
+          .split(" ")
+          .slice(0, 3)
+          .join(" "),
     );
     for (const tid of threadsOf(pid)) {
       const task = `${proc}/task/${tid}`;
@@ -295,7 +296,14 @@ export function ofOneLife(shot: Snapshot): Snapshot {
   for (const [name, text] of shot) {
     const view = name.replace(/^\d+\//, "").replace(/\/.*$/, "");
     let told = text;
-    if (view === "tree") told = text.split(" ").sort().join(" ");
+    const zombie = shot.get(`${name.split("/")[0]}/stat`)?.startsWith("Z") === true;
+    if (zombie && (view === "limits" || view === "coredump_filter")) continue; // nothing shows or uses them any more
+    if (zombie && name.endsWith("/status"))
+      told = text
+        .split("\n")
+        .filter((line) => /^(Name|Tgid|Pid|PPid|NSpgid|NSsid):/.test(line))
+        .join("\n");
+    else if (view === "tree") told = text.split(" ").sort().join(" ");
     else if (view === "maps")
       continue; // smaps tells more
     else if (view === "smaps") told = mergedMappings(text);
