@@ -28,7 +28,7 @@ export const MADV = {
 
 export const MREMAP = { MAYMOVE: 1, FIXED: 2 } as const;
 export const MLOCK_ONFAULT = 1;
-export const MS_ASYNC = 1;
+export const MCL = { CURRENT: 1, FUTURE: 2, ONFAULT: 4 } as const;
 
 export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4 } as const;
 
@@ -43,6 +43,9 @@ export const PR_MM = {
   MM_MAP: 14,
   SET_THP_DISABLE: 41,
   GET_THP_DISABLE: 42,
+  SET_VMA: 0x5356_4d41,
+  /** Second argument of SET_VMA (5.17, CONFIG_ANON_VMA_NAME). */
+  ANON_NAME: 0,
 } as const;
 
 /** arch_prctl(2): maps the kernel's vDSO, data pages first, at an address (CONFIG_CHECKPOINT_RESTORE). */

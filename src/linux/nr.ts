@@ -370,4 +370,5 @@ export const NR = {
   futex_requeue: 456,
   statmount: 457,
   listmount: 458,
+  mseal: 462,
 } as const;

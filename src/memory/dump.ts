@@ -6,12 +6,12 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { MmEntry, VmaEntry } from "../images/schema/generated/memory.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
-import { AT, close, fstat, fstatat, O, open, readFileBytes, stat, withFd } from "../linux/io.ts";
+import { AT, close, fstat, fstatat, O, open, readFileBytes, readText, stat, withFd } from "../linux/io.ts";
 import { MAP, PAGE_SIZE } from "../linux/memory.ts";
-import { MAP_MORE, PR_MM } from "../linux/mman.ts";
+import { MAP_MORE, MCL, PR_MM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { type PageRuns, scanPages } from "../linux/pagemap.ts";
-import { type Mapping, readStat } from "../linux/proc.ts";
+import { type Mapping, readSmaps, readStat } from "../linux/proc.ts";
 import { viewOf } from "../linux/struct.ts";
 import { log } from "../log.ts";
 import type { DumpStats } from "../stats.ts";
@@ -22,7 +22,7 @@ import { Pieces } from "./pieces.ts";
 import { createSharedMemory, dumpShmemContent, shmidOf } from "./shmem.ts";
 import { SysvDump } from "./sysv.ts";
 import { copyPages } from "./transfer.ts";
-import { adviceBits, isPrivate, mapFlags, protection, STATUS } from "./vma.ts";
+import { adviceBits, anonymousName, isPrivate, mapFlags, protection, STATUS } from "./vma.ts";
 
 /** Who saves the files that are mapped. */
 export interface MappedFiles {
@@ -141,7 +141,9 @@ export class MemoryDump {
       fd: -1n,
       madv: adviceBits(mapping),
     };
-    if (mapping.flags.has("lf")) entry.status |= STATUS.LOCK_ON_FAULT;
+    if (mapping.flags.has("lf")) entry.lock_on_fault = true;
+    if (mapping.flags.has("sl")) entry.sealed = true;
+    entry.anon_name = anonymousName(mapping);
     this.#recognise(dumpee, mapping, entry);
     return entry;
   }
@@ -231,6 +233,7 @@ export class MemoryDump {
       dumpable: dumpable.value,
       aios: [],
       thp_disabled: !thp.failed && thp.raw !== 0,
+      lock_future: lockedInFuture(dumpee),
     };
   }
 
@@ -321,6 +324,20 @@ function guardEntries(runs: PageRuns, mappings: readonly Mapping[]): VmaEntry[] 
     });
   });
   return entries;
+}
+
+/**
+ * What mlockall(2) was told of mappings to come, which nothing shows but such a mapping: our area. Undefined for
+ * nothing. More memory is locked than the process' own mappings make up, if so.
+ */
+function lockedInFuture({ pid, mappings, infection: { area } }: Dumpee): number | undefined {
+  const kilobytes = Number(/^VmLck:\s*(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1] ?? 0);
+  let own = 0;
+  for (const { flags, start, end } of mappings) if (flags.has("lo")) own += end - start;
+  if (kilobytes * 1024 < own + area.size) return undefined;
+  const ours = readSmaps(pid).find(({ start, end }) => start <= area.address && end > area.address);
+  if (ours === undefined || !ours.flags.has("lo")) return undefined;
+  return MCL.FUTURE | (ours.flags.has("lf") ? MCL.ONFAULT : 0);
 }
 
 function mapFilesPath(pid: number, { start, end }: Range): string {

@@ -13,8 +13,9 @@ import type { MmEntry } from "../images/schema/generated/memory.ts";
 import { ERRNO, errnoName } from "../linux/errno.ts";
 import { close } from "../linux/io.ts";
 import { MAP, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
-import { MADV, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, PR_MM, prctlMmMap, SHM } from "../linux/mman.ts";
+import { MADV, MCL, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, PR_MM, prctlMmMap, SHM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
+import { cString } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import type { RestoreStats } from "../stats.ts";
 import type { Restoree } from "../tracee/restoree.ts";
@@ -128,6 +129,7 @@ export class MemoryRestore {
     });
     for (const vma of plan.vmas) {
       if (isVdso(vma)) continue;
+      if (vma.name !== undefined) name(steps, vma, vma.name);
       for (const advice of vma.advice)
         steps.must(`mapping ${rangeText(vma)}`, NR.madvise, vma.start, vma.end - vma.start, advice);
     }
@@ -138,6 +140,11 @@ export class MemoryRestore {
     for (const vma of plan.vmas) if ((vma.flags & MAP.LOCKED) !== 0) lock(steps, plan, vma);
     const disabled = plan.mm.thp_disabled === true ? 1 : 0;
     steps.must("huge pages disabled", NR.prctl, PR_MM.SET_THP_DISABLE, disabled, 0, 0, 0);
+    const future = (plan.mm.lock_future ?? 0) & (MCL.FUTURE | MCL.ONFAULT);
+    if (future !== 0) steps.must("locking of mappings to come", NR.mlockall, future);
+    for (const vma of plan.vmas)
+      if (vma.sealed && !isVdso(vma))
+        steps.must(`mapping ${rangeText(vma)}`, NR.mseal, vma.start, vma.end - vma.start, 0);
     steps.run();
   }
 
@@ -426,9 +433,17 @@ function mark(pid: number, value: bigint): number {
   return Number(value);
 }
 
+/** Names anonymous memory; a kernel that knows no names leaves it without one. */
+function name(steps: Steps, vma: Vma, name: string): void {
+  const text = cString(name);
+  steps.reserve(text.length);
+  const address = steps.data(text);
+  steps.checked(() => {}, NR.prctl, PR_MM.SET_VMA, PR_MM.ANON_NAME, vma.start, vma.end - vma.start, address);
+}
+
 /** mlock2(2). What cannot be made present (no access, a guard) is locked all the same. */
 function lock(steps: Steps, { pid, guards }: Plan, vma: Vma): void {
-  const onFault = has(vma, STATUS.LOCK_ON_FAULT) ? MLOCK_ONFAULT : 0;
+  const onFault = vma.lockOnFault ? MLOCK_ONFAULT : 0;
   const guarded = guards.some((guard) => guard.start < vma.end && guard.end > vma.start);
   const unreachable = guarded || vma.prot === PROT.NONE || !has(vma, STATUS.ANON_PRIVATE);
   steps.checked(

@@ -34,8 +34,6 @@ export const STATUS = {
   SHADOW_STACK: 1 << 15,
   /** No mapping: a range of guards (MADV_GUARD_INSTALL) inside others. These entries come last. */
   GUARD: 1 << 16,
-  /** Ours: mlock2(2) with MLOCK_ONFAULT. CRIU passes over the bit. */
-  LOCK_ON_FAULT: 1 << 24,
 } as const;
 
 const KINDS = STATUS.FILE_PRIVATE | STATUS.FILE_SHARED | STATUS.ANON_SHARED | STATUS.ANON_PRIVATE;
@@ -64,6 +62,11 @@ export interface Vma {
   readonly advice: readonly number[];
   /** Whether the file was opened for writing. */
   readonly writableFile: boolean;
+  /** Pages are locked when they are touched, and not before. */
+  readonly lockOnFault: boolean;
+  readonly sealed: boolean;
+  /** Name given to anonymous memory, undefined for none. */
+  readonly name: string | undefined;
 }
 
 export function has(vma: { readonly status: number }, bit: number): boolean {
@@ -85,6 +88,9 @@ export function isVdso(vma: Pick<Vma, "status">): boolean {
 export function isHuge(vma: Pick<Vma, "flags">): boolean {
   return (vma.flags & MAP.HUGETLB) !== 0;
 }
+
+/** The kernel takes names of anonymous memory up to this size, with the zero behind. */
+const MOST_NAME = 80;
 
 /** Two letters of VmFlags (fs/proc/task_mmu.c) as flags of mmap(2). */
 const FLAG_LETTERS: readonly (readonly [string, number])[] = [
@@ -119,6 +125,11 @@ export function adviceBits(mapping: Mapping): bigint | undefined {
   for (const [letters, advice] of ADVICE_LETTERS)
     if (mapping.flags.has(letters)) bits |= 1n << BigInt(advice);
   return bits === 0n ? undefined : bits;
+}
+
+/** The name given to anonymous memory: [anon:NAME] or, where it is shared, [anon_shmem:NAME]. */
+export function anonymousName({ path }: Mapping): string | undefined {
+  return /^\[anon(?:_shmem)?:(.*)\]$/s.exec(path)?.[1];
 }
 
 export function protection(mapping: Mapping): number {
@@ -180,7 +191,12 @@ export function checkVma(entry: VmaEntry): Vma | undefined {
     advice,
     writableFile:
       entry.fdflags === undefined ? shared && (entry.prot & PROT.WRITE) !== 0 : (entry.fdflags & 3) !== 0,
+    lockOnFault: entry.lock_on_fault === true,
+    sealed: entry.sealed === true,
+    name: entry.anon_name,
   };
+  if (vma.name !== undefined && (vma.name.length >= MOST_NAME || vma.name.includes("\0")))
+    throw new ImageError(`mapping ${rangeText(vma)}: its name is no name`);
   if (!has(vma, STATUS.GUARD)) checkKind(vma);
   return vma;
 }

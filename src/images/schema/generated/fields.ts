@@ -440,6 +440,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "aios", id: 16, label: "repeated", kind: "message", type: "aio_ring_entry" },
     { name: "thp_disabled", id: 17, label: "optional", kind: "scalar", type: "bool" },
     { name: "mm_saved_auxv_rest", id: 1001, label: "repeated", kind: "scalar", type: "uint64" },
+    { name: "lock_future", id: 1002, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
   ],
   vma_entry: [
     { name: "start", id: 1, label: "required", kind: "scalar", type: "uint64", hints: { hex: true } },
@@ -452,6 +453,9 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "fd", id: 8, label: "required", kind: "scalar", type: "sint64" },
     { name: "madv", id: 9, label: "optional", kind: "scalar", type: "uint64", hints: { hex: true } },
     { name: "fdflags", id: 10, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
+    { name: "lock_on_fault", id: 1000, label: "optional", kind: "scalar", type: "bool" },
+    { name: "sealed", id: 1001, label: "optional", kind: "scalar", type: "bool" },
+    { name: "anon_name", id: 1002, label: "optional", kind: "scalar", type: "string" },
   ],
   aio_ring_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint64" },

@@ -59,28 +59,77 @@ export const FdinfoEntry: Codec<FdinfoEntry> = {
     let type: FdTypes | undefined;
     let fd: number | undefined;
     let xattr_security_selinux: string | undefined;
-    while (r.pos < r.limit) {
-      const tag = r.tag();
+    const { data, limit } = r;
+    let at = r.pos;
+    while (at < limit) {
+      let tag = data[at] ?? 0;
+      if (tag > 7 && tag < 0x80) at++;
+      else {
+        r.pos = at;
+        tag = r.tag();
+        at = r.pos;
+      }
       switch (tag) {
-        case 8:
+        case 8: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            id = byte;
+            break;
+          }
+          r.pos = at;
           id = r.uint32();
+          at = r.pos;
           break;
-        case 16:
+        }
+        case 16: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            flags = byte;
+            break;
+          }
+          r.pos = at;
           flags = r.uint32();
+          at = r.pos;
           break;
-        case 24:
+        }
+        case 24: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit && isFdTypes(byte)) {
+            at++;
+            type = byte;
+            break;
+          }
+          r.pos = at;
           type = r.enumeration(isFdTypes, "fdinfo_entry.type");
+          at = r.pos;
           break;
-        case 32:
+        }
+        case 32: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            fd = byte;
+            break;
+          }
+          r.pos = at;
           fd = r.uint32();
+          at = r.pos;
           break;
+        }
         case 42:
+          r.pos = at;
           xattr_security_selinux = r.string();
+          at = r.pos;
           break;
         default:
+          r.pos = at;
           r.skip(tag);
+          at = r.pos;
       }
     }
+    r.pos = at;
     if (id === undefined) return r.missing("fdinfo_entry.id");
     if (flags === undefined) return r.missing("fdinfo_entry.flags");
     if (type === undefined) return r.missing("fdinfo_entry.type");
@@ -164,79 +213,148 @@ export const FileEntry: Codec<FileEntry> = {
     let memfd: MemfdFileEntry | undefined;
     let bpf: BpfmapFileEntry | undefined;
     let pidfd: PidfdEntry | undefined;
-    while (r.pos < r.limit) {
-      const tag = r.tag();
+    const { data, limit } = r;
+    let at = r.pos;
+    while (at < limit) {
+      let tag = data[at] ?? 0;
+      if (tag > 7 && tag < 0x80) at++;
+      else {
+        r.pos = at;
+        tag = r.tag();
+        at = r.pos;
+      }
       switch (tag) {
-        case 8:
+        case 8: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit && isFdTypes(byte)) {
+            at++;
+            type = byte;
+            break;
+          }
+          r.pos = at;
           type = r.enumeration(isFdTypes, "file_entry.type");
+          at = r.pos;
           break;
-        case 16:
+        }
+        case 16: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            id = byte;
+            break;
+          }
+          r.pos = at;
           id = r.uint32();
+          at = r.pos;
           break;
+        }
         case 26:
+          r.pos = at;
           reg = r.message(RegFileEntry);
+          at = r.pos;
           break;
         case 34:
+          r.pos = at;
           isk = r.message(InetSkEntry);
+          at = r.pos;
           break;
         case 42:
+          r.pos = at;
           nsf = r.message(NsFileEntry);
+          at = r.pos;
           break;
         case 50:
+          r.pos = at;
           psk = r.message(PacketSockEntry);
+          at = r.pos;
           break;
         case 58:
+          r.pos = at;
           nlsk = r.message(NetlinkSkEntry);
+          at = r.pos;
           break;
         case 66:
+          r.pos = at;
           efd = r.message(EventfdFileEntry);
+          at = r.pos;
           break;
         case 74:
+          r.pos = at;
           epfd = r.message(EventpollFileEntry);
+          at = r.pos;
           break;
         case 82:
+          r.pos = at;
           sgfd = r.message(SignalfdEntry);
+          at = r.pos;
           break;
         case 90:
+          r.pos = at;
           tunf = r.message(TunfileEntry);
+          at = r.pos;
           break;
         case 98:
+          r.pos = at;
           tfd = r.message(TimerfdEntry);
+          at = r.pos;
           break;
         case 106:
+          r.pos = at;
           ify = r.message(InotifyFileEntry);
+          at = r.pos;
           break;
         case 114:
+          r.pos = at;
           ffy = r.message(FanotifyFileEntry);
+          at = r.pos;
           break;
         case 122:
+          r.pos = at;
           ext = r.message(ExtFileEntry);
+          at = r.pos;
           break;
         case 130:
+          r.pos = at;
           usk = r.message(UnixSkEntry);
+          at = r.pos;
           break;
         case 138:
+          r.pos = at;
           fifo = r.message(FifoEntry);
+          at = r.pos;
           break;
         case 146:
+          r.pos = at;
           pipe = r.message(PipeEntry);
+          at = r.pos;
           break;
         case 154:
+          r.pos = at;
           tty = r.message(TtyFileEntry);
+          at = r.pos;
           break;
         case 162:
+          r.pos = at;
           memfd = r.message(MemfdFileEntry);
+          at = r.pos;
           break;
         case 170:
+          r.pos = at;
           bpf = r.message(BpfmapFileEntry);
+          at = r.pos;
           break;
         case 178:
+          r.pos = at;
           pidfd = r.message(PidfdEntry);
+          at = r.pos;
           break;
         default:
+          r.pos = at;
           r.skip(tag);
+          at = r.pos;
       }
     }
+    r.pos = at;
     if (type === undefined) return r.missing("file_entry.type");
     if (id === undefined) return r.missing("file_entry.id");
     return { type, id, reg, isk, nsf, psk, nlsk, efd, epfd, sgfd, tunf, tfd, ify, ffy, ext, usk, fifo, pipe, tty, memfd, bpf, pidfd };
@@ -292,55 +410,171 @@ export const RegFileEntry: Codec<RegFileEntry> = {
     let checksum: number | undefined;
     let checksum_config: number | undefined;
     let checksum_parameter: number | undefined;
-    while (r.pos < r.limit) {
-      const tag = r.tag();
+    const { data, limit } = r;
+    let at = r.pos;
+    while (at < limit) {
+      let tag = data[at] ?? 0;
+      if (tag > 7 && tag < 0x80) at++;
+      else {
+        r.pos = at;
+        tag = r.tag();
+        at = r.pos;
+      }
       switch (tag) {
-        case 8:
+        case 8: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            id = byte;
+            break;
+          }
+          r.pos = at;
           id = r.uint32();
+          at = r.pos;
           break;
-        case 16:
+        }
+        case 16: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            flags = byte;
+            break;
+          }
+          r.pos = at;
           flags = r.uint32();
+          at = r.pos;
           break;
-        case 24:
+        }
+        case 24: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            pos = BigInt(byte);
+            break;
+          }
+          r.pos = at;
           pos = r.uint64();
+          at = r.pos;
           break;
+        }
         case 42:
+          r.pos = at;
           fown = r.message(FownEntry);
+          at = r.pos;
           break;
         case 50:
+          r.pos = at;
           name = r.string();
+          at = r.pos;
           break;
-        case 56:
+        case 56: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            mnt_id = (byte >>> 1) ^ -(byte & 1);
+            break;
+          }
+          r.pos = at;
           mnt_id = r.sint32();
+          at = r.pos;
           break;
-        case 64:
+        }
+        case 64: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            size = BigInt(byte);
+            break;
+          }
+          r.pos = at;
           size = r.uint64();
+          at = r.pos;
           break;
-        case 72:
+        }
+        case 72: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            ext = byte !== 0;
+            break;
+          }
+          r.pos = at;
           ext = r.bool();
+          at = r.pos;
           break;
-        case 80:
+        }
+        case 80: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            mode = byte;
+            break;
+          }
+          r.pos = at;
           mode = r.uint32();
+          at = r.pos;
           break;
-        case 88:
+        }
+        case 88: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            build_id.push(byte);
+            break;
+          }
+          r.pos = at;
           build_id.push(r.uint32());
+          at = r.pos;
           break;
+        }
         case 90:
+          r.pos = at;
           r.packed(build_id, r.uint32);
+          at = r.pos;
           break;
-        case 96:
+        case 96: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            checksum = byte;
+            break;
+          }
+          r.pos = at;
           checksum = r.uint32();
+          at = r.pos;
           break;
-        case 104:
+        }
+        case 104: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            checksum_config = byte;
+            break;
+          }
+          r.pos = at;
           checksum_config = r.uint32();
+          at = r.pos;
           break;
-        case 112:
+        }
+        case 112: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            checksum_parameter = byte;
+            break;
+          }
+          r.pos = at;
           checksum_parameter = r.uint32();
+          at = r.pos;
           break;
+        }
         default:
+          r.pos = at;
           r.skip(tag);
+          at = r.pos;
       }
     }
+    r.pos = at;
     if (id === undefined) return r.missing("reg_file_entry.id");
     if (flags === undefined) return r.missing("reg_file_entry.flags");
     if (pos === undefined) return r.missing("reg_file_entry.pos");
@@ -688,7 +922,7 @@ export const EventpollTfdEntry: Codec<EventpollTfdEntry> = {
     let id: number | undefined;
     let tfd: number | undefined;
     let events: number | undefined;
-    let data: bigint | undefined;
+    let data_: bigint | undefined;
     let dev: number | undefined;
     let inode: bigint | undefined;
     let pos: bigint | undefined;
@@ -705,7 +939,7 @@ export const EventpollTfdEntry: Codec<EventpollTfdEntry> = {
           events = r.uint32();
           break;
         case 32:
-          data = r.uint64();
+          data_ = r.uint64();
           break;
         case 40:
           dev = r.uint32();
@@ -723,8 +957,8 @@ export const EventpollTfdEntry: Codec<EventpollTfdEntry> = {
     if (id === undefined) return r.missing("eventpoll_tfd_entry.id");
     if (tfd === undefined) return r.missing("eventpoll_tfd_entry.tfd");
     if (events === undefined) return r.missing("eventpoll_tfd_entry.events");
-    if (data === undefined) return r.missing("eventpoll_tfd_entry.data");
-    return { id, tfd, events, data, dev, inode, pos };
+    if (data_ === undefined) return r.missing("eventpoll_tfd_entry.data");
+    return { id, tfd, events, data: data_, dev, inode, pos };
   },
 };
 
@@ -1969,7 +2203,7 @@ export const TtyDataEntry: Codec<TtyDataEntry> = {
   },
   read(r: Reader): TtyDataEntry {
     let tty_id: number | undefined;
-    let data: Uint8Array | undefined;
+    let data_: Uint8Array | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1977,15 +2211,15 @@ export const TtyDataEntry: Codec<TtyDataEntry> = {
           tty_id = r.uint32();
           break;
         case 18:
-          data = r.bytes();
+          data_ = r.bytes();
           break;
         default:
           r.skip(tag);
       }
     }
     if (tty_id === undefined) return r.missing("tty_data_entry.tty_id");
-    if (data === undefined) return r.missing("tty_data_entry.data");
-    return { tty_id, data };
+    if (data_ === undefined) return r.missing("tty_data_entry.data");
+    return { tty_id, data: data_ };
   },
 };
 

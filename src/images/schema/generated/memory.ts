@@ -23,6 +23,8 @@ export interface MmEntry {
   thp_disabled?: boolean | undefined;
   /** Of criu-ts only: what follows the first 44 words, which are all that CRIU's images hold. */
   mm_saved_auxv_rest: bigint[];
+  /** MCL_FUTURE, MCL_ONFAULT: what mlockall(2) was told of mappings to come. */
+  lock_future?: number | undefined;
 }
 
 export const MmEntry: Codec<MmEntry> = {
@@ -46,6 +48,7 @@ export const MmEntry: Codec<MmEntry> = {
     for (const v of m.aios) w.message(130, AioRingEntry, v, "mm_entry.aios");
     if (m.thp_disabled !== undefined) w.bool(136, m.thp_disabled, "mm_entry.thp_disabled");
     for (const v of m.mm_saved_auxv_rest) w.uint64(8008, v, "mm_entry.mm_saved_auxv_rest");
+    if (m.lock_future !== undefined) w.uint32(8016, m.lock_future, "mm_entry.lock_future");
   },
   read(r: Reader): MmEntry {
     let mm_start_code: bigint | undefined;
@@ -66,6 +69,7 @@ export const MmEntry: Codec<MmEntry> = {
     const aios: AioRingEntry[] = [];
     let thp_disabled: boolean | undefined;
     const mm_saved_auxv_rest: bigint[] = [];
+    let lock_future: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -129,6 +133,9 @@ export const MmEntry: Codec<MmEntry> = {
         case 8010:
           r.packed(mm_saved_auxv_rest, r.uint64);
           break;
+        case 8016:
+          lock_future = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -145,7 +152,7 @@ export const MmEntry: Codec<MmEntry> = {
     if (mm_env_start === undefined) return r.missing("mm_entry.mm_env_start");
     if (mm_env_end === undefined) return r.missing("mm_entry.mm_env_end");
     if (exe_file_id === undefined) return r.missing("mm_entry.exe_file_id");
-    return { mm_start_code, mm_end_code, mm_start_data, mm_end_data, mm_start_stack, mm_start_brk, mm_brk, mm_arg_start, mm_arg_end, mm_env_start, mm_env_end, exe_file_id, mm_saved_auxv, vmas, dumpable, aios, thp_disabled, mm_saved_auxv_rest };
+    return { mm_start_code, mm_end_code, mm_start_data, mm_end_data, mm_start_stack, mm_start_brk, mm_brk, mm_arg_start, mm_arg_end, mm_env_start, mm_env_end, exe_file_id, mm_saved_auxv, vmas, dumpable, aios, thp_disabled, mm_saved_auxv_rest, lock_future };
   },
 };
 
@@ -164,6 +171,10 @@ export interface VmaEntry {
   /** bit N: MADV_* number N */
   madv?: bigint | undefined;
   fdflags?: number | undefined;
+  /** Of criu-ts only: mlock2(2) with MLOCK_ONFAULT; mseal(2); the name of anonymous memory (PR_SET_VMA_ANON_NAME). */
+  lock_on_fault?: boolean | undefined;
+  sealed?: boolean | undefined;
+  anon_name?: string | undefined;
 }
 
 export const VmaEntry: Codec<VmaEntry> = {
@@ -179,6 +190,9 @@ export const VmaEntry: Codec<VmaEntry> = {
     w.sint64(64, m.fd, "vma_entry.fd");
     if (m.madv !== undefined) w.uint64(72, m.madv, "vma_entry.madv");
     if (m.fdflags !== undefined) w.uint32(80, m.fdflags, "vma_entry.fdflags");
+    if (m.lock_on_fault !== undefined) w.bool(8000, m.lock_on_fault, "vma_entry.lock_on_fault");
+    if (m.sealed !== undefined) w.bool(8008, m.sealed, "vma_entry.sealed");
+    if (m.anon_name !== undefined) w.string(8018, m.anon_name, "vma_entry.anon_name");
   },
   read(r: Reader): VmaEntry {
     let start: bigint | undefined;
@@ -191,43 +205,169 @@ export const VmaEntry: Codec<VmaEntry> = {
     let fd: bigint | undefined;
     let madv: bigint | undefined;
     let fdflags: number | undefined;
-    while (r.pos < r.limit) {
-      const tag = r.tag();
+    let lock_on_fault: boolean | undefined;
+    let sealed: boolean | undefined;
+    let anon_name: string | undefined;
+    const { data, limit } = r;
+    let at = r.pos;
+    while (at < limit) {
+      let tag = data[at] ?? 0;
+      if (tag > 7 && tag < 0x80) at++;
+      else {
+        r.pos = at;
+        tag = r.tag();
+        at = r.pos;
+      }
       switch (tag) {
-        case 8:
+        case 8: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            start = BigInt(byte);
+            break;
+          }
+          r.pos = at;
           start = r.uint64();
+          at = r.pos;
           break;
-        case 16:
+        }
+        case 16: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            end = BigInt(byte);
+            break;
+          }
+          r.pos = at;
           end = r.uint64();
+          at = r.pos;
           break;
-        case 24:
+        }
+        case 24: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            pgoff = BigInt(byte);
+            break;
+          }
+          r.pos = at;
           pgoff = r.uint64();
+          at = r.pos;
           break;
-        case 32:
+        }
+        case 32: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            shmid = BigInt(byte);
+            break;
+          }
+          r.pos = at;
           shmid = r.uint64();
+          at = r.pos;
           break;
-        case 40:
+        }
+        case 40: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            prot = byte;
+            break;
+          }
+          r.pos = at;
           prot = r.uint32();
+          at = r.pos;
           break;
-        case 48:
+        }
+        case 48: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            flags = byte;
+            break;
+          }
+          r.pos = at;
           flags = r.uint32();
+          at = r.pos;
           break;
-        case 56:
+        }
+        case 56: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            status = byte;
+            break;
+          }
+          r.pos = at;
           status = r.uint32();
+          at = r.pos;
           break;
+        }
         case 64:
+          r.pos = at;
           fd = r.sint64();
+          at = r.pos;
           break;
-        case 72:
+        case 72: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            madv = BigInt(byte);
+            break;
+          }
+          r.pos = at;
           madv = r.uint64();
+          at = r.pos;
           break;
-        case 80:
+        }
+        case 80: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            fdflags = byte;
+            break;
+          }
+          r.pos = at;
           fdflags = r.uint32();
+          at = r.pos;
+          break;
+        }
+        case 8000: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            lock_on_fault = byte !== 0;
+            break;
+          }
+          r.pos = at;
+          lock_on_fault = r.bool();
+          at = r.pos;
+          break;
+        }
+        case 8008: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            sealed = byte !== 0;
+            break;
+          }
+          r.pos = at;
+          sealed = r.bool();
+          at = r.pos;
+          break;
+        }
+        case 8018:
+          r.pos = at;
+          anon_name = r.string();
+          at = r.pos;
           break;
         default:
+          r.pos = at;
           r.skip(tag);
+          at = r.pos;
       }
     }
+    r.pos = at;
     if (start === undefined) return r.missing("vma_entry.start");
     if (end === undefined) return r.missing("vma_entry.end");
     if (pgoff === undefined) return r.missing("vma_entry.pgoff");
@@ -236,7 +376,7 @@ export const VmaEntry: Codec<VmaEntry> = {
     if (flags === undefined) return r.missing("vma_entry.flags");
     if (status === undefined) return r.missing("vma_entry.status");
     if (fd === undefined) return r.missing("vma_entry.fd");
-    return { start, end, pgoff, shmid, prot, flags, status, fd, madv, fdflags };
+    return { start, end, pgoff, shmid, prot, flags, status, fd, madv, fdflags, lock_on_fault, sealed, anon_name };
   },
 };
 
@@ -332,28 +472,84 @@ export const PagemapEntry: Codec<PagemapEntry> = {
     let in_parent: boolean | undefined;
     let flags: number | undefined;
     let nr_pages: bigint | undefined;
-    while (r.pos < r.limit) {
-      const tag = r.tag();
+    const { data, limit } = r;
+    let at = r.pos;
+    while (at < limit) {
+      let tag = data[at] ?? 0;
+      if (tag > 7 && tag < 0x80) at++;
+      else {
+        r.pos = at;
+        tag = r.tag();
+        at = r.pos;
+      }
       switch (tag) {
-        case 8:
+        case 8: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            vaddr = BigInt(byte);
+            break;
+          }
+          r.pos = at;
           vaddr = r.uint64();
+          at = r.pos;
           break;
-        case 16:
+        }
+        case 16: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            compat_nr_pages = byte;
+            break;
+          }
+          r.pos = at;
           compat_nr_pages = r.uint32();
+          at = r.pos;
           break;
-        case 24:
+        }
+        case 24: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            in_parent = byte !== 0;
+            break;
+          }
+          r.pos = at;
           in_parent = r.bool();
+          at = r.pos;
           break;
-        case 32:
+        }
+        case 32: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            flags = byte;
+            break;
+          }
+          r.pos = at;
           flags = r.uint32();
+          at = r.pos;
           break;
-        case 40:
+        }
+        case 40: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            nr_pages = BigInt(byte);
+            break;
+          }
+          r.pos = at;
           nr_pages = r.uint64();
+          at = r.pos;
           break;
+        }
         default:
+          r.pos = at;
           r.skip(tag);
+          at = r.pos;
       }
     }
+    r.pos = at;
     if (vaddr === undefined) return r.missing("pagemap_entry.vaddr");
     if (compat_nr_pages === undefined) return r.missing("pagemap_entry.compat_nr_pages");
     return { vaddr, compat_nr_pages, in_parent, flags, nr_pages };

@@ -26,28 +26,84 @@ export const FownEntry: Codec<FownEntry> = {
     let signum: number | undefined;
     let pid_type: number | undefined;
     let pid: number | undefined;
-    while (r.pos < r.limit) {
-      const tag = r.tag();
+    const { data, limit } = r;
+    let at = r.pos;
+    while (at < limit) {
+      let tag = data[at] ?? 0;
+      if (tag > 7 && tag < 0x80) at++;
+      else {
+        r.pos = at;
+        tag = r.tag();
+        at = r.pos;
+      }
       switch (tag) {
-        case 8:
+        case 8: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            uid = byte;
+            break;
+          }
+          r.pos = at;
           uid = r.uint32();
+          at = r.pos;
           break;
-        case 16:
+        }
+        case 16: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            euid = byte;
+            break;
+          }
+          r.pos = at;
           euid = r.uint32();
+          at = r.pos;
           break;
-        case 24:
+        }
+        case 24: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            signum = byte;
+            break;
+          }
+          r.pos = at;
           signum = r.uint32();
+          at = r.pos;
           break;
-        case 32:
+        }
+        case 32: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            pid_type = byte;
+            break;
+          }
+          r.pos = at;
           pid_type = r.uint32();
+          at = r.pos;
           break;
-        case 40:
+        }
+        case 40: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            pid = byte;
+            break;
+          }
+          r.pos = at;
           pid = r.uint32();
+          at = r.pos;
           break;
+        }
         default:
+          r.pos = at;
           r.skip(tag);
+          at = r.pos;
       }
     }
+    r.pos = at;
     if (uid === undefined) return r.missing("fown_entry.uid");
     if (euid === undefined) return r.missing("fown_entry.euid");
     if (signum === undefined) return r.missing("fown_entry.signum");

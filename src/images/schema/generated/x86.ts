@@ -552,7 +552,7 @@ export const UserDescT: Codec<UserDescT> = {
   read(r: Reader): UserDescT {
     let entry_number: number | undefined;
     let base_addr: number | undefined;
-    let limit: number | undefined;
+    let limit_: number | undefined;
     let seg_32bit: boolean | undefined;
     let contents_h: boolean | undefined;
     let contents_l: boolean | undefined;
@@ -570,7 +570,7 @@ export const UserDescT: Codec<UserDescT> = {
           base_addr = r.uint32();
           break;
         case 24:
-          limit = r.uint32();
+          limit_ = r.uint32();
           break;
         case 32:
           seg_32bit = r.bool();
@@ -599,7 +599,7 @@ export const UserDescT: Codec<UserDescT> = {
     }
     if (entry_number === undefined) return r.missing("user_desc_t.entry_number");
     if (base_addr === undefined) return r.missing("user_desc_t.base_addr");
-    if (limit === undefined) return r.missing("user_desc_t.limit");
+    if (limit_ === undefined) return r.missing("user_desc_t.limit");
     if (seg_32bit === undefined) return r.missing("user_desc_t.seg_32bit");
     if (contents_h === undefined) return r.missing("user_desc_t.contents_h");
     if (contents_l === undefined) return r.missing("user_desc_t.contents_l");
@@ -607,6 +607,6 @@ export const UserDescT: Codec<UserDescT> = {
     if (limit_in_pages === undefined) return r.missing("user_desc_t.limit_in_pages");
     if (seg_not_present === undefined) return r.missing("user_desc_t.seg_not_present");
     if (usable === undefined) return r.missing("user_desc_t.usable");
-    return { entry_number, base_addr, limit, seg_32bit, contents_h, contents_l, read_exec_only, limit_in_pages, seg_not_present, usable };
+    return { entry_number, base_addr, limit: limit_, seg_32bit, contents_h, contents_l, read_exec_only, limit_in_pages, seg_not_present, usable };
   },
 };
