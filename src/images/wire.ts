@@ -231,21 +231,22 @@ export class Writer {
 
 /** Walks over the bytes of one message; `limit` is the end of the message being read. */
 export class Reader {
-  private buffer: Uint8Array;
+  /** Where the message is; the generated functions read from it by themselves up to `limit`. */
+  data: Uint8Array;
   private depth = 0;
   private high = 0;
   pos: number;
   limit: number;
 
   constructor(bytes: Uint8Array, pos = 0, limit = bytes.length) {
-    this.buffer = bytes;
+    this.data = bytes;
     this.pos = pos;
     this.limit = limit;
   }
 
   /** Turns to another message. */
   reset(bytes: Uint8Array, pos: number, limit: number): void {
-    this.buffer = bytes;
+    this.data = bytes;
     this.pos = pos;
     this.limit = limit;
     this.depth = 0;
@@ -263,7 +264,7 @@ export class Reader {
 
   /** Reads a varint; gives its low 32 bits, and leaves the high ones in `high`. */
   private varint(): number {
-    const bytes = this.buffer;
+    const bytes = this.data;
     const limit = this.limit;
     let pos = this.pos;
     if (pos >= limit) this.fail("the message is cut short");
@@ -334,7 +335,7 @@ export class Reader {
 
   fixed64(): bigint {
     const start = this.take(8);
-    const bytes = this.buffer;
+    const bytes = this.data;
     return new DataView(bytes.buffer, bytes.byteOffset + start, 8).getBigUint64(0, true);
   }
 
@@ -344,12 +345,12 @@ export class Reader {
 
   string(): string {
     const start = this.take(this.size());
-    return textOf(this.buffer, start, this.pos);
+    return textOf(this.data, start, this.pos);
   }
 
   bytes(): Uint8Array {
     const start = this.take(this.size());
-    return this.buffer.slice(start, this.pos);
+    return this.data.slice(start, this.pos);
   }
 
   enumeration<T extends number>(known: (value: number) => value is T, field: string): T {
