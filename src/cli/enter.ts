@@ -1,6 +1,5 @@
 /** What every command does first: descriptors, directories, the log. */
 
-import { resolve } from "node:path";
 import { errnoName, KernelError } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { isDirectory, listNumbers, readLink, readText, stat } from "../linux/io.ts";
@@ -60,14 +59,22 @@ function remarks(options: Options, command: Command): string[] {
 }
 
 function directory(flag: string, path: string): string {
-  const absolute = resolve(path);
+  const whole = absolute(path);
   try {
-    if (!isDirectory(stat(absolute).mode)) throw new OptionError(`${flag} ${path} is not a directory`);
+    if (!isDirectory(stat(whole).mode)) throw new OptionError(`${flag} ${path} is not a directory`);
   } catch (error) {
     if (error instanceof OptionError) throw error;
     throw new OptionError(`cannot open ${flag} ${path}: ${code(error)}`);
   }
-  return absolute;
+  return whole;
+}
+
+/** By hand: node:path takes 0.6 ms of a start. `..` stays, since only the kernel knows where it leads. */
+function absolute(path: string): string {
+  const here = path.startsWith("/") ? "" : `${process.cwd()}/`;
+  let end = path.length;
+  while (end > 1 && path.endsWith("/", end)) end--;
+  return path === "." ? here.slice(0, -1) : here + path.slice(0, end);
 }
 
 /**

@@ -4,6 +4,7 @@ import { closeLog, getLevel, Level, log, say, setLevel } from "../log.ts";
 import { type Command, OptionError, type Options } from "../options.ts";
 import { versionText } from "../version.ts";
 import { readCommandLine } from "./command-line.ts";
+import { enter } from "./enter.ts";
 
 /** Does what a command says, in its work directory with the log open. Returns the exit code. */
 export type Procedure = (options: Options, rest: readonly string[]) => Promise<number> | number;
@@ -25,7 +26,6 @@ export async function run(args: readonly string[], procedures: Procedures): Prom
     }
     const load = procedures[request.command];
     if (load === undefined) throw new Error(`the command ${request.command} has no procedure`);
-    const { enter } = await import("./enter.ts");
     const options = enter(request.options, request.command);
     const procedure = await load();
     return await procedure(options, request.rest);
