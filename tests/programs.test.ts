@@ -27,7 +27,9 @@ beforeAll(() => {
   if (root) writeInputs(join(dir, "input"));
   console.log(`PROGRAM_SEED=${seed}`);
 }, 60_000);
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+afterAll(() => {
+  if (process.env.PROGRAM_KEEP === undefined) rmSync(dir, { recursive: true, force: true });
+});
 
 /** One moment in each of as many equal parts of a run of `length`, but for its last tenth. */
 function moments(length: number, draw: () => number): number[] {

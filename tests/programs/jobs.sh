@@ -22,7 +22,7 @@ signaller() { # signaller NUMBER SIGNAL DESCRIPTOR
   trap - EXIT
   local turn word
   for turn in 1 2 3 4 5 6; do
-    work "$((1000 * $1 + turn))" 55000
+    work "$((1000 * $1 + turn))" 45000
     kill -"$2" $$
     read -r word <&"$3"
     echo "turn $turn: $word"
@@ -40,16 +40,20 @@ job[3]=$!
 (trap 'echo "told to end"; exit 9' TERM; trap - EXIT; while :; do sleep 0.05; done) >part.sleeper &
 sleeper=$!
 
+# Not a `wait` that signals interrupt: in that, bash 5.2 now and then hangs even undisturbed.
 for name in 1 2 3; do
-  # A trap ends a wait early, with more than 128.
-  while :; do
-    wait "${job[$name]}"
-    status=$?
-    kill -0 "${job[$name]}" 2>/dev/null || break
-  done
-  while [ "$status" -gt 128 ]; do wait "${job[$name]}"; status=$?; done
-  echo "job $name ended with $status"
+  while kill -0 "${job[$name]}" 2>/dev/null; do sleep 0.05; done
+  wait "${job[$name]}"
+  echo "job $name ended with $?"
 done
+
+# Now a wait that lasts.
+for name in 4 5 6; do
+  work "$name" 50000 >"part.$name" &
+  job[$name]=$!
+done
+wait "${job[4]}" "${job[5]}" "${job[6]}"
+echo "jobs 4 to 6 ended with $?"
 
 # A subshell in a pipeline, a here-document, a command substitution.
 work 77 100000 | while read -r name sum; do echo "through a pipe: $name ${#sum}"; done
@@ -61,7 +65,7 @@ END
 kill -TERM "$sleeper"
 wait "$sleeper"
 echo "sleeper ended with $?"
-cat part.1 part.2 part.3 part.sleeper
+cat part.1 part.2 part.3 part.4 part.5 part.6 part.sleeper
 (exit 5) | true
 echo "pipe status ${PIPESTATUS[*]}"
 exit 17

@@ -62,8 +62,21 @@ async function fingerprint(path: string): Promise<string> {
   return `${hash.digest("hex")} (${size} bytes)`;
 }
 
-function complaint(program: Program, what: string, outcome: Outcome): FixtureFailed {
-  return new FixtureFailed(`${program.name}: ${what} ended with ${outcome.exitCode}:\n${outcome.errors}`);
+/** What is left of a tree, a line per process: for the message of a failure. */
+function describe(pids: number[]): string {
+  const line = (pid: number) => {
+    const [state, parent] = statOf(pid);
+    const text = (file: string) =>
+      readText(`/proc/${pid}/${file}`)?.replaceAll("\0", " ").trim().slice(0, 100);
+    return `  ${pid} (parent ${parent}) ${state} in ${text("wchan")}: ${text("cmdline") || text("comm")}`;
+  };
+  return pids.length === 0 ? "no process is left" : `left:\n${pids.map(line).join("\n")}`;
+}
+
+function complaint(program: Program, what: string, outcome: Outcome, pids: number[]): FixtureFailed {
+  return new FixtureFailed(
+    `${program.name}: ${what} ended with ${outcome.exitCode}:\n${outcome.errors}\n${describe(pids)}`,
+  );
 }
 
 /**
@@ -103,21 +116,24 @@ export async function runProgram(
     else rootStatus = reap(pid) ?? rootStatus;
     return rootStatus !== undefined || processState(pid) === undefined;
   };
+  const times: string[] = [];
+  let cycles = 0;
   // Processor time before the last restore, at that restore, and since it.
   let [cpuMs, offset, used] = [0, 0, 0];
   /** Waits for a moment in processor time; false when the program has ended before. */
   const work = async (moment: number): Promise<boolean> => {
-    const end = Date.now() + 180_000;
+    const end = Date.now() + 120_000;
     for (; !ended(); await Bun.sleep(moment === Number.POSITIVE_INFINITY ? 20 : 5)) {
       used = cpuTime(processTree(pid)) - offset;
       if (cpuMs + used >= moment) return true;
-      if (Date.now() > end) throw new FixtureFailed(`${program.name}: it does not end`);
+      if (Date.now() > end)
+        throw new FixtureFailed(
+          `${program.name}: after ${cycles} cycles it does not end; ${describe(session(pid))}`,
+        );
     }
     return false;
   };
 
-  const times: string[] = [];
-  let cycles = 0;
   try {
     for (const moment of moments) {
       if (!(await work(moment))) break;
@@ -125,12 +141,12 @@ export async function runProgram(
       const dumped = await dump(pid, imagesDir);
       // It may have ended while the dump began, which is nobody's failure.
       if (!dumped.ok && existsSync(join(dir, "status"))) break;
-      if (!dumped.ok) throw complaint(program, "dump", dumped);
+      if (!dumped.ok) throw complaint(program, "dump", dumped, session(pid));
       const left = await waitGone(session(pid), 3000);
       if (left.length > 0)
         throw new FixtureFailed(`${program.name}: after the dump these live: ${left.join(" ")}`);
       const restored = await restore(imagesDir);
-      if (!restored.ok) throw complaint(program, "restore", restored);
+      if (!restored.ok) throw complaint(program, "restore", restored, session(pid));
       times.push(`${dumped.milliseconds.toFixed(0)}/${restored.milliseconds.toFixed(0)}`);
       rmSync(imagesDir, { recursive: true, force: true });
       cycles++;
@@ -138,7 +154,8 @@ export async function runProgram(
     }
     await work(Number.POSITIVE_INFINITY);
   } finally {
-    await killAll(session(pid));
+    // To look at one that does not go on, let it be.
+    if (process.env.PROGRAM_KEEP === undefined) await killAll(session(pid));
   }
   const outputs: Record<string, string> = {};
   for (const name of ["stdout", "stderr", ...program.outputs])
