@@ -93,7 +93,7 @@ class Saving {
     private readonly images: ImageDir,
     stats: DumpStats,
   ) {
-    this.#files = new FilesDump(images, options);
+    this.#files = new FilesDump(images, options, stats);
     this.#memory = new MemoryDump(images, this.#files, stats);
   }
 

@@ -12,6 +12,8 @@ import { listNumbers, O, open } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { type Mapping, readStatus } from "../linux/proc.ts";
 import { Level, log } from "../log.ts";
+import type { ShmemCounts } from "../memory/shmem.ts";
+import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import { FileDumpError } from "./errors.ts";
 import { Descriptions, type Known } from "./identity.ts";
@@ -26,6 +28,9 @@ import { unsupported } from "./unsupported.ts";
 interface KnownDescription extends Known {
   readonly type: FdTypes;
 }
+
+/** What of a dump's figures this room fills in. */
+export type FilesDumpStats = Pick<DumpStats, "sharedScanned" | "sharedWritten">;
 
 export class FilesDump {
   readonly #images: ImageDir;
@@ -44,13 +49,17 @@ export class FilesDump {
   readonly #debug = log.enabled(Level.debug);
   #lastId = 0;
 
-  constructor(images: ImageDir, options: FilesDumpOptions) {
+  constructor(images: ImageDir, options: FilesDumpOptions, stats: FilesDumpStats) {
     this.#images = images;
     const base = {
       images,
       options,
       newId: () => ++this.#lastId,
       add: (entry: FileEntry) => void this.#entries.push(entry),
+      countShared: ({ scanned, written }: ShmemCounts) => {
+        stats.sharedScanned += scanned;
+        stats.sharedWritten += written;
+      },
     };
     const namedDump = new NamedDump(base);
     this.#context = { ...base, named: namedDump };

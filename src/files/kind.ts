@@ -6,6 +6,7 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import type { FdTypes, FileEntry } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import type { ShmemCounts } from "../memory/shmem.ts";
 import type { Inherited } from "./inherit.ts";
 import type { NamedDump, NamedRestore } from "./named.ts";
 import type { OpenFile } from "./open-file.ts";
@@ -37,6 +38,8 @@ export interface DumpContext {
   newId(): number;
   /** Adds an entry to files.img. */
   add(entry: FileEntry): void;
+  /** Counts content of shared memory that is stored. */
+  countShared(counts: ShmemCounts): void;
   /** Files that have a path. */
   readonly named: NamedDump;
 }

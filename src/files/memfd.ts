@@ -1,6 +1,8 @@
 /**
- * memfd_create(2): files of memory alone. The file itself, content and seals, is an entry of memfd.img and has an image
- * of shared memory; every description of it, and a mapping that has none, is an entry of files.img.
+ * Files of memory alone: those of memfd_create(2), and shared anonymous memory, which is a file of the same kind that
+ * the kernel calls /dev/zero and that can be opened by way of /proc/PID/map_files. The file itself, content and seals,
+ * is an entry of memfd.img and has an image of shared memory; every description of it, and a mapping that has none, is
+ * an entry of files.img.
  */
 import { IMAGES } from "../images/kinds.ts";
 import { FdTypes, type FileEntry, type MemfdFileEntry } from "../images/schema/generated/files.ts";
@@ -8,10 +10,11 @@ import type { MemfdInodeEntry } from "../images/schema/generated/memory.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { F, SEAL } from "../linux/fcntl.ts";
 import { close, fcntl, lseek, O, S, SEEK, withFd } from "../linux/io.ts";
+import { MAP } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { fsBlockSizeOf, statusOf } from "../linux/statx.ts";
 import { syscall } from "../linux/syscall.ts";
-import { dumpShmemContent, restoreShmemContent, shmidOf } from "../memory/shmem.ts";
+import { createSharedMemory, dumpShmemContent, restoreShmemContent, shmidOf } from "../memory/shmem.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import { openToRead } from "./ghost.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
@@ -19,6 +22,8 @@ import type { OpenFile } from "./open-file.ts";
 import { openPath, pathAddress, selfPath, withoutDeleted } from "./path.ts";
 
 const PREFIX = "/memfd:";
+/** What shared anonymous memory is called, here and in the images. */
+const ANONYMOUS = "/dev/zero";
 /** Flags of memfd_create(2) (include/uapi/linux/memfd.h). The page size stands above bit 26 as its logarithm. */
 const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4 } as const;
 const HUGE_SHIFT = 26;
@@ -27,7 +32,9 @@ const PERMISSIONS = 0o7777;
 export const memfd: FileKind = {
   type: FdTypes.MEMFD,
   recognises: (file) =>
-    file.format === S.IFREG && file.link.startsWith(PREFIX) && flagsOf(file) !== undefined,
+    file.format === S.IFREG &&
+    (file.link.startsWith(PREFIX) || withoutDeleted(file.link) === ANONYMOUS) &&
+    flagsOf(file) !== undefined,
   dumper: (context) => new MemfdDump(context),
   restorer: (context) => new MemfdRestore(context),
 };
@@ -96,7 +103,7 @@ class MemfdDump implements FileDumper {
     const flags = flagsOf(file) ?? 0;
     withFd(openToRead(file), (fd) => {
       this.#entries.push({
-        name: withoutDeleted(file.link).slice(PREFIX.length),
+        name: nameOf(file),
         uid: status.uid,
         gid: status.gid,
         size: BigInt(status.size),
@@ -106,9 +113,14 @@ class MemfdDump implements FileDumper {
         hugetlb_flag: flags === 0 ? undefined : flags,
         mode: status.mode,
       });
-      dumpShmemContent(images, shmid, fd, status.size);
+      this.context.countShared(dumpShmemContent(images, shmid, fd, status.size));
     });
   }
+}
+
+function nameOf(file: OpenFile): string {
+  const name = withoutDeleted(file.link);
+  return name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
 }
 
 // --- restore
@@ -201,9 +213,14 @@ class MemfdRestore implements FileRestorer {
     if (inode.fd !== undefined) return inode.fd;
     const { entry } = inode;
     const sealing = entry.seals === SEAL.SEAL ? 0 : MFD.ALLOW_SEALING;
-    const fd = createMemfd(entry.name, sealing | (entry.hugetlb_flag ?? 0));
+    const size = Number(entry.size);
+    const anonymous = entry.name === ANONYMOUS && entry.hugetlb_flag === undefined && size > 0;
+    // Like that of a memfd, memory that is not touched yet is not reserved: only mappings ask for that.
+    const fd = anonymous
+      ? createSharedMemory(size, MAP.NORESERVE)
+      : createMemfd(entry.name, sealing | (entry.hugetlb_flag ?? 0));
     inode.fd = fd;
-    restoreShmemContent(this.context.images, entry.shmid, fd, Number(entry.size));
+    restoreShmemContent(this.context.images, entry.shmid, fd, size);
     syscall("the owner", NR.fchown, fd, entry.uid, entry.gid);
     if (entry.mode !== undefined) syscall("the mode", NR.fchmod, fd, entry.mode & PERMISSIONS);
     return fd;

@@ -61,7 +61,6 @@ function isKernelShmem({ major, minor }: Mapping): boolean {
   return device === shmemDevice;
 }
 
-const ZERO = "/dev/zero (deleted)";
 const HUGE = "/anon_hugepage (deleted)";
 
 export class MemoryDump {
@@ -187,7 +186,7 @@ export class MemoryDump {
       entry.status |= STATUS.ANON_PRIVATE;
       return;
     }
-    if (shared && ((kernelShmem && path === ZERO) || (huge && path === HUGE))) {
+    if (shared && huge && path === HUGE) {
       entry.flags |= MAP.ANONYMOUS;
       this.#share(dumpee, mapping, entry);
       return;
