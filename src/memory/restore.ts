@@ -27,7 +27,7 @@ import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
 import { createSharedMemory, fillShmem } from "./shmem.ts";
 import { Steps } from "./steps.ts";
 import { SysvRestore } from "./sysv.ts";
-import { mapVdso, vdsoPlace } from "./vdso.ts";
+import { mapVdso, placeVdso, planVdso, redirectVdso, type VdsoPlan } from "./vdso.ts";
 import { checkVmas, has, isHuge, isPrivate, isVdso, STATUS, type Vma } from "./vma.ts";
 
 /** Who opens the files that are mapped. */
@@ -45,6 +45,7 @@ interface Plan {
   readonly vmas: readonly Vma[];
   readonly guards: readonly Vma[];
   readonly pages: Pagemap;
+  readonly vdso: VdsoPlan | undefined;
   /** Protection that each mapping has now; undefined: it is not mapped yet. */
   readonly now: (number | undefined)[];
 }
@@ -70,11 +71,15 @@ export class MemoryRestore {
   ) {
     this.#sysv = new SysvRestore(images);
     for (const pid of pids) this.#plans.set(pid, this.#load(pid));
+    this.#placeVdsos();
   }
 
   /** Every mapping of every process: our area must avoid them all. */
   *spans(): Generator<Range> {
-    for (const { vmas } of this.#plans.values()) yield* vmas;
+    for (const { vmas, vdso } of this.#plans.values()) {
+      yield* vmas;
+      if (vdso?.old !== undefined && vdso.place !== undefined) yield vdso.place;
+    }
   }
 
   /** The dumpable flag of a process, to be set after its credentials, which clear it. */
@@ -103,6 +108,8 @@ export class MemoryRestore {
     this.#fill(steps, plan, reads);
     steps.closeFile();
     steps.run();
+    const { old, place } = plan.vdso ?? {};
+    if (old !== undefined && place !== undefined) redirectVdso(plan.pid, old, plan.pages, place);
     plan.pages.close();
     log.debug(
       "memory/restore",
@@ -123,7 +130,7 @@ export class MemoryRestore {
     this.#attachSegments(steps, plan);
     plan.vmas.forEach((vma, i) => {
       const now = plan.now[i];
-      if (isVdso(vma) || now === undefined || now === vma.prot) return;
+      if (now === undefined || now === vma.prot) return;
       steps.must(`mapping ${rangeText(vma)}`, NR.mprotect, vma.start, vma.end - vma.start, vma.prot);
       plan.now[i] = vma.prot;
     });
@@ -180,9 +187,10 @@ export class MemoryRestore {
     const { vmas, guards } = checkVmas(pid, mm.vmas);
     const pages = Pagemap.read(this.images, IMAGES.pagemap, pid, TASK_SIZE);
     checkCoverage(pid, vmas, pages);
+    const vdso = planVdso(pid, vmas, pages);
     pages.close();
     for (const vma of vmas) if (has(vma, STATUS.ANON_SHARED)) this.#noteShared(pid, vma);
-    return { pid, mm, vmas, guards, pages, now: vmas.map(() => undefined) };
+    return { pid, mm, vmas, guards, pages, vdso, now: vmas.map(() => undefined) };
   }
 
   #noteShared(pid: number, vma: Vma): void {
@@ -208,12 +216,20 @@ export class MemoryRestore {
       });
   }
 
-  #mapVdso(steps: Steps, plan: Plan, heir: Plan | undefined): void {
-    const place = vdsoPlace(plan.pid, plan.vmas);
-    const before = heir === undefined ? undefined : vdsoPlace(heir.pid, heir.vmas);
+  /** One place for all processes whose old vDSO is another one than this kernel's. */
+  #placeVdsos(): void {
+    const moved = [...this.#plans.values()].filter(({ vdso }) => vdso?.old !== undefined);
+    if (moved.length === 0) return;
+    const place = placeVdso(this.spans());
+    for (const { vdso } of moved) if (vdso !== undefined) vdso.place = place;
+  }
+
+  #mapVdso(steps: Steps, { vdso }: Plan, heir: Plan | undefined): void {
+    const place = vdso?.place;
+    const before = heir?.vdso?.place;
     if (place?.start === before?.start && place?.end === before?.end) return;
     if (before !== undefined) steps.must("the vDSO", NR.munmap, before.start, before.end - before.start);
-    if (place !== undefined) mapVdso(steps, plan.pid, place);
+    if (place !== undefined) mapVdso(steps, place);
   }
 
   /** Where code, data, heap, arguments lie; the auxiliary vector; the executable where it is not the parent's. */
@@ -262,7 +278,7 @@ export class MemoryRestore {
     const child: Cursor = { map: plan.pages, next: 0 };
     const parent: Cursor | undefined = heir === undefined ? undefined : { map: heir.pages, next: 0 };
     plan.vmas.forEach((vma, i) => {
-      if (!isPrivate(vma) || isVdso(vma)) return;
+      if (!isPrivate(vma) || (isVdso(vma) && vma !== plan.vdso?.old)) return;
       const before = reads.pages;
       const from = inherited[i];
       if (from !== undefined && heir !== undefined && parent !== undefined) {
