@@ -114,7 +114,7 @@ export class FilesDump {
   #dumpTable(dumpee: Dumpee): void {
     const tid = taskOf(dumpee);
     const numbers = listNumbers(`/proc/${tid}/fd`);
-    const flags = dumpee.table.each(NR.fcntl, numbers, F.GETFD);
+    const flags = dumpee.table.each(NR.fcntl, [], numbers, [F.GETFD]);
     const sights = look(tid, dumpee.pidfd, numbers);
     const known = sights.map((sight) => this.#descriptions.find(sight.status.ino, tid, sight.fd).known);
     follow(

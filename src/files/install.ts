@@ -2,7 +2,7 @@
  * Putting descriptors into a process: it fetches each of ours by pidfd_getfd(2), which gives the lowest free number. In
  * a table that begins empty that number is known beforehand, and, taken in ascending order, mostly the wanted one.
  */
-import { KernelError } from "../linux/errno.ts";
+import { ERRNO, KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
@@ -20,8 +20,8 @@ export interface Wanted {
   readonly flags: number;
   /** Flags of the description that the process is to set by this descriptor. */
   readonly asyncFlags: number | undefined;
-  /** For messages. */
-  readonly what: string;
+  /** Of the description, for messages. */
+  readonly id: number;
 }
 
 /** What installing one takes at most: fetch, dup3 or fcntl, close, fcntl, and the end of the table. */
@@ -34,15 +34,24 @@ const ROOM = 6 * ENTRY_SIZE;
 export function installDescriptors(restoree: Restoree, wanted: readonly Wanted[]): void {
   const last = wanted.at(-1);
   if (last === undefined) return;
-  allowDescriptors(restoree.pid, Math.max(last.number, restoree.ourPidfd, wanted.length) + 2);
-  const { table, ourPidfd } = restoree;
+  const { table, ourPidfd, pid } = restoree;
+  allowDescriptors(pid, Math.max(last.number, ourPidfd, wanted.length) + 2);
+  const dense = inPlace(wanted, ourPidfd);
+  installInPlace(restoree, wanted.slice(0, dense));
+  if (dense === wanted.length) return;
+
   const fetched: { result: Result; expected: number }[] = [];
-  let free = 0;
-  for (const { number, ours, flags, asyncFlags, what } of wanted) {
+  let free = wanted[dense - 1]?.number ?? -1;
+  free++;
+  for (let i = dense; i < wanted.length; i++) {
+    const each = wanted[i];
+    if (each === undefined) break;
+    const what = nameOf(each);
+    const { number, asyncFlags } = each;
     if (table.free < ROOM) table.run();
     if (free === ourPidfd) free++;
-    fetched.push({ result: restoree.fetch(what, ours), expected: free });
-    const cloexec = (flags & FD_CLOEXEC) !== 0;
+    fetched.push({ result: restoree.fetch(what, each.ours), expected: free });
+    const cloexec = (each.flags & FD_CLOEXEC) !== 0;
     if (free === number) {
       if (!cloexec) table.must(what, NR.fcntl, number, F.SETFD, 0);
       free++;
@@ -53,14 +62,44 @@ export function installDescriptors(restoree: Restoree, wanted: readonly Wanted[]
     if (asyncFlags !== undefined) table.must(what, NR.fcntl, number, F.SETFL, asyncFlags);
   }
   table.run();
-  const stray = fetched.find(({ result, expected }) => result.value !== expected);
-  if (stray !== undefined) {
-    throw new KernelError(
-      "pidfd_getfd",
-      `gave ${stray.result.raw}, not ${stray.expected}, in process ${restoree.pid}`,
-      9,
-    );
+  for (const { result, expected } of fetched) expectNumber(pid, result.value, expected);
+}
+
+/** How many of the first descriptors get their number from the kernel as they come. */
+function inPlace(wanted: readonly Wanted[], ourPidfd: number): number {
+  let free = 0;
+  for (let i = 0; i < wanted.length; i++) {
+    if (free === ourPidfd) free++;
+    if (wanted[i]?.number !== free) return i;
+    free++;
   }
+  return wanted.length;
+}
+
+function installInPlace(restoree: Restoree, wanted: readonly Wanted[]): void {
+  const { table, ourPidfd, pid } = restoree;
+  const ours = wanted.map((each) => each.ours);
+  const numbers = table.each(NR.pidfd_getfd, [ourPidfd], ours, [0]);
+  const staying: number[] = [];
+  wanted.forEach((each, i) => {
+    const number = numbers[i] ?? -1;
+    if (number < 0) throw new KernelError("pidfd_getfd", `${nameOf(each)} in process ${pid}`, -number);
+    expectNumber(pid, number, each.number);
+    if ((each.flags & FD_CLOEXEC) === 0) staying.push(number);
+    const { asyncFlags } = each;
+    if (asyncFlags !== undefined) table.must(nameOf(each), NR.fcntl, number, F.SETFL, asyncFlags);
+  });
+  table.each(NR.fcntl, [], staying, [F.SETFD, 0]);
+}
+
+function nameOf({ number, id }: Wanted): string {
+  return `descriptor ${number}, file ${id}`;
+}
+
+/** What is not as foreseen has put all that follows in a wrong place: nothing can be made good then. */
+function expectNumber(pid: number, number: number, expected: number): void {
+  if (number === expected) return;
+  throw new KernelError("pidfd_getfd", `gave ${number}, not ${expected}, in process ${pid}`, ERRNO.EBADF);
 }
 
 const RLIMIT_NOFILE = 7;

@@ -69,6 +69,11 @@ export interface FileDumper {
 export interface FileRestorer {
   /** Makes the description; gives our descriptor of it, which is the caller's. @throws FileRestoreError */
   open(entry: FileEntry): number;
+  /**
+   * The same for many at once, where that is faster: gives to `opened` those that it could open, and leaves the others
+   * to `open`. After a failure it has given what it opened.
+   */
+  openMany?(entries: readonly FileEntry[], opened: (entry: FileEntry, fd: number) => void): void;
   /** Who gets its signals. */
   owner(entry: FileEntry): FownEntry | undefined;
   /**

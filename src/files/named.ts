@@ -21,6 +21,7 @@ import { GhostDump, type GhostUser, makeGhost, openToRead, TemporaryNames } from
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import { LinkRemapDump, openLinked, removeLinked } from "./link-remap.ts";
 import type { OpenFile } from "./open-file.ts";
+import { LONGEST, openMany, type Wish } from "./open-many.ts";
 import { openPath, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
 import { withAsync } from "./pipe.ts";
 import { type Remap, Remaps, readRemaps } from "./remap.ts";
@@ -166,6 +167,10 @@ function isLogOnly(flags: number): boolean {
 /** Flags that make or change files when they are opened; the kernel never shows them of an open file. */
 const NEVER = O.CREAT | O.EXCL | O.TRUNC | O.NOCTTY;
 const TMPFILE_BIT = 0o20000000;
+/** Flags that make a file open otherwise than by its path and at once. */
+const UNUSUAL = NEVER | TMPFILE_BIT | O.PATH;
+/** Offsets that a number holds. */
+const MAX_OFFSET = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** What is known of a file by a path. */
 interface Named {
@@ -185,6 +190,42 @@ export class NamedRestore implements FileRestorer {
 
   open(entry: FileEntry): number {
     return this.openNumbered(entry.id);
+  }
+
+  openMany(entries: readonly FileEntry[], opened: (entry: FileEntry, fd: number) => void): void {
+    const chosen: FileEntry[] = [];
+    const files: Named[] = [];
+    const wishes: Wish[] = [];
+    for (const entry of entries) {
+      const file = this.#find(entry.id);
+      if (!this.#isPlain(file)) continue;
+      chosen.push(entry);
+      files.push(file);
+      wishes.push({ path: file.entry.name, flags: file.entry.flags, offset: file.entry.pos });
+    }
+    const results = openMany(wishes);
+    for (let i = 0; i < results.length; i++) {
+      const result = results[i];
+      const entry = chosen[i];
+      if (result === undefined || entry === undefined || result.fd < 0) continue;
+      opened(entry, result.fd);
+    }
+    for (let i = 0; i < results.length; i++) {
+      const result = results[i];
+      const file = files[i];
+      if (result === undefined || file === undefined) continue;
+      const { entry } = file;
+      // To say what is wrong is for the slow way.
+      if (result.fd < 0) this.#open(file, entry.flags);
+      const { mode, size } = result.status;
+      const same =
+        (entry.mode === undefined || mode === entry.mode) &&
+        (entry.size === undefined || entry.size === BigInt(size));
+      if (!same) this.#check(entry, result.fd);
+      file.checked = true;
+      if (result.flagged < 0) throw this.#flagsFailure(entry, -result.flagged);
+      if (!result.sought) throw this.#failure(entry, `its offset ${entry.pos} cannot be`);
+    }
   }
 
   owner(entry: FileEntry): FownEntry | undefined {
@@ -332,6 +373,22 @@ export class NamedRestore implements FileRestorer {
     return file;
   }
 
+  /** Whether opening a file takes nothing but opening it. */
+  #isPlain({ base, entry, checked }: Named): boolean {
+    const { name, flags, mode } = entry;
+    return (
+      base === undefined &&
+      (flags & UNUSUAL) === 0 &&
+      !isDevice((mode ?? 0) & S.IFMT) &&
+      entry.pos <= MAX_OFFSET &&
+      Buffer.byteLength(name) < LONGEST &&
+      name.isWellFormed() &&
+      !name.includes("\0") &&
+      (checked || entry.build_id.length === 0) &&
+      this.context.inherited.isEmpty
+    );
+  }
+
   #open(file: Named, flags: number): number {
     const { entry } = file;
     let wanted = flags & ~NEVER;
@@ -353,7 +410,7 @@ export class NamedRestore implements FileRestorer {
       const result = rawSyscall(NR.fcntl, fd, F.SETFL, wanted);
       if (result < 0) {
         close(fd);
-        throw this.#failure(entry, `its flags 0${wanted.toString(8)}: ${errnoName(-result)}`, -result);
+        throw this.#flagsFailure(entry, -result);
       }
     }
     return fd;
@@ -425,6 +482,10 @@ export class NamedRestore implements FileRestorer {
 
   #place(entry: RegFileEntry): string {
     return `files.img: file ${entry.id}: ${entry.name}`;
+  }
+
+  #flagsFailure(entry: RegFileEntry, errno: number): FileRestoreError {
+    return this.#failure(entry, `its flags 0${entry.flags.toString(8)}: ${errnoName(errno)}`, errno);
   }
 
   #failure(entry: RegFileEntry, what: string, errno?: number): FileRestoreError {

@@ -10,7 +10,7 @@ import { closeRange } from "../linux/fcntl.ts";
 import { AT, close, listDirectory } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { statusAt, statusOf } from "../linux/statx.ts";
-import { log } from "../log.ts";
+import { Level, log } from "../log.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import { Inherited } from "./inherit.ts";
@@ -26,6 +26,8 @@ const SPARE_DESCRIPTORS = 256;
 /** Where the kernel's own limit (fs.nr_open) is never above: 2^30. */
 const MAX_DESCRIPTOR = 1 << 30;
 const PERMISSIONS = 0o777;
+/** So many descriptors are opened together. */
+const MANY = 16;
 
 /** An open file description. */
 interface Description {
@@ -50,6 +52,7 @@ export class FilesRestore {
   readonly #owned: { fd: number; owner: FownEntry; what: string }[] = [];
   /** Descriptors of ours that nobody needs any more. */
   readonly #done: number[] = [];
+  readonly #debug = log.enabled(Level.debug);
 
   /** Reads the images. @throws FileRestoreError, ImageError */
   constructor(images: ImageDir, options: FilesRestoreOptions) {
@@ -102,20 +105,17 @@ export class FilesRestore {
   restoreTable(restoree: Restoree, filesId: number): void {
     const table = this.#tables.get(filesId) ?? [];
     const file = `fdinfo-${filesId}.img`;
-    const wanted = table.map((info): Wanted => {
-      if (info.fd === restoree.ourPidfd)
-        throw new FileRestoreError(`${file}: descriptor ${info.fd} is in use`);
-      const description = this.#describe(info, file);
-      return {
-        number: info.fd,
-        ours: this.#open(description),
-        flags: info.flags,
-        asyncFlags: description.restorer.asyncFlags?.(description.entry),
-        what: `descriptor ${info.fd}, file ${info.id}`,
-      };
+    const descriptions = table.map((info) => this.#describe(info, file));
+    if (table.length >= MANY) this.#openMany(descriptions);
+    const wanted = table.map(({ fd, id, flags }, i): Wanted => {
+      if (fd === restoree.ourPidfd) throw new FileRestoreError(`${file}: descriptor ${fd} is in use`);
+      const description = descriptions[i] as Description;
+      const { restorer, entry } = description;
+      const ours = description.fd ?? this.#open(description);
+      return { number: fd, ours, flags, asyncFlags: restorer.asyncFlags?.(entry), id };
     });
     installDescriptors(restoree, wanted);
-    for (const { id } of table) this.#used(id);
+    for (const description of descriptions) this.#used(description);
     log.debug("files/restore", `process ${restoree.pid}: ${table.length} descriptors`);
   }
 
@@ -209,29 +209,48 @@ export class FilesRestore {
     return description;
   }
 
-  #open(description: Description): number {
-    const { entry, restorer } = description;
-    if (description.fd === undefined) {
-      const fd = restorer.open(entry);
-      description.fd = fd;
-      const owner = restorer.owner(entry);
-      if (owner !== undefined && owner.signum !== 0) {
-        restoring(`files.img: file ${entry.id}: its signal ${owner.signum}`, () => restoreSignal(fd, owner));
-      }
-      log.debug("files/restore", () => `file ${entry.id} is open as ${fd}`);
+  /** Opens what its restorer opens faster together with others. */
+  #openMany(descriptions: readonly Description[]): void {
+    const groups = new Map<FileRestorer, Map<FileEntry, Description>>();
+    for (const description of descriptions) {
+      const { restorer, entry } = description;
+      if (description.fd !== undefined || restorer.openMany === undefined) continue;
+      const group = groups.get(restorer);
+      if (group === undefined) groups.set(restorer, new Map([[entry, description]]));
+      else group.set(entry, description);
     }
-    return description.fd;
+    for (const [restorer, group] of groups) {
+      restorer.openMany?.([...group.keys()], (entry, fd) => {
+        const description = group.get(entry);
+        if (description !== undefined) this.#opened(description, fd);
+      });
+    }
+  }
+
+  #open(description: Description): number {
+    const fd = description.restorer.open(description.entry);
+    this.#opened(description, fd);
+    return fd;
+  }
+
+  #opened(description: Description, fd: number): void {
+    const { entry, restorer } = description;
+    description.fd = fd;
+    const owner = restorer.owner(entry);
+    if (owner !== undefined && owner.signum !== 0) {
+      restoring(`files.img: file ${entry.id}: its signal ${owner.signum}`, () => restoreSignal(fd, owner));
+    }
+    if (this.#debug) log.debug("files/restore", `file ${entry.id} is open as ${fd}`);
   }
 
   /** One more descriptor of a description is made; after the last one it needs not stay open here. */
-  #used(id: number): void {
-    const description = this.#descriptions.get(id);
-    if (description?.fd === undefined || --description.wanted > 0) return;
+  #used(description: Description): void {
     const { fd, entry, restorer } = description;
+    if (fd === undefined || --description.wanted > 0) return;
     description.fd = undefined;
     const owner = restorer.owner(entry);
     if (owner !== undefined && owner.pid !== 0)
-      this.#owned.push({ fd, owner, what: `files.img: file ${id}` });
+      this.#owned.push({ fd, owner, what: `files.img: file ${entry.id}` });
     else this.#done.push(fd);
     if (this.#done.length >= SPARE_DESCRIPTORS) this.#closeDone();
   }

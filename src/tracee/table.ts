@@ -144,23 +144,26 @@ export class Table {
   }
 
   /**
-   * Makes the same call with each of `firsts` as its first argument, on the spot and after what was added before.
-   * Gives the raw results in order. For thousands of calls: each costs a few words and no object.
+   * Makes the same call with each of `values` as one argument, `before` and `after` it the others, on the spot and
+   * after what was added before. All are small and not negative. Gives the raw results, which are small as well, in
+   * order. For thousands of calls: each costs a few words and no object.
    */
-  each(nr: number, firsts: readonly number[], ...others: number[]): number[] {
+  each(nr: number, before: readonly number[], values: readonly number[], after: readonly number[]): number[] {
     this.run();
     const { pid, address, size } = this.region;
     const words = new Uint32Array(this.#mirror.buffer);
     const step = ENTRY_SIZE / 4;
     const most = Math.floor(size / ENTRY_SIZE) - 1;
     const results: number[] = [];
-    for (let done = 0; done < firsts.length; done += most) {
-      const count = Math.min(most, firsts.length - done);
+    const varying = 2 + 2 * before.length;
+    for (let done = 0; done < values.length; done += most) {
+      const count = Math.min(most, values.length - done);
       for (let i = 0; i < count; i++) {
         const at = i * step;
         words[at] = nr;
-        words[at + 2] = firsts[done + i] ?? 0;
-        for (let k = 0; k < others.length; k++) words[at + 4 + 2 * k] = others[k] ?? 0;
+        for (let k = 0; k < before.length; k++) words[at + 2 + 2 * k] = before[k] ?? 0;
+        words[at + varying] = values[done + i] ?? 0;
+        for (let k = 0; k < after.length; k++) words[at + varying + 2 + 2 * k] = after[k] ?? 0;
       }
       words[count * step] = OP.END;
       const used = this.#mirror.subarray(0, (count + 1) * ENTRY_SIZE);
