@@ -9,22 +9,23 @@ import { stage } from "./faults.ts";
 import { FilesDump } from "./files/dump.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
+import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
 import { close, pidfdOpen } from "./linux/io.ts";
-import { readSmaps } from "./linux/proc.ts";
+import { type Mapping, readSmaps } from "./linux/proc.ts";
 import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
 import { dumpIds, ownIds } from "./namespaces/ids.ts";
 import { dumpClocks } from "./namespaces/time.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
-import { dumpCore, dumpZombie } from "./process/core.ts";
+import { askCore, dumpZombie, refuseThreads } from "./process/core.ts";
 import { refuseSharing, SharedObjects } from "./process/ids.ts";
 import { dumpPstree, refuseAncestry } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
 import { DumpStats, Stopwatch } from "./stats.ts";
 import type { ObjectIds } from "./tracee/dumpee.ts";
 import { type FrozenProcess, FrozenTree } from "./tracee/freeze.ts";
-import { Infection, saveThread } from "./tracee/infection.ts";
+import { Infection, type Saved, saveThread } from "./tracee/infection.ts";
 
 /** Returns the exit code. @throws whatever failed, after the tree was let go */
 export async function dump(options: Options): Promise<number> {
@@ -80,6 +81,16 @@ export async function dump(options: Options): Promise<number> {
   return 0;
 }
 
+/** A process that we are inside of, and what was found before. */
+interface Entered {
+  readonly frozen: FrozenProcess;
+  readonly objects: ObjectIds;
+  readonly namespaces: TaskKobjIdsEntry;
+  readonly mappings: readonly Mapping[];
+  readonly saved: readonly Saved[];
+  readonly infection: Infection;
+}
+
 /** Saves a frozen tree object by object; remembers what it entered, so that it can leave. */
 class Saving {
   readonly #files: FilesDump;
@@ -103,9 +114,12 @@ class Saving {
     for (const { pid, zombie } of tree.processes) if (!zombie) ids.set(pid, this.#objects.idsOf(pid));
     refuseSharing(tree, ids);
     stage("dump/tree");
-    for (const process of tree.processes) {
-      if (process.zombie) dumpZombie(this.images, process);
-      else this.#process(process, ids.get(process.pid) ?? this.#objects.idsOf(process.pid));
+    const living = tree.processes.filter((process) => !process.zombie);
+    for (const process of tree.processes) if (process.zombie) dumpZombie(this.images, process);
+    // One step is taken by all processes before the next, so that they work while we look at the others.
+    const finishers = this.#enter(living, ids).map((dumpee) => this.#ask(dumpee));
+    for (const finish of finishers) {
+      finish();
       stage("dump/process");
     }
     this.#memory.finish();
@@ -116,27 +130,50 @@ class Saving {
     this.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
   }
 
-  #process(frozen: FrozenProcess, ids: ObjectIds): void {
-    const { pid, threads } = frozen;
-    const [carrier] = threads;
-    if (carrier === undefined) throw new Error(`process ${pid} has no threads`);
-    const namespaces = dumpIds(pid, ids);
-    const mappings = readSmaps(pid);
-    const saved = threads.map(saveThread);
-    const infection = Infection.enter(carrier, threads.length, mappings);
-    this.#entered.push(infection);
+  /** Goes into all processes. */
+  #enter(processes: readonly FrozenProcess[], ids: ReadonlyMap<number, ObjectIds>): Entered[] {
+    const found = processes.map((frozen) => {
+      const { pid, threads } = frozen;
+      const mappings = readSmaps(pid);
+      const saved = threads.map(saveThread);
+      refuseThreads(frozen, saved);
+      const [carrier] = threads;
+      const [first] = saved;
+      const objects = ids.get(pid);
+      if (carrier === undefined || first === undefined || objects === undefined)
+        throw new Error(`no process ${pid}`);
+      const request = { carrier, saved: first, slots: threads.length, maps: mappings };
+      return { frozen, objects, namespaces: dumpIds(pid, objects), mappings, saved, request };
+    });
+    const infections = Infection.enterAll(
+      found.map(({ request }) => request),
+      (infection) => this.#entered.push(infection),
+    );
     stage("dump/entered");
-    const pidfd = pidfdOpen(pid);
-    try {
-      const dumpee = { pid, frozen, ids, mappings, pidfd, infection, table: infection.table };
-      dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp);
-      stage("dump/core");
-      this.#files.dumpProcess(dumpee);
-      stage("dump/opened");
-      this.#memory.dumpProcess(dumpee);
-    } finally {
-      close(pidfd);
-    }
+    return found.flatMap((each, i) => {
+      const infection = infections[i];
+      return infection === undefined ? [] : [{ ...each, infection }];
+    });
+  }
+
+  /** Sets a process to answer; what it returns takes the answers and writes the images. */
+  #ask({ frozen, objects, namespaces, mappings, saved, infection }: Entered): () => void {
+    const { pid } = frozen;
+    const common = { pid, frozen, ids: objects, mappings, infection, table: infection.table };
+    const core = askCore(this.images, common, saved, namespaces, this.#seccomp);
+    return () => {
+      const pidfd = pidfdOpen(pid);
+      try {
+        const dumpee = { ...common, pidfd };
+        core();
+        stage("dump/core");
+        this.#files.dumpProcess(dumpee);
+        stage("dump/opened");
+        this.#memory.dumpProcess(dumpee);
+      } finally {
+        close(pidfd);
+      }
+    };
   }
 
   /** Takes us out of every process; all stand stopped as they were found. */

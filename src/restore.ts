@@ -28,7 +28,7 @@ import { ImageValueError } from "./process/errors.ts";
 import { type PstreePlan, planPstree } from "./process/pstree.ts";
 import { giveThread, giveThreadLast, restoreThreadState } from "./process/thread.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
-import { Area, findAreaAddress } from "./tracee/area.ts";
+import { Area, BULK } from "./tracee/area.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/release.ts";
 import type { Restoree } from "./tracee/restoree.ts";
 import { spawnRoot, spawnThreads } from "./tracee/spawn.ts";
@@ -141,7 +141,7 @@ class Restoration {
     const forking = new Stopwatch();
     const slots = Math.max(...this.plan.all.map((process) => process.threads.length));
     const spans = [...this.#memory.spans(), ...readMaps(process.pid)];
-    const area = new Area(findAreaAddress(spans, slots), slots);
+    const area = Area.place(spans, slots, BULK.RESTORE);
     this.#root = spawnRoot(this.plan.root.pid, area, this.#serviceNumber(), this.options.restoreSibling);
     stage("restore/root");
     this.#births.grow(this.#root);

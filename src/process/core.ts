@@ -39,17 +39,9 @@ function loginuid(pid: number): number | undefined {
   }
 }
 
-/** Writes core-TID of every thread of a live process. `saved` is what its threads were doing when they were stopped. */
-export function dumpCore(
-  images: ImageDir,
-  dumpee: Dumpee,
-  saved: readonly Saved[],
-  ids: TaskKobjIdsEntry,
-  seccomp: SeccompDump,
-): void {
-  const { pid, table, infection, frozen } = dumpee;
-  const [leader, ...others] = frozen.threads;
-  if (leader === undefined || leader.tid !== pid) {
+/** Refuses processes that no image can carry, before anything of theirs is touched. @throws UnsupportedError */
+export function refuseThreads({ pid, threads }: FrozenProcess, saved: readonly Saved[]): void {
+  if (threads[0]?.tid !== pid) {
     throw new UnsupportedError(
       `process ${pid}: its first thread has ended while others run on, which cannot be dumped`,
     );
@@ -57,43 +49,65 @@ export function dumpCore(
   saved.forEach((thread, i) => {
     if (isCompat(thread.registers)) {
       throw new UnsupportedError(
-        `process ${pid}: task ${frozen.threads[i]?.tid} runs 32-bit code, which cannot be dumped`,
+        `process ${pid}: task ${threads[i]?.tid} runs 32-bit code, which cannot be dumped`,
       );
     }
   });
-  const threads = others.map((task, i) => {
-    const state = saved[i + 1];
-    if (state === undefined) throw new Error("a thread without saved registers");
-    return { task, saved: state };
+}
+
+/**
+ * Asks a live process for what core-TID of its threads holds, and returns what writes the images. The first thread is
+ * set to work at once, so that many processes can be; the others follow it, because it makes their breakpoints safe.
+ */
+export function askCore(
+  images: ImageDir,
+  dumpee: Omit<Dumpee, "pidfd">,
+  saved: readonly Saved[],
+  ids: TaskKobjIdsEntry,
+  seccomp: SeccompDump,
+): () => void {
+  const { pid, table, infection, frozen } = dumpee;
+  const [leader, ...others] = frozen.threads.flatMap((task, i) => {
+    const found = saved[i];
+    return found === undefined ? [] : [{ task, saved: found }];
   });
-  const tables = infection.enterThreads(threads);
-  const asked = threads.flatMap(({ task, saved: state }, i) => {
-    const threadTable = tables[i];
-    if (threadTable === undefined) return [];
-    const answer = askThread(threadTable, task, state, seccomp);
-    threadTable.start();
-    stage("dump/thread");
-    return [{ tid: task.tid, table: threadTable, answer }];
-  });
+  if (leader === undefined) throw new Error(`process ${pid} has no threads`);
   const common = askTask(dumpee);
-  const own = askThread(table, leader, infection.saved, seccomp);
-  table.run();
-  const state = own();
-  images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: common(state) }], pid);
-  for (const { tid, table: threadTable, answer } of asked) {
-    threadTable.finish();
-    const thread = answer();
-    thread.thread_core.blk_sigset = thread.mask;
-    images.writeAll(IMAGES.core, [coreOf(thread)], tid);
-  }
-  images.writeAll(IMAGES.ids, [ids], pid);
+  const own = askThread(table, leader.task, leader.saved, seccomp);
+  table.start();
+  return () => {
+    table.finish();
+    const tables = infection.enterThreads(others);
+    const answers = others.map(({ task, saved: found }, i) => {
+      const threadTable = tables[i];
+      if (threadTable === undefined) throw new Error(`no table for task ${task.tid}`);
+      const answer = askThread(threadTable, task, found, seccomp);
+      threadTable.start();
+      stage("dump/thread");
+      return { tid: task.tid, threadTable, answer };
+    });
+    const state = own();
+    images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: common(state) }], pid);
+    images.writeAll(IMAGES.ids, [ids], pid);
+    for (const { tid, threadTable, answer } of answers) {
+      threadTable.finish();
+      const thread = answer();
+      thread.thread_core.blk_sigset = thread.mask;
+      images.writeAll(IMAGES.core, [coreOf(thread)], tid);
+    }
+  };
 }
 
 function coreOf(state: ThreadState): CoreEntry {
   return { mtype: MARCH_X86_64, thread_info: state.thread_info, thread_core: state.thread_core };
 }
 
-function askTask({ pid, table, infection, frozen }: Dumpee): (leader: ThreadState) => TaskCoreEntry {
+function askTask({
+  pid,
+  table,
+  infection,
+  frozen,
+}: Omit<Dumpee, "pidfd">): (leader: ThreadState) => TaskCoreEntry {
   const sigactions = askSigactions(table, pid, infection.area.oldSigtrap);
   const timers = askTimers(table, pid);
   const rlimits = askRlimits(table);

@@ -1,20 +1,20 @@
 /** Resource limits of a process, all sixteen (prlimit(2)). */
 import type { TaskRlimitsEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
-import { struct, u64 } from "../linux/struct.ts";
+import { array, struct, u64, viewOf } from "../linux/struct.ts";
 import type { Table } from "../tracee/table.ts";
 
 const rlimit = struct({ cur: u64, max: u64 });
 const RLIM_NLIMITS = 16;
+const rlimits = array(rlimit, RLIM_NLIMITS);
 
 /** Asks from within: reading another user's limits from outside needs CAP_SYS_RESOURCE. */
 export function askRlimits(table: Table): () => TaskRlimitsEntry {
-  const spaces = Array.from({ length: RLIM_NLIMITS }, (_, resource) => {
-    const space = table.space(rlimit.size);
-    table.must(`limit ${resource}`, NR.prlimit64, 0, resource, 0, space.address);
-    return space;
-  });
-  return () => ({ rlimits: spaces.map((space) => rlimit.decode(space.bytes)) });
+  const space = table.space(RLIM_NLIMITS * rlimit.size);
+  for (let resource = 0; resource < RLIM_NLIMITS; resource++) {
+    table.must("a resource limit", NR.prlimit64, 0, resource, 0, space.address + resource * rlimit.size);
+  }
+  return () => ({ rlimits: rlimits.read(viewOf(space.bytes), 0) });
 }
 
 /** Sets those limits that differ: raising a hard limit needs CAP_SYS_RESOURCE, which is not asked for in vain. */

@@ -16,16 +16,36 @@ const SETTABLE = Array.from({ length: MAX_SIGNAL }, (_, i) => i + 1).filter(
 
 /** Asks for the handling of every signal; `ownSigtrap` is where that of SIGTRAP stands while ours is in its place. */
 export function askSigactions(table: Table, pid: number, ownSigtrap: number): () => SaEntry[] {
-  const spaces = SETTABLE.map((signal) => {
-    if (signal === SIG.TRAP) return undefined;
-    const space = table.space(sigaction.size);
-    table.must(`signal ${signal}`, NR.rt_sigaction, signal, 0, space.address, SIGSET_SIZE);
-    return space;
+  const space = table.space(SETTABLE.length * sigaction.size);
+  SETTABLE.forEach((signal, i) => {
+    if (signal === SIG.TRAP) return;
+    table.must(
+      "the handling of a signal",
+      NR.rt_sigaction,
+      signal,
+      0,
+      space.address + i * sigaction.size,
+      SIGSET_SIZE,
+    );
   });
-  return () =>
-    spaces.map((space) => {
-      const bytes = space?.bytes ?? readMemory(pid, ownSigtrap, new Uint8Array(sigaction.size));
-      const { handler, flags, restorer, mask } = sigaction.decode(bytes);
+  return () => {
+    const { bytes } = space;
+    const trap = new Uint8Array(bytes.buffer, bytes.byteOffset + TRAP_INDEX * sigaction.size, sigaction.size);
+    readMemory(pid, ownSigtrap, trap);
+    return sigactionsOf(bytes);
+  };
+}
+
+const TRAP_INDEX = SETTABLE.indexOf(SIG.TRAP);
+let lastBytes: Uint8Array = new Uint8Array();
+let lastEntries: SaEntry[] = [];
+
+/** The image's entries of all handlers. Processes of a tree mostly have the same ones, which are made once. */
+function sigactionsOf(bytes: Uint8Array): SaEntry[] {
+  if (Buffer.compare(bytes, lastBytes) !== 0) {
+    lastBytes = bytes;
+    lastEntries = SETTABLE.map((_, i) => {
+      const { handler, flags, restorer, mask } = sigaction.decode(bytes, i * sigaction.size);
       return {
         sigaction: BigInt(handler),
         flags,
@@ -34,6 +54,8 @@ export function askSigactions(table: Table, pid: number, ownSigtrap: number): ()
         compat_sigaction: false,
       };
     });
+  }
+  return lastEntries;
 }
 
 /** Sets the handling of every signal as the image has it. */

@@ -1,7 +1,7 @@
 /**
  * The private area that we keep inside a process while we work in it:
  *
- *     code page | header page | ... | slot 0 | slot 1 ... | bulk
+ *     code, header | slot 0 | slot 1 ... | bulk
  *
  * A slot belongs to one thread: its heal pointer, its heal table and its door, its signal frame, a small table and its
  * stack. Slots
@@ -15,8 +15,11 @@ import { hostMachine } from "../machine/host.ts";
 import { SLOT_SIZE } from "../machine/runner.ts";
 import type { Region } from "./table.ts";
 
-const BULK_SIZE = 0x40000;
-const HEADER_AT = 0x1000;
+/** Of the bulk region: for reading a process little will do, for building one tables are long. */
+export const BULK = { DUMP: 0x10000, RESTORE: 0x40000 } as const;
+/** Behind the code, on the same page. */
+const HEADER_AT = 0x800;
+const HEADER_SIZE = 0x100;
 const HEAL_ADDRESS_AT = 0x8;
 const MASK_AT = 0x10;
 const HEAL_TABLE_AT = 0x40;
@@ -30,15 +33,30 @@ const MARGIN = 0x20_0000;
 
 export class Area {
   readonly size: number;
-  constructor(
+  private constructor(
     readonly address: number,
     readonly slots: number,
+    private readonly bulk: number,
   ) {
-    this.size = Area.sizeFor(slots);
+    this.size = SLOT_SIZE + slots * SLOT_SIZE + bulk;
   }
 
-  static sizeFor(slots: number): number {
-    return SLOT_SIZE + slots * SLOT_SIZE + BULK_SIZE;
+  /**
+   * An area for `slots` threads where it touches none of the given mappings, nor the guard gaps below stacks; the
+   * highest such place. @throws RangeError when the address space has no such gap
+   */
+  static place(mappings: Iterable<Pick<Mapping, "start" | "end">>, slots: number, bulk: number): Area {
+    const size = SLOT_SIZE + slots * SLOT_SIZE + bulk;
+    const sorted = [...mappings].filter((m) => m.end <= TASK_SIZE).sort((a, b) => b.start - a.start);
+    let ceiling = TASK_SIZE;
+    for (const mapping of [...sorted, { start: 0, end: LOWEST }]) {
+      if (ceiling - mapping.end >= size + 2 * MARGIN) {
+        const address = ceiling - MARGIN - size;
+        return new Area(address - (address % SLOT_SIZE), slots, bulk);
+      }
+      ceiling = Math.min(ceiling, mapping.start);
+    }
+    throw new RangeError(`no gap of ${size} bytes in the address space`);
   }
 
   get end(): number {
@@ -52,6 +70,12 @@ export class Area {
   }
   get sigreturn(): number {
     return this.address + hostMachine.runner.sigreturn;
+  }
+  /** Code and header together, from the address of the area: what is to be written first. */
+  get head(): Uint8Array {
+    const head = new Uint8Array(HEADER_AT + HEADER_SIZE);
+    head.set(hostMachine.runner.code);
+    return head;
   }
   /** The number of threads that are inside. */
   get count(): number {
@@ -101,24 +125,6 @@ export class Area {
     return { pid, address: this.slot(index) + TABLE_AT, size: TABLE_SIZE };
   }
   bulkRegion(pid: number): Region {
-    return { pid, address: this.slot(this.slots), size: BULK_SIZE };
+    return { pid, address: this.slot(this.slots), size: this.bulk };
   }
-}
-
-/**
- * An address where an area for `slots` threads touches none of the given mappings, nor the guard gaps below stacks;
- * the highest such one. @throws RangeError when the address space has no such gap
- */
-export function findAreaAddress(mappings: Iterable<Pick<Mapping, "start" | "end">>, slots: number): number {
-  const size = Area.sizeFor(slots);
-  const sorted = [...mappings].filter((m) => m.end <= TASK_SIZE).sort((a, b) => b.start - a.start);
-  let ceiling = TASK_SIZE;
-  for (const mapping of [...sorted, { start: 0, end: LOWEST }]) {
-    if (ceiling - mapping.end >= size + 2 * MARGIN) {
-      const address = ceiling - MARGIN - size;
-      return address - (address % SLOT_SIZE);
-    }
-    ceiling = Math.min(ceiling, mapping.start);
-  }
-  throw new RangeError(`no gap of ${size} bytes in the address space`);
 }

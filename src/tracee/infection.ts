@@ -18,7 +18,7 @@ import { stage } from "../faults.ts";
 import { ERESTART, ERRNO, KernelError } from "../linux/errno.ts";
 import { MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
-import { type Mapping, readMaps } from "../linux/proc.ts";
+import type { Mapping } from "../linux/proc.ts";
 import {
   getExtendedState,
   getRegisters,
@@ -42,9 +42,8 @@ import {
 } from "../linux/signal.ts";
 import { s64, struct, viewOf } from "../linux/struct.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
-import { hostMachine } from "../machine/host.ts";
 import { ENTRY_ARGS, ENTRY_SIZE, OP, SLOT_HEAL } from "../machine/runner.ts";
-import { Area, findAreaAddress } from "./area.ts";
+import { Area, BULK } from "./area.ts";
 import { findGadgets, type Gadgets } from "./gadgets.ts";
 import { Table, type TableExecutor } from "./table.ts";
 import type { Task } from "./task.ts";
@@ -121,6 +120,8 @@ function refusePendingTrap({ pid, tid }: Task, shared: boolean): void {
 export class InsideThread implements TableExecutor {
   /** Whether its registers have been touched. */
   inside = false;
+  /** Whether it has been given a table. */
+  started = false;
   /** Whether it runs a table just now. */
   #running = false;
 
@@ -140,6 +141,7 @@ export class InsideThread implements TableExecutor {
       this.inside = true;
       setSignalMask(tid, MASK_WHILE_RUNNING);
     }
+    this.started = true;
     this.#running = true;
     this.task.resume();
   }
@@ -198,6 +200,14 @@ export class InsideThread implements TableExecutor {
   }
 }
 
+/** A process to be entered. */
+export interface EnterRequest {
+  readonly carrier: Task;
+  readonly saved: Saved;
+  readonly slots: number;
+  readonly maps: readonly Mapping[];
+}
+
 interface Chain {
   /** Stack pointer with which a return unmaps the area and goes back. */
   readonly entry: number;
@@ -213,7 +223,7 @@ export class Infection {
   /** Tables of the carrier: process-wide work. */
   readonly table: Table;
   #descriptors: number[] = [];
-  #state: "laid" | "mapped" | "prepared" = "laid";
+  #mapped = false;
 
   private constructor(
     readonly pid: number,
@@ -228,11 +238,29 @@ export class Infection {
   }
 
   /**
-   * Enters the process of `carrier`, a task in a PTRACE_EVENT_STOP all of whose fellow threads are stopped too.
-   * `slots` is the number of threads that will enter. On failure the process is as it was.
+   * Enters processes, all at once. Each is given by its `carrier`, a task in a PTRACE_EVENT_STOP all of whose fellow
+   * threads are stopped too, its state and its mappings; `slots` is the number of threads that will enter. `entered` is
+   * told of each process that is to be left again, also when another one fails.
    * @throws KernelError, RangeError
    */
-  static enter(carrier: Task, slots: number, maps: readonly Mapping[] = readMaps(carrier.pid)): Infection {
+  static enterAll(requests: readonly EnterRequest[], entered: (infection: Infection) => void): Infection[] {
+    const all = requests.map((request) => {
+      const infection = Infection.#lay(request);
+      entered(infection);
+      stage("dump/laid");
+      infection.#startMapping();
+      return infection;
+    });
+    for (const infection of all) infection.#continueMapping();
+    for (const infection of all) {
+      infection.#finishMapping();
+      stage("dump/mapped");
+      infection.#prepare();
+    }
+    return all;
+  }
+
+  static #lay({ carrier, saved, slots, maps }: EnterRequest): Infection {
     const { pid } = carrier;
     const gadgets = findGadgets(pid, maps);
     if (gadgets === undefined) {
@@ -243,20 +271,9 @@ export class Infection {
       );
     }
     for (const shared of [false, true]) refusePendingTrap(carrier, shared);
-    const saved = saveThread(carrier);
-    const area = new Area(findAreaAddress(maps, slots), slots);
+    const area = Area.place(maps, slots, BULK.DUMP);
     const chain = layChain(pid, saved, area, gadgets, maps);
-    const self = new Infection(pid, area, gadgets, chain, carrier, saved);
-    try {
-      stage("dump/laid");
-      self.#mapArea();
-      stage("dump/mapped");
-      self.#prepare();
-    } catch (error) {
-      if (!carrier.gone) self.#retreat();
-      throw error;
-    }
-    return self;
+    return new Infection(pid, area, gadgets, chain, carrier, saved);
   }
 
   /** The carrier's state as found. */
@@ -314,6 +331,11 @@ export class Infection {
 
   /** Takes everything back: the process stands stopped exactly where it was found. @throws TaskGoneError, KernelError */
   leave(): void {
+    if (this.#carrier.task.gone) return;
+    if (!this.#carrier.started) {
+      this.#retreat();
+      return;
+    }
     for (const thread of this.#threads) if (thread.inside && !thread.task.gone) thread.leave();
     this.#threads.length = 0;
     const carrier = this.#carrier;
@@ -342,18 +364,17 @@ export class Infection {
     writeMemory(this.pid, this.chain.address, this.chain.original);
   }
 
-  /** Undoes an entering that failed halfway. */
+  /** Undoes an entering that got no further than the area. */
   #retreat(): void {
-    if (this.#state === "prepared") this.leave();
-    else {
-      if (this.#state === "mapped") {
-        const { task } = this.#carrier;
-        const { address, size } = this.area;
-        setRegisters(task.tid, this.#callOutside(this.chain.afterUnmap, NR.munmap, address, size));
-        this.#throughUnmap();
-      }
-      this.#restoreCarrier();
+    this.#continueMapping();
+    this.#awaitMapping();
+    if (this.#mapped) {
+      const { task } = this.#carrier;
+      const { address, size } = this.area;
+      setRegisters(task.tid, this.#callOutside(this.chain.afterUnmap, NR.munmap, address, size));
+      this.#throughUnmap();
     }
+    this.#restoreCarrier();
   }
 
   /** Registers that make a call from the process' own code and return into a frame of the chain. */
@@ -376,7 +397,10 @@ export class Infection {
     };
   }
 
-  #mapArea(): void {
+  /** Where the call that maps the area stands: not begun, at its entry, in it, done. */
+  #mapping: "none" | "entering" | "calling" | "done" = "none";
+
+  #startMapping(): void {
     const { task } = this.#carrier;
     const { address, size } = this.area;
     const prot = PROT.READ | PROT.WRITE | PROT.EXEC;
@@ -385,36 +409,53 @@ export class Infection {
     // Not all signals: a table may be the next thing it runs, and SIGTRAP would kill it if it were blocked.
     setSignalMask(task.tid, MASK_WHILE_RUNNING);
     this.#carrier.inside = true;
+    this.#mapping = "entering";
     task.resume(PTRACE.SYSCALL);
-    task.awaitSyscallStop();
-    task.resume(PTRACE.SYSCALL);
-    task.awaitSyscallStop();
-    const result = Number(BigInt.asIntN(64, getRegisters(task.tid).ax));
-    if (result < 0) task.park();
-    checkResult(result, NR.mmap, `of our area in process ${this.pid}`);
-    this.#state = "mapped";
   }
 
+  #continueMapping(): void {
+    if (this.#mapping !== "entering") return;
+    const { task } = this.#carrier;
+    task.awaitSyscallStop();
+    this.#mapping = "calling";
+    task.resume(PTRACE.SYSCALL);
+  }
+
+  /** Waits for the end of the call; gives its result, 0 where none was made. */
+  #awaitMapping(): number {
+    if (this.#mapping !== "calling") return 0;
+    const { task } = this.#carrier;
+    task.awaitSyscallStop();
+    this.#mapping = "done";
+    const result = Number(BigInt.asIntN(64, getRegisters(task.tid).ax));
+    if (result < 0) task.park();
+    this.#mapped = result > 0;
+    return result;
+  }
+
+  #finishMapping(): void {
+    checkResult(this.#awaitMapping(), NR.mmap, `of our area in process ${this.pid}`);
+  }
+
+  /** Writes what a table needs to run, and to be left; the first one begins with taking SIGTRAP. */
   #prepare(): void {
     const { area, pid } = this;
-    writeMemory(pid, area.address, hostMachine.runner.code);
-    this.#setCount(1);
-    const ours = sigaction.encode({
+    const { head } = area;
+    const view = viewOf(head);
+    const within = (address: number) => address - area.address;
+    view.setBigUint64(within(area.count), 1n, true);
+    view.setBigUint64(within(area.patience), PATIENCE, true);
+    timespec.encodeInto(head, within(area.pause), { sec: 0n, nsec: POLL_NSEC });
+    timespec.encodeInto(head, within(area.pause) + timespec.size, { sec: 0n, nsec: LEAVE_NSEC });
+    sigaction.encodeInto(head, within(area.ourSigtrap), {
       handler: area.heal,
       flags: BigInt(SA.RESTORER | SA.NODEFER),
       restorer: area.sigreturn,
       mask: MASK_ALL,
     });
-    writeMemory(pid, area.ourSigtrap, ours);
-    const pause = new Uint8Array(2 * timespec.size);
-    timespec.encodeInto(pause, 0, { sec: 0n, nsec: POLL_NSEC });
-    timespec.encodeInto(pause, timespec.size, { sec: 0n, nsec: LEAVE_NSEC });
-    writeMemory(pid, area.pause, pause);
-    writeMemory(pid, area.patience, new Uint8Array(BigUint64Array.of(PATIENCE).buffer));
+    writeMemory(pid, area.address, head);
     this.#writeCarrierHealTable();
-    this.#state = "prepared";
     this.table.must("SIGTRAP", NR.rt_sigaction, SIG.TRAP, area.ourSigtrap, area.oldSigtrap, 8);
-    this.table.run();
   }
 
   #setCount(count: number): void {
