@@ -2,14 +2,13 @@
  * Moving pages of a process into its pages file.
  *
  * Much memory is written by the process itself, by pwritev(2) straight from its pages: one copy. Little is read from
- * outside (process_vm_readv(2)) and written by us, which needs no descriptor inside. Memory that the process may not
- * read is read through /proc/PID/mem.
+ * outside, through /proc/PID/mem, and written by us, which needs no descriptor inside; so is what the process may not
+ * read. Not by process_vm_readv(2): that pins the pages, and since Linux 5.19 a pinned page is first copied away from
+ * those who share it copy-on-write, which costs time and doubles the memory of a tree of forked processes.
  */
 import { ERRNO, KernelError } from "../linux/errno.ts";
-import { close, O, open, readText, writeAll } from "../linux/io.ts";
-import { IOV_MAX, iovec } from "../linux/mman.ts";
+import { O, open, readText, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { viewOf } from "../linux/struct.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
 import { lend, takeBack } from "../tracee/descriptors.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
@@ -19,17 +18,10 @@ import { Pieces } from "./pieces.ts";
 /** From so many bytes on it pays to have the process write. */
 const WRITE_INSIDE = 2 << 20;
 const WINDOW = 1 << 20;
-const vectors = new Uint8Array((IOV_MAX + 1) * iovec.size);
-const vectorsView = viewOf(vectors);
 let window: Uint8Array | undefined;
 
-function putWord(at: number, value: number): void {
-  vectorsView.setUint32(at, value % 0x1_0000_0000, true);
-  vectorsView.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
-}
-
-/** Reads one range through /proc/PID/mem, which no protection stops. */
-function readForced(pid: number, mem: number, address: number, into: Uint8Array): void {
+/** Fills `into` through /proc/PID/mem, which no protection stops. @throws KernelError */
+function readThrough(mem: number, pid: number, address: number, into: Uint8Array): void {
   for (let done = 0; done < into.length; ) {
     const part = into.subarray(done);
     const got = rawSyscall(NR.pread64, mem, addressOf(part), part.length, address + done);
@@ -43,54 +35,32 @@ function readForced(pid: number, mem: number, address: number, into: Uint8Array)
 
 /** Copies pieces of a process' memory to a file of ours. @throws KernelError */
 function copyFromOutside(pid: number, pieces: Pieces, fd: number): void {
+  if (pieces.length === 0) return;
   window ??= new Uint8Array(WINDOW);
   const buffer = window;
-  const address = addressOf(buffer);
-  let mem: number | undefined;
   let filled = 0;
-  let count = 0;
   let begin = 0;
   const flush = () => {
-    if (count === 0) return;
-    const bytes = buffer.subarray(0, filled);
-    putWord(0, address);
-    putWord(8, filled);
-    const table = addressOf(vectors);
-    const got = rawSyscall(NR.process_vm_readv, pid, table, 1, table + iovec.size, count, 0);
-    if (got !== filled) {
-      mem ??= open(`/proc/${pid}/mem`, O.RDONLY);
-      let at = 0;
-      for (let i = 1; i <= count; i++) {
-        const { base, length } = iovec.decode(vectors, i * iovec.size);
-        readForced(pid, mem, base, bytes.subarray(at, at + length));
-        at += length;
-      }
-    }
-    writeAll(fd, bytes, begin);
+    if (filled > 0) writeAll(fd, buffer.subarray(0, filled), begin);
     filled = 0;
-    count = 0;
   };
-  try {
+  withFd(open(`/proc/${pid}/mem`, O.RDONLY), (mem) => {
     for (let i = 0; i < pieces.length; i++) {
       const from = pieces.address[i] ?? 0;
       const size = pieces.bytes[i] ?? 0;
       const offset = pieces.offset[i] ?? 0;
       if (offset !== begin + filled) flush();
       for (let done = 0; done < size; ) {
-        if (count === 0) begin = offset + done;
+        if (filled === 0) begin = offset + done;
         const length = Math.min(size - done, WINDOW - filled);
-        count++;
-        putWord(count * iovec.size, from + done);
-        putWord(count * iovec.size + 8, length);
+        readThrough(mem, pid, from + done, buffer.subarray(filled, filled + length));
         filled += length;
         done += length;
-        if (filled === WINDOW || count === IOV_MAX) flush();
+        if (filled === WINDOW) flush();
       }
     }
-    flush();
-  } finally {
-    if (mem !== undefined) close(mem);
-  }
+  });
+  flush();
 }
 
 let ourGroups: string | undefined;
