@@ -8,11 +8,11 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { textToBytes } from "../linux/text.ts";
 import { ImageDir } from "./image-dir.ts";
 import { type AnyImageKind, fileName, IMAGES } from "./kinds.ts";
 import { kindSamples, type Message } from "./samples.test-support.ts";
 import { ENUMS, MESSAGES } from "./schema/generated/fields.ts";
-import { textToBytes } from "../linux/text.ts";
 
 const PYTHON = "/usr/bin/python3";
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { bytesToText, textToBytes } from "../linux/text.ts";
 import { ImageError } from "./error.ts";
 import { CODECS, codecOf, randomOf, sample } from "./samples.test-support.ts";
 import { CgroupDirEntry } from "./schema/generated/cgroups.ts";
@@ -9,7 +10,6 @@ import { AioRingEntry, PagemapEntry } from "./schema/generated/memory.ts";
 import { PstreeEntry, RlimitEntry } from "./schema/generated/process.ts";
 import { CriuOpts, CriuReq, CriuReqType, CriuVersion } from "./schema/generated/rpc.ts";
 import { FownEntry, SkOptsEntry } from "./schema/generated/sockets.ts";
-import { bytesToText, textToBytes } from "../linux/text.ts";
 import { type Codec, decode, encode } from "./wire.ts";
 
 function bytes(hex: string): Uint8Array {

@@ -4,8 +4,8 @@
 // Reading trusts nothing: every length is checked against the bytes there are, nesting is limited, and nothing is
 // allocated that is not backed by bytes of the input. What is wrong is told by an ImageError.
 
-import { ImageError } from "./error.ts";
 import { textOf, textToBytes } from "../linux/text.ts";
+import { ImageError } from "./error.ts";
 
 /** Encoder and decoder of one message type. */
 export interface Codec<T> {

@@ -19,5 +19,9 @@ function clock(id: number): { tv_sec: bigint; tv_nsec: bigint } {
 
 /** Writes timens-0.img. @throws ImageError */
 export function dumpClocks(images: ImageDir): void {
-  images.writeAll(IMAGES.timens, [{ monotonic: clock(CLOCK_MONOTONIC), boottime: clock(CLOCK_BOOTTIME) }], HOST);
+  images.writeAll(
+    IMAGES.timens,
+    [{ monotonic: clock(CLOCK_MONOTONIC), boottime: clock(CLOCK_BOOTTIME) }],
+    HOST,
+  );
 }
