@@ -25,6 +25,7 @@ import { writePidfile } from "./pidfile.ts";
 import { Births } from "./process/births.ts";
 import { giveTask, giveTaskLast, ignoresTrap, restoreProc, TASK_STATE, taskOf } from "./process/core.ts";
 import { ImageValueError } from "./process/errors.ts";
+import { restoreLoginuid } from "./process/loginuid.ts";
 import { type PstreePlan, planPstree } from "./process/pstree.ts";
 import { giveThread, giveThreadLast, restoreThreadState } from "./process/thread.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
@@ -173,6 +174,7 @@ class Restoration {
 
   #makeThreads(): void {
     for (const { planned, restoree } of this.#births.living) {
+      restoreLoginuid(restoree, taskOf(planned.core, planned.pid).loginuid);
       const tids = planned.threads.filter((tid) => tid !== planned.pid);
       if (tids.length > 0) restoree.threads.push(...spawnThreads(restoree, tids));
       stage("restore/thread");

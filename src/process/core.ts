@@ -3,7 +3,6 @@ import { stage } from "../faults.ts";
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { CoreEntry, TaskCoreEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
-import { ERRNO, isErrno } from "../linux/errno.ts";
 import { O, open, readText, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { readStat } from "../linux/proc.ts";
@@ -15,6 +14,7 @@ import type { FrozenProcess } from "../tracee/freeze.ts";
 import type { Saved } from "../tracee/infection.ts";
 import type { Table } from "../tracee/table.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
+import { loginuidOf } from "./loginuid.ts";
 import { isCompat } from "./registers.ts";
 import { askRlimits, giveRlimits } from "./rlimits.ts";
 import type { SeccompDump } from "./seccomp.ts";
@@ -28,16 +28,6 @@ const MARCH_X86_64 = 1;
 const PR_GET_CHILD_SUBREAPER = 37;
 const RLIMIT_CORE = 4;
 const MEMBARRIER_CMD_GET_REGISTRATIONS = 1 << 9;
-
-function loginuid(pid: number): number | undefined {
-  try {
-    return Number(readText(`/proc/${pid}/loginuid`));
-  } catch (error) {
-    // A kernel without CONFIG_AUDIT.
-    if (isErrno(error, ERRNO.ENOENT)) return undefined;
-    throw error;
-  }
-}
 
 /** Refuses processes that no image can carry, before anything of theirs is touched. @throws UnsupportedError */
 export function refuseThreads({ pid, threads }: FrozenProcess, saved: readonly Saved[]): void {
@@ -132,7 +122,7 @@ function askTask({
       sigactions: sigactions(),
       child_subreaper: viewOf(subreaper.bytes).getUint32(0, true) !== 0,
     };
-    const login = loginuid(pid);
+    const login = loginuidOf(pid);
     if (login !== undefined) task.loginuid = login;
     if (frozen.stopSignal !== 0) task.stop_signo = frozen.stopSignal;
     if (!membarrier.failed && membarrier.raw !== 0) task.membarrier_registration_mask = membarrier.raw;

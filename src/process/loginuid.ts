@@ -1,0 +1,41 @@
+/** The user that a task logged in as, whatever it became since (audit): inherited, and rarely ever changed. */
+import { ERRNO, errnoName, isErrno } from "../linux/errno.ts";
+import { O, open, readText, withFd } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { log } from "../log.ts";
+import type { Restoree } from "../tracee/restoree.ts";
+
+/** The login uid of a process, or 4294967295 when it has none; undefined with a kernel that knows none. */
+export function loginuidOf(pid: number | "self"): number | undefined {
+  try {
+    return Number(readText(`/proc/${pid}/loginuid`));
+  } catch (error) {
+    // A kernel without CONFIG_AUDIT.
+    if (isErrno(error, ERRNO.ENOENT)) return undefined;
+    throw error;
+  }
+}
+
+let ours: number | undefined;
+
+/**
+ * Gives a process, which has our login uid from its birth, that of its image, before its threads are born. Who may not
+ * change it (CAP_AUDIT_CONTROL) is warned: nothing but the audit log knows the difference.
+ */
+export function restoreLoginuid(restoree: Restoree, wanted: number | undefined): void {
+  if (wanted === undefined) return;
+  ours ??= loginuidOf("self");
+  if (ours === undefined || wanted === ours) return;
+  const { pid, table } = restoree;
+  // A process may write its own alone.
+  const failure = withFd(open(`/proc/${pid}/loginuid`, O.WRONLY), (fd) => {
+    const text = new TextEncoder().encode(String(wanted));
+    const inside = restoree.fetch("its login uid", fd);
+    const written = table.call(NR.write, inside, table.data(text), text.length);
+    table.must("its login uid", NR.close, inside);
+    table.run();
+    return written.failed ? -written.raw : undefined;
+  });
+  if (failure !== undefined)
+    log.warn("process/loginuid", `process ${pid}: its login uid ${wanted}: ${errnoName(failure)}`);
+}
