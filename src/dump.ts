@@ -71,6 +71,7 @@ export async function dump(options: Options): Promise<number> {
   }
   if (options.leaveRunning || options.leaveStopped) {
     saving.leave();
+    if (options.leaveRunning) saving.takeBackNames();
     if (options.leaveStopped) tree.stop();
     tree.release();
   } else {
@@ -179,6 +180,11 @@ class Saving {
   /** Takes us out of every process; all stand stopped as they were found. */
   leave(): void {
     for (const infection of this.#entered.splice(0)) infection.leave();
+  }
+
+  /** Removes names given to files that had lost theirs: a tree that runs on changes its files, and would find them. */
+  takeBackNames(): void {
+    this.#files.abort();
   }
 
   /** As leave, after a failure: whatever cannot be undone must not keep the rest from it. */
