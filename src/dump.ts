@@ -18,7 +18,7 @@ import { dumpIds, ownIds } from "./namespaces/ids.ts";
 import { dumpClocks } from "./namespaces/time.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
-import { askCore, dumpZombie, refuseThreads } from "./process/core.ts";
+import { askCore, dumpZombie, refuseDeadLeader, refuseThreads } from "./process/core.ts";
 import { refuseSharing, SharedObjects } from "./process/ids.ts";
 import { dumpPstree, refuseAncestry } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
@@ -135,6 +135,7 @@ class Saving {
   #enter(processes: readonly FrozenProcess[], ids: ReadonlyMap<number, ObjectIds>): Entered[] {
     const found = processes.map((frozen) => {
       const { pid, threads } = frozen;
+      refuseDeadLeader(frozen);
       const mappings = readSmaps(pid);
       const saved = threads.map(saveThread);
       refuseThreads(frozen, saved);

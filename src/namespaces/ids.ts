@@ -17,6 +17,12 @@ const KINDS = [
   { name: "cgroup", field: "cgroup_ns_id", own: 8 },
 ] as const;
 
+/** The kinds that unshare(2) changes for processes yet to be born alone. */
+const FOR_CHILDREN = [
+  { name: "pid", field: "pid_ns_id" },
+  { name: "time", field: "time_ns_id" },
+] as const;
+
 function namespaceOf(pid: number | "self", name: string): string | undefined {
   try {
     return readLink(`/proc/${pid}/ns/${name}`);
@@ -51,6 +57,13 @@ export function dumpIds(pid: number, objects: ObjectIds): TaskKobjIdsEntry {
       );
     }
     entry[field] = own;
+  }
+  for (const { name, field } of FOR_CHILDREN) {
+    if (entry[field] === undefined || namespaceOf(pid, `${name}_for_children`) === ownNamespace(name))
+      continue;
+    throw new UnsupportedError(
+      `process ${pid}: has another ${name} namespace for its children, which cannot be dumped yet`,
+    );
   }
   return entry;
 }

@@ -29,13 +29,19 @@ const PR_GET_CHILD_SUBREAPER = 37;
 const RLIMIT_CORE = 4;
 const MEMBARRIER_CMD_GET_REGISTRATIONS = 1 << 9;
 
-/** Refuses processes that no image can carry, before anything of theirs is touched. @throws UnsupportedError */
+/**
+ * Refuses a process that no image can carry, before anything of it is touched or read: without its first thread it has
+ * neither memory nor namespaces to be seen by its number. @throws UnsupportedError
+ */
+export function refuseDeadLeader({ pid, threads }: FrozenProcess): void {
+  if (threads[0]?.tid === pid) return;
+  throw new UnsupportedError(
+    `process ${pid}: its first thread has ended while others run on, which cannot be dumped`,
+  );
+}
+
+/** Refuses threads that no image can carry, before anything of theirs is touched. @throws UnsupportedError */
 export function refuseThreads({ pid, threads }: FrozenProcess, saved: readonly Saved[]): void {
-  if (threads[0]?.tid !== pid) {
-    throw new UnsupportedError(
-      `process ${pid}: its first thread has ended while others run on, which cannot be dumped`,
-    );
-  }
   saved.forEach((thread, i) => {
     if (isCompat(thread.registers)) {
       throw new UnsupportedError(
