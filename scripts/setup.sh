@@ -75,3 +75,5 @@ if [ ! -x node_modules/.bin/bun ] || [ ! -e node_modules/.package-lock.json ] ||
   npm ci --no-audit --no-fund --loglevel=error
   touch node_modules/.package-lock.json
 fi
+# Where npm is set not to run the scripts of packages, the executable of Bun is not yet in its place.
+node_modules/.bin/bun --version >/dev/null 2>&1 || (cd node_modules/bun && node install.js)
