@@ -67,13 +67,13 @@ export class FrozenTree {
               parent: process,
               children: [],
               threads: [],
-              zombie: readStat(child).state === "Z",
+              zombie: false,
               stopSignal: 0,
             };
             // First into the tree: should it fail, all that is held by then is let go.
             process.children.push(frozen);
-            if (!frozen.zombie) freezeChild(frozen);
-            onProcess?.(frozen);
+            if (!freezeChild(frozen)) process.children.splice(process.children.indexOf(frozen), 1);
+            else onProcess?.(frozen);
             again = true;
           }
         }
@@ -117,25 +117,39 @@ function awaitEnd(tid: number): void {
   }
 }
 
-/** A child may end while we come for it: then it is a zombie, since its parent, which is stopped, cannot reap it. */
-function freezeChild(process: FrozenProcess): void {
+/**
+ * Freezes a process whose parent is stopped. It may end while we come for it: then it is a zombie, or gone, where its
+ * parent ignores SIGCHLD; false if gone.
+ */
+function freezeChild(process: FrozenProcess): boolean {
+  const { pid, threads } = process;
   try {
-    freezeProcess(process);
+    if (stateOf(pid, pid) === "Z" && readThreads(pid).length === 1) process.zombie = true;
+    else freezeProcess(process);
+    return true;
   } catch (error) {
-    if (!hasEnded(process.pid, process.pid)) throw error;
-    for (const task of process.threads.splice(0)) if (!task.gone) task.detach();
+    const state = stateOf(pid, pid);
+    if (state !== undefined && (state !== "Z" || readThreads(pid).length > 1)) throw error;
+    for (const task of threads.splice(0)) if (!task.gone) task.detach();
     process.zombie = true;
+    return state !== undefined;
   }
 }
 
-/** Whether a task is gone, or is a zombie. */
-function hasEnded(pid: number, tid: number): boolean {
+/** The state of a task as /proc shows it, undefined when it is gone. */
+function stateOf(pid: number, tid: number): string | undefined {
   try {
-    return /[ZX]/.test(readStat(pid, tid).state);
+    const { state } = readStat(pid, tid);
+    return state === "X" ? undefined : state;
   } catch (error) {
-    if (isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) return true;
+    if (isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) return undefined;
     throw error;
   }
+}
+
+function hasEnded(pid: number, tid: number): boolean {
+  const state = stateOf(pid, tid);
+  return state === undefined || state === "Z";
 }
 
 function freezeProcess(process: FrozenProcess): void {

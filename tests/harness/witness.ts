@@ -16,7 +16,6 @@
  */
 
 import { lstatSync, readdirSync, readlinkSync } from "node:fs";
-import { join } from "node:path";
 import type { Fixture } from "./fixture.ts";
 import {
   compareSnapshots,
@@ -30,23 +29,31 @@ import {
 /** Files that the tests themselves make in a fixture's directory. */
 const OURS = /^(images|work|printed|go$|tiny)/;
 
-/** What stands in a directory: a line for each name, with type, mode, links, size and target. */
+/**
+ * What stands in a directory and below: a line for each name, with mode, links, size and target. Names are bytes here.
+ * `mine` tells what is left out, by the path within the directory.
+ */
 export function listing(dir: string, mine: RegExp = OURS): string {
-  return readdirSync(dir, { recursive: true, encoding: "utf8" })
-    .filter((name) => !mine.test(name))
-    .sort()
-    .map((name) => {
-      const path = join(dir, name);
-      const { mode, nlink, size } = lstatSync(path);
-      const link = (mode & 0o170000) === 0o120000 ? ` -> ${readlinkSync(path)}` : "";
-      return `${name} ${mode.toString(8)} ${nlink} ${size}${link}`;
-    })
-    .join("\n");
+  const lines: string[] = [];
+  const visit = (path: Buffer, within: string) => {
+    for (const name of readdirSync(path, { encoding: "buffer" })) {
+      const inner = within + name.toString("latin1");
+      if (mine.test(inner)) continue;
+      const full = Buffer.concat([path, Buffer.from("/"), name]);
+      const { mode, nlink, size } = lstatSync(full);
+      const kind = mode & 0o170000;
+      const link = kind === 0o120000 ? ` -> ${readlinkSync(full, "latin1")}` : "";
+      lines.push(`${inner} ${mode.toString(8)} ${nlink} ${size}${link}`);
+      if (kind === 0o040000) visit(full, `${inner}/`);
+    }
+  };
+  visit(Buffer.from(dir), "");
+  return lines.sort().join("\n");
 }
 
 const sizes = /^(VmSize|VmData|VmLck|VmPin|VmStk|VmExe|VmLib|HugetlbPages|TracerPid):/;
 const steady =
-  /^\d+\/(environ|cmdline|limits|auxv|personality|exe|cwd|root|oom_score_adj|loginuid|coredump_filter|sigactions|ours)$/;
+  /^\d+\/(environ|cmdline|limits|auxv|personality|exe|cwd|root|oom_score_adj|loginuid|coredump_filter|ours)$/;
 
 function look(fixture: Fixture): Snapshot {
   const shot = snapshotProc(fixture.pid);
@@ -58,7 +65,6 @@ function look(fixture: Fixture): Snapshot {
         .filter((line) => wanted.test(line))
         .join("\n");
     shot.set(`${pid}/sizes`, lines(sizes));
-    shot.set(`${pid}/sigactions`, lines(/^Sig(Ign|Cgt):/));
     const maps = readText(`/proc/${pid}/maps`) ?? "";
     shot.set(
       `${pid}/ours`,
