@@ -32,7 +32,7 @@ import { RestoreStats, Stopwatch } from "./stats.ts";
 import { Area, BULK } from "./tracee/area.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/release.ts";
 import type { Restoree } from "./tracee/restoree.ts";
-import { spawnRoot, spawnThreads } from "./tracee/spawn.ts";
+import { spawnRoot, spawnStandIn, spawnThreads } from "./tracee/spawn.ts";
 
 /** img_version of images that begin with a common magic; the only one written since CRIU 1.6. */
 const IMG_VERSION = 2;
@@ -89,6 +89,8 @@ class Restoration {
   readonly #memory: MemoryRestore;
   readonly #births: Births;
   readonly #cores = new Map<number, CoreEntry>();
+  /** Of processes that have ended, but whose files in /proc are open. */
+  readonly #standIns: { end(): void }[] = [];
   #root: Restoree | undefined;
   #seccomp: SeccompEntry | undefined;
 
@@ -143,6 +145,7 @@ class Restoration {
     const slots = Math.max(...this.plan.all.map((process) => process.threads.length));
     const spans = [...this.#memory.spans(), ...readMaps(process.pid)];
     const area = Area.place(spans, slots, BULK.RESTORE);
+    for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area));
     this.#root = spawnRoot(this.plan.root.pid, area, this.#serviceNumber(), this.options.restoreSibling);
     stage("restore/root");
     this.#births.grow(this.#root);
@@ -170,6 +173,11 @@ class Restoration {
       this.#files.restoreFs(restoree, planned.pid);
     }
     this.#files.restoreOwners();
+    this.#endStandIns();
+  }
+
+  #endStandIns(): void {
+    for (const standIn of this.#standIns.splice(0)) standIn.end();
   }
 
   #makeThreads(): void {
@@ -248,6 +256,7 @@ class Restoration {
 
   /** Removes every trace of a restore that failed. */
   abort(): void {
+    this.#endStandIns();
     for (const { restoree } of this.#births.all) {
       for (const task of restoree.newborn) rawSyscall(NR.kill, task.pid, SIG.KILL);
       rawSyscall(NR.kill, restoree.pid, SIG.KILL);

@@ -9,7 +9,7 @@ import { FdTypes, type FileEntry, type RegFileEntry, RemapType } from "../images
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { errnoName } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
-import { close, O, S, SEEK, withFd } from "../linux/io.ts";
+import { close, exists, O, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { type FileStatus, FS_MAGIC, fullStatusOf, statusOf } from "../linux/statx.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
@@ -49,6 +49,8 @@ export const named: FileKind = {
 // --- dump
 
 const EXECUTABLE = 0o111;
+/** Not what is of a thread: that needs more than a process of that number. */
+const PROC_OF_PROCESS = /^\/proc\/(\d{1,10})(?:\/(?!task\/).*)?$/;
 const SILLY_NAME = /\/\.nfs[0-9a-fA-F]{24}$/;
 
 export class NamedDump implements FileDumper {
@@ -116,9 +118,7 @@ export class NamedDump implements FileDumper {
     const { fsMagic } = file;
     // Its files come and go with the processes and terminals that they are of.
     if (fsMagic === FS_MAGIC.PROC) {
-      throw new FileDumpError(
-        `${file.where}: ${link} is of a process that has ended, and cannot be dumped yet`,
-      );
+      return this.#ofTheDead(file, id);
     }
     if (fsMagic === FS_MAGIC.DEVPTS) return withoutDeleted(link);
     const name = withoutDeleted(link);
@@ -141,6 +141,20 @@ export class NamedDump implements FileDumper {
       throw new FileDumpError(`${file.where}: another file has taken the path ${link}${hint}`);
     }
     throw new FileDumpError(`${file.where}: ${link} cannot be reached by its path: ${errnoName(-there)}`);
+  }
+
+  /** A file of /proc whose process has ended: a process of that number is there when it is opened again. */
+  #ofTheDead(file: OpenFile, id: number): string {
+    const name = withoutDeleted(file.link);
+    const pid = Number(PROC_OF_PROCESS.exec(name)?.[1]);
+    if (Number.isNaN(pid) || exists(`/proc/${pid}`)) {
+      throw new FileDumpError(
+        `${file.where}: ${file.link} is of a task that has ended, and cannot be dumped yet`,
+      );
+    }
+    log.debug("files/named", () => `${file.where}: ${name} is of process ${pid}, which has ended`);
+    this.#remaps.add(id, RemapType.PROCFS, pid);
+    return name;
   }
 }
 
@@ -321,12 +335,8 @@ export class NamedRestore implements FileRestorer {
       for (const remap of remaps.values()) {
         if (remap.type === RemapType.GHOST) continue;
         const file = this.#remapped(remap);
-        if (remap.type === RemapType.PROCFS) {
-          throw this.#failure(
-            file.entry,
-            `it is of process ${remap.remapId}, which has ended; not built yet`,
-          );
-        }
+        // It is opened by its path like any other: a process of that number stands in.
+        if (remap.type === RemapType.PROCFS) continue;
         const linked = this.#files.get(remap.remapId);
         if (linked === undefined) {
           throw this.#failure(

@@ -4,7 +4,7 @@
  */
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
-import type { FdinfoEntry, FileEntry } from "../images/schema/generated/files.ts";
+import { type FdinfoEntry, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { closeRange } from "../linux/fcntl.ts";
 import { AT, close, listDirectory } from "../linux/io.ts";
@@ -20,6 +20,7 @@ import { fileKinds } from "./kinds.ts";
 import { NamedRestore, named } from "./named.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
 import { pathAddress } from "./path.ts";
+import { readRemaps } from "./remap.ts";
 
 /** Of ours beside the descriptions: images, the log, what Bun has. */
 const SPARE_DESCRIPTORS = 256;
@@ -71,6 +72,14 @@ export class FilesRestore {
       if (id !== undefined) this.#readTable(Number(id));
     }
     if (this.#entries.size > SPARE_DESCRIPTORS) allowDescriptors(0, this.#entries.size + SPARE_DESCRIPTORS);
+  }
+
+  /** Processes that have ended, of which files of /proc are open: something must stand in for them meanwhile. */
+  ended(): Set<number> {
+    const numbers = new Set<number>();
+    for (const { type, remapId } of readRemaps(this.#images).values())
+      if (type === RemapType.PROCFS) numbers.add(remapId);
+    return numbers;
   }
 
   /** All numbers that descriptors of any process have. */

@@ -70,6 +70,40 @@ function waitingTable(address: number): Uint8Array {
  * @throws KernelError (EEXIST: the id is taken; EPERM: no CAP_CHECKPOINT_RESTORE)
  */
 export function spawnRoot(pid: number, area: Area, pidfdNumber: number, asSibling: boolean): Restoree {
+  const ourPidfd = syscall("of ourselves", NR.pidfd_open, process.pid, 0);
+  try {
+    const child = cloneWaiting(pid, area, asSibling);
+    let task: Task;
+    try {
+      task = Task.seize(child, child, OPTIONS);
+      task.interrupt();
+      task.awaitTrap();
+    } catch (error) {
+      rawSyscall(NR.kill, child, SIG.KILL);
+      throw error;
+    }
+    return takeRoot(task, area, ourPidfd, pidfdNumber);
+  } finally {
+    rawSyscall(NR.close, ourPidfd);
+  }
+}
+
+/**
+ * Clones a process from us that stands in for one with id `pid` that has ended, so that /proc has its files for as long
+ * as they are opened. It waits, and dies when it is told to or we do. @throws KernelError as spawnRoot
+ */
+export function spawnStandIn(pid: number, area: Area): { end(): void } {
+  const child = cloneWaiting(pid, area, false);
+  return {
+    end() {
+      rawSyscall(NR.kill, child, SIG.KILL);
+      rawSyscall(NR.wait4, child, 0, 0, 0);
+    },
+  };
+}
+
+/** Clones a process from us with id `pid`, which does nothing and dies with us. */
+function cloneWaiting(pid: number, area: Area, asSibling: boolean): number {
   const mapped = syscall(
     "of our area",
     NR.mmap,
@@ -80,7 +114,6 @@ export function spawnRoot(pid: number, area: Area, pidfdNumber: number, asSiblin
     -1,
     0,
   );
-  const ourPidfd = syscall("of ourselves", NR.pidfd_open, process.pid, 0);
   try {
     const memory = memoryAt(mapped, area.size);
     memory.set(hostMachine.runner.code);
@@ -95,25 +128,14 @@ export function spawnRoot(pid: number, area: Area, pidfdNumber: number, asSiblin
       set_tid_size: 1,
     });
     const spawn = nativeFunction(placeCode(hostMachine.spawnThunk));
-    const child = withSignalsBlocked(() =>
+    return withSignalsBlocked(() =>
       checkResult(
         spawn(NR.clone3, addressOf(args), args.length, 0, 0, 0, table),
         NR.clone3,
         `with pid ${pid}`,
       ),
     );
-    let task: Task;
-    try {
-      task = Task.seize(child, child, OPTIONS);
-      task.interrupt();
-      task.awaitTrap();
-    } catch (error) {
-      rawSyscall(NR.kill, child, SIG.KILL);
-      throw error;
-    }
-    return takeRoot(task, area, ourPidfd, pidfdNumber);
   } finally {
-    rawSyscall(NR.close, ourPidfd);
     rawSyscall(NR.munmap, area.address, area.size);
   }
 }
