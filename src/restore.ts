@@ -27,6 +27,7 @@ import { giveTask, giveTaskLast, ignoresTrap, restoreProc, TASK_STATE, taskOf } 
 import { ImageValueError } from "./process/errors.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
 import { type PstreePlan, planPstree } from "./process/pstree.ts";
+import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { giveThread, giveThreadLast, restoreThreadState } from "./process/thread.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
 import { Area, BULK } from "./tracee/area.ts";
@@ -91,6 +92,8 @@ class Restoration {
   readonly #cores = new Map<number, CoreEntry>();
   /** Of processes that have ended, but whose files in /proc are open. */
   readonly #standIns: { end(): void }[] = [];
+  /** How many filters of seccomp(2) the threads of a process were born with. */
+  readonly #commonFilters = new Map<number, number>();
   #root: Restoree | undefined;
   #seccomp: SeccompEntry | undefined;
 
@@ -184,7 +187,10 @@ class Restoration {
     for (const { planned, restoree } of this.#births.living) {
       restoreLoginuid(restoree, taskOf(planned.core, planned.pid).loginuid);
       const tids = planned.threads.filter((tid) => tid !== planned.pid);
-      if (tids.length > 0) restoree.threads.push(...spawnThreads(restoree, tids));
+      if (tids.length > 0) {
+        this.#giveCommonFilters(restoree, planned.threads);
+        restoree.threads.push(...spawnThreads(restoree, tids));
+      }
       stage("restore/thread");
       for (const thread of [restoree.leader, ...restoree.threads]) {
         giveThread(thread.table, this.#core(thread.task.tid));
@@ -192,6 +198,16 @@ class Restoration {
       }
       for (const thread of [restoree.leader, ...restoree.threads]) thread.table.finish();
     }
+  }
+
+  /** Filters that all threads of a process share, which those yet to be born inherit. */
+  #giveCommonFilters({ pid, table }: Restoree, tids: readonly number[]): void {
+    const states = tids.map((tid) => this.#core(tid).thread_core ?? {});
+    const count = commonFilters(states, this.#seccomp);
+    if (count === 0) return;
+    giveFilters(table, states[0] ?? {}, this.#seccomp, 0, count);
+    table.run();
+    this.#commonFilters.set(pid, count);
   }
 
   #giveTasks(): void {
@@ -210,7 +226,15 @@ class Restoration {
       stage("restore/task");
       for (const thread of [...threads, leader]) {
         const { tid } = thread.task;
-        giveThreadLast(thread.table, pid, tid, this.#core(tid), this.#seccomp, highest);
+        giveThreadLast(
+          thread.table,
+          pid,
+          tid,
+          this.#core(tid),
+          this.#seccomp,
+          this.#commonFilters.get(pid) ?? 0,
+          highest,
+        );
         thread.table.run();
       }
     }

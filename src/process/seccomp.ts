@@ -73,15 +73,9 @@ export class SeccompDump {
   }
 }
 
-/**
- * Puts a thread under its filters, oldest first. The tracer suspends them (PTRACE_O_SUSPEND_SECCOMP) until it lets go,
- * so that our further calls pass; without no_new_privs this needs CAP_SYS_ADMIN and comes before the credentials.
- */
-export function giveSeccomp(table: Table, state: SeccompState, image: SeccompEntry | undefined): void {
-  if (state.seccomp_mode === SECCOMP_MODE.STRICT) {
-    table.must("strict seccomp", NR.seccomp, SECCOMP_SET_MODE_STRICT, 0, 0);
-  }
-  if (state.seccomp_mode !== SECCOMP_MODE.FILTER) return;
+/** The filters of a thread, oldest first. @throws ImageValueError */
+function chainOf(state: SeccompState, image: SeccompEntry | undefined): SeccompFilter[] {
+  if (state.seccomp_mode !== SECCOMP_MODE.FILTER) return [];
   const chain: SeccompFilter[] = [];
   for (let id = state.seccomp_filter; id !== undefined; ) {
     const filter = image?.seccomp_filters[id];
@@ -91,7 +85,44 @@ export function giveSeccomp(table: Table, state: SeccompState, image: SeccompEnt
       throw new ImageValueError(`seccomp filter ${id} follows itself`);
     id = filter.prev;
   }
-  for (const { filter, flags } of chain) {
+  return chain;
+}
+
+/**
+ * How many filters, the oldest, all the threads of a process have in common. They have inherited them from one another
+ * and can be given more at once (SECCOMP_FILTER_FLAG_TSYNC) only for as long as these are the same to the kernel, not
+ * just equal: so they are given to the first thread before the others are born. @throws ImageValueError
+ */
+export function commonFilters(states: readonly SeccompState[], image: SeccompEntry | undefined): number {
+  const [first, ...others] = states;
+  if (first === undefined || states.some((state) => state.seccomp_mode !== SECCOMP_MODE.FILTER)) return 0;
+  const common = chainOf(first, image);
+  for (const state of others) {
+    const chain = chainOf(state, image);
+    const differs = common.findIndex((filter, i) => !equalFilters(filter, chain[i]));
+    if (differs >= 0) common.length = differs;
+  }
+  return common.length;
+}
+
+function equalFilters(a: SeccompFilter, b: SeccompFilter | undefined): boolean {
+  if (a === b) return true;
+  return b !== undefined && (a.flags ?? 0) === (b.flags ?? 0) && Buffer.compare(a.filter, b.filter) === 0;
+}
+
+/**
+ * Puts a thread under its filters `from` to `to`, oldest first. The tracer suspends them (PTRACE_O_SUSPEND_SECCOMP)
+ * until it lets go, so that our further calls pass; without no_new_privs this needs CAP_SYS_ADMIN and comes before the
+ * credentials.
+ */
+export function giveFilters(
+  table: Table,
+  state: SeccompState,
+  image: SeccompEntry | undefined,
+  from: number,
+  to?: number,
+): void {
+  for (const { filter, flags } of chainOf(state, image).slice(from, to)) {
     if (table.free < filter.length + 1024) table.run();
     const program = sockFprog.encode({
       length: filter.length / SOCK_FILTER_SIZE,
@@ -99,4 +130,17 @@ export function giveSeccomp(table: Table, state: SeccompState, image: SeccompEnt
     });
     table.must("a seccomp filter", NR.seccomp, SECCOMP_SET_MODE_FILTER, flags ?? 0, table.data(program));
   }
+}
+
+/** Puts a thread under strict seccomp, or under all its filters but the `inherited` oldest, which it has. */
+export function giveSeccomp(
+  table: Table,
+  state: SeccompState,
+  image: SeccompEntry | undefined,
+  inherited: number,
+): void {
+  if (state.seccomp_mode === SECCOMP_MODE.STRICT) {
+    table.must("strict seccomp", NR.seccomp, SECCOMP_SET_MODE_STRICT, 0, 0);
+  }
+  giveFilters(table, state, image, inherited);
 }

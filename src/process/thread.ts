@@ -115,10 +115,11 @@ export function giveThreadLast(
   tid: number,
   core: CoreEntry,
   seccomp: SeccompEntry | undefined,
+  inheritedFilters: number,
   lastCapability: number,
 ): void {
   const { thread } = partsOf(core);
-  giveSeccomp(table, thread, seccomp);
+  giveSeccomp(table, thread, seccomp, inheritedFilters);
   table.run();
   if (thread.creds !== undefined) giveCredentials(table, thread.creds, lastCapability);
   // Our own safety net, a parent-death signal, ends here too.
