@@ -11,12 +11,13 @@ import { addressOf, syscall } from "../linux/syscall.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 import type { Result } from "../tracee/table.ts";
+import { type Opened, openInside, type Wish } from "./open-many.ts";
 
 /** A descriptor that a process is to have. */
 export interface Wanted {
   readonly number: number;
-  /** Our descriptor of the same description. */
-  readonly ours: number;
+  /** Our descriptor of the same description; or, where nobody else is to have it, how the process opens it itself. */
+  readonly source: number | Wish;
   readonly flags: number;
   /** Flags of the description that the process is to set by this descriptor. */
   readonly asyncFlags: number | undefined;
@@ -27,30 +28,90 @@ export interface Wanted {
 /** What installing one takes at most: fetch, dup3 or fcntl, close, fcntl, and the end of the table. */
 const ROOM = 6 * ENTRY_SIZE;
 
+/** How many of the first descriptors, by their numbers, get those from the kernel as they come. */
+export function countInPlace(numbers: readonly number[], ourPidfd: number): number {
+  let free = 0;
+  for (let i = 0; i < numbers.length; i++) {
+    if (free === ourPidfd) free++;
+    if (numbers[i] !== free) return i;
+    free++;
+  }
+  return numbers.length;
+}
+
 /**
  * Installs the descriptors, which come in ascending order and are distinct from each other and from
- * `restoree.ourPidfd`. The process has no other descriptors. @throws KernelError
+ * `restoree.ourPidfd`. The process has no other descriptors. Only of those in place may the process open some itself;
+ * `opened` is told what came of it. @throws KernelError
  */
-export function installDescriptors(restoree: Restoree, wanted: readonly Wanted[]): void {
+export function installDescriptors(
+  restoree: Restoree,
+  wanted: readonly Wanted[],
+  opened: (wanted: Wanted, result: Opened) => void,
+): void {
   const last = wanted.at(-1);
   if (last === undefined) return;
-  const { table, ourPidfd, pid } = restoree;
+  const { ourPidfd, pid } = restoree;
   allowDescriptors(pid, Math.max(last.number, ourPidfd, wanted.length) + 2);
-  const dense = inPlace(wanted, ourPidfd);
-  installInPlace(restoree, wanted.slice(0, dense));
-  if (dense === wanted.length) return;
+  const inPlace = countInPlace(
+    wanted.map((each) => each.number),
+    ourPidfd,
+  );
+  for (let from = 0; from < inPlace; ) {
+    const opens = typeof wanted[from]?.source === "object";
+    let to = from + 1;
+    while (to < inPlace && (typeof wanted[to]?.source === "object") === opens) to++;
+    const run = wanted.slice(from, to);
+    if (opens) openInPlace(restoree, run, opened);
+    else fetchInPlace(restoree, run);
+    from = to;
+  }
+  fetchApart(restoree, wanted.slice(inPlace), (wanted[inPlace - 1]?.number ?? -1) + 1);
+}
 
-  const fetched: { result: Result; expected: number }[] = [];
-  let free = wanted[dense - 1]?.number ?? -1;
-  free++;
-  for (let i = dense; i < wanted.length; i++) {
+function openInPlace(
+  restoree: Restoree,
+  wanted: readonly Wanted[],
+  opened: (wanted: Wanted, result: Opened) => void,
+): void {
+  const wishes = wanted.map(({ source, flags }) => {
+    const { path, flags: openFlags, offset } = source as Wish;
+    return { path, flags: openFlags, offset, cloexec: (flags & FD_CLOEXEC) !== 0 };
+  });
+  openInside(restoree, wishes, (i, result) => {
     const each = wanted[i];
-    if (each === undefined) break;
+    if (each === undefined) return;
+    opened(each, result);
+    expectNumber(restoree.pid, result.fd, each.number);
+  });
+}
+
+function fetchInPlace(restoree: Restoree, wanted: readonly Wanted[]): void {
+  const { table, ourPidfd, pid } = restoree;
+  const numbers = table.each(NR.pidfd_getfd, [ourPidfd], wanted.map(oursOf), [0]);
+  const staying: number[] = [];
+  wanted.forEach((each, i) => {
+    const number = numbers[i] ?? -1;
+    if (number < 0) throw new KernelError("pidfd_getfd", `${nameOf(each)} in process ${pid}`, -number);
+    expectNumber(pid, number, each.number);
+    if ((each.flags & FD_CLOEXEC) === 0) staying.push(number);
+    const { asyncFlags } = each;
+    if (asyncFlags !== undefined) table.must(nameOf(each), NR.fcntl, number, F.SETFL, asyncFlags);
+  });
+  table.each(NR.fcntl, [], staying, [F.SETFD, 0]);
+}
+
+/** Those whose number is not the lowest free one, from the first that is not on. */
+function fetchApart(restoree: Restoree, wanted: readonly Wanted[], lowest: number): void {
+  const { table, ourPidfd, pid } = restoree;
+  const fetched: { result: Result; expected: number }[] = [];
+  let free = lowest;
+  for (const each of wanted) {
     const what = nameOf(each);
     const { number, asyncFlags } = each;
     if (table.free < ROOM) table.run();
     if (free === ourPidfd) free++;
-    fetched.push({ result: restoree.fetch(what, each.ours), expected: free });
+    fetched.push({ result: restoree.fetch(what, oursOf(each)), expected: free });
     const cloexec = (each.flags & FD_CLOEXEC) !== 0;
     if (free === number) {
       if (!cloexec) table.must(what, NR.fcntl, number, F.SETFD, 0);
@@ -65,31 +126,9 @@ export function installDescriptors(restoree: Restoree, wanted: readonly Wanted[]
   for (const { result, expected } of fetched) expectNumber(pid, result.value, expected);
 }
 
-/** How many of the first descriptors get their number from the kernel as they come. */
-function inPlace(wanted: readonly Wanted[], ourPidfd: number): number {
-  let free = 0;
-  for (let i = 0; i < wanted.length; i++) {
-    if (free === ourPidfd) free++;
-    if (wanted[i]?.number !== free) return i;
-    free++;
-  }
-  return wanted.length;
-}
-
-function installInPlace(restoree: Restoree, wanted: readonly Wanted[]): void {
-  const { table, ourPidfd, pid } = restoree;
-  const ours = wanted.map((each) => each.ours);
-  const numbers = table.each(NR.pidfd_getfd, [ourPidfd], ours, [0]);
-  const staying: number[] = [];
-  wanted.forEach((each, i) => {
-    const number = numbers[i] ?? -1;
-    if (number < 0) throw new KernelError("pidfd_getfd", `${nameOf(each)} in process ${pid}`, -number);
-    expectNumber(pid, number, each.number);
-    if ((each.flags & FD_CLOEXEC) === 0) staying.push(number);
-    const { asyncFlags } = each;
-    if (asyncFlags !== undefined) table.must(nameOf(each), NR.fcntl, number, F.SETFL, asyncFlags);
-  });
-  table.each(NR.fcntl, [], staying, [F.SETFD, 0]);
+function oursOf({ source, number }: Wanted): number {
+  if (typeof source !== "number") throw new TypeError(`descriptor ${number} is not in place`);
+  return source;
 }
 
 function nameOf({ number, id }: Wanted): string {
@@ -99,7 +138,11 @@ function nameOf({ number, id }: Wanted): string {
 /** What is not as foreseen has put all that follows in a wrong place: nothing can be made good then. */
 function expectNumber(pid: number, number: number, expected: number): void {
   if (number === expected) return;
-  throw new KernelError("pidfd_getfd", `gave ${number}, not ${expected}, in process ${pid}`, ERRNO.EBADF);
+  throw new KernelError(
+    "the table of descriptors",
+    `of process ${pid}: ${number}, not ${expected}`,
+    ERRNO.EBADF,
+  );
 }
 
 const RLIMIT_NOFILE = 7;

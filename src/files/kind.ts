@@ -10,6 +10,7 @@ import type { ShmemCounts } from "../memory/shmem.ts";
 import type { Inherited } from "./inherit.ts";
 import type { NamedDump, NamedRestore } from "./named.ts";
 import type { OpenFile } from "./open-file.ts";
+import type { Opened, Wish } from "./open-many.ts";
 
 /** How to tell on restore that a file is still the one that was dumped. */
 export type FileValidation = "filesize" | "buildid";
@@ -74,6 +75,10 @@ export interface FileRestorer {
    * to `open`. After a failure it has given what it opened.
    */
   openMany?(entries: readonly FileEntry[], opened: (entry: FileEntry, fd: number) => void): void;
+  /** How a process can open the file itself; undefined where that takes more than opening it. */
+  wish?(entry: FileEntry): Wish | undefined;
+  /** Sees to it that what a process opened is the file. @throws FileRestoreError */
+  opened?(entry: FileEntry, result: Opened): void;
   /** Who gets its signals. */
   owner(entry: FileEntry): FownEntry | undefined;
   /**

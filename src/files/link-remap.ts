@@ -115,9 +115,16 @@ export function openLinked(place: string, path: string, linked: string, names: T
   });
 }
 
+/** A name that a dump gave, ours or CRIU's. An image can say anything, and no other file goes for its sake. */
+const GIVEN_NAME = /\/link_remap\.\d+(\.\d+){0,2}$/;
+
 /** Everything is restored: the names that the dump made go. */
 export function removeLinked(paths: Iterable<string>): void {
   for (const path of paths) {
+    if (!GIVEN_NAME.test(path)) {
+      log.warn("files/link-remap", `${path} stays: a dump gives no such names`);
+      continue;
+    }
     try {
       unlinkPath(path);
     } catch (error) {

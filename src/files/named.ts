@@ -21,7 +21,7 @@ import { GhostDump, type GhostUser, makeGhost, openToRead, TemporaryNames } from
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import { LinkRemapDump, openLinked, removeLinked } from "./link-remap.ts";
 import type { OpenFile } from "./open-file.ts";
-import { LONGEST, openMany, type Wish } from "./open-many.ts";
+import { LONGEST, type Opened, openMany, type Wish } from "./open-many.ts";
 import { openPath, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
 import { withAsync } from "./pipe.ts";
 import { type Remap, Remaps, readRemaps } from "./remap.ts";
@@ -208,38 +208,49 @@ export class NamedRestore implements FileRestorer {
 
   openMany(entries: readonly FileEntry[], opened: (entry: FileEntry, fd: number) => void): void {
     const chosen: FileEntry[] = [];
-    const files: Named[] = [];
     const wishes: Wish[] = [];
     for (const entry of entries) {
-      const file = this.#find(entry.id);
-      if (!this.#isPlain(file)) continue;
+      const wish = this.wish(entry);
+      if (wish === undefined) continue;
       chosen.push(entry);
-      files.push(file);
-      wishes.push({ path: file.entry.name, flags: file.entry.flags, offset: file.entry.pos });
+      wishes.push(wish);
     }
     const results = openMany(wishes);
-    for (let i = 0; i < results.length; i++) {
-      const result = results[i];
+    results.forEach(({ fd }, i) => {
       const entry = chosen[i];
-      if (result === undefined || entry === undefined || result.fd < 0) continue;
-      opened(entry, result.fd);
-    }
-    for (let i = 0; i < results.length; i++) {
-      const result = results[i];
-      const file = files[i];
-      if (result === undefined || file === undefined) continue;
-      const { entry } = file;
-      // To say what is wrong is for the slow way.
-      if (result.fd < 0) this.#open(file, entry.flags);
-      const { mode, size } = result.status;
-      const same =
-        (entry.mode === undefined || mode === entry.mode) &&
-        (entry.size === undefined || entry.size === BigInt(size));
-      if (!same) this.#check(entry, result.fd);
-      file.checked = true;
-      if (result.flagged < 0) throw this.#flagsFailure(entry, -result.flagged);
-      if (!result.sought) throw this.#failure(entry, `its offset ${entry.pos} cannot be`);
-    }
+      if (entry !== undefined && fd >= 0) opened(entry, fd);
+    });
+    results.forEach((result, i) => {
+      const entry = chosen[i];
+      if (entry !== undefined) this.opened(entry, result);
+    });
+  }
+
+  wish({ id }: FileEntry): Wish | undefined {
+    const { base, checked, entry } = this.#find(id);
+    const { name, flags, pos } = entry;
+    const plain =
+      base === undefined &&
+      (flags & UNUSUAL) === 0 &&
+      !isDevice((entry.mode ?? 0) & S.IFMT) &&
+      pos <= MAX_OFFSET &&
+      // A build id takes reading the file.
+      (checked || entry.build_id.length === 0) &&
+      Buffer.byteLength(name) < LONGEST &&
+      name.isWellFormed() &&
+      !name.includes("\0") &&
+      this.context.inherited.isEmpty;
+    return plain ? { path: name, flags, offset: pos } : undefined;
+  }
+
+  opened({ id }: FileEntry, { fd, status, flagged, sought }: Opened): void {
+    const file = this.#find(id);
+    const { entry } = file;
+    if (fd < 0) throw this.#failure(entry, `openat: ${errnoName(-fd)}`, -fd);
+    if (!file.checked) this.#compare(entry, status);
+    file.checked = true;
+    if (flagged < 0) throw this.#flagsFailure(entry, -flagged);
+    if (!sought) throw this.#failure(entry, `its offset cannot be ${entry.pos}`);
   }
 
   owner(entry: FileEntry): FownEntry | undefined {
@@ -383,22 +394,6 @@ export class NamedRestore implements FileRestorer {
     return file;
   }
 
-  /** Whether opening a file takes nothing but opening it. */
-  #isPlain({ base, entry, checked }: Named): boolean {
-    const { name, flags, mode } = entry;
-    return (
-      base === undefined &&
-      (flags & UNUSUAL) === 0 &&
-      !isDevice((mode ?? 0) & S.IFMT) &&
-      entry.pos <= MAX_OFFSET &&
-      Buffer.byteLength(name) < LONGEST &&
-      name.isWellFormed() &&
-      !name.includes("\0") &&
-      (checked || entry.build_id.length === 0) &&
-      this.context.inherited.isEmpty
-    );
-  }
-
   #open(file: Named, flags: number): number {
     const { entry } = file;
     let wanted = flags & ~NEVER;
@@ -463,19 +458,19 @@ export class NamedRestore implements FileRestorer {
     return fd;
   }
 
-  #check(entry: RegFileEntry, fd: number): void {
-    if (entry.mode === undefined && entry.size === undefined) return;
-    const status = statusOf(fd);
-    if (entry.mode !== undefined && status.mode !== entry.mode) {
-      const modes = `mode 0${status.mode.toString(8)} where it was 0${entry.mode.toString(8)}`;
+  #compare(entry: RegFileEntry, { mode, size }: FileStatus): void {
+    if (entry.mode !== undefined && mode !== entry.mode) {
+      const modes = `mode 0${mode.toString(8)} where it was 0${entry.mode.toString(8)}`;
       throw this.#failure(entry, `it is not what was dumped: ${modes}`);
     }
-    if (entry.size !== undefined && BigInt(status.size) !== entry.size) {
-      throw this.#failure(
-        entry,
-        `it is not what was dumped: ${status.size} bytes where it had ${entry.size}`,
-      );
+    if (entry.size !== undefined && size !== Number(entry.size)) {
+      throw this.#failure(entry, `it is not what was dumped: ${size} bytes where it had ${entry.size}`);
     }
+  }
+
+  #check(entry: RegFileEntry, fd: number): void {
+    if (entry.mode === undefined && entry.size === undefined) return;
+    this.#compare(entry, statusOf(fd));
     if (entry.build_id.length === 0 || this.context.options.fileValidation !== "buildid") return;
     const buildId = restoring(this.#place(entry), () =>
       withFd(openPath(selfPath(fd), O.RDONLY), readBuildId),

@@ -14,10 +14,11 @@ import { Level, log } from "../log.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import { Inherited } from "./inherit.ts";
-import { allowDescriptors, installDescriptors, type Wanted } from "./install.ts";
+import { allowDescriptors, countInPlace, installDescriptors, type Wanted } from "./install.ts";
 import type { FileKind, FileRestorer, FilesRestoreOptions, RestoreContext } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
 import { NamedRestore, named } from "./named.ts";
+import type { Wish } from "./open-many.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
 import { pathAddress } from "./path.ts";
 import { readRemaps } from "./remap.ts";
@@ -115,15 +116,19 @@ export class FilesRestore {
     const table = this.#tables.get(filesId) ?? [];
     const file = `fdinfo-${filesId}.img`;
     const descriptions = table.map((info) => this.#describe(info, file));
-    if (table.length >= MANY) this.#openMany(descriptions);
+    const wishes = table.length < MANY ? [] : this.#wishes(restoree, table, descriptions);
+    if (table.length >= MANY) this.#openMany(descriptions.filter((_, i) => wishes[i] === undefined));
     const wanted = table.map(({ fd, id, flags }, i): Wanted => {
       if (fd === restoree.ourPidfd) throw new FileRestoreError(`${file}: descriptor ${fd} is in use`);
       const description = descriptions[i] as Description;
       const { restorer, entry } = description;
-      const ours = description.fd ?? this.#open(description);
-      return { number: fd, ours, flags, asyncFlags: restorer.asyncFlags?.(entry), id };
+      const source = wishes[i] ?? description.fd ?? this.#open(description);
+      return { number: fd, source, flags, asyncFlags: restorer.asyncFlags?.(entry), id };
     });
-    installDescriptors(restoree, wanted);
+    installDescriptors(restoree, wanted, ({ id }, result) => {
+      const description = this.#descriptions.get(id);
+      description?.restorer.opened?.(description.entry, result);
+    });
     for (const description of descriptions) this.#used(description);
     log.debug("files/restore", `process ${restoree.pid}: ${table.length} descriptors`);
   }
@@ -218,6 +223,31 @@ export class FilesRestore {
     return description;
   }
 
+  /** How the process opens by itself what nobody else is to have, where that is many files in a row. */
+  #wishes(
+    restoree: Restoree,
+    table: readonly FdinfoEntry[],
+    descriptions: readonly Description[],
+  ): (Wish | undefined)[] {
+    const inPlace = countInPlace(
+      table.map((info) => info.fd),
+      restoree.ourPidfd,
+    );
+    const wishes: (Wish | undefined)[] = [];
+    let row = 0;
+    for (let i = 0; i <= inPlace; i++) {
+      const description = i < inPlace ? descriptions[i] : undefined;
+      const wish = description === undefined ? undefined : wishOf(description);
+      if (wish !== undefined) row++;
+      else {
+        if (row < MANY) wishes.fill(undefined, i - row, i);
+        row = 0;
+      }
+      wishes.push(wish);
+    }
+    return wishes;
+  }
+
   /** Opens what its restorer opens faster together with others. */
   #openMany(descriptions: readonly Description[]): void {
     const groups = new Map<FileRestorer, Map<FileEntry, Description>>();
@@ -299,6 +329,13 @@ export class FilesRestore {
     }
     return restorer;
   }
+}
+
+function wishOf({ entry, restorer, wanted, fd }: Description): Wish | undefined {
+  if (fd !== undefined || wanted !== 1) return undefined;
+  const owner = restorer.owner(entry);
+  if (owner !== undefined && (owner.pid !== 0 || owner.signum !== 0)) return undefined;
+  return restorer.wish?.(entry);
 }
 
 function kindOf(entry: FileEntry): FileKind | undefined {

@@ -5,7 +5,7 @@
  * not, where /proc says they lead and what stands there.
  */
 
-import { Batch } from "../linux/batch.ts";
+import { argumentAt, Batch, resultAt } from "../linux/batch.ts";
 import { KernelError } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { AT, close, O, open, SEEK } from "../linux/io.ts";
@@ -57,7 +57,7 @@ class FirstLook {
     while (this.#laid < count) this.#lay(this.#laid++);
     const { words } = this.#batch;
     for (let i = 0; i < count; i++) {
-      const at = Batch.argumentAt(i * BLOCK + GETFD, 0);
+      const at = argumentAt(i * BLOCK + GETFD, 0);
       words[at] = pidfd;
       words[at + 2] = fds[from + i] ?? 0;
     }
@@ -65,17 +65,17 @@ class FirstLook {
     for (let i = 0; i < count; i++) {
       const base = i * BLOCK;
       const fd = fds[from + i] ?? 0;
-      const copy = (words[Batch.resultAt(base + GETFD)] ?? 0) | 0;
+      const copy = (words[resultAt(base + GETFD)] ?? 0) | 0;
       if (copy < 0) throw new KernelError("pidfd_getfd", `of process ${pid}: descriptor ${fd}`, -copy);
-      const seek = Batch.resultAt(base + LSEEK_AT);
+      const seek = resultAt(base + LSEEK_AT);
       into.push({
         fd,
         status: statusIn(words, (this.#results + i * STATX.SIZE) / 4),
-        flags: words[Batch.resultAt(base + GETFL_AT)] ?? 0,
+        flags: words[resultAt(base + GETFL_AT)] ?? 0,
         offsetLow: words[seek] ?? 0,
         offsetHigh: (words[seek + 1] ?? 0) | 0,
-        signal: (words[Batch.resultAt(base + GETSIG_AT)] ?? 0) | 0,
-        owner: (words[Batch.resultAt(base + GETOWN_AT)] ?? 0) | 0,
+        signal: (words[resultAt(base + GETSIG_AT)] ?? 0) | 0,
+        owner: (words[resultAt(base + GETOWN_AT)] ?? 0) | 0,
         link: undefined,
         there: undefined,
       });
@@ -118,17 +118,17 @@ class SecondLook {
     bytes.fill(0, this.#links, this.#names + count * NAME_SIZE);
     for (let i = 0; i < count; i++) {
       this.#buffer.write(String(sights[from + i]?.fd), this.#names + i * NAME_SIZE, "latin1");
-      words[Batch.argumentAt(i * LINK_BLOCK + READLINK_AT, 0)] = directory;
+      words[argumentAt(i * LINK_BLOCK + READLINK_AT, 0)] = directory;
     }
     this.#batch.run(count * LINK_BLOCK);
     for (let i = 0; i < count; i++) {
       const sight = sights[from + i];
-      const length = (words[Batch.resultAt(i * LINK_BLOCK + READLINK_AT)] ?? 0) | 0;
+      const length = (words[resultAt(i * LINK_BLOCK + READLINK_AT)] ?? 0) | 0;
       // A longer one is left to be found by itself.
       if (sight === undefined || length < 0 || length >= LINK_SIZE) continue;
       const link = this.#links + i * LINK_SIZE;
       sight.link = textOf(bytes, link, link + length);
-      const result = (words[Batch.resultAt(i * LINK_BLOCK + THERE_AT)] ?? 0) | 0;
+      const result = (words[resultAt(i * LINK_BLOCK + THERE_AT)] ?? 0) | 0;
       sight.there = result < 0 ? result : statusIn(words, (this.#results + i * STATX.SIZE) / 4);
     }
   }

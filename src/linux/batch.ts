@@ -17,18 +17,23 @@ const HIGH = 0x1_0000_0000;
 
 let native: ReturnType<typeof nativeFunction> | undefined;
 
-/** Memory of ours with a table at its beginning and room for what its calls read and write behind. */
-export class Batch {
+/** Bytes that are, or are to be, a table at `address` with what its calls read and write behind. */
+export class Layout {
   readonly bytes: Uint8Array;
   /** The same memory in words of 32 bits, to fill in and to read by index. */
   readonly words: Uint32Array;
-  readonly address: number;
 
-  constructor(size: number) {
+  constructor(
+    size: number,
+    /** Where the bytes are for the one who runs the table; where they are themselves, if not given. */
+    address?: number,
+  ) {
     this.bytes = new Uint8Array(size);
     this.words = new Uint32Array(this.bytes.buffer);
-    this.address = addressOf(this.bytes);
+    this.address = address ?? addressOf(this.bytes);
   }
+
+  readonly address: number;
 
   /** Writes an entry; arguments are 64 bits wide and may be negative. */
   entry(index: number, op: number, ...args: number[]): void {
@@ -48,17 +53,20 @@ export class Batch {
     const result = this.address + from * ENTRY_SIZE + ENTRY_RESULT;
     this.entry(index, OP.MOVE, result, this.address + to * ENTRY_SIZE + ENTRY_ARGS + argument * 8);
   }
+}
 
-  /** Index in `words` of an argument's low half. */
-  static argumentAt(entry: number, argument: number): number {
-    return entry * ENTRY_WORDS + ARGS_AT + 2 * argument;
-  }
+/** Index in `words` of an argument's low half. */
+export function argumentAt(entry: number, argument: number): number {
+  return entry * ENTRY_WORDS + ARGS_AT + 2 * argument;
+}
 
-  /** Index in `words` of a result's low half. */
-  static resultAt(entry: number): number {
-    return entry * ENTRY_WORDS + RESULT_AT;
-  }
+/** Index in `words` of a result's low half. */
+export function resultAt(entry: number): number {
+  return entry * ENTRY_WORDS + RESULT_AT;
+}
 
+/** A table of our own. */
+export class Batch extends Layout {
   /** Runs the first `count` entries. The entry that follows is overwritten for the time. */
   run(count: number): void {
     native ??= nativeFunction(placeCode(hostMachine.batchThunk));
