@@ -234,8 +234,8 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
   private word(offset: number): number {
     const index = this.source.index(offset, 4);
     const bytes = this.source.bytes;
-    const byte = (at: number): number => bytes[index + at] ?? 0;
-    return (byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24)) >>> 0;
+    const low = (bytes[index] ?? 0) | ((bytes[index + 1] ?? 0) << 8);
+    return (low | ((bytes[index + 2] ?? 0) << 16) | ((bytes[index + 3] ?? 0) << 24)) >>> 0;
   }
 
   private message<M>(codec: Codec<M>, entry: number | undefined): M {

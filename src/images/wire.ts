@@ -39,6 +39,8 @@ function unfit(value: unknown, type: string, field: string): never {
   throw new ImageError(`${field}: ${String(value)} is no ${type}`);
 }
 
+const utf8 = Buffer.prototype.utf8Write;
+
 /** Grows as needed; tags are given as the number on the wire (field number * 8 + wire type). */
 export class Writer {
   private buffer: Uint8Array;
@@ -102,14 +104,29 @@ export class Writer {
     }
   }
 
+  /**
+   * Writes a tag and a number of one byte each, which most are, in one step: the first calls of a function cost more
+   * than what it does. False where one is longer.
+   */
+  private short(tag: number, value: number): boolean {
+    const at = this.length;
+    if (value > 0x7f || tag > 0x7f || at + 2 > this.buffer.length) return false;
+    this.buffer[at] = tag;
+    this.buffer[at + 1] = value;
+    this.length = at + 2;
+    return true;
+  }
+
   uint32(tag: number, value: number, field: string): void {
     if (value >>> 0 !== value) unfit(value, "uint32", field);
+    if (this.short(tag, value)) return;
     this.varint(tag);
     this.varint(value);
   }
 
   int32(tag: number, value: number, field: string): void {
     if ((value | 0) !== value) unfit(value, "int32", field);
+    if (value >= 0 && this.short(tag, value)) return;
     this.varint(tag);
     if (value < 0) this.varint64(value >>> 0, 0xffffffff);
     else this.varint(value);
@@ -123,6 +140,7 @@ export class Writer {
 
   uint64(tag: number, value: bigint, field: string): void {
     if (typeof value !== "bigint" || value < 0n || value > U64_MAX) unfit(value, "uint64", field);
+    if (value < 0x80n && this.short(tag, Number(value))) return;
     this.varint(tag);
     this.unsigned64(value);
   }
@@ -157,20 +175,12 @@ export class Writer {
     if (typeof value !== "string") unfit(value, "string", field);
     this.varint(tag);
     const length = value.length;
-    // Nearly all strings here are short and plain.
-    if (length < 128) {
-      this.need(length + 1);
-      const bytes = this.buffer;
-      const start = this.length + 1;
-      let done = 0;
-      while (done < length) {
-        const code = value.charCodeAt(done);
-        if (code > 0x7f) break;
-        bytes[start + done++] = code;
-      }
-      if (done === length) {
-        bytes[this.length] = length;
-        this.length = start + length;
+    // Nearly all strings here are short and plain: they have as many bytes as characters.
+    if (length < 128 && value.isWellFormed()) {
+      this.need(length * 3 + 1);
+      if (utf8.call(this.buffer, value, this.length + 1) === length) {
+        this.buffer[this.length] = length;
+        this.length += length + 1;
         return;
       }
     }
