@@ -162,6 +162,7 @@ class Saving {
   #ask({ frozen, objects, namespaces, mappings, saved, infection }: Entered): () => void {
     const { pid } = frozen;
     const common = { pid, frozen, ids: objects, mappings, infection, table: infection.table };
+    this.#memory.ask(common);
     const core = askCore(this.images, common, saved, namespaces, this.#seccomp);
     return () => {
       const pidfd = pidfdOpen(pid);
@@ -190,6 +191,7 @@ class Saving {
 
   /** As leave, after a failure: whatever cannot be undone must not keep the rest from it. */
   abort(): void {
+    this.#memory.abort();
     for (const infection of this.#entered.splice(0)) {
       try {
         infection.leave();

@@ -5,8 +5,7 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { MmEntry, VmaEntry } from "../images/schema/generated/memory.ts";
-import { ERRNO, isErrno } from "../linux/errno.ts";
-import { AT, close, fstat, fstatat, O, open, readFileBytes, readText, stat, withFd } from "../linux/io.ts";
+import { fstat, O, open, readFileBytes, readText, stat, withFd } from "../linux/io.ts";
 import { MAP, PAGE_SIZE } from "../linux/memory.ts";
 import { MAP_MORE, MCL, PR_MM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
@@ -16,12 +15,13 @@ import { viewOf } from "../linux/struct.ts";
 import { log } from "../log.ts";
 import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
+import type { Result, Space } from "../tracee/table.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { createPages, nextPagesId, PE, RunList, writePagemap } from "./pages.ts";
 import { Pieces } from "./pieces.ts";
 import { createSharedMemory, dumpShmemContent, shmidOf } from "./shmem.ts";
 import { SysvDump } from "./sysv.ts";
-import { copyPages } from "./transfer.ts";
+import { PageCopier } from "./transfer.ts";
 import { adviceBits, anonymousName, isPrivate, mapFlags, protection, STATUS } from "./vma.ts";
 
 /** Who saves the files that are mapped. */
@@ -45,6 +45,22 @@ interface SharedObject {
   readonly mapping: Mapping;
 }
 
+/** What a process told of its memory. */
+interface Answers {
+  readonly brk: Result;
+  readonly dumpable: Result;
+  readonly thpDisabled: Result;
+  /** struct rlimit64: how large a file it may write. */
+  readonly fileSize: Space;
+}
+
+const RLIMIT_FSIZE = 1;
+const RLIMIT_SIZE = 16;
+
+function wordAt(bytes: Uint8Array): number {
+  return Number(viewOf(bytes).getBigUint64(0, true));
+}
+
 /** A mapping with the entry that the image has of it. */
 interface Described {
   readonly mapping: Mapping;
@@ -66,6 +82,8 @@ const HUGE = "/anon_hugepage (deleted)";
 export class MemoryDump {
   readonly #shared = new Map<number, SharedObject>();
   readonly #sysv: SysvDump;
+  readonly #copier = new PageCopier();
+  readonly #answers = new Map<number, Answers>();
 
   constructor(
     private readonly images: ImageDir,
@@ -75,24 +93,46 @@ export class MemoryDump {
     this.#sysv = new SysvDump(images);
   }
 
+  /** Adds to the table of a process what it alone can tell of its memory. The table has to run before dumpProcess. */
+  ask({ pid, table }: Omit<Dumpee, "pidfd">): void {
+    const fileSize = table.space(RLIMIT_SIZE);
+    this.#answers.set(pid, {
+      brk: table.must("its break", NR.brk, 0),
+      dumpable: table.must("its dumpable flag", NR.prctl, PR_MM.GET_DUMPABLE, 0, 0, 0, 0),
+      thpDisabled: table.call(NR.prctl, PR_MM.GET_THP_DISABLE, 0, 0, 0, 0),
+      fileSize,
+    });
+    table.must("its limits", NR.prlimit64, 0, RLIMIT_FSIZE, 0, fileSize.address);
+  }
+
   /**
-   * Saves what a process has mapped, and its pages. @throws MemoryError, KernelError, whatever the files room throws
+   * Saves what a process has mapped, and its pages. It may still be writing them afterwards: its table is not to be
+   * used until `finish`. @throws MemoryError, KernelError, whatever the files room throws
    */
   dumpProcess(dumpee: Dumpee): void {
     const began = performance.now();
     const { pid } = dumpee;
+    const answers = this.#answers.get(pid);
+    if (answers === undefined) throw new Error(`process ${pid} was not asked about its memory`);
     const described = this.#describe(dumpee);
     const runs = naming(pid, "its pages", () => scanPages(pid, dumpee.mappings));
     const entries = described.map(({ entry }) => entry);
     entries.push(...guardEntries(runs, dumpee.mappings));
-    this.images.writeAll(IMAGES.mm, [this.#mm(dumpee, entries)], pid);
-    this.#dumpPages(dumpee, described, runs);
+    this.images.writeAll(IMAGES.mm, [this.#mm(dumpee, entries, answers)], pid);
+    this.#dumpPages(dumpee, described, runs, wordAt(answers.fileSize.bytes));
     this.stats.memdumpTime += Math.round((performance.now() - began) * 1000);
+  }
+
+  /** After a failure: the processes stand again. Never throws. */
+  abort(): void {
+    this.#copier.abandon();
   }
 
   /** Saves what the processes share, after all of them. @throws MemoryError, KernelError */
   finish(): void {
     const began = performance.now();
+    this.#copier.settle();
+    this.stats.memwriteTime += Math.round((performance.now() - began) * 1000);
     for (const { shmid, pid, mapping } of this.#shared.values()) {
       naming(pid, mapping, () => {
         withFd(openMapping(pid, mapping), (fd) => {
@@ -194,7 +234,8 @@ export class MemoryDump {
     if ((flags.has("io") || flags.has("pf")) && !shared) refuse("device memory");
     entry.status |= shared ? STATUS.FILE_SHARED : STATUS.FILE_PRIVATE;
     if (kernelShmem || (huge && path.startsWith("/memfd:"))) entry.status |= STATUS.MEMFD;
-    entry.fdflags = openedFor(pid, mapping);
+    // A private mapping does not tell how its file was opened, and it makes no difference to it.
+    entry.fdflags = shared && flags.has("mw") ? O.RDWR : O.RDONLY;
     entry.shmid = BigInt(this.files.mappedFile(dumpee, mapping));
   }
 
@@ -205,12 +246,8 @@ export class MemoryDump {
     if (!this.#shared.has(shmid)) this.#shared.set(shmid, { shmid, pid: dumpee.pid, mapping });
   }
 
-  #mm(dumpee: Dumpee, vmas: VmaEntry[]): MmEntry {
-    const { pid, table } = dumpee;
-    const brk = table.must("its break", NR.brk, 0);
-    const dumpable = table.must("its dumpable flag", NR.prctl, PR_MM.GET_DUMPABLE, 0, 0, 0, 0);
-    const thp = table.call(NR.prctl, PR_MM.GET_THP_DISABLE, 0, 0, 0, 0);
-    naming(pid, "its address space", () => table.run());
+  #mm(dumpee: Dumpee, vmas: VmaEntry[], { brk, dumpable, thpDisabled }: Answers): MmEntry {
+    const { pid } = dumpee;
     const stat = readStat(pid);
     const auxv = readAuxv(pid);
     return {
@@ -231,12 +268,12 @@ export class MemoryDump {
       vmas,
       dumpable: dumpable.value,
       aios: [],
-      thp_disabled: !thp.failed && thp.raw !== 0,
+      thp_disabled: !thpDisabled.failed && thpDisabled.raw !== 0,
       lock_future: lockedInFuture(dumpee),
     };
   }
 
-  #dumpPages(dumpee: Dumpee, described: readonly Described[], pageRuns: PageRuns): void {
+  #dumpPages(dumpee: Dumpee, described: readonly Described[], pageRuns: PageRuns, mostBytes: number): void {
     const { pid } = dumpee;
     const runs = new RunList();
     const readable = new Pieces();
@@ -263,11 +300,7 @@ export class MemoryDump {
     const began = performance.now();
     const pagesId = nextPagesId(this.images);
     const fd = createPages(this.images, pagesId);
-    try {
-      naming(pid, "its pages", () => copyPages(dumpee, readable, unreadable, fd));
-    } finally {
-      close(fd);
-    }
+    naming(pid, "its pages", () => this.#copier.copy(dumpee, mostBytes, readable, unreadable, fd));
     writePagemap(this.images, IMAGES.pagemap, pid, pagesId, runs);
     this.stats.memwriteTime += Math.round((performance.now() - began) * 1000);
     log.debug("memory/dump", `process ${pid}: ${dumpee.mappings.length} mappings, ${runs.pages} pages`);
@@ -348,27 +381,15 @@ function openMapping(pid: number, mapping: Mapping): number {
   return open(mapFilesPath(pid, mapping), O.RDONLY);
 }
 
-/** How the file under a mapping was opened: the link in map_files shows it in its mode. */
-function openedFor(pid: number, mapping: Mapping): number | undefined {
-  try {
-    const { mode } = fstatat(AT.FDCWD, mapFilesPath(pid, mapping), AT.SYMLINK_NOFOLLOW);
-    const access = mode & 0o600;
-    return access === 0o600 ? O.RDWR : access === 0o200 ? O.WRONLY : O.RDONLY;
-  } catch (error) {
-    if (isErrno(error, ERRNO.ENOENT)) return undefined;
-    throw error;
-  }
-}
-
-const AT_NULL = 0n;
-/** CRIU's AT_VECTOR_SIZE on x86-64: it refuses images with more. */
-const AUXV_WORDS = 44;
-
 /** MAP_HUGE_* flags for the size of the huge pages under a mapping: the block size of its file system. */
 function hugeSize(pid: number, mapping: Mapping): number {
   const { blksize } = naming(pid, mapping, () => stat(mapFilesPath(pid, mapping)));
   return Math.round(Math.log2(Number(blksize))) << MAP_MORE.HUGE_SHIFT;
 }
+
+const AT_NULL = 0n;
+/** CRIU's AT_VECTOR_SIZE on x86-64: it refuses images with more. */
+const AUXV_WORDS = 44;
 
 /** The auxiliary vector up to its AT_NULL, as execve(2) made it; the kernel shows zeros after that. */
 function readAuxv(pid: number): bigint[] {

@@ -55,6 +55,9 @@ export class RunList {
   }
 }
 
+/** A pagemap image of more runs is written piece by piece. */
+const MANY_RUNS = 4096;
+
 /** Writes a pagemap image. */
 export function writePagemap(
   images: ImageDir,
@@ -63,10 +66,20 @@ export function writePagemap(
   pagesId: number,
   runs: RunList,
 ): void {
-  using writer = images.writer(kind, id, { pages_id: pagesId });
+  const head = { pages_id: pagesId };
+  const entry = (start: number, i: number): PagemapEntry => ({
+    vaddr: BigInt(start),
+    compat_nr_pages: 0,
+    flags: runs.flags[i] ?? PE.PRESENT,
+    nr_pages: BigInt(((runs.end[i] ?? start) - start) / PAGE_SIZE),
+  });
+  if (runs.start.length <= MANY_RUNS) {
+    images.writeHeaded(kind, head, runs.start.map(entry), id);
+    return;
+  }
+  using writer = images.writer(kind, id, head);
   runs.start.forEach((start, i) => {
-    const nr_pages = BigInt(((runs.end[i] ?? start) - start) / PAGE_SIZE);
-    writer.add({ vaddr: BigInt(start), compat_nr_pages: 0, flags: runs.flags[i] ?? PE.PRESENT, nr_pages });
+    writer.add(entry(start, i));
   });
 }
 

@@ -18,8 +18,14 @@ export class Pieces {
   readonly offset: number[] = [];
   pages = 0;
 
+  /** How many pieces there are. */
   get length(): number {
     return this.address.length;
+  }
+
+  /** Bytes of all of them together. */
+  get size(): number {
+    return this.pages * PAGE_SIZE;
   }
 
   add(address: number, length: number, offset: number): void {

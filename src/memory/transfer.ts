@@ -7,16 +7,20 @@
  * those who share it copy-on-write, which costs time and doubles the memory of a tree of forked processes.
  */
 import { ERRNO, KernelError } from "../linux/errno.ts";
-import { O, open, readText, withFd, writeAll } from "../linux/io.ts";
+import { close, O, open, readText, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
-import { lend, takeBack } from "../tracee/descriptors.ts";
+import { giveBack, lend, type Taken, take } from "../tracee/descriptors.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
-import type { Result } from "../tracee/table.ts";
+import type { Argument, Result } from "../tracee/table.ts";
 import { Pieces } from "./pieces.ts";
 
-/** From so many bytes on it pays to have the process write. */
-const WRITE_INSIDE = 2 << 20;
+/** From so many bytes on it pays to have the process write, if it can take a descriptor from us by itself. */
+const WRITE_INSIDE = 128 << 10;
+/** The same where we have to send it the descriptor. */
+const WRITE_LENT = 4 << 20;
+/** So many processes write at once at most: each holds a descriptor of ours open. */
+const MOST_AT_ONCE = 64;
 const WINDOW = 1 << 20;
 let window: Uint8Array | undefined;
 
@@ -79,7 +83,7 @@ function chargedAlike(pid: number): boolean {
   return groupsOf(pid) === ourGroups;
 }
 
-/** What one pwritev(2) inside was to do. */
+/** What one pwritev(2) inside is to do. */
 interface Write {
   readonly result: Result;
   readonly first: number;
@@ -87,55 +91,146 @@ interface Write {
   readonly bytes: number;
 }
 
-/**
- * Has the process write pieces of its memory to the file `inside`, which it has from us. Gives what it could not read
- * after all (memory under a protection key). @throws KernelError
- */
-function copyFromInside({ table }: Dumpee, pieces: Pieces, inside: number): Pieces {
-  const rest = new Pieces();
-  let writes: Write[] = [];
-  const settle = () => {
-    table.run();
-    for (const { result, first, count, bytes } of writes) {
-      if (result.failed && result.raw !== -ERRNO.EFAULT)
+/** Errors by which a process is told that it may take nothing from us, now or ever. */
+const NO_TAKING = [ERRNO.EPERM, ERRNO.EACCES, ERRNO.ESRCH, ERRNO.ENOSYS, ERRNO.EINVAL];
+let takingWorks = true;
+
+/** A process that writes its pages. */
+class Writing {
+  #writes: Write[] = [];
+  /** What it did not write after all: memory under a protection key. */
+  #rest = new Pieces();
+  #taken: Taken | undefined;
+  #running = false;
+
+  constructor(
+    private readonly dumpee: Dumpee,
+    private readonly pieces: Pieces,
+    private readonly fd: number,
+  ) {}
+
+  /** Sets the process to work. False where it can have no descriptor of ours. @throws KernelError */
+  start(bytes: number): boolean {
+    const { dumpee, fd } = this;
+    const { table } = dumpee;
+    let inside: Argument | undefined;
+    if (takingWorks) this.#taken = take(dumpee, fd);
+    else if (bytes >= WRITE_LENT) inside = lend(dumpee, fd);
+    inside ??= this.#taken?.fd;
+    if (inside === undefined) return false;
+    let first = 0;
+    this.pieces.eachGroup((group, count, length, offset) => {
+      if (table.free < group.length + LAST_CALLS) {
+        table.run();
+        this.#look();
+      }
+      const result = table.call(NR.pwritev, inside, table.data(group), count, offset, 0);
+      this.#writes.push({ result, first, count, bytes: length });
+      first += count;
+    });
+    if (this.#taken !== undefined) giveBack(dumpee, this.#taken);
+    else table.call(NR.close, inside);
+    table.start();
+    this.#running = true;
+    return true;
+  }
+
+  /** Waits for the end of its writing, and does what it could not. @throws KernelError */
+  settle(): void {
+    this.wait();
+    this.#look();
+    const rest = this.#rest;
+    if (this.#taken?.fd.failed === true) {
+      if (NO_TAKING.includes(-this.#taken.fd.raw as (typeof NO_TAKING)[number])) takingWorks = false;
+      // A refusal may come after the pidfd was opened.
+      giveBack(this.dumpee, this.#taken);
+      this.dumpee.table.run();
+    }
+    copyFromOutside(this.dumpee.pid, rest, this.fd);
+  }
+
+  /** The process stands again, whatever it has written. @throws KernelError */
+  wait(): void {
+    if (!this.#running) return;
+    this.#running = false;
+    this.dumpee.table.finish();
+  }
+
+  close(): void {
+    close(this.fd);
+  }
+
+  #look(): void {
+    const refused = this.#taken?.fd.failed === true;
+    for (const { result, first, count, bytes } of this.#writes) {
+      if (result.failed && result.raw !== -ERRNO.EFAULT && !refused)
         throw new KernelError("pwritev", "of pages", -result.raw);
       let done = result.failed ? 0 : result.raw;
       if (done === bytes) continue;
       for (let i = first; i < first + count; i++) {
-        const length = pieces.bytes[i] ?? 0;
+        const length = this.pieces.bytes[i] ?? 0;
         const skip = Math.min(done, length);
         done -= skip;
-        if (skip < length)
-          rest.add((pieces.address[i] ?? 0) + skip, length - skip, (pieces.offset[i] ?? 0) + skip);
+        const address = (this.pieces.address[i] ?? 0) + skip;
+        if (skip < length) this.#rest.add(address, length - skip, (this.pieces.offset[i] ?? 0) + skip);
       }
     }
-    writes = [];
-  };
-  let first = 0;
-  pieces.eachGroup((group, count, bytes, offset) => {
-    if (table.free < group.length + 512) settle();
-    const result = table.call(NR.pwritev, inside, table.data(group), count, offset, 0);
-    writes.push({ result, first, count, bytes });
-    first += count;
-  });
-  settle();
-  return rest;
+    this.#writes = [];
+  }
 }
 
-/**
- * Copies pieces of a process' memory to where they belong in `fd`, a file of ours. `readable` are those that the
- * process may read itself. @throws KernelError
- */
-export function copyPages(dumpee: Dumpee, readable: Pieces, unreadable: Pieces, fd: number): void {
-  const { pid } = dumpee;
-  const bytes = readable.bytes.reduce((sum, length) => sum + length, 0);
-  const end = bytes + unreadable.bytes.reduce((sum, length) => sum + length, 0);
-  const inside = bytes >= WRITE_INSIDE && chargedAlike(pid) ? lend(dumpee, fd, end) : undefined;
-  let rest = readable;
-  if (inside !== undefined) {
-    rest = copyFromInside(dumpee, readable, inside);
-    takeBack(dumpee, inside);
+/** Room for the calls that end a table. */
+const LAST_CALLS = 1024;
+
+/** Copies pages of processes to files; several processes write at the same time. */
+export class PageCopier {
+  #writings: Writing[] = [];
+
+  /**
+   * Copies pieces of a process' memory to where they belong in `fd`, a file of ours that is ours to close. `readable`
+   * are those that the process may read itself, `mostBytes` is its limit on the size of a file. What it writes itself
+   * may go on until {@link settle}; until then it runs no other table. @throws KernelError
+   */
+  copy(dumpee: Dumpee, mostBytes: number, readable: Pieces, unreadable: Pieces, fd: number): void {
+    const { pid } = dumpee;
+    const bytes = readable.size;
+    const inside = bytes >= WRITE_INSIDE && bytes + unreadable.size <= mostBytes && chargedAlike(pid);
+    const writing = new Writing(dumpee, readable, fd);
+    let begun = false;
+    try {
+      copyFromOutside(pid, unreadable, fd);
+      begun = inside && writing.start(bytes);
+      if (!begun) copyFromOutside(pid, readable, fd);
+    } finally {
+      if (begun) this.#writings.push(writing);
+      else writing.close();
+    }
+    if (this.#writings.length > MOST_AT_ONCE) this.#settleFirst();
   }
-  copyFromOutside(pid, rest, fd);
-  copyFromOutside(pid, unreadable, fd);
+
+  /** Waits for all that still goes on. @throws KernelError */
+  settle(): void {
+    while (this.#writings.length > 0) this.#settleFirst();
+  }
+
+  /** After a failure: all processes stand again. Never throws. */
+  abandon(): void {
+    for (const writing of this.#writings.splice(0)) {
+      try {
+        writing.wait();
+      } catch {
+        // The failure that brought us here is the one to tell.
+      } finally {
+        writing.close();
+      }
+    }
+  }
+
+  #settleFirst(): void {
+    const [writing] = this.#writings;
+    if (writing === undefined) return;
+    writing.settle();
+    this.#writings.shift();
+    writing.close();
+  }
 }

@@ -1,16 +1,18 @@
 /**
  * Lending a descriptor of ours to a process that is being dumped, so that it writes to a file of ours by itself.
  *
- * It travels as SCM_RIGHTS over a pair of sockets that the process makes: its own rights would not let it take the
- * descriptor from us. All its threads are stopped, so the numbers that it will get are known beforehand: the lowest
- * free ones. They are noted to be closed on the way out before they exist, so that our death leaves none open.
+ * A process with rights like ours takes it by pidfd_getfd(2), in the table that also uses it. To others it travels as
+ * SCM_RIGHTS over a pair of sockets that the process makes. All its threads are stopped, so the numbers that it will
+ * get are known beforehand: the lowest free ones. They are noted to be closed on the way out before they exist, so
+ * that our death leaves none open.
  */
-import { KernelError } from "../linux/errno.ts";
+import { ERRNO } from "../linux/errno.ts";
 import { close, listNumbers, pidfdGetfd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { s32, struct, u32, viewOf, word } from "../linux/struct.ts";
-import { addressOf, syscall } from "../linux/syscall.ts";
+import { addressOf, checkResult, syscall } from "../linux/syscall.ts";
 import type { Dumpee } from "./dumpee.ts";
+import type { Result } from "./table.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM_CLOEXEC = 0o2000001;
@@ -33,9 +35,6 @@ const rights = struct({ length: word, level: s32, type: s32, fd: s32, pad: s32 }
 /** CMSG_LEN of one descriptor. */
 const RIGHTS_LENGTH = 20;
 const vector = struct({ base: word, length: word });
-const rlimit = struct({ current: word, maximum: word });
-
-const RLIMIT = { FSIZE: 1, NOFILE: 7 } as const;
 
 /** The lowest `count` numbers at which the process has nothing open. */
 function freeNumbers(pid: number, count: number): number[] {
@@ -59,27 +58,48 @@ function send(socket: number, fd: number): void {
   syscall("a descriptor", NR.sendmsg, socket, addressOf(message), 0);
 }
 
+/** A descriptor that a process is about to take from us. */
+export interface Taken {
+  /** Its number inside, negative where it was refused. */
+  readonly fd: Result;
+  /** A pidfd of ours, to be closed as well. */
+  readonly pidfd: Result;
+}
+
 /**
- * Lends our descriptor `fd` to a process, for `bytes` bytes to be written by it. Gives the number inside, to be given
- * to {@link takeBack}; undefined where the process' limits on descriptors or file sizes forbid. @throws KernelError
+ * Adds to the table of a process: take our descriptor `fd`. Calls that use a refused one fail with EBADF. What was
+ * taken is to be closed by {@link giveBack}. @throws KernelError
  */
-export function lend(dumpee: Dumpee, fd: number, bytes: number): number | undefined {
+export function take(dumpee: Dumpee, fd: number): Taken {
+  const { table, infection } = dumpee;
+  infection.adoptDescriptors(freeNumbers(dumpee.pid, 2));
+  const pidfd = table.call(NR.pidfd_open, process.pid, 0);
+  return { pidfd, fd: table.call(NR.pidfd_getfd, pidfd, fd, 0) };
+}
+
+/** Adds to the table: close what was taken. */
+export function giveBack(dumpee: Dumpee, taken: Taken): void {
+  for (const result of [taken.fd, taken.pidfd]) {
+    if (!result.settled) dumpee.table.call(NR.close, result);
+    else if (!result.failed) dumpee.table.call(NR.close, result.value);
+  }
+}
+
+/**
+ * Lends our descriptor `fd` to a process. Gives the number inside, to be closed there; undefined where the process may
+ * not open as many. @throws KernelError
+ */
+export function lend(dumpee: Dumpee, fd: number): number | undefined {
   const { pid, table, infection } = dumpee;
   const numbers = freeNumbers(pid, 3);
   const [mine, theirs, lent] = numbers;
   if (mine === undefined || theirs === undefined || lent === undefined) return undefined;
-  const fileSize = table.space(rlimit.size);
-  const openFiles = table.space(rlimit.size);
-  table.must("its limits", NR.prlimit64, 0, RLIMIT.FSIZE, 0, fileSize.address);
-  table.must("its limits", NR.prlimit64, 0, RLIMIT.NOFILE, 0, openFiles.address);
-  table.run();
-  if (rlimit.decode(fileSize.bytes).current < bytes) return undefined;
-  if (rlimit.decode(openFiles.bytes).current <= lent) return undefined;
-
   infection.adoptDescriptors(numbers);
   const pair = table.space(8);
-  table.must("a pair of sockets", NR.socketpair, AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair.address);
+  const made = table.call(NR.socketpair, AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair.address);
   table.run();
+  if (made.raw === -ERRNO.EMFILE) return undefined;
+  checkResult(made.raw, NR.socketpair, `in process ${pid}`);
   const view = viewOf(pair.bytes);
   if (view.getInt32(0, true) !== mine || view.getInt32(4, true) !== theirs)
     throw new Error(`process ${pid}: descriptors appear while it is stopped`);
@@ -100,13 +120,8 @@ export function lend(dumpee: Dumpee, fd: number, bytes: number): number | undefi
   table.call(NR.close, theirs);
   table.run();
   const { length, fd: inside } = rights.decode(control.bytes);
-  if (received.value !== 1 || length !== RIGHTS_LENGTH || inside !== lent)
-    throw new KernelError("recvmsg", `of a descriptor in process ${pid}`, 0);
+  // A message whose descriptor could not be opened comes without it.
+  if (received.value !== 1 || length !== RIGHTS_LENGTH) return undefined;
+  if (inside !== lent) throw new Error(`process ${pid}: descriptors appear while it is stopped`);
   return inside;
-}
-
-/** Closes what was lent. @throws KernelError */
-export function takeBack(dumpee: Dumpee, inside: number): void {
-  dumpee.table.call(NR.close, inside);
-  dumpee.table.run();
 }
