@@ -4,19 +4,31 @@
  *
  *     bun scripts/test.ts [part of a path ...]
  *
- * A file that does not end in the time left (TEST_MINUTES in all, 18 if not given) is killed and counts as failed.
+ * A file that does not end in its time (FILE_MINUTES, 9 if not given) or in the time left (TEST_MINUTES in all, 18 if
+ * not given) is killed and counts as failed. So does one that leaves processes behind, which are killed.
  */
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { adoptOrphans, killAll, processState, processTree, readText } from "../tests/harness/processes.ts";
 
 process.chdir(join(import.meta.dir, ".."));
 const deadline = Date.now() + Number(process.env.TEST_MINUTES ?? 18) * 60_000;
+const fileTime = Number(process.env.FILE_MINUTES ?? 9) * 60_000;
 const parts = process.argv.slice(2);
 const total = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 const reportDir = mkdtempSync(join(tmpdir(), "criu-ts-test-"));
+
+/** Ends what a test has started and not ended: the names of those that still ran. */
+async function endLeftovers(): Promise<string[]> {
+  const left = processTree(process.pid).filter((pid) => pid !== process.pid);
+  const alive = left.filter((pid) => !["Z", "X", undefined].includes(processState(pid)));
+  const names = alive.map((pid) => `${pid} (${readText(`/proc/${pid}/comm`)?.trim()})`);
+  await killAll(left);
+  return names;
+}
 
 /** Runs a command on our own terminal until it ends or the time is over: its exit code, undefined when killed. */
 async function run(command: string[]): Promise<number | undefined> {
@@ -27,7 +39,7 @@ async function run(command: string[]): Promise<number | undefined> {
       late = true;
       child.kill("SIGKILL");
     },
-    Math.max(deadline - Date.now(), 0),
+    Math.max(Math.min(deadline - Date.now(), fileTime), 0),
   );
   const code = await child.exited;
   clearTimeout(alarm);
@@ -59,7 +71,9 @@ async function testFile(file: string, index: number): Promise<void> {
     "--reporter=junit",
     `--reporter-outfile=${report}`,
   ]);
-  if (code === undefined) return failed(`${file}: killed, the time is over`);
+  const left = await endLeftovers();
+  if (code === undefined) return failed(`${file}: killed, its time is over`);
+  if (left.length > 0) failed(`${file}: left running: ${left.join(", ")}`);
   let text = "";
   try {
     text = readFileSync(report, "utf8");
@@ -77,10 +91,13 @@ async function testFile(file: string, index: number): Promise<void> {
 
 /** Quick ones first: what stands beside the sources, then whole runs of the tool, then the longest. */
 function order(file: string): string {
-  const last = ["tests/fuzz", "tests/programs"].findIndex((start) => file.startsWith(start));
+  const last = ["tests/programs", "tests/nothing-lost", "tests/fuzz"].findIndex((start) =>
+    file.startsWith(start),
+  );
   return `${file.startsWith("tests/") ? 1 : 0}${last + 1}${file}`;
 }
 
+adoptOrphans();
 const files = [...new Bun.Glob("{src,scripts,tests}/**/*.test.ts").scanSync(".")]
   .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
   .sort((a, b) => (order(a) < order(b) ? -1 : 1));
