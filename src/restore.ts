@@ -12,8 +12,9 @@ import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.ts";
 import { lastCapability } from "./linux/capability.ts";
+import { unlink } from "./linux/io.ts";
 import { NR } from "./linux/nr.ts";
-import { readMaps } from "./linux/proc.ts";
+import { readChildren, readMaps, readThreads } from "./linux/proc.ts";
 import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
 import { rawSyscall } from "./linux/syscall.ts";
@@ -28,9 +29,10 @@ import { ImageValueError } from "./process/errors.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
 import { type PstreePlan, planPstree } from "./process/pstree.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
-import { giveThread, giveThreadLast, restoreThreadState } from "./process/thread.ts";
+import { giveThread, giveThreadLast, restoreThreadState, tryThreadState } from "./process/thread.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
 import { Area, BULK } from "./tracee/area.ts";
+import { awaitEnd } from "./tracee/freeze.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/release.ts";
 import type { Restoree } from "./tracee/restoree.ts";
 import { spawnRoot, spawnStandIn, spawnThreads } from "./tracee/spawn.ts";
@@ -55,19 +57,24 @@ export async function restore(options: Options): Promise<number> {
   stage("restore/planned");
 
   const restoration = new Restoration(options, images, plan, stats);
+  let pidfile: string | undefined;
   try {
     restoration.build();
     stats.restoreTime = total.micros;
     stage("restore/built");
-    if (options.pidfile !== undefined) writePidfile(options.pidfile, plan.root.pid);
+    if (options.pidfile !== undefined && writePidfile(options.pidfile, plan.root.pid))
+      pidfile = options.pidfile;
     ImageDir.open(options.workDir ?? options.imagesDir).writeAll(
       IMAGES.stats,
       [{ restore: stats.entry }],
       "restore",
     );
     stage("restore/written");
+    // Last of all, since it takes away names that the images count on.
+    restoration.finish();
   } catch (error) {
     restoration.abort();
+    if (pidfile !== undefined) unlink(pidfile);
     throw error;
   }
   restoration.release();
@@ -82,6 +89,23 @@ function awaitRoot(pid: number): void {
   for (;;) {
     const end = wait(pid);
     if (end === undefined || end.status.kind !== "stopped") return;
+  }
+}
+
+/** Of a process that may be gone. */
+function childrenOf(pid: number): number[] {
+  try {
+    return readChildren(pid);
+  } catch {
+    return [];
+  }
+}
+
+function threadsOf(pid: number): number[] {
+  try {
+    return readThreads(pid);
+  } catch {
+    return [];
   }
 }
 
@@ -138,9 +162,17 @@ class Restoration {
     stage("restore/threads");
     this.#giveTasks();
     stage("restore/tasks");
+    prepareToLeave(this.#births.living.map(({ restoree }) => restoree));
+    for (const { restoree } of this.#births.living) {
+      for (const { task } of [restoree.leader, ...restoree.threads])
+        tryThreadState(task, this.#core(task.tid));
+    }
+  }
+
+  /** Does away with everything that was of use on the way. */
+  finish(): void {
     this.#memory.finish();
     this.#files.finish();
-    prepareToLeave(this.#births.living.map(({ restoree }) => restoree));
   }
 
   #bear(): void {
@@ -281,14 +313,17 @@ class Restoration {
   /** Removes every trace of a restore that failed. */
   abort(): void {
     this.#endStandIns();
-    for (const { restoree } of this.#births.all) {
-      for (const task of restoree.newborn) rawSyscall(NR.kill, task.pid, SIG.KILL);
-      rawSyscall(NR.kill, restoree.pid, SIG.KILL);
+    const born = new Set(this.#births.all.map(({ restoree }) => restoree.pid));
+    if (this.#root !== undefined) born.add(this.#root.pid);
+    // Also those whose birth nobody took note of, because that of another one failed.
+    for (const pid of born) for (const child of childrenOf(pid)) born.add(child);
+    for (const pid of born) rawSyscall(NR.kill, pid, SIG.KILL);
+    for (const pid of born) {
+      // The end of a process is told when those of its other threads have been.
+      for (const tid of threadsOf(pid)) if (tid !== pid) awaitEnd(tid);
+      awaitEnd(pid);
     }
-    if (this.#root !== undefined) {
-      rawSyscall(NR.kill, this.#root.pid, SIG.KILL);
-      awaitRoot(this.#root.pid);
-    }
+    this.#memory.abort();
     this.#files.abort();
   }
 }

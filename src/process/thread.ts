@@ -3,7 +3,7 @@ import type { CoreEntry, SeccompEntry, ThreadCoreEntry } from "../images/schema/
 import type { ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts";
 import { NR } from "../linux/nr.ts";
 import { readStat, readStatus } from "../linux/proc.ts";
-import { setExtendedState, setRegisters, setSignalMask } from "../linux/ptrace.ts";
+import { getRegisters, setExtendedState, setRegisters, setSignalMask } from "../linux/ptrace.ts";
 import { u64, viewOf, word } from "../linux/struct.ts";
 import { addressOf, cString, syscall } from "../linux/syscall.ts";
 import type { Saved } from "../tracee/infection.ts";
@@ -122,16 +122,29 @@ export function giveThreadLast(
   giveSeccomp(table, thread, seccomp, inheritedFilters);
   table.run();
   if (thread.creds !== undefined) giveCredentials(table, thread.creds, lastCapability);
-  // Our own safety net, a parent-death signal, ends here too.
   table.must("its parent-death signal", NR.prctl, PR.SET_PDEATHSIG, thread.pdeath_sig ?? 0, 0, 0, 0);
   table.run();
   if (thread.signals_p !== undefined) givePending(table, pid, tid, thread.signals_p, false);
 }
 
+/**
+ * Gives a thread its extended state, which nothing of ours touches from here on, and sees whether the kernel would take
+ * its registers too. @throws KernelError
+ */
+export function tryThreadState({ tid }: Task, core: CoreEntry): void {
+  const { info } = partsOf(core);
+  setExtendedState(tid, restoreExtendedState(info.fpregs));
+  const ours = getRegisters(tid);
+  try {
+    setRegisters(tid, restoreRegisters(info.gpregs));
+  } finally {
+    setRegisters(tid, ours);
+  }
+}
+
 /** Sets a thread's registers and mask by ptrace: from here on it is the one that was dumped. */
 export function restoreThreadState(task: Task, core: CoreEntry): void {
   const { info, thread } = partsOf(core);
-  setExtendedState(task.tid, restoreExtendedState(info.fpregs));
   setSignalMask(task.tid, thread.blk_sigset ?? core.tc?.blk_sigset ?? 0n);
   setRegisters(task.tid, restoreRegisters(info.gpregs));
 }

@@ -105,7 +105,8 @@ export class FrozenTree {
   }
 }
 
-function awaitEnd(tid: number): void {
+/** Waits until a task that has been killed, and that is ours, has ended. One that has vanished by then is no error. */
+export function awaitEnd(tid: number): void {
   try {
     for (;;) {
       const report = wait(tid);

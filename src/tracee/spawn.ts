@@ -5,9 +5,10 @@
  * pause, until it is seized. All others are cloned by calls inside their parents and come to us seized already.
  */
 import { CLONE, CLONE_AS_THREAD, cloneArgs, setTid } from "../linux/clone.ts";
+import { O } from "../linux/io.ts";
 import { MAP, PROT } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
-import { getRseq, PTRACE_O, setSignalMask } from "../linux/ptrace.ts";
+import { getRseq, PTRACE_O, setSignalMask, WAIT } from "../linux/ptrace.ts";
 import { MASK_WHILE_RUNNING, SIG, SIG_SETMASK } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
 import {
@@ -20,12 +21,11 @@ import {
   syscall,
 } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
-import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
+import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE } from "../machine/runner.ts";
 import type { Area } from "./area.ts";
 import { RestoredThread, Restoree } from "./restoree.ts";
 import { Task } from "./task.ts";
 
-const PR_SET_PDEATHSIG = 1;
 const RSEQ_UNREGISTER = 1;
 const LAST_FD = 0x7fff_ffff;
 const OPTIONS =
@@ -47,8 +47,12 @@ function withSignalsBlocked<T>(work: () => T): T {
   }
 }
 
-/** A table for a child that nobody holds yet: dies with us, and otherwise waits. */
-function waitingTable(address: number): Uint8Array {
+/**
+ * A table for a child that nobody holds yet. It waits for bytes from a pipe whose other end is ours alone, and that never
+ * come: the end of us is the end of the pipe, and of the child. (A parent-death signal would not come to a child that
+ * asks for it too late.)
+ */
+function waitingTable(address: number, reading: number, writing: number): Uint8Array {
   const table = new Uint8Array(3 * ENTRY_SIZE);
   const view = viewOf(table);
   const entry = (index: number, op: number, ...args: number[]) => {
@@ -57,10 +61,9 @@ function waitingTable(address: number): Uint8Array {
       view.setBigInt64(index * ENTRY_SIZE + ENTRY_ARGS + i * 8, BigInt(arg), true);
     });
   };
-  entry(0, NR.prctl, PR_SET_PDEATHSIG, SIG.KILL);
-  entry(1, NR.pause);
-  // The result of the pause is never one, and what is counted down begins at zero: back to the pause, for ever.
-  entry(2, OP.REPEAT, address + ENTRY_SIZE + ENTRY_RESULT, 1, address + 2 * ENTRY_SIZE + ENTRY_RESULT);
+  entry(0, NR.close, writing);
+  entry(1, NR.read, reading, address + ENTRY_SIZE + ENTRY_RESULT, 1);
+  entry(2, NR.exit_group, 0);
   return table;
 }
 
@@ -72,17 +75,18 @@ function waitingTable(address: number): Uint8Array {
 export function spawnRoot(pid: number, area: Area, pidfdNumber: number, asSibling: boolean): Restoree {
   const ourPidfd = syscall("of ourselves", NR.pidfd_open, process.pid, 0);
   try {
-    const child = cloneWaiting(pid, area, asSibling);
-    let task: Task;
+    const { child, end, closePipe } = cloneWaiting(pid, area, asSibling);
     try {
-      task = Task.seize(child, child, OPTIONS);
+      const task = Task.seize(child, child, OPTIONS);
       task.interrupt();
       task.awaitTrap();
+      const root = takeRoot(task, area, ourPidfd, pidfdNumber);
+      closePipe();
+      return root;
     } catch (error) {
-      rawSyscall(NR.kill, child, SIG.KILL);
+      end();
       throw error;
     }
-    return takeRoot(task, area, ourPidfd, pidfdNumber);
   } finally {
     rawSyscall(NR.close, ourPidfd);
   }
@@ -93,17 +97,20 @@ export function spawnRoot(pid: number, area: Area, pidfdNumber: number, asSiblin
  * as they are opened. It waits, and dies when it is told to or we do. @throws KernelError as spawnRoot
  */
 export function spawnStandIn(pid: number, area: Area): { end(): void } {
-  const child = cloneWaiting(pid, area, false);
-  return {
-    end() {
-      rawSyscall(NR.kill, child, SIG.KILL);
-      rawSyscall(NR.wait4, child, 0, 0, 0);
-    },
-  };
+  return cloneWaiting(pid, area, false);
+}
+
+/** A process that does nothing. */
+interface Waiting {
+  readonly child: number;
+  /** Ends it. Never throws. */
+  end(): void;
+  /** To be called instead when somebody else sees to its end. */
+  closePipe(): void;
 }
 
 /** Clones a process from us with id `pid`, which does nothing and dies with us. */
-function cloneWaiting(pid: number, area: Area, asSibling: boolean): number {
+function cloneWaiting(pid: number, area: Area, asSibling: boolean): Waiting {
   const mapped = syscall(
     "of our area",
     NR.mmap,
@@ -114,11 +121,23 @@ function cloneWaiting(pid: number, area: Area, asSibling: boolean): number {
     -1,
     0,
   );
+  const ends = new Int32Array(2);
+  try {
+    syscall("for a child to wait at", NR.pipe2, addressOf(new Uint8Array(ends.buffer)), O.CLOEXEC);
+  } catch (error) {
+    rawSyscall(NR.munmap, area.address, area.size);
+    throw error;
+  }
+  const [reading = -1, writing = -1] = ends;
+  const closePipe = () => {
+    rawSyscall(NR.close, reading);
+    rawSyscall(NR.close, writing);
+  };
   try {
     const memory = memoryAt(mapped, area.size);
     memory.set(hostMachine.runner.code);
     const table = area.bulkRegion(pid).address;
-    memory.set(waitingTable(table), table - area.address);
+    memory.set(waitingTable(table, reading, writing), table - area.address);
     const ids = setTid(pid);
     const args = cloneArgs.encode({
       flags: CLONE.CLEAR_SIGHAND + (asSibling ? CLONE.PARENT : 0),
@@ -128,13 +147,22 @@ function cloneWaiting(pid: number, area: Area, asSibling: boolean): number {
       set_tid_size: 1,
     });
     const spawn = nativeFunction(placeCode(hostMachine.spawnThunk));
-    return withSignalsBlocked(() =>
+    const child = withSignalsBlocked(() =>
       checkResult(
         spawn(NR.clone3, addressOf(args), args.length, 0, 0, 0, table),
         NR.clone3,
         `with pid ${pid}`,
       ),
     );
+    const end = () => {
+      rawSyscall(NR.kill, child, SIG.KILL);
+      rawSyscall(NR.wait4, child, 0, WAIT.ALL, 0);
+      closePipe();
+    };
+    return { child, end, closePipe };
+  } catch (error) {
+    closePipe();
+    throw error;
   } finally {
     rawSyscall(NR.munmap, area.address, area.size);
   }
