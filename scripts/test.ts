@@ -83,8 +83,10 @@ async function testFile(file: string, index: number): Promise<void> {
   total.passed += count("tests") - count("failures") - count("skipped");
   total.skipped += count("skipped");
   total.failed += count("failures");
-  for (const [, name = ""] of text.matchAll(/<testcase name="([^"]*)"[^>]*>\s*<failure/g))
-    failures.push(`${file}: ${unescaped(name)}`);
+  for (const [, name = "", group = ""] of text.matchAll(
+    /<testcase name="([^"]*)" classname="([^"]*)"[^>]*>\s*<failure/g,
+  ))
+    failures.push(`${file}: ${unescaped(group === "" ? name : `${group} > ${name}`)}`);
   // It did not load, threw outside of any test, or died.
   if (code !== 0 && count("failures") === 0) failed(`${file}: ended with ${code}`);
 }
