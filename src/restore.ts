@@ -178,7 +178,8 @@ class Restoration {
 
   #bear(): void {
     const forking = new Stopwatch();
-    const slots = Math.max(...this.plan.all.map((process) => process.threads.length));
+    // A second slot is for the thread that helps with much memory.
+    const slots = Math.max(2, ...this.plan.all.map((process) => process.threads.length));
     const spans = [...this.#memory.spans(), ...readMaps(process.pid)];
     const area = Area.place(spans, slots, BULK.RESTORE);
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area));
