@@ -34,8 +34,9 @@ import { RestoreStats, Stopwatch } from "./stats.ts";
 import { Area, BULK } from "./tracee/area.ts";
 import { awaitEnd } from "./tracee/freeze.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/release.ts";
-import type { Restoree } from "./tracee/restoree.ts";
+import type { RestoredThread, Restoree } from "./tracee/restoree.ts";
 import { spawnRoot, spawnStandIn, spawnThreads } from "./tracee/spawn.ts";
+import { runTogether } from "./tracee/table.ts";
 
 /** img_version of images that begin with a common magic; the only one written since CRIU 1.6. */
 const IMG_VERSION = 2;
@@ -177,7 +178,8 @@ class Restoration {
 
   #bear(): void {
     const forking = new Stopwatch();
-    const slots = Math.max(...this.plan.all.map((process) => process.threads.length));
+    // A second slot is for the thread that helps with much memory.
+    const slots = Math.max(2, ...this.plan.all.map((process) => process.threads.length));
     const spans = [...this.#memory.spans(), ...readMaps(process.pid)];
     const area = Area.place(spans, slots, BULK.RESTORE);
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area));
@@ -207,6 +209,7 @@ class Restoration {
       tables.add(files);
       this.#files.restoreFs(restoree, planned.pid);
     }
+    runTogether(this.#births.living.map(({ restoree }) => restoree.table));
     this.#files.restoreOwners();
     this.#endStandIns();
   }
@@ -224,11 +227,6 @@ class Restoration {
         restoree.threads.push(...spawnThreads(restoree, tids));
       }
       stage("restore/thread");
-      for (const thread of [restoree.leader, ...restoree.threads]) {
-        giveThread(thread.table, this.#core(thread.task.tid));
-        thread.table.start();
-      }
-      for (const thread of [restoree.leader, ...restoree.threads]) thread.table.finish();
     }
   }
 
@@ -248,36 +246,31 @@ class Restoration {
     for (const { planned, restoree } of this.#births.living) {
       const task = taskOf(planned.core, planned.pid);
       const { leader, threads, pid } = restoree;
-      giveTask(leader.table, task);
+      giveThread(leader.table, this.#core(pid));
+      giveTask(leader.table, pid, task);
       restoreProc(pid, task);
       // Processes that share a table share our pidfd in it.
       const files = planned.ids?.files_id ?? 0;
       if (!tables.has(files)) leader.table.must("our pidfd", NR.close, restoree.ourPidfd);
       tables.add(files);
-      leader.table.run();
       stage("restore/task");
-      for (const thread of [...threads, leader]) {
-        const { tid } = thread.task;
-        giveThreadLast(
-          thread.table,
-          pid,
-          tid,
-          this.#core(tid),
-          this.#seccomp,
-          this.#commonFilters.get(pid) ?? 0,
-          highest,
-        );
-        thread.table.run();
+      for (const thread of threads) {
+        giveThread(thread.table, this.#core(thread.task.tid));
+        this.#giveThreadLast(restoree, thread, highest);
       }
+      this.#giveThreadLast(restoree, leader, highest);
+      giveTaskLast(leader.table, pid, task, this.#memory.dumpable(pid));
     }
-    for (const { planned, restoree } of this.#births.living) {
-      giveTaskLast(
-        restoree.table,
-        planned.pid,
-        taskOf(planned.core, planned.pid),
-        this.#memory.dumpable(planned.pid),
-      );
-    }
+    runTogether(
+      this.#births.living.flatMap(({ restoree }) =>
+        [...restoree.threads, restoree.leader].map((thread) => thread.table),
+      ),
+    );
+  }
+
+  #giveThreadLast({ pid }: Restoree, { table, task: { tid } }: RestoredThread, highest: number): void {
+    const filters = this.#commonFilters.get(pid) ?? 0;
+    giveThreadLast(table, pid, tid, this.#core(tid), this.#seccomp, filters, highest);
   }
 
   #core(tid: number): CoreEntry {

@@ -133,7 +133,7 @@ export class FilesRestore {
     log.debug("files/restore", `process ${restoree.pid}: ${table.length} descriptors`);
   }
 
-  /** Root, cwd and umask, inside the process. @throws FileRestoreError, KernelError */
+  /** Adds to a process' table: its root, cwd and umask. @throws FileRestoreError, KernelError */
   restoreFs(restoree: Restoree, pid: number): void {
     const { cwd_id, root_id, umask } = this.#images.readOne(IMAGES.fs, pid);
     const { table } = restoree;
@@ -149,7 +149,6 @@ export class FilesRestore {
     table.must("working directory", NR.fchdir, fd);
     table.must("working directory", NR.close, fd);
     if (umask !== undefined) table.must("umask", NR.umask, umask & PERMISSIONS);
-    table.run();
   }
 
   /** Who gets the signals of which files: to be called when all processes are there. @throws KernelError */

@@ -43,7 +43,10 @@ export interface Machine {
   readonly name: string;
   /** A native function (nr, a1..a6) -> result, in the C calling convention. */
   readonly syscallThunk: Uint8Array;
-  /** A native function (nr, a1..a6): makes the call (a clone) and, in the child only, runs the table at a6. */
+  /**
+   * A native function (clone_args, its size, address of a mask, room for the mask before, address of a table): clones with
+   * the mask set; the child runs the table, the caller gets clone3(2)'s result and its own mask back.
+   */
   readonly spawnThunk: Uint8Array;
   /** A native function (address of a table) that runs it in our own process, to its end or to a must that fails. */
   readonly batchThunk: Uint8Array;

@@ -48,6 +48,22 @@ export class Pieces {
     }
   }
 
+  /** The same pieces in two lots of about the same size. */
+  halves(): [Pieces, Pieces] {
+    const lots: [Pieces, Pieces] = [new Pieces(), new Pieces()];
+    let left = Math.floor(this.pages / 2) * PAGE_SIZE;
+    for (let i = 0; i < this.length; i++) {
+      const address = this.address[i] ?? 0;
+      const bytes = this.bytes[i] ?? 0;
+      const offset = this.offset[i] ?? 0;
+      const first = Math.min(left, bytes);
+      if (first > 0) lots[0].add(address, first, offset);
+      if (first < bytes) lots[1].add(address + first, bytes - first, offset + first);
+      left -= first;
+    }
+    return lots;
+  }
+
   /**
    * What one preadv(2) or pwritev(2) can do: bytes of iovecs, their count, bytes in all, offset. The iovecs are
    * overwritten by the next.

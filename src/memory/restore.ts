@@ -19,8 +19,9 @@ import { cString } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import type { RestoreStats } from "../stats.ts";
 import type { Restoree } from "../tracee/restoree.ts";
+import { withHelper } from "../tracee/spawn.ts";
+import type { Result } from "../tracee/table.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
-import { collapse, worthCollapsing } from "./huge.ts";
 import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./inherit.ts";
 import { Pagemap } from "./pages.ts";
 import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
@@ -402,16 +403,22 @@ export class MemoryRestore {
   #fill(steps: Steps, plan: Plan, reads: Pieces): void {
     if (reads.length === 0) return;
     this.stats.pagesRestored += reads.pages;
-    if (plan.mm.thp_disabled !== true && worthCollapsing(reads)) {
-      steps.run();
-      collapse(steps, plan.vmas, reads);
+    const { file, fd } = plan.pages;
+    const inside = steps.file(file, fd);
+    if (reads.size < PARALLEL) {
+      addReads(steps, file, inside, reads);
+      return;
     }
-    const inside = steps.file(plan.pages.file, plan.pages.fd);
-    reads.eachGroup((vectors, count, bytes, offset) => {
-      steps.reserve(vectors.length);
-      const address = steps.data(vectors);
-      const result = steps.must(plan.pages.file, NR.preadv, inside, address, count, offset, 0);
-      steps.expect(result, bytes, plan.pages.file);
+    // Most of the time goes into faults on fresh pages, which two threads take at once.
+    const [mine, theirs] = reads.halves();
+    steps.run();
+    withHelper(steps.restoree, (helper) => {
+      const other = new Steps(steps.restoree, helper.table);
+      addReads(steps, file, inside, mine);
+      addReads(other, file, inside, theirs);
+      helper.table.start();
+      steps.run();
+      other.finish();
     });
   }
 }
@@ -472,4 +479,15 @@ function lock(steps: Steps, { pid, guards }: Plan, vma: Vma): void {
     vma.end - vma.start,
     onFault,
   );
+}
+
+/** From so many bytes on a process has help with reading its pages. */
+const PARALLEL = 32 << 20;
+
+function addReads(steps: Steps, file: string, inside: Result, reads: Pieces): void {
+  reads.eachGroup((vectors, count, bytes, offset) => {
+    steps.reserve(vectors.length);
+    const result = steps.must(file, NR.preadv, inside, steps.data(vectors), count, offset, 0);
+    steps.expect(result, bytes, file);
+  });
 }

@@ -2,7 +2,7 @@
 import { ImageError } from "../images/error.ts";
 import { NR } from "../linux/nr.ts";
 import type { Restoree } from "../tracee/restoree.ts";
-import type { Argument, Result } from "../tracee/table.ts";
+import type { Argument, Result, Table } from "../tracee/table.ts";
 
 /** An entry and the moves that bring it its arguments take at most so many bytes. */
 const CALL_ROOM = 64 * 8;
@@ -18,18 +18,21 @@ export class Steps {
   #checks: (() => void)[] = [];
   #open: { readonly ours: number; readonly inside: Result } | undefined;
 
-  constructor(readonly restoree: Restoree) {}
+  constructor(
+    readonly restoree: Restoree,
+    private readonly table: Table = restoree.table,
+  ) {}
 
   /** A call that must succeed. */
   must(object: string, nr: number, ...args: Argument[]): Result {
     this.#room(CALL_ROOM);
-    return this.restoree.table.must(object, nr, ...args);
+    return this.table.must(object, nr, ...args);
   }
 
   /** A call whose result `check` sees once it is there. */
   checked(check: (result: Result) => void, nr: number, ...args: Argument[]): void {
     this.#room(CALL_ROOM);
-    const result = this.restoree.table.call(nr, ...args);
+    const result = this.table.call(nr, ...args);
     this.#checks.push(() => check(result));
   }
 
@@ -40,7 +43,7 @@ export class Steps {
 
   /** Lays bytes into the table, after `reserve`; gives their address inside. */
   data(bytes: Uint8Array): number {
-    return this.restoree.table.data(bytes);
+    return this.table.data(bytes);
   }
 
   /** Says that a read has to give so many bytes of `file`; else the file was shorter than it should be. */
@@ -69,7 +72,17 @@ export class Steps {
 
   /** Runs what is left. @throws KernelError, ImageError */
   run(): void {
-    this.restoree.table.run();
+    this.table.run();
+    this.#check();
+  }
+
+  /** As run, of a table that has been started. */
+  finish(): void {
+    this.table.finish();
+    this.#check();
+  }
+
+  #check(): void {
     const expected = this.#expected;
     const checks = this.#checks;
     this.#expected = [];
@@ -82,6 +95,6 @@ export class Steps {
   }
 
   #room(bytes: number): void {
-    if (this.restoree.table.free < bytes) this.run();
+    if (this.table.free < bytes) this.run();
   }
 }

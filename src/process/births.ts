@@ -4,6 +4,7 @@ import { NR } from "../linux/nr.ts";
 import { wait } from "../linux/ptrace.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 import { spawnChildren } from "../tracee/spawn.ts";
+import { runTogether } from "../tracee/table.ts";
 import { giveDeath } from "./core.ts";
 import { bornBeforeSession, type PlannedProcess, type PstreePlan } from "./pstree.ts";
 
@@ -69,11 +70,11 @@ export class Births {
   joinGroups(): void {
     const tables = this.all.filter(({ planned }) => planned.sid !== planned.pid);
     for (const leads of [true, false]) {
-      for (const { planned, restoree } of tables) {
-        if ((planned.pgid === planned.pid) !== leads) continue;
+      const joining = tables.filter(({ planned }) => (planned.pgid === planned.pid) === leads);
+      for (const { planned, restoree } of joining) {
         restoree.table.must(`group ${planned.pgid}`, NR.setpgid, 0, planned.pgid);
-        restoree.table.run();
       }
+      runTogether(joining.map(({ restoree }) => restoree.table));
     }
   }
 

@@ -168,10 +168,9 @@ export function taskOf(core: CoreEntry | undefined, pid: number): TaskCoreEntry 
 }
 
 /** Gives a process what all its threads have in common and what needs no order: before its credentials. */
-export function giveTask(table: Table, task: TaskCoreEntry): void {
+export function giveTask(table: Table, pid: number, task: TaskCoreEntry): void {
   giveDrain(table);
   giveSigactions(table, task.sigactions);
-  table.run();
   table.must("its personality", NR.personality, task.personality);
   if (task.timers !== undefined) createPosixTimers(table, task.timers.posix);
   for (let bit = 0; bit < MEMBARRIER_BITS; bit++) {
@@ -179,9 +178,7 @@ export function giveTask(table: Table, task: TaskCoreEntry): void {
     if (((task.membarrier_registration_mask ?? 0) & command) !== 0)
       table.must("membarrier", NR.membarrier, command, 0, 0);
   }
-  table.run();
-  if (task.rlimits !== undefined) giveRlimits(table, task.rlimits);
-  table.run();
+  if (task.rlimits !== undefined) giveRlimits(table, pid, task.rlimits);
 }
 
 /** Gives what comes after the credentials: dumpable, which they clear, the subreaper flag; the signals; the timers. */
@@ -203,7 +200,6 @@ export function giveTaskLast(
   );
   if (task.signals_s !== undefined) givePending(table, pid, pid, task.signals_s, true);
   if (task.timers !== undefined) armTimers(table, task.timers);
-  table.run();
 }
 
 /** Whether a process ignores SIGTRAP; see tracee/release.ts. */

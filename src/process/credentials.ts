@@ -16,6 +16,8 @@ const PR_CAP_AMBIENT_RAISE = 2;
 const PR_CAP_AMBIENT_CLEAR_ALL = 4;
 /** SECBIT_KEEP_CAPS and SECBIT_NO_SETUID_FIXUP: a change of ids leaves the capabilities alone. */
 const SECBITS_WHILE_CHANGING = 0x10 | 0x04;
+/** What the calls of a thread's credentials take in a table at most: some thirty, and two for each capability. */
+const ROOM = 6144;
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 const WORDS = 2;
 
@@ -71,6 +73,7 @@ function hasCapability(set: readonly number[], capability: number): boolean {
 export function giveCredentials(table: Table, entry: CredsEntry, lastCapability: number): void {
   const prctl = (object: string, option: number, a = 0, b = 0) =>
     table.must(object, NR.prctl, option, a, b, 0, 0);
+  table.reserve(ROOM + entry.groups.length * 4);
   prctl("securebits", PR.SET_SECUREBITS, SECBITS_WHILE_CHANGING);
   const groups = new Uint8Array(Uint32Array.from(entry.groups).buffer);
   table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));

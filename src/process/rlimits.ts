@@ -2,6 +2,7 @@
 import type { TaskRlimitsEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
 import { array, struct, u64, viewOf } from "../linux/struct.ts";
+import { addressOf, syscall } from "../linux/syscall.ts";
 import type { Table } from "../tracee/table.ts";
 
 const rlimit = struct({ cur: u64, max: u64 });
@@ -17,14 +18,17 @@ export function askRlimits(table: Table): () => TaskRlimitsEntry {
   return () => ({ rlimits: rlimits.read(viewOf(space.bytes), 0) });
 }
 
-/** Sets those limits that differ: raising a hard limit needs CAP_SYS_RESOURCE, which is not asked for in vain. */
-export function giveRlimits(table: Table, entry: TaskRlimitsEntry): void {
-  const ask = askRlimits(table);
-  table.run();
-  const present = ask().rlimits;
+const present = new Uint8Array(rlimit.size);
+
+/**
+ * Sets those limits of process `pid`, which is still our equal, that differ: raising a hard limit needs
+ * CAP_SYS_RESOURCE, which is not asked for in vain.
+ */
+export function giveRlimits(table: Table, pid: number, entry: TaskRlimitsEntry): void {
   entry.rlimits.forEach((limit, resource) => {
-    const now = present[resource];
-    if (now !== undefined && now.cur === limit.cur && now.max === limit.max) return;
+    syscall(() => `limit ${resource} of process ${pid}`, NR.prlimit64, pid, resource, 0, addressOf(present));
+    const now = rlimit.decode(present);
+    if (now.cur === limit.cur && now.max === limit.max) return;
     table.must(`limit ${resource}`, NR.prlimit64, 0, resource, table.data(rlimit.encode(limit)), 0);
   });
 }

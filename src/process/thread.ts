@@ -120,10 +120,8 @@ export function giveThreadLast(
 ): void {
   const { thread } = partsOf(core);
   giveSeccomp(table, thread, seccomp, inheritedFilters);
-  table.run();
   if (thread.creds !== undefined) giveCredentials(table, thread.creds, lastCapability);
   table.must("its parent-death signal", NR.prctl, PR.SET_PDEATHSIG, thread.pdeath_sig ?? 0, 0, 0, 0);
-  table.run();
   if (thread.signals_p !== undefined) givePending(table, pid, tid, thread.signals_p, false);
 }
 

@@ -1,7 +1,7 @@
 /**
  * The private area that we keep inside a process while we work in it:
  *
- *     code, header | slot 0 | slot 1 ... | bulk
+ *     code, header | slot 0 | slot 1 ... | bulk | bulk of a helper
  *
  * A slot belongs to one thread: its heal pointer, its heal table and its door, its signal frame, a small table and its
  * stack. Slots
@@ -38,7 +38,7 @@ export class Area {
     readonly slots: number,
     private readonly bulk: number,
   ) {
-    this.size = SLOT_SIZE + slots * SLOT_SIZE + bulk;
+    this.size = SLOT_SIZE + slots * SLOT_SIZE + 2 * bulk;
   }
 
   /**
@@ -46,7 +46,7 @@ export class Area {
    * highest such place. @throws RangeError when the address space has no such gap
    */
   static place(mappings: Iterable<Pick<Mapping, "start" | "end">>, slots: number, bulk: number): Area {
-    const size = SLOT_SIZE + slots * SLOT_SIZE + bulk;
+    const size = SLOT_SIZE + slots * SLOT_SIZE + 2 * bulk;
     const sorted = [...mappings].filter((m) => m.end <= TASK_SIZE).sort((a, b) => b.start - a.start);
     let ceiling = TASK_SIZE;
     for (const mapping of [...sorted, { start: 0, end: LOWEST }]) {
@@ -126,5 +126,9 @@ export class Area {
   }
   bulkRegion(pid: number): Region {
     return { pid, address: this.slot(this.slots), size: this.bulk };
+  }
+  /** For the tables of a thread that helps with process-wide work. */
+  helperRegion(pid: number): Region {
+    return { pid, address: this.slot(this.slots) + this.bulk, size: this.bulk };
   }
 }

@@ -2,7 +2,7 @@
 import { NR } from "../linux/nr.ts";
 import { getRegisters, type Registers, setRegisters } from "../linux/ptrace.ts";
 import type { Area } from "./area.ts";
-import { type Result, Table, type TableExecutor } from "./table.ts";
+import { type Region, type Result, Table, type TableExecutor } from "./table.ts";
 import type { Task } from "./task.ts";
 
 /** A thread being restored; it runs tables in its own region of the area. */
@@ -14,12 +14,10 @@ export class RestoredThread implements TableExecutor {
     readonly task: Task,
     readonly area: Area,
     readonly index: number,
+    region: Region = index === 0 ? area.bulkRegion(task.pid) : area.threadRegion(task.pid, index),
   ) {
     this.#registers = getRegisters(task.tid);
-    this.table = new Table(
-      this,
-      index === 0 ? area.bulkRegion(task.pid) : area.threadRegion(task.pid, index),
-    );
+    this.table = new Table(this, region);
   }
 
   startTable(address: number): void {

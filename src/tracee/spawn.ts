@@ -8,8 +8,8 @@ import { CLONE, CLONE_AS_THREAD, cloneArgs, setTid } from "../linux/clone.ts";
 import { O } from "../linux/io.ts";
 import { MAP, PROT } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
-import { getRseq, PTRACE_O, setSignalMask, WAIT } from "../linux/ptrace.ts";
-import { MASK_WHILE_RUNNING, SIG, SIG_SETMASK } from "../linux/signal.ts";
+import { getRseq, PTRACE_O, setSignalMask, WAIT, wait } from "../linux/ptrace.ts";
+import { MASK_WHILE_RUNNING, SIG } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
 import {
   addressOf,
@@ -34,18 +34,6 @@ const OPTIONS =
   PTRACE_O.TRACEVFORK |
   PTRACE_O.TRACECLONE |
   PTRACE_O.SUSPEND_SECCOMP;
-
-/** Blocks all signals of our own thread while `work` runs: the clone begins with that mask and our handlers. */
-function withSignalsBlocked<T>(work: () => T): T {
-  const all = new Uint8Array(8).fill(0xff);
-  const old = new Uint8Array(8);
-  syscall("our signal mask", NR.rt_sigprocmask, SIG_SETMASK, addressOf(all), addressOf(old), 8);
-  try {
-    return work();
-  } finally {
-    syscall("our signal mask", NR.rt_sigprocmask, SIG_SETMASK, addressOf(old), 0, 8);
-  }
-}
 
 /**
  * A table for a child that nobody holds yet. It waits for bytes from a pipe whose other end is ours alone, and that never
@@ -147,13 +135,10 @@ function cloneWaiting(pid: number, area: Area, asSibling: boolean): Waiting {
       set_tid_size: 1,
     });
     const spawn = nativeFunction(placeCode(hostMachine.spawnThunk));
-    const child = withSignalsBlocked(() =>
-      checkResult(
-        spawn(NR.clone3, addressOf(args), args.length, 0, 0, 0, table),
-        NR.clone3,
-        `with pid ${pid}`,
-      ),
-    );
+    const all = new Uint8Array(8).fill(0xff);
+    const before = new Uint8Array(8);
+    const result = spawn(addressOf(args), args.length, addressOf(all), addressOf(before), table, 0, 0);
+    const child = checkResult(result, NR.clone3, `with pid ${pid}`);
     const end = () => {
       rawSyscall(NR.kill, child, SIG.KILL);
       rawSyscall(NR.wait4, child, 0, WAIT.ALL, 0);
@@ -244,4 +229,22 @@ export function spawnThreads(restoree: Restoree, tids: readonly number[]): Resto
   return restoree.leader.task.newborn.splice(0).map((tid, i) => {
     return new RestoredThread(takeNewborn(pid, tid), restoree.area, i + 1);
   });
+}
+
+/**
+ * Gives a process a second thread for as long as `work` takes, to share the process-wide work with. It has an id of the
+ * kernel's choice, slot 1, and is gone afterwards. The process has no threads of its own yet. @throws KernelError
+ */
+export function withHelper(restoree: Restoree, work: (helper: RestoredThread) => void): void {
+  const { table, pid, area, leader } = restoree;
+  const args = cloneArgs.encode({ flags: CLONE_AS_THREAD });
+  table.must("a helping thread", NR.clone3, table.data(args), args.length);
+  table.run();
+  const [tid] = leader.task.newborn.splice(0);
+  if (tid === undefined) throw new Error(`process ${pid} got no helping thread`);
+  const helper = new RestoredThread(takeNewborn(pid, tid), area, 1, area.helperRegion(pid));
+  work(helper);
+  helper.table.must("its end", NR.exit, 0);
+  helper.table.start();
+  while (wait(tid)?.status.kind === "stopped");
 }

@@ -177,6 +177,16 @@ export class Table {
     return results;
   }
 
+  /** Whether there is nothing to run. */
+  get empty(): boolean {
+    return this.#used === 0;
+  }
+
+  /** Sees to room for `bytes` of entries and data, by running what has been added if need be. */
+  reserve(bytes: number): void {
+    if (this.free < bytes) this.run();
+  }
+
   /** Writes the table into the task and sets it running. */
   start(): void {
     this.#view.setUint32(this.#used, OP.END, true);
@@ -287,4 +297,11 @@ export class Table {
   #readWord(at: number): number {
     return this.#view.getInt32(at + 4, true) * 0x1_0000_0000 + this.#view.getUint32(at, true);
   }
+}
+
+/** Runs the tables of several tasks, all at once. @throws KernelError for the first `must` that failed */
+export function runTogether(tables: Iterable<Table>): void {
+  const started = [...tables].filter((table) => !table.empty);
+  for (const table of started) table.start();
+  for (const table of started) table.finish();
 }
