@@ -156,6 +156,7 @@ class Restoration {
       this.#memory.complete(restoree);
       stage("restore/process");
     }
+    this.#memory.settle();
     stage("restore/memory");
     this.#openFiles();
     stage("restore/files");

@@ -36,14 +36,20 @@ export function matchMappings(child: readonly Vma[], parent: readonly Vma[]): (n
   });
 }
 
-const WINDOW = 1 << 20;
+/** Of a parent so much is kept, so that it is read once for many children. */
+const PARENT_WINDOW = 4 << 20;
+const CHILD_WINDOW = 1 << 20;
 
 /** A piece of a pages file in memory. */
 class Window {
-  readonly bytes = Buffer.allocUnsafeSlow(WINDOW);
+  readonly bytes: Buffer;
   #map: Pagemap | undefined;
   #start = 0;
   #length = 0;
+
+  constructor(size: number) {
+    this.bytes = Buffer.allocUnsafeSlow(size);
+  }
 
   /** Makes bytes at `offset` available; gives where they stand in `bytes`. At least one page is there. */
   at(map: Pagemap, offset: number): number {
@@ -61,10 +67,6 @@ class Window {
   /** How many bytes are there from position `at` on. */
   left(at: number): number {
     return this.#length - at;
-  }
-
-  forget(): void {
-    this.#map = undefined;
   }
 }
 
@@ -132,7 +134,7 @@ function compareRange(
   parentOffset: number,
   out: Difference,
 ): void {
-  windows ??= { child: new Window(), parent: new Window() };
+  windows ??= { child: new Window(CHILD_WINDOW), parent: new Window(PARENT_WINDOW) };
   const { child, parent } = windows;
   let equal = 0;
   for (let done = 0; done < length; ) {

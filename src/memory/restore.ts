@@ -51,6 +51,9 @@ interface Plan {
   readonly now: (number | undefined)[];
 }
 
+/** So many processes work at once at most: each may hold a descriptor of ours open. */
+const MOST_BEGUN = 64;
+
 /** A shared anonymous object: how large, and where it is once made. */
 interface SharedObject {
   size: number;
@@ -62,6 +65,8 @@ export class MemoryRestore {
   readonly #plans = new Map<number, Plan>();
   readonly #shared = new Map<number, SharedObject>();
   readonly #sysv: SysvRestore;
+  /** What processes still have to do, or are doing. */
+  readonly #begun = new Map<Plan, Steps>();
 
   /** Reads and checks the images of all given processes. @throws ImageError */
   constructor(
@@ -108,10 +113,13 @@ export class MemoryRestore {
     this.#mapPrivate(steps, plan, heir, inherited, reads);
     this.#fill(steps, plan, reads);
     steps.closeFile();
-    steps.run();
     const { old, place } = plan.vdso ?? {};
-    if (old !== undefined && place !== undefined) redirectVdso(plan.pid, old, plan.pages, place);
-    plan.pages.close();
+    if (old !== undefined && place !== undefined) {
+      steps.run();
+      redirectVdso(plan.pid, old, plan.pages, place);
+    }
+    steps.leave();
+    this.#begin(plan, steps);
     log.debug(
       "memory/restore",
       `process ${plan.pid}: ${plan.vmas.length} mappings, ${reads.pages} pages read`,
@@ -119,11 +127,13 @@ export class MemoryRestore {
   }
 
   /**
-   * When all children of a process are born: shared mappings, protections, advice, guards, locks.
-   * @throws KernelError, ImageError, MemoryError
+   * When all children of a process are born: shared mappings, protections, advice, guards, locks. The process may work
+   * on it until {@link settle}; its table is not to be used until then. @throws KernelError, ImageError, MemoryError
    */
   complete(restoree: Restoree): void {
     const plan = this.#plan(restoree.pid);
+    const before = this.#begun.get(plan);
+    if (before !== undefined) this.#conclude(plan, before);
     const steps = new Steps(restoree);
     for (const vma of plan.vmas)
       if (!isPrivate(vma) && !has(vma, STATUS.SYSVIPC)) this.#mapShared(steps, plan, vma);
@@ -153,11 +163,18 @@ export class MemoryRestore {
     for (const vma of plan.vmas)
       if (vma.sealed && !isVdso(vma))
         steps.must(`mapping ${rangeText(vma)}`, NR.mseal, vma.start, vma.end - vma.start, 0);
-    steps.run();
+    steps.start();
+    this.#begin(plan, steps);
+  }
+
+  /** Waits for what processes still work on. @throws KernelError, ImageError, MemoryError */
+  settle(): void {
+    for (const [plan, steps] of this.#begun) this.#conclude(plan, steps);
   }
 
   /** When all processes are complete: what only the work needed is closed, removed segments are removed. */
   finish(): void {
+    this.settle();
     this.#close();
     this.#sysv.finish();
   }
@@ -166,6 +183,18 @@ export class MemoryRestore {
   abort(): void {
     this.#close();
     this.#sysv.abort();
+  }
+
+  #begin(plan: Plan, steps: Steps): void {
+    this.#begun.set(plan, steps);
+    const [oldest] = this.#begun;
+    if (this.#begun.size > MOST_BEGUN && oldest !== undefined) this.#conclude(...oldest);
+  }
+
+  #conclude(plan: Plan, steps: Steps): void {
+    this.#begun.delete(plan);
+    steps.run();
+    plan.pages.close();
   }
 
   #close(): void {
@@ -416,9 +445,9 @@ export class MemoryRestore {
       const other = new Steps(steps.restoree, helper.table);
       addReads(steps, file, inside, mine);
       addReads(other, file, inside, theirs);
-      helper.table.start();
+      other.start();
       steps.run();
-      other.finish();
+      other.run();
     });
   }
 }

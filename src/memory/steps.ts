@@ -1,4 +1,7 @@
-/** System calls inside a process being restored, as many as needed: a full table is run and the next one begun. */
+/**
+ * System calls inside a process being restored, as many as needed: a full table is run and the next one begun. What is
+ * in the table in the end may be left for whoever uses it next, to be run together with their calls.
+ */
 import { ImageError } from "../images/error.ts";
 import { NR } from "../linux/nr.ts";
 import type { Restoree } from "../tracee/restoree.ts";
@@ -6,6 +9,9 @@ import type { Argument, Result, Table } from "../tracee/table.ts";
 
 /** An entry and the moves that bring it its arguments take at most so many bytes. */
 const CALL_ROOM = 64 * 8;
+
+/** Half of a table. */
+const ROOM_FOR_OTHERS = 128 << 10;
 
 interface Expected {
   readonly result: Result;
@@ -16,6 +22,7 @@ interface Expected {
 export class Steps {
   #expected: Expected[] = [];
   #checks: (() => void)[] = [];
+  #started = false;
   #open: { readonly ours: number; readonly inside: Result } | undefined;
 
   constructor(
@@ -70,19 +77,22 @@ export class Steps {
     this.#open = undefined;
   }
 
-  /** Runs what is left. @throws KernelError, ImageError */
+  /** Leaves what is in the table to its next user, where it leaves enough room. {@link run} has to follow some time. */
+  leave(): void {
+    if (this.table.free < ROOM_FOR_OTHERS) this.run();
+  }
+
+  /** Sets the process to work on what is left; its table is not to be used until {@link run}. */
+  start(): void {
+    this.table.start();
+    this.#started = true;
+  }
+
+  /** Runs what is left, and looks at all results, whoever ran them. @throws KernelError, ImageError */
   run(): void {
-    this.table.run();
-    this.#check();
-  }
-
-  /** As run, of a table that has been started. */
-  finish(): void {
-    this.table.finish();
-    this.#check();
-  }
-
-  #check(): void {
+    if (this.#started) this.table.finish();
+    else this.table.run();
+    this.#started = false;
     const expected = this.#expected;
     const checks = this.#checks;
     this.#expected = [];

@@ -138,11 +138,27 @@ export function protection(mapping: Mapping): number {
 
 /** A number that fits and is a multiple of the page size. */
 function pageAligned(value: bigint, name: string, limit: number): number {
-  if (value < 0n || value > BigInt(limit))
-    throw new ImageError(`${name} 0x${value.toString(16)} is out of range`);
-  if (value % BigInt(PAGE_SIZE) !== 0n)
-    throw new ImageError(`${name} 0x${value.toString(16)} is not aligned`);
-  return Number(value);
+  // What is too large for a number stays too large when it is rounded.
+  const number = Number(value);
+  if (number < 0 || number > limit) throw new ImageError(`${name} 0x${value.toString(16)} is out of range`);
+  if (number % PAGE_SIZE !== 0) throw new ImageError(`${name} 0x${value.toString(16)} is not aligned`);
+  return number;
+}
+
+const NO_ADVICE: readonly number[] = [];
+
+/** The numbers of the bits that are set; undefined where one of them is no advice that we know. */
+function adviceOf(bits: bigint): readonly number[] | undefined {
+  if (bits === 0n) return NO_ADVICE;
+  const advice: number[] = [];
+  let rest = bits;
+  for (const [, number] of ADVICE_LETTERS) {
+    const bit = 1n << BigInt(number);
+    if ((bits & bit) === 0n) continue;
+    advice.push(number);
+    rest &= ~bit;
+  }
+  return rest === 0n ? advice : undefined;
 }
 
 function checkKind(vma: Vma): void {
@@ -169,14 +185,13 @@ export function checkVma(entry: VmaEntry): Vma | undefined {
   const start = pageAligned(entry.start, "a mapping's start", TASK_SIZE);
   const end = pageAligned(entry.end, "a mapping's end", TASK_SIZE);
   if (start >= end) throw new ImageError(`mapping ${rangeText({ start, end })} is empty`);
-  const madv = entry.madv ?? 0n;
-  const advice: number[] = [];
-  for (let bit = 0; bit < 64; bit++) if ((madv & (1n << BigInt(bit))) !== 0n) advice.push(bit);
-  for (const number of advice) {
-    if (!ADVICE_LETTERS.some(([, known]) => known === number))
-      throw new ImageError(`mapping ${rangeText({ start, end })}: unknown advice ${number}`);
-  }
-  if (entry.shmid > BigInt(Number.MAX_SAFE_INTEGER))
+  const advice = adviceOf(entry.madv ?? 0n);
+  if (advice === undefined)
+    throw new ImageError(
+      `mapping ${rangeText({ start, end })}: unknown advice 0x${entry.madv?.toString(16)}`,
+    );
+  const object = Number(entry.shmid);
+  if (object > Number.MAX_SAFE_INTEGER)
     throw new ImageError(`mapping ${rangeText({ start, end })}: object ${entry.shmid} is out of range`);
   const hugeSize = MAP_MORE.HUGE_MASK * 2 ** MAP_MORE.HUGE_SHIFT;
   const shared = (entry.flags & MAP.SHARED) !== 0;
@@ -184,7 +199,7 @@ export function checkVma(entry: VmaEntry): Vma | undefined {
     start,
     end,
     pgoff: pageAligned(entry.pgoff, "a mapping's offset", Number.MAX_SAFE_INTEGER),
-    object: Number(entry.shmid),
+    object,
     prot: entry.prot & (PROT.READ | PROT.WRITE | PROT.EXEC),
     flags: ((entry.flags & KNOWN_FLAGS) | (entry.flags & MAP.HUGETLB ? entry.flags & hugeSize : 0)) >>> 0,
     status,
