@@ -83,10 +83,11 @@ async function testFile(file: string, index: number): Promise<void> {
   total.passed += count("tests") - count("failures") - count("skipped");
   total.skipped += count("skipped");
   total.failed += count("failures");
+  // Groups come innermost first.
   for (const [, name = "", group = ""] of text.matchAll(
     /<testcase name="([^"]*)" classname="([^"]*)"[^>]*>\s*<failure/g,
   ))
-    failures.push(`${file}: ${unescaped(group === "" ? name : `${group} > ${name}`)}`);
+    failures.push(`${file}: ${[...group.split(" &gt; ").reverse(), name].map(unescaped).join(" > ")}`);
   // It did not load, threw outside of any test, or died.
   if (code !== 0 && count("failures") === 0) failed(`${file}: ended with ${code}`);
 }

@@ -31,9 +31,9 @@ afterAll(() => {
   if (process.env.PROGRAM_KEEP === undefined) rmSync(dir, { recursive: true, force: true });
 });
 
-/** One moment in each of as many equal parts of a run of `length`, but for its last tenth. */
+/** One moment in each of as many equal parts of a run of `length`, but for its last seventh. */
 function moments(length: number, draw: () => number): number[] {
-  const part = (length * 0.9) / cyclesWanted;
+  const part = (length * 0.86) / cyclesWanted;
   return Array.from({ length: cyclesWanted }, (_, at) => (at + draw() / 2 ** 32) * part);
 }
 
