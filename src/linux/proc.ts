@@ -10,15 +10,10 @@ export interface TaskStat {
   readonly ppid: number;
   readonly pgrp: number;
   readonly session: number;
-  readonly ttyNr: number;
   readonly flags: number;
-  readonly nice: number;
-  readonly startTime: number;
   readonly startCode: number;
   readonly endCode: number;
   readonly startStack: number;
-  readonly exitSignal: number;
-  readonly rtPriority: number;
   readonly policy: number;
   readonly startData: number;
   readonly endData: number;
@@ -47,15 +42,10 @@ export function readStat(pid: number, tid?: number): TaskStat {
     ppid: field(4),
     pgrp: field(5),
     session: field(6),
-    ttyNr: field(7),
     flags: field(9),
-    nice: field(19),
-    startTime: field(22),
     startCode: field(26),
     endCode: field(27),
     startStack: field(28),
-    exitSignal: field(38),
-    rtPriority: field(40),
     policy: field(41),
     startData: field(45),
     endData: field(46),

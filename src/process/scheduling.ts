@@ -1,7 +1,6 @@
 /** Scheduling of a thread: policy, priority, nice, timer slack (sched(7), prctl(2)). */
 import type { ThreadCoreEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
-import type { TaskStat } from "../linux/proc.ts";
 import { s32, struct } from "../linux/struct.ts";
 import type { Table } from "../tracee/table.ts";
 
@@ -13,17 +12,24 @@ const PR_GET_TIMERSLACK = 30;
 
 type Scheduling = Pick<ThreadCoreEntry, "sched_nice" | "sched_policy" | "sched_prio" | "timerslack_ns">;
 
-/** `stat` is the thread's own line of /proc, which does not have SCHED_RESET_ON_FORK among the policy's bits. */
-export function askScheduling(table: Table, stat: TaskStat): () => Scheduling {
+/** The raw getpriority(2) gives 20 less the nice value, so that it is never negative. */
+const NICE_ZERO = 20;
+
+/** Asks the thread that runs the table; SCHED_RESET_ON_FORK is among the policy's bits. */
+export function askScheduling(table: Table): () => Scheduling {
+  const nice = table.must("its nice value", NR.getpriority, PRIO_PROCESS, 0);
+  const parameters = table.space(schedParam.size);
+  table.must("its priority", NR.sched_getparam, 0, parameters.address);
   const policy = table.must("its scheduling policy", NR.sched_getscheduler, 0);
   const slack = table.must("its timer slack", NR.prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
   return () => {
     const out: Scheduling = {
-      sched_nice: stat.nice,
+      sched_nice: NICE_ZERO - nice.value,
       sched_policy: policy.value,
       timerslack_ns: BigInt(slack.value),
     };
-    if (stat.rtPriority > 0) out.sched_prio = stat.rtPriority;
+    const { priority } = schedParam.decode(parameters.bytes);
+    if (priority > 0) out.sched_prio = priority;
     return out;
   };
 }

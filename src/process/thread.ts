@@ -2,10 +2,11 @@
 import type { CoreEntry, SeccompEntry, ThreadCoreEntry } from "../images/schema/generated/process.ts";
 import type { ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts";
 import { NR } from "../linux/nr.ts";
-import { readStat, readStatus } from "../linux/proc.ts";
+import { readStatus } from "../linux/proc.ts";
 import { getRegisters, setExtendedState, setRegisters, setSignalMask } from "../linux/ptrace.ts";
 import { u64, viewOf, word } from "../linux/struct.ts";
 import { addressOf, cString, syscall } from "../linux/syscall.ts";
+import { bytesToText } from "../linux/text.ts";
 import type { Saved } from "../tracee/infection.ts";
 import type { Table } from "../tracee/table.ts";
 import type { Task } from "../tracee/task.ts";
@@ -17,7 +18,10 @@ import { askScheduling, giveScheduling } from "./scheduling.ts";
 import { giveSeccomp, type SeccompDump } from "./seccomp.ts";
 import { askAltstack, dumpPending, giveAltstack, givePending } from "./signals.ts";
 
-const PR = { SET_PDEATHSIG: 1, GET_PDEATHSIG: 2, SET_NAME: 15, GET_TID_ADDRESS: 40 } as const;
+const PR = { SET_PDEATHSIG: 1, GET_PDEATHSIG: 2, SET_NAME: 15, GET_NAME: 16, GET_TID_ADDRESS: 40 } as const;
+
+/** TASK_COMM_LEN, the NUL included. */
+const COMM_SIZE = 16;
 
 /** The GDT entries of set_thread_area(2), which 64-bit threads have but do not use. */
 const UNUSED_TLS: readonly UserDescT[] = [12, 13, 14].map((entry_number) => ({
@@ -50,11 +54,12 @@ export interface ThreadState {
 /** Asks a stopped thread, whose table this is, for its state. */
 export function askThread(table: Table, task: Task, saved: Saved, seccomp: SeccompDump): () => ThreadState {
   const { pid, tid } = task;
-  const stat = readStat(pid, tid);
   const status = readStatus(pid, tid);
   const credentials = askCredentials(table, status);
-  const scheduling = askScheduling(table, stat);
+  const scheduling = askScheduling(table);
   const altstack = askAltstack(table);
+  const name = table.space(COMM_SIZE);
+  table.must("its name", NR.prctl, PR.GET_NAME, name.address, 0, 0, 0);
   const pdeath = table.space(8);
   const clearTid = table.space(8);
   table.must("its parent-death signal", NR.prctl, PR.GET_PDEATHSIG, pdeath.address, 0, 0, 0);
@@ -67,7 +72,7 @@ export function askThread(table: Table, task: Task, saved: Saved, seccomp: Secco
       signals_p: dumpPending(tid, false),
       creds: credentials(),
       ...seccomp.dump(tid, status),
-      comm: stat.comm,
+      comm: bytesToText(name.bytes.subarray(0, name.bytes.indexOf(0))),
       cg_set: 1,
     };
     const pdeathSignal = viewOf(pdeath.bytes).getUint32(0, true);
