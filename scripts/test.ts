@@ -87,7 +87,9 @@ async function testFile(file: string, index: number): Promise<void> {
   for (const [, name = "", group = ""] of text.matchAll(
     /<testcase name="([^"]*)" classname="([^"]*)"[^>]*>\s*<failure/g,
   ))
-    failures.push(`${file}: ${[...group.split(" &gt; ").reverse(), name].map(unescaped).join(" > ")}`);
+    failures.push(
+      `${file}: ${[...group.split(" &gt; ").reverse(), name].filter(Boolean).map(unescaped).join(" > ")}`,
+    );
   // It did not load, threw outside of any test, or died.
   if (code !== 0 && count("failures") === 0) failed(`${file}: ended with ${code}`);
 }
