@@ -14,7 +14,6 @@ export interface TaskStat {
   readonly startCode: number;
   readonly endCode: number;
   readonly startStack: number;
-  readonly policy: number;
   readonly startData: number;
   readonly endData: number;
   readonly startBrk: number;
@@ -46,7 +45,6 @@ export function readStat(pid: number, tid?: number): TaskStat {
     startCode: field(26),
     endCode: field(27),
     startStack: field(28),
-    policy: field(41),
     startData: field(45),
     endData: field(46),
     startBrk: field(47),
