@@ -11,6 +11,8 @@ export interface TaskStat {
   readonly pgrp: number;
   readonly session: number;
   readonly flags: number;
+  /** Of the whole process, those included that are ending. */
+  readonly threadCount: number;
   readonly startCode: number;
   readonly endCode: number;
   readonly startStack: number;
@@ -42,6 +44,7 @@ export function readStat(pid: number, tid?: number): TaskStat {
     pgrp: field(5),
     session: field(6),
     flags: field(9),
+    threadCount: field(20),
     startCode: field(26),
     endCode: field(27),
     startStack: field(28),
@@ -67,9 +70,15 @@ export function readStatus(pid: number, tid?: number): ReadonlyMap<string, strin
   return out;
 }
 
-/** The thread ids of a process. @throws KernelError ENOENT when it is gone */
+/**
+ * The thread ids of a process, the leader's first, whatever the numbers: they start anew behind pid_max. While threads
+ * end the kernel may leave out others, which live. @throws KernelError ENOENT when the process is gone
+ */
 export function readThreads(pid: number): number[] {
-  return listNumbers(`/proc/${pid}/task`);
+  const tids = listNumbers(`/proc/${pid}/task`);
+  const leader = tids.indexOf(pid);
+  if (leader > 0) tids.unshift(...tids.splice(leader, 1));
+  return tids;
 }
 
 /** The children of all threads of a process (needs CONFIG_PROC_CHILDREN, as CRIU does). */

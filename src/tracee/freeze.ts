@@ -153,16 +153,26 @@ function hasEnded(pid: number, tid: number): boolean {
   return state === undefined || state === "Z";
 }
 
+/**
+ * Stops every thread of a process: until those that we hold, with the dead, are as many as it has. A listing without
+ * news would not tell that: it may lack threads that live, when others ended while it was made.
+ */
 function freezeProcess(process: FrozenProcess): void {
   const { pid, threads } = process;
   const held = new Set<number>();
-  for (let again = true; again; ) {
-    again = false;
+  /** Threads that have ended and are still there. */
+  const ended = new Set<number>();
+  const deadline = performance.now() + PATIENCE;
+  for (;;) {
     const fresh: Task[] = [];
+    let dead = 0;
     for (const tid of readThreads(pid)) {
       if (held.has(tid)) continue;
       // A leader that has ended while its threads live on is a zombie thread: there is nothing to seize.
-      if (tid === pid && readStat(pid, tid).state === "Z") continue;
+      if (tid === pid && readStat(pid, tid).state === "Z") {
+        dead++;
+        continue;
+      }
       try {
         const task = Task.seize(pid, tid, PTRACE_O.SUSPEND_SECCOMP);
         held.add(tid);
@@ -172,6 +182,8 @@ function freezeProcess(process: FrozenProcess): void {
       } catch (error) {
         // The thread ended between the listing and now. One that is just ending may not be seized (EPERM).
         if (!isErrno(error, ERRNO.ESRCH, ERRNO.EPERM) || tid === pid || !hasEnded(pid, tid)) throw error;
+        if (ended.has(tid)) dead++;
+        ended.add(tid);
       }
     }
     for (const task of fresh) {
@@ -181,9 +193,12 @@ function freezeProcess(process: FrozenProcess): void {
       } catch (error) {
         if (!(error instanceof TaskGoneError) || task.tid === pid) throw error;
         threads.splice(threads.indexOf(task), 1);
+        // Its number may be another's soon.
+        held.delete(task.tid);
       }
-      again = true;
     }
+    if (threads.length + dead === readStat(pid, pid).threadCount) break;
+    if (performance.now() > deadline) throw new KernelError("stop", `process ${pid}`, ERRNO.ETIMEDOUT);
   }
   log.debug("freeze", `process ${pid} stopped, ${threads.length} threads`);
 }
