@@ -68,6 +68,8 @@ function scanByIoctl(fd: number, pid: number): PageRuns | undefined {
       size: scanArgument.size,
       start: at,
       end: TASK_SIZE,
+      // The kernel sets it only where it stops before the end, or where it finds zero.
+      walk_end: 0,
       vec: addressOf(regions),
       vec_len: REGIONS,
       category_inverted: PAGE_IS.PFNZERO | PAGE_IS.FILE,

@@ -15,7 +15,7 @@ import { IPC, MAP_MORE, SHM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { rawSyscall, syscall } from "../linux/syscall.ts";
-import { findSegment, removeSegment, setSegmentOwner, statSegment } from "../linux/sysv-shm.ts";
+import { findSegment, removeSegment, type Segment, setSegmentOwner, statSegment } from "../linux/sysv-shm.ts";
 import { log } from "../log.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import { MemoryError, naming, rangeText } from "./errors.ts";
@@ -144,6 +144,20 @@ function createSegment(entry: IpcShmEntry): void {
   }
 }
 
+/** Whether a segment that exists is the one of the image. One that was removed has no key to tell it by. */
+function isSegment(segment: Segment, { desc, size }: IpcShmEntry): boolean {
+  const removed = (desc.mode & SHM.DEST) !== 0;
+  return (
+    segment.size === Number(size) &&
+    segment.uid === desc.uid &&
+    segment.gid === desc.gid &&
+    segment.cuid === desc.cuid &&
+    segment.cgid === desc.cgid &&
+    (segment.mode & MODE) === (desc.mode & MODE) &&
+    (removed || segment.key >>> 0 === desc.key)
+  );
+}
+
 /** Makes the segments of an image available to be attached, and lets removed ones go in the end. */
 export class SysvRestore {
   readonly #entries = new Map<number, IpcShmEntry>();
@@ -166,7 +180,7 @@ export class SysvRestore {
     const entry = this.#entries.get(id);
     if (entry === undefined) throw new Error(`System V segment ${id} is not in the image`);
     const there = findSegment(id);
-    if (there !== undefined && there.size !== Number(entry.size))
+    if (there !== undefined && !isSegment(there, entry))
       throw new Error(`System V segment ${id} exists and is another one`);
     if (there === undefined) createSegment(entry);
     this.#ready.set(id, { entry, created: there === undefined });

@@ -60,7 +60,8 @@ function read(bytes: Uint8Array): ReadonlyMap<string, VdsoFunction> {
     if (end < 0) throw new RangeError("a name has no end");
     const name = String.fromCharCode(...bytes.subarray(nameAt, end));
     const offset = word(at + SYM.value) - base;
-    if (name !== "" && offset < bytes.length) out.set(name, { offset, size: word(at + SYM.size) });
+    if (name !== "" && offset >= 0 && offset < bytes.length)
+      out.set(name, { offset, size: word(at + SYM.size) });
   }
   return out;
 }
