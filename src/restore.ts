@@ -248,7 +248,7 @@ class Restoration {
       const task = taskOf(planned.core, planned.pid);
       const { leader, threads, pid } = restoree;
       giveThread(leader.table, this.#core(pid));
-      giveTask(leader.table, pid, task);
+      const running = giveTask(leader.table, pid, task);
       restoreProc(pid, task);
       // Processes that share a table share our pidfd in it.
       const files = planned.ids?.files_id ?? 0;
@@ -260,7 +260,7 @@ class Restoration {
         this.#giveThreadLast(restoree, thread, highest);
       }
       this.#giveThreadLast(restoree, leader, highest);
-      giveTaskLast(leader.table, pid, task, this.#memory.dumpable(pid));
+      giveTaskLast(leader.table, pid, task, this.#memory.dumpable(pid), running);
     }
     runTogether(
       this.#births.living.flatMap(({ restoree }) =>

@@ -20,7 +20,7 @@ import { askRlimits, giveRlimits } from "./rlimits.ts";
 import type { SeccompDump } from "./seccomp.ts";
 import { askSigactions, dumpPending, giveDrain, givePending, giveSigactions } from "./signals.ts";
 import { askThread, type ThreadState } from "./thread.ts";
-import { armTimers, askTimers, createPosixTimers } from "./timers.ts";
+import { armTimers, askTimers, createPosixTimers, giveOverruns } from "./timers.ts";
 
 /** task_core_entry.task_state. */
 export const TASK_STATE = { ALIVE: 1, DEAD: 2, STOPPED: 3, HELPER: 4, ZOMBIE: 6 } as const;
@@ -167,18 +167,26 @@ export function taskOf(core: CoreEntry | undefined, pid: number): TaskCoreEntry 
   return core.tc;
 }
 
-/** Gives a process what all its threads have in common and what needs no order: before its credentials. */
-export function giveTask(table: Table, pid: number, task: TaskCoreEntry): void {
+/**
+ * Gives a process what all its threads have in common and what needs no order: before its credentials. Returns the ids
+ * of the timers that run already.
+ */
+export function giveTask(table: Table, pid: number, task: TaskCoreEntry): ReadonlySet<number> {
   giveDrain(table);
   giveSigactions(table, task.sigactions);
   table.must("its personality", NR.personality, task.personality);
-  if (task.timers !== undefined) createPosixTimers(table, task.timers.posix);
+  let running: ReadonlySet<number> = new Set();
+  if (task.timers !== undefined) {
+    createPosixTimers(table, task.timers.posix);
+    running = giveOverruns(table, pid, task.timers.posix);
+  }
   for (let bit = 0; bit < MEMBARRIER_BITS; bit++) {
     const command = 1 << bit;
     if (((task.membarrier_registration_mask ?? 0) & command) !== 0)
       table.must("membarrier", NR.membarrier, command, 0, 0);
   }
   if (task.rlimits !== undefined) giveRlimits(table, pid, task.rlimits);
+  return running;
 }
 
 /** Gives what comes after the credentials: dumpable, which they clear, the subreaper flag; the signals; the timers. */
@@ -187,6 +195,7 @@ export function giveTaskLast(
   pid: number,
   task: TaskCoreEntry,
   dumpable: number | undefined,
+  runningTimers: ReadonlySet<number>,
 ): void {
   if (dumpable !== undefined) table.call(NR.prctl, PR.SET_DUMPABLE, dumpable, 0, 0, 0);
   table.must(
@@ -199,7 +208,7 @@ export function giveTaskLast(
     0,
   );
   if (task.signals_s !== undefined) givePending(table, pid, pid, task.signals_s, true);
-  if (task.timers !== undefined) armTimers(table, task.timers);
+  if (task.timers !== undefined) armTimers(table, task.timers, runningTimers);
 }
 
 /** Whether a process ignores SIGTRAP; see tracee/release.ts. */

@@ -3,9 +3,11 @@ import type { ItimerEntry, PosixTimerEntry, TaskTimersEntry } from "../images/sc
 import { readText } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { s32, struct, u32, u64 } from "../linux/struct.ts";
+import { addressOf, syscall } from "../linux/syscall.ts";
 import type { Table } from "../tracee/table.ts";
 import { ImageValueError } from "./errors.ts";
 
+const timespec = struct({ sec: u64, nsec: u64 });
 const itimerval = struct({ isec: u64, iusec: u64, vsec: u64, vusec: u64 });
 const itimerspec = struct({ isec: u64, insec: u64, vsec: u64, vnsec: u64 });
 /** struct sigevent: sigev_value, signo, notify, then a union whose first member is the thread id. */
@@ -13,6 +15,7 @@ const sigevent = struct({ value: u64, signo: s32, notify: s32, tid: s32, pad: u3
 
 const ITIMERS = ["real", "virt", "prof"] as const;
 const SIGEV_THREAD_ID = 4;
+const SIGSET_SIZE = 8;
 /** prctl(2), kernel 6.16: timer_create takes the id that is asked for. */
 const PR_TIMER_CREATE_RESTORE_IDS = 77;
 
@@ -116,6 +119,65 @@ export function createPosixTimers(table: Table, entries: readonly PosixTimerEntr
   if (!on.failed) table.call(NR.prctl, PR_TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0);
 }
 
+/** Clocks that tell us the same as the process, and that began long ago: REALTIME, MONOTONIC, BOOTTIME, TAI. */
+const COMMON_CLOCKS: readonly number[] = [0, 1, 7, 11];
+const TIMER_ABSTIME = 1;
+const BILLION = 1_000_000_000n;
+/** How often a count may be missed, when the timer goes on before the signal is taken. */
+const ATTEMPTS = 50;
+
+function readClock(id: number): bigint {
+  const now = new Uint8Array(timespec.size);
+  syscall(`clock ${id}`, NR.clock_gettime, id, addressOf(now));
+  const { sec, nsec } = timespec.decode(now);
+  return sec * BILLION + nsec;
+}
+
+/**
+ * Gives timers the overruns of their last delivery (timer_getoverrun(2)). No call sets them: so the timer is armed as
+ * if it had begun as many intervals ago, and the process takes the signal, by which the kernel counts them. It must have
+ * no signal pending yet, and blocks them all. What cannot be had so (a clock that has not run for so long, one of CPU
+ * time, a timer of another thread) stays without. Returns the ids of the timers that run from now on.
+ */
+export function giveOverruns(
+  table: Table,
+  pid: number,
+  entries: readonly PosixTimerEntry[],
+): ReadonlySet<number> {
+  const running = new Set<number>();
+  for (const entry of entries) {
+    const interval = entry.isec * BILLION + entry.insec;
+    const wanted = entry.overrun;
+    if (wanted <= 0 || interval <= 0n || !COMMON_CLOCKS.includes(entry.clock_id)) continue;
+    if (entry.it_sigev_notify !== 0 && entry.notify_thread_id !== pid) continue;
+    const left = entry.vsec * BILLION + entry.vnsec;
+    const set = new Uint8Array(BigUint64Array.of(1n << BigInt(entry.si_signo - 1)).buffer);
+    const patience = timespec.encode({ sec: 0n, nsec: BILLION / 10n });
+    let ago = BigInt(wanted + 1) * interval - left;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const begin = readClock(entry.clock_id) - ago;
+      if (begin <= 0n) break;
+      const value = itimerspec.encode({
+        isec: entry.isec,
+        insec: entry.insec,
+        vsec: begin / BILLION,
+        vnsec: begin % BILLION,
+      });
+      const object = `timer ${entry.it_id}`;
+      table.must(object, NR.timer_settime, entry.it_id, TIMER_ABSTIME, table.data(value), 0);
+      const taken = table.call(NR.rt_sigtimedwait, table.data(set), 0, table.data(patience), SIGSET_SIZE);
+      const overrun = table.must(object, NR.timer_getoverrun, entry.it_id);
+      table.run();
+      if (taken.failed) break;
+      running.add(entry.it_id);
+      if (overrun.value === wanted) break;
+      // It took a while, in which the timer went on.
+      ago -= BigInt(overrun.value - wanted) * interval;
+    }
+  }
+  return running;
+}
+
 /** A timer with an interval whose rest was too short to be seen would never fire: it gets a whole interval. */
 function rest(
   interval: readonly [bigint, bigint],
@@ -124,8 +186,8 @@ function rest(
   return value[0] === 0n && value[1] === 0n ? interval : value;
 }
 
-/** Arms all timers with the time that was left when they were dumped. */
-export function armTimers(table: Table, entry: TaskTimersEntry): void {
+/** Arms all timers but those `running` with the time that was left when they were dumped. */
+export function armTimers(table: Table, entry: TaskTimersEntry, running: ReadonlySet<number>): void {
   ITIMERS.forEach((name, which) => {
     const timer: ItimerEntry = entry[name];
     if (timer.vsec === 0n && timer.vusec === 0n && timer.isec === 0n && timer.iusec === 0n) return;
@@ -134,6 +196,7 @@ export function armTimers(table: Table, entry: TaskTimersEntry): void {
     table.must(`interval timer ${name}`, NR.setitimer, which, table.data(value), 0);
   });
   for (const timer of entry.posix) {
+    if (running.has(timer.it_id)) continue;
     if (timer.vsec === 0n && timer.vnsec === 0n && timer.isec === 0n && timer.insec === 0n) continue;
     if (table.free < 1024) table.run();
     const [vsec, vnsec] = rest([timer.isec, timer.insec], [timer.vsec, timer.vnsec]);
