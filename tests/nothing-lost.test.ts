@@ -8,14 +8,15 @@
  */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { STAGES } from "../src/faults.ts";
 import { buildFixtures, fixtureNames } from "./harness/build.ts";
 import { type Fixture, Skipped, startFixture } from "./harness/fixture.ts";
 import { processState, processTree, threadsOf, waitGone } from "./harness/processes.ts";
-import { dump, type Outcome, restore, type ToolOptions } from "./harness/tool.ts";
+import { dump, type Outcome, ourTool, restore, type ToolOptions } from "./harness/tool.ts";
 import { listing, Witness } from "./harness/witness.ts";
+import { generator } from "./programs/data.ts";
 
 const names = fixtureNames();
 const skips: string[] = [];
@@ -119,6 +120,113 @@ describe("a dump that fails", () => {
           expect(await fixture.finish()).toBe("PASS");
         }),
       patience,
+    );
+  }
+});
+
+/** Kills a dump with SIGKILL, `instant` ms after its start; true if it was still at work. */
+async function killedDump(fixture: Fixture, instant: number): Promise<boolean> {
+  const { dumpOptions } = fixture.directives;
+  const images = join(fixture.stateDir, "images");
+  mkdirSync(images, { recursive: true });
+  const command = [
+    ...ourTool(),
+    "dump",
+    "-t",
+    String(fixture.pid),
+    "-D",
+    images,
+    "-o",
+    "dump.log",
+    ...dumpOptions,
+  ];
+  const start = performance.now();
+  // Should it come to its end, the tree runs on as well.
+  const child = Bun.spawn(command, {
+    stdio: ["ignore", "ignore", "ignore"],
+    env: { ...process.env, CRIU_TS_FAULT: "dump/committed" },
+  });
+  // Timers are good to a millisecond only.
+  if (instant > 3) await Bun.sleep(instant - 2);
+  while (performance.now() - start < instant);
+  child.kill("SIGKILL");
+  await child.exited;
+  return child.signalCode === "SIGKILL";
+}
+
+/** How long the way out may take of a process whose threads were being let in or out: see PATIENCE in infection.ts. */
+const HEALING_MS = 6000;
+
+async function healed(fixture: Fixture, witness: Witness, what: string): Promise<number> {
+  const { differences, ms } = await witness.settled(HEALING_MS);
+  if (differences.length > 0) throw new Error(`${fixture.name}: ${what}:\n${differences.join("\n")}`);
+  return ms;
+}
+
+describe("a dump that is killed", () => {
+  const chosen = ["minimal", "threads_tid", "cow_fork_shared", "sigtrap_ignored", "restart_calls", "itimers"];
+  for (const name of names.filter((each) => process.env.LOST_DEATHS === "all" || chosen.includes(each))) {
+    test(
+      `${name}: before each change that it makes to the tree`,
+      () =>
+        withFixture(name, async (fixture) => {
+          const witness = Witness.of(fixture);
+          let longest = 0;
+          for (let change = 1; ; change++) {
+            const environment = { CRIU_TS_FAULT: "dump/committed", CRIU_TS_DEATH: String(change) };
+            const images = join(fixture.stateDir, "images");
+            const outcome = await dump(fixture.pid, images, dumpHow(fixture, { environment }));
+            longest = Math.max(longest, await healed(fixture, witness, `killed before change ${change}`));
+            if (outcome.exitCode === 137) continue;
+            console.log(
+              `${name}: killed before each of ${change - 1} changes, healed after ${longest.toFixed(0)} ms`,
+            );
+            break;
+          }
+          expect(await fixture.finish()).toBe("PASS");
+        }),
+      patience * 10,
+    );
+  }
+
+  const kills = Number(process.env.LOST_KILLS ?? 200);
+  const seed = Number(process.env.LOST_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const draw = generator(seed);
+  const victims = ["minimal", "many_threads", "pstree", "many_maps", "busy_calls"].filter((name) =>
+    names.includes(name),
+  );
+  for (const name of victims) {
+    test(
+      `${name}: at ${Math.ceil(kills / victims.length)} random instants`,
+      () =>
+        withFixture(name, async (fixture) => {
+          const witness = Witness.of(fixture);
+          const whole: number[] = [];
+          for (let i = 0; i < 3; i++) {
+            const environment = { CRIU_TS_FAULT: "dump/committed" };
+            const outcome = await dump(
+              fixture.pid,
+              join(fixture.stateDir, "images"),
+              dumpHow(fixture, { environment }),
+            );
+            whole.push(outcome.milliseconds);
+          }
+          const duration = Math.min(...whole);
+          let longest = 0;
+          let hits = 0;
+          const count = Math.ceil(kills / victims.length);
+          for (let i = 0; i < count; i++) {
+            const instant = (draw() / 2 ** 32) * duration;
+            if (await killedDump(fixture, instant)) hits++;
+            longest = Math.max(longest, await healed(fixture, witness, `killed after ${instant} ms`));
+          }
+          console.log(
+            `${name}: LOST_SEED=${seed}: ${hits} of ${count} dumps of ${duration.toFixed(0)} ms killed at work, ` +
+              `healed after ${longest.toFixed(0)} ms at most`,
+          );
+          expect(await fixture.finish()).toBe("PASS");
+        }),
+      patience * 10,
     );
   }
 });

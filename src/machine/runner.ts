@@ -21,8 +21,8 @@ export const OP = {
   /** Copies the word at address a1 to address a2: how a later entry takes its argument from an earlier result. */
   MOVE: 0x10000,
   /**
-   * Goes back to the previous entry while the word at address a1 differs from a2, but not for ever: each time takes one
-   * from the word at address a3, and goes on when that becomes zero.
+   * Goes back to the previous entry while the word at address a1 is greater than a2 (signed), but not for ever: each time
+   * takes one from the word at address a3, and goes on when that becomes zero.
    */
   REPEAT: 0x10001,
   /** Atomically takes one from the word at address a1. */
@@ -31,6 +31,8 @@ export const OP = {
   LEAVE: 0x10003,
   /** Ends the table: a breakpoint tells the tracer, or, where there is none any more, wakes the heal entry. */
   END: 0x10004,
+  /** Atomically adds one to the word at address a1. */
+  INCREMENT: 0x10005,
 } as const;
 
 /** A slot is the private stack and heal pointer of one thread inside the area; it is aligned to its own size. */

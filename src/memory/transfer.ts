@@ -10,7 +10,7 @@ import { ERRNO, KernelError } from "../linux/errno.ts";
 import { close, O, open, readText, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
-import { giveBack, lend, type Taken, take } from "../tracee/descriptors.ts";
+import { giveBack, lend, type Taken, take, takeBack } from "../tracee/descriptors.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import type { Argument, Result } from "../tracee/table.ts";
 import { Pieces } from "./pieces.ts";
@@ -113,10 +113,10 @@ class Writing {
   start(bytes: number): boolean {
     const { dumpee, fd } = this;
     const { table } = dumpee;
-    let inside: Argument | undefined;
+    let lent: number | undefined;
     if (takingWorks) this.#taken = take(dumpee, fd);
-    else if (bytes >= WRITE_LENT) inside = lend(dumpee, fd);
-    inside ??= this.#taken?.fd;
+    else if (bytes >= WRITE_LENT) lent = lend(dumpee, fd);
+    const inside: Argument | undefined = lent ?? this.#taken?.fd;
     if (inside === undefined) return false;
     let first = 0;
     this.pieces.eachGroup((group, count, length, offset) => {
@@ -129,7 +129,7 @@ class Writing {
       first += count;
     });
     if (this.#taken !== undefined) giveBack(dumpee, this.#taken);
-    else table.call(NR.close, inside);
+    else if (lent !== undefined) takeBack(dumpee, lent);
     table.start();
     this.#running = true;
     return true;

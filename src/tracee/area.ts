@@ -4,9 +4,8 @@
  *     code, header | slot 0 | slot 1 ... | bulk | bulk of a helper
  *
  * A slot belongs to one thread: its heal pointer, its heal table and its door, its signal frame, a small table and its
- * stack. Slots
- * are aligned to their size, so that the heal entry finds its slot from the stack pointer alone. The bulk region is
- * for the tables of the thread that does the process-wide work.
+ * stack. Slots are aligned to their size, so that the heal entry finds its slot from the stack pointer alone. The bulk
+ * region is for the tables of the thread that does the process-wide work.
  */
 
 import { TASK_SIZE } from "../linux/memory.ts";
@@ -19,7 +18,8 @@ import type { Region } from "./table.ts";
 export const BULK = { DUMP: 0x10000, RESTORE: 0x40000 } as const;
 /** Behind the code, on the same page. */
 const HEADER_AT = 0x800;
-const HEADER_SIZE = 0x100;
+const HEADER_SIZE = 0x140;
+const HELD_WORDS = 3;
 const HEAL_ADDRESS_AT = 0x8;
 const MASK_AT = 0x10;
 const HEAL_TABLE_AT = 0x40;
@@ -96,6 +96,14 @@ export class Area {
   /** Two struct timespec: between looks at the count, and for the last threads to be out. */
   get pause(): number {
     return this.address + HEADER_AT + 0xc0;
+  }
+  /** Words that hold the numbers of descriptors open inside on our behalf, or -1. */
+  get held(): readonly number[] {
+    return Array.from({ length: HELD_WORDS }, (_, i) => this.address + HEADER_AT + 0x100 + 8 * i);
+  }
+  /** A word that holds -1. */
+  get none(): number {
+    return this.address + HEADER_AT + 0x100 + 8 * HELD_WORDS;
   }
   slot(index: number): number {
     return this.address + SLOT_SIZE * (1 + index);

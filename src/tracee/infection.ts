@@ -9,7 +9,8 @@
  * Inside. Every thread that runs tables does so in its slot of the area. The end of a table is a breakpoint. While we
  * live it is a ptrace stop; when we are dead, the SIGTRAP reaches the handler that we set for the process, the heal
  * entry: a thread goes back through its frame, and the carrier (the thread that came in first) waits for the others,
- * puts the handling of SIGTRAP back, closes what we opened, and goes out through the chain.
+ * puts the handling of SIGTRAP back, closes what we opened, and goes out through the chain. A thread comes in by its
+ * *door*: only its registers are set from outside, so that there is no half of it; it sets its mask and counts itself in.
  *
  * Getting out, while we live: the same calls, but watched, and then the registers as they were are set by ptrace rather
  * than by rt_sigreturn, because that would forget a restart block (restart_syscall(2)).
@@ -51,11 +52,14 @@ import type { Task } from "./task.ts";
 const timespec = struct({ sec: s64, nsec: s64 });
 const MASK_ALL = 0xffff_ffff_ffff_ffffn;
 const NO_SYSCALL = 0xffff_ffff_ffff_ffffn;
-/** Between looks at the count of threads inside; and for the last ones, already counted out, to have left our code. */
-const POLL_NSEC = 1_000_000n;
+/**
+ * Before each look at the count of threads inside: for one that stands at its door to count itself in. And for the last
+ * ones, already counted out, to have left our code.
+ */
+const POLL_NSEC = 250_000_000n;
 const LEAVE_NSEC = 100_000_000n;
-/** Looks at the count, one each POLL_NSEC: if we died while letting threads in, it may never be reached. */
-const PATIENCE = 2000n;
+/** Looks at the count, one each POLL_NSEC. It is right, so this is never used up: a thread may write memory for long. */
+const PATIENCE = 2400n;
 const RED_ZONE = 128;
 /** Bytes of the instruction that an interrupted call is made again with. */
 const SYSCALL_LENGTH = 2n;
@@ -156,12 +160,16 @@ export class InsideThread implements TableExecutor {
     setRegisters(this.task.tid, this.#registersAt(this.area.healTable(this.index), stack));
   }
 
-  /** Stops it, out of any table that it runs, and gives it back mask and registers. */
-  leave(): void {
+  /**
+   * Stops it, out of any table that it runs, and gives it back mask and registers. `countOut` is to take it from the
+   * count of those inside: before it is out, as to count one too few does no harm.
+   */
+  leave(countOut: () => void): void {
     if (this.#running) this.awaitTable();
     this.task.park();
     // A mask with SIGTRAP blocked must not meet a breakpoint, should we die between the two: the heal table has none.
     this.turnToHeal(this.#ownStack);
+    countOut();
     this.putBack();
   }
 
@@ -222,7 +230,7 @@ export class Infection {
   readonly #carrier: InsideThread;
   /** Tables of the carrier: process-wide work. */
   readonly table: Table;
-  #descriptors: number[] = [];
+  #holds = false;
   #mapped = false;
 
   private constructor(
@@ -304,10 +312,11 @@ export class Infection {
         { op: OP.DECREMENT, args: [area.count] },
         { op: OP.LEAVE, args: [area.frame(index), area.sigreturn, NR.rt_sigreturn] },
       ]);
-      // The door: sets the mask, then changes to the slot's stack and, by way of the heal pointer, to the first table,
-      // which begins with putting that pointer right.
+      // The door: sets the mask, counts the thread in, then changes to the slot's stack and, by way of the heal pointer,
+      // to the first table, which begins with putting that pointer right.
       encodeTable(slot, within(area.door(index)), [
         { op: NR.rt_sigprocmask, args: [SIG_SETMASK, area.mask(index), 0, 8] },
+        { op: OP.INCREMENT, args: [area.count] },
         { op: OP.LEAVE, args: [area.stackTop(index), area.heal] },
       ]);
       view.setBigUint64(within(area.mask(index)), MASK_WHILE_RUNNING, true);
@@ -318,15 +327,20 @@ export class Infection {
       table.operation(OP.MOVE, area.healAddress(index), area.slot(index) + SLOT_HEAL);
       return table;
     });
-    this.#setCount(1 + this.#threads.length);
     this.#writeCarrierHealTable();
     return tables;
   }
 
-  /** Descriptors opened inside on our behalf; closed on the way out, also when we are dead by then. */
-  adoptDescriptors(descriptors: readonly number[]): void {
-    this.#descriptors = [...this.#descriptors, ...descriptors];
-    this.#writeCarrierHealTable();
+  /**
+   * Words for the numbers of descriptors that a table opens inside on our behalf, -1 for none. On the way out they are
+   * closed, also when we are dead by then.
+   */
+  holdDescriptors(): readonly number[] {
+    if (!this.#holds) {
+      this.#holds = true;
+      this.#writeCarrierHealTable();
+    }
+    return this.area.held;
   }
 
   /** Takes everything back: the process stands stopped exactly where it was found. @throws TaskGoneError, KernelError */
@@ -336,7 +350,10 @@ export class Infection {
       this.#retreat();
       return;
     }
-    for (const thread of this.#threads) if (thread.inside && !thread.task.gone) thread.leave();
+    let count = this.#threads.reduce((sum, { inside }) => sum + Number(inside), 1);
+    for (const thread of this.#threads) {
+      if (thread.inside && !thread.task.gone) thread.leave(() => this.#setCount(--count));
+    }
     this.#threads.length = 0;
     const carrier = this.#carrier;
     carrier.settle();
@@ -447,6 +464,7 @@ export class Infection {
     view.setBigUint64(within(area.patience), PATIENCE, true);
     timespec.encodeInto(head, within(area.pause), { sec: 0n, nsec: POLL_NSEC });
     timespec.encodeInto(head, within(area.pause) + timespec.size, { sec: 0n, nsec: LEAVE_NSEC });
+    for (const word of [...area.held, area.none]) view.setBigInt64(within(word), -1n, true);
     sigaction.encodeInto(head, within(area.ourSigtrap), {
       handler: area.heal,
       flags: BigInt(SA.RESTORER | SA.NODEFER),
@@ -466,6 +484,7 @@ export class Infection {
   #writeCarrierHealTable(): void {
     const { area } = this;
     const alone = this.#threads.length === 0;
+    const before = alone ? 0 : 3;
     const entries: HealEntry[] = [
       ...(alone
         ? []
@@ -474,7 +493,11 @@ export class Infection {
             { op: OP.REPEAT, args: [area.count, 1, area.patience] },
             { op: NR.nanosleep, args: [area.pause + timespec.size] },
           ]),
-      ...this.#descriptors.map((fd) => ({ op: NR.close, args: [fd] })),
+      ...(this.#holds ? area.held : []).flatMap((word, i) => [
+        // The argument of the entry that follows.
+        { op: OP.MOVE, args: [word, area.healTable(0) + (before + 2 * i + 1) * ENTRY_SIZE + ENTRY_ARGS] },
+        { op: NR.close, args: [-1] },
+      ]),
       { op: NR.rt_sigaction, args: [SIG.TRAP, area.oldSigtrap, 0, 8] },
       {
         op: OP.LEAVE,

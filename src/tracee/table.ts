@@ -127,6 +127,11 @@ export class Table {
     this.#used += ENTRY_SIZE;
   }
 
+  /** Copies the result of a call that this table makes to the word at an address of the task. */
+  keep(result: Result, at: number): void {
+    this.operation(OP.MOVE, this.region.address + result.entry + ENTRY_RESULT, at);
+  }
+
   /** Places bytes for calls to read; gives their address in the task. Valid until the table has run. */
   data(bytes: Uint8Array): number {
     const offset = this.#reserve(bytes.length);
