@@ -26,13 +26,21 @@ export function dumpPstree(images: ImageDir, tree: FrozenTree): void {
       threads: process.zombie ? [process.pid] : process.threads.map((task) => task.tid),
     };
   });
-  const own = new Set(entries.map((entry) => entry.pid));
   for (const { pid, sid, pgid } of entries) {
-    if (!own.has(sid) && !entries.some((entry) => entry.sid === sid && entry.ppid === 0)) continue;
     if (sid === 0 || pgid === 0)
       throw new UnsupportedError(`process ${pid}: its session or group is of another pid namespace`);
   }
+  const [root] = entries;
+  if (root !== undefined) refuseShellJob(root);
   images.writeAll(IMAGES.pstree, entries);
+}
+
+/** A root in a session of somebody else's is a shell job: who restores it has to lend it one. @throws UnsupportedError */
+function refuseShellJob({ pid, sid }: { readonly pid: number; readonly sid: number }): void {
+  if (pid === sid) return;
+  throw new UnsupportedError(
+    `process ${pid}: the root of the tree does not lead its session, ${sid}: that takes --shell-job, which is not built yet`,
+  );
 }
 
 /** Stopping a process that waits for us, or us ourselves, would never end. @throws KernelError */
@@ -65,8 +73,6 @@ export interface PstreePlan {
   readonly root: PlannedProcess;
   /** Parents before children. */
   readonly all: readonly PlannedProcess[];
-  /** Session and group of a shell job's root are not its own: they come from whoever restores it. */
-  readonly foreignSession: boolean;
 }
 
 function* walk(process: PlannedProcess): Generator<PlannedProcess> {
@@ -138,8 +144,9 @@ export function planPstree(images: ImageDir): PstreePlan {
   }
   if (root === undefined) throw new ImageValueError("pstree.img: no root");
   if (root.kind !== "task") throw new UnsupportedError(`process ${root.pid}, the root, is a zombie`);
+  refuseShellJob(root);
   addHelpers(root, byPid, numbers);
-  return { root, all: [...walk(root)], foreignSession: !numbers.has(root.sid) };
+  return { root, all: [...walk(root)] };
 }
 
 /**
