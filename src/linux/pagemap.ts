@@ -68,8 +68,6 @@ function scanByIoctl(fd: number, pid: number): PageRuns | undefined {
       size: scanArgument.size,
       start: at,
       end: TASK_SIZE,
-      // The kernel sets it only where it stops before the end, or where it finds zero.
-      walk_end: 0,
       vec: addressOf(regions),
       vec_len: REGIONS,
       category_inverted: PAGE_IS.PFNZERO | PAGE_IS.FILE,
@@ -84,6 +82,8 @@ function scanByIoctl(fd: number, pid: number): PageRuns | undefined {
     }
     if (count === -ERRNO.ENOTTY || count === -ERRNO.EINVAL) return undefined;
     checkResult(count, NR.ioctl, `PAGEMAP_SCAN of process ${pid}`);
+    // Not walk_end: the kernel leaves there where it stopped for a moment, when it went on to the end (6.18).
+    at = TASK_SIZE;
     for (let i = 0; i < count; i++) {
       const region = i * REGION_SIZE;
       const start =
@@ -91,8 +91,8 @@ function scanByIoctl(fd: number, pid: number): PageRuns | undefined {
       const end =
         regionsView.getUint32(region + 8, true) + regionsView.getUint32(region + 12, true) * 0x1_0000_0000;
       append(runs, start, end, (regionsView.getUint32(region + 16, true) & Number(PAGE_IS.GUARD)) !== 0);
+      if (i === REGIONS - 1) at = end;
     }
-    at = scanArgument.decode(argument).walk_end;
   }
   return runs;
 }
