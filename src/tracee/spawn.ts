@@ -97,6 +97,9 @@ interface Waiting {
   closePipe(): void;
 }
 
+/** Placed once: the code page holds little, and one process may restore many times. */
+let spawnNative: ReturnType<typeof nativeFunction> | undefined;
+
 /** Clones a process from us with id `pid`, which does nothing and dies with us. */
 function cloneWaiting(pid: number, area: Area, asSibling: boolean): Waiting {
   const mapped = syscall(
@@ -134,10 +137,10 @@ function cloneWaiting(pid: number, area: Area, asSibling: boolean): Waiting {
       set_tid: addressOf(ids),
       set_tid_size: 1,
     });
-    const spawn = nativeFunction(placeCode(hostMachine.spawnThunk));
+    spawnNative ??= nativeFunction(placeCode(hostMachine.spawnThunk));
     const all = new Uint8Array(8).fill(0xff);
     const before = new Uint8Array(8);
-    const result = spawn(addressOf(args), args.length, addressOf(all), addressOf(before), table, 0, 0);
+    const result = spawnNative(addressOf(args), args.length, addressOf(all), addressOf(before), table, 0, 0);
     const child = checkResult(result, NR.clone3, `with pid ${pid}`);
     const end = () => {
       rawSyscall(NR.kill, child, SIG.KILL);
