@@ -1,0 +1,180 @@
+/**
+ * Restores mutants, one for each line on standard input, and answers each with a line on standard output that begins
+ * with an @. Runs as the first process of a pid namespace in which there is nobody else, on files that may perish: see
+ * jail.ts.
+ *
+ *     bun tests/fuzz/worker.ts SCRATCH STATE_COPIES TOOL
+ */
+
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { CpuMismatchError } from "../../src/check/cpuinfo.ts";
+import { readCommandLine } from "../../src/cli/command-line.ts";
+import { FileRestoreError } from "../../src/files/errors.ts";
+import { ImageError } from "../../src/images/error.ts";
+import { KernelError } from "../../src/linux/errno.ts";
+import { openLog } from "../../src/log.ts";
+import { MemoryError } from "../../src/memory/errors.ts";
+import { ImageValueError, UnsupportedError } from "../../src/process/errors.ts";
+import { restore } from "../../src/restore.ts";
+import { TaskGoneError } from "../../src/tracee/task.ts";
+import { processState, reap } from "../harness/processes.ts";
+import { listing } from "../harness/witness.ts";
+import type { Answer, Order } from "./jail.ts";
+import { type Images, mutate } from "./mutate.ts";
+
+const TYPED = [
+  CpuMismatchError,
+  FileRestoreError,
+  ImageError,
+  ImageValueError,
+  KernelError,
+  MemoryError,
+  TaskGoneError,
+  UnsupportedError,
+];
+const NOTHING = /$^/;
+
+const [scratch = "", stateCopies = "", ...tool] = process.argv.slice(2);
+openLog({ output: "/dev/null" });
+
+/** Base directories by their path: in memory, and in the scratch as they were at first. */
+const bases = new Map<string, { images: Images; dir: string; dirty: Set<string> }>();
+
+function baseOf(path: string) {
+  let base = bases.get(path);
+  if (base === undefined) {
+    const dir = join(scratch, `images-${bases.size}`);
+    cpSync(path, dir, { recursive: true });
+    const names = readdirSync(path).filter((name) => name.endsWith(".img"));
+    const images = new Map(names.map((name) => [name, new Uint8Array(readFileSync(join(path, name)))]));
+    base = { images, dir, dirty: new Set() };
+    bases.set(path, base);
+  }
+  return base;
+}
+
+/** Everybody here but us. */
+function others(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .map(Number);
+}
+
+function alive(): number[] {
+  return others().filter((pid) => !["Z", "X", undefined].includes(processState(pid)));
+}
+
+async function killOthers(): Promise<void> {
+  for (let round = 0; round < 3000; round++) {
+    const left = others();
+    if (left.length === 0) return;
+    for (const pid of left) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {}
+      reap(pid);
+    }
+    if (round > 2) await Bun.sleep(1);
+  }
+  throw new Error(`cannot be killed: ${others()}`);
+}
+
+const errorLine = /^(\(\d+\.\d+\) )? *(\d+: )?Error \(/;
+
+function restoreOutside(dir: string): Pick<Answer, "outcome" | "text"> {
+  const command = [...tool, "restore", "-d", "-s", "-D", dir, "-W", scratch];
+  const { exitCode, signalCode, stderr, exitedDueToTimeout } = Bun.spawnSync(command, {
+    stdio: ["ignore", "ignore", "pipe"],
+    timeout: 8000,
+    killSignal: "SIGKILL",
+  });
+  const text = stderr.toString().trim();
+  if (exitedDueToTimeout) return { outcome: "hang", text: `no end after 8 s ${text}` };
+  if (signalCode !== undefined) return { outcome: "crash", text: `${signalCode} ${text}` };
+  if (exitCode === 0) return { outcome: "restored", text };
+  const lines = text.split("\n").filter((line) => !/^Warn /.test(line));
+  const clear = exitCode === 1 && lines.length === 1 && errorLine.test(lines[0] ?? "");
+  if (!clear || /\b(TypeError|RangeError|undefined is not|is not a function|null is not)\b/.test(text))
+    return { outcome: "unclear", text: `exit code ${exitCode}: ${text}` };
+  return { outcome: "refused", text };
+}
+
+async function restoreInside(dir: string): Promise<Pick<Answer, "outcome" | "text">> {
+  const request = readCommandLine(
+    ["restore", "-d", "-s", "-D", dir, "-W", scratch, "--no-default-config"],
+    {},
+  );
+  if (typeof request === "string") throw new Error("no request");
+  try {
+    await restore(request.options);
+    return { outcome: "restored", text: "" };
+  } catch (error) {
+    if (TYPED.some((type) => error instanceof type))
+      return { outcome: "refused", text: error instanceof Error ? error.message : "" };
+    return {
+      outcome: "unclear",
+      text: error instanceof Error ? (error.stack ?? "") + error.message : String(error),
+    };
+  }
+}
+
+async function answer({ base: path, stateDir, seed, outside }: Order): Promise<Answer> {
+  const base = baseOf(path);
+  for (const name of base.dirty) {
+    const bytes = base.images.get(name);
+    if (bytes === undefined) unlinkSync(join(base.dir, name));
+    else writeFileSync(join(base.dir, name), bytes);
+  }
+  base.dirty.clear();
+  const { images, story } = mutate(base.images, seed);
+  for (const [name, bytes] of images) {
+    if (base.images.get(name) === bytes) continue;
+    base.dirty.add(name);
+    writeFileSync(join(base.dir, name), bytes);
+  }
+  for (const name of base.images.keys()) {
+    if (images.has(name)) continue;
+    base.dirty.add(name);
+    rmSync(join(base.dir, name));
+  }
+  const before = listing(stateDir, NOTHING) + listing(scratch, NOTHING);
+  const fds = readdirSync("/proc/self/fd").length;
+  const start = performance.now();
+  let { outcome, text } = outside ? restoreOutside(base.dir) : await restoreInside(base.dir);
+  const ms = performance.now() - start;
+  const left = outcome === "restored" ? [] : alive();
+  if (left.length > 0) {
+    const names = left.map((pid) => `${pid} ${processState(pid)}`);
+    text = `left running: ${names.join(", ")}; ${text}`;
+    outcome = "leftover";
+  }
+  await killOthers();
+  if (listing(stateDir, NOTHING) + listing(scratch, NOTHING) !== before) {
+    if (outcome === "refused") {
+      const now = (listing(stateDir, NOTHING) + listing(scratch, NOTHING)).split("\n");
+      const news = now.filter((line) => !before.split("\n").includes(line));
+      text = `files are changed: ${news.join("; ") || "some are gone"}; ${text}`;
+      outcome = "leftover";
+    }
+    rmSync(join(scratch, "stats-restore"), { force: true });
+    for (const name of readdirSync(stateDir)) rmSync(join(stateDir, name), { recursive: true, force: true });
+    cpSync(join(stateCopies, stateDir.replaceAll("/", "_")), stateDir, {
+      recursive: true,
+      preserveTimestamps: true,
+    });
+  }
+  const segments = readFileSync("/proc/sysvipc/shm", "utf8").trim().split("\n").length - 1;
+  if (segments > 0 && outcome === "refused") {
+    text = `${segments} segments of shared memory are left; ${text}`;
+    outcome = "leftover";
+  }
+  return { outcome, text, story, ms, descriptors: readdirSync("/proc/self/fd").length - fds };
+}
+
+mkdirSync(scratch, { recursive: true });
+for await (const line of console) {
+  const reply = await answer(JSON.parse(line) as Order);
+  process.stdout.write(`@${JSON.stringify(reply)}\n`);
+}
+process.exit(0);
