@@ -8,7 +8,7 @@ import type { FdinfoEntry, FdTypes, FileEntry } from "../images/schema/generated
 import type { FsEntry } from "../images/schema/generated/process.ts";
 import { KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
-import { listNumbers, O, open } from "../linux/io.ts";
+import { listNumbers, O, open, readText } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { type Mapping, readStatus } from "../linux/proc.ts";
 import { Level, log } from "../log.ts";
@@ -114,7 +114,7 @@ export class FilesDump {
   #dumpTable(dumpee: Dumpee): void {
     const tid = taskOf(dumpee);
     const numbers = listNumbers(`/proc/${tid}/fd`);
-    const flags = dumpee.table.each(NR.fcntl, [], numbers, [F.GETFD]);
+    const flags = descriptorFlags(dumpee, tid, numbers);
     const sights = look(tid, dumpee.pidfd, numbers);
     const known = sights.map((sight) => this.#descriptions.find(sight.status.ino, tid, sight.fd).known);
     follow(
@@ -123,7 +123,7 @@ export class FilesDump {
     );
     const table = sights.map((sight, i): FdinfoEntry => {
       const { id, type } = known[i] ?? this.#describe(dumpee, tid, sight);
-      return { id, flags: Math.max(flags[i] ?? 0, 0) & FD_CLOEXEC, type, fd: sight.fd };
+      return { id, flags: flags[i] ?? 0, type, fd: sight.fd };
     });
     this.#images.writeAll(IMAGES.fdinfo, table, dumpee.ids.files);
     log.debug("files/dump", `process ${dumpee.pid}: ${table.length} descriptors`);
@@ -196,4 +196,20 @@ export class FilesDump {
 /** A live thread: a leader that has ended has no files any more. */
 function taskOf(dumpee: Dumpee): number {
   return dumpee.frozen.threads[0]?.tid ?? dumpee.pid;
+}
+
+/** So few descriptors are asked of /proc, each by itself, in less time than a call inside the process takes. */
+const FEW = 8;
+const FLAGS_LINE = /^flags:\s*([0-7]+)$/m;
+
+/** FD_CLOEXEC of each descriptor. */
+function descriptorFlags(dumpee: Dumpee, tid: number, numbers: readonly number[]): number[] {
+  if (numbers.length > FEW) {
+    const flags = dumpee.table.each(NR.fcntl, [], numbers, [F.GETFD]);
+    return flags.map((each) => Math.max(each, 0) & FD_CLOEXEC);
+  }
+  return numbers.map((fd) => {
+    const flags = Number.parseInt(FLAGS_LINE.exec(readText(`/proc/${tid}/fdinfo/${fd}`))?.[1] ?? "0", 8);
+    return (flags & O.CLOEXEC) === 0 ? 0 : FD_CLOEXEC;
+  });
 }
