@@ -20,7 +20,7 @@ import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import { askCore, dumpZombie, refuseDeadLeader, refuseThreads } from "./process/core.ts";
 import { refuseSharing, SharedObjects } from "./process/ids.ts";
-import { dumpPstree, refuseAncestry } from "./process/pstree.ts";
+import { dumpPstree, refuseRoot } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
 import { DumpStats, Stopwatch } from "./stats.ts";
 import type { ObjectIds } from "./tracee/dumpee.ts";
@@ -31,7 +31,7 @@ import { Infection, type Saved, saveThread } from "./tracee/infection.ts";
 export async function dump(options: Options): Promise<number> {
   const { tree: rootPid } = options;
   if (rootPid === undefined) throw new Error("dump needs --tree");
-  refuseAncestry(rootPid);
+  refuseRoot(rootPid);
   const stats = new DumpStats();
   const images = ImageDir.create(options.imagesDir);
   stage("dump/start");

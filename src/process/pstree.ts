@@ -8,7 +8,7 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { CoreEntry, PstreeEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
-import { ERRNO, KernelError } from "../linux/errno.ts";
+import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { readStat } from "../linux/proc.ts";
 import type { FrozenTree } from "../tracee/freeze.ts";
 import { TASK_STATE } from "./core.ts";
@@ -43,10 +43,27 @@ function refuseShellJob({ pid, sid }: { readonly pid: number; readonly sid: numb
   );
 }
 
-/** Stopping a process that waits for us, or us ourselves, would never end. @throws KernelError */
-export function refuseAncestry(pid: number): void {
-  for (let ancestor = process.pid; ancestor > 1; ancestor = readStat(ancestor).ppid) {
-    if (ancestor === pid) throw new KernelError("dump", `process ${pid}, an ancestor of ours`, ERRNO.EDEADLK);
+/** The flag in /proc/PID/stat of a thread of the kernel's own. */
+const PF_KTHREAD = 0x200000;
+
+/**
+ * What cannot be the root of a dump, found before anything is touched: no process at all, one of the kernel's;
+ * and one that waits for us, or we ourselves, whose stop would never end. @throws KernelError
+ */
+export function refuseRoot(pid: number): void {
+  const refuse = (what: string, errno: number): never => {
+    throw new KernelError("dump", `process ${pid}${what}`, errno);
+  };
+  let stat: ReturnType<typeof readStat>;
+  try {
+    stat = readStat(pid);
+  } catch (error) {
+    if (isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) refuse(", which is not there", ERRNO.ESRCH);
+    throw error;
+  }
+  if ((stat.flags & PF_KTHREAD) !== 0) refuse(", a kernel thread", ERRNO.EPERM);
+  for (let ancestor = process.pid; ancestor > 0; ancestor = readStat(ancestor).ppid) {
+    if (ancestor === pid) refuse(", an ancestor of ours", ERRNO.EDEADLK);
   }
 }
 
