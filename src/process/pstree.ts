@@ -105,9 +105,15 @@ function checkNumber(pid: number, what: string): void {
     throw new ImageValueError(`pstree.img: ${what} ${pid}`);
 }
 
+/** Of old images they are in the core. @throws ImageError where they are nowhere */
+function idsOf(images: ImageDir, pid: number, core: CoreEntry): TaskKobjIdsEntry {
+  return images.tryReadOne(IMAGES.ids, pid) ?? core.ids ?? images.readOne(IMAGES.ids, pid);
+}
+
 /** Reads and checks the tree of the images. @throws ImageValueError, UnsupportedError */
 export function planPstree(images: ImageDir): PstreePlan {
-  const entries = images.readAll(IMAGES.pstree);
+  // Which throws where it is not there, unlike readAll.
+  const { entries } = images.readHeaded(IMAGES.pstree);
   const byPid = new Map<number, PlannedProcess>();
   const numbers = new Set<number>();
   let root: PlannedProcess | undefined;
@@ -138,8 +144,7 @@ export function planPstree(images: ImageDir): PstreePlan {
       sid: entry.sid,
       threads: [entry.pid, ...others],
       core,
-      // Old images have them in the core.
-      ids: kind === "task" ? (images.tryReadOne(IMAGES.ids, entry.pid) ?? core.ids) : undefined,
+      ids: kind === "task" ? idsOf(images, entry.pid, core) : undefined,
       parent: undefined,
       children: [],
     };

@@ -1,0 +1,355 @@
+/**
+ * Bad input: each is one clear line on standard error that names the thing, and the kernel's errno where there was one;
+ * exit code 1; and nothing changed: a target runs on, a restore leaves no process and no file.
+ */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ImageDir } from "../src/images/image-dir.ts";
+import { IMAGES } from "../src/images/kinds.ts";
+import { buildFixtures } from "./harness/build.ts";
+import { type Fixture, startFixture } from "./harness/fixture.ts";
+import { processState, processTree, readText, waitGone } from "./harness/processes.ts";
+import { dump, ourTool } from "./harness/tool.ts";
+import { listing, Witness } from "./harness/witness.ts";
+
+const NOTHING = /$^/;
+const place = mkdtempSync(join(tmpdir(), "criu-ts-bad-input-"));
+
+beforeAll(() => buildFixtures(["minimal", "pgrp_session", "file_regular", "file_deleted"]), 120_000);
+afterAll(() => rmSync(place, { recursive: true, force: true }));
+
+interface Said {
+  exitCode: number | null;
+  lines: string[];
+}
+
+/** Runs the executable with its log on standard error, as it is without -o. */
+function criu(...args: string[]): Said {
+  const { exitCode, stderr } = Bun.spawnSync([...ourTool(), ...args], {
+    stdio: ["ignore", "ignore", "pipe"],
+    timeout: 20_000,
+    killSignal: "SIGKILL",
+  });
+  return { exitCode, lines: stderr.toString().trim().split("\n") };
+}
+
+/** A restore; again where a process of somebody else's happens to have one of the numbers for a moment. */
+function restoreOnceFree(...args: string[]): Said {
+  for (let tries = 1; ; tries++) {
+    const said = criu("restore", ...args);
+    if (tries === 20 || !/clone3.*EEXIST$/.test(said.lines[0] ?? "")) return said;
+    Bun.sleepSync(50);
+  }
+}
+
+/** Exit code 1 and a single line, which says this. */
+function expectRefusal(said: Said, words: RegExp): void {
+  expect(said).toEqual({ exitCode: 1, lines: [expect.stringMatching(/^Error \([a-z/-]+\): /)] });
+  expect(said.lines[0]).toMatch(words);
+}
+
+async function withFixture(name: string, act: (fixture: Fixture) => Promise<void> | void): Promise<void> {
+  const fixture = await startFixture(name);
+  try {
+    await act(fixture);
+  } finally {
+    await fixture.stop();
+  }
+}
+
+function emptyDir(): string {
+  return mkdtempSync(join(place, "images-"));
+}
+
+describe("dump of a process that cannot be dumped", () => {
+  /** Refused, with nothing written; where there was a dump before, it is whole still. */
+  function refused(pid: number | string, words: RegExp): void {
+    const dir = emptyDir();
+    writeFileSync(join(dir, "inventory.img"), "of an older dump");
+    const before = listing(dir, NOTHING);
+    expectRefusal(criu("dump", "-t", String(pid), "-D", dir), words);
+    expect(listing(dir, NOTHING)).toBe(before);
+  }
+
+  test("it is not there", () => {
+    let absent = 30_000;
+    while (existsSync(`/proc/${absent}`)) absent--;
+    refused(absent, new RegExp(`process ${absent}, which is not there: ESRCH$`));
+  });
+
+  test("no pid has such a number", () => refused(2 ** 31 - 1, /process 2147483647.*ESRCH$/));
+  test.each(["0", "-1", "abc", "1.5", "99999999999999999999"])("%p is no pid", (word) =>
+    refused(word, new RegExp(`"${word}" for -t`)),
+  );
+
+  test("it is our parent", () =>
+    refused(process.pid, new RegExp(`process ${process.pid}, an ancestor of ours: EDEADLK$`)));
+
+  test("it is the first of all ancestors", () => refused(1, /process 1, .*: (EDEADLK|EPERM)$/));
+
+  const kthread = readText("/proc/2/stat")?.startsWith("2 (kthreadd)") === true;
+  if (!kthread) console.log("bad input: skipped: process 2 is no kernel thread here");
+  test.skipIf(!kthread)("it is a kernel thread", () => refused(2, /process 2, a kernel thread: EPERM$/));
+
+  test("it is a zombie", async () => {
+    // The shell becomes a sleep, which does not wait for its child.
+    const child = Bun.spawn(["sh", "-c", "sleep 0 & echo $!; exec sleep 60"], { stdout: "pipe" });
+    const { value } = await child.stdout.getReader().read();
+    const zombie = Number(new TextDecoder().decode(value));
+    while (processState(zombie) !== "Z") await Bun.sleep(5);
+    try {
+      const dir = emptyDir();
+      expectRefusal(
+        criu("dump", "-t", String(zombie), "-D", dir),
+        new RegExp(`process ${zombie}.*zombie: ESRCH$`),
+      );
+      expect(readdirSync(dir)).toEqual([]);
+      expect(processState(zombie)).toBe("Z");
+      expect(processState(child.pid)).toBe("S");
+    } finally {
+      child.kill();
+      await child.exited;
+    }
+  });
+});
+
+describe("dump into a directory that will not do", () => {
+  const cases: [string, (dir: string) => string, RegExp][] = [
+    ["is not there", (dir) => join(dir, "absent"), /images-dir .*absent: ENOENT$/],
+    ["is a file", () => "/etc/passwd", /images-dir \/etc\/passwd is not a directory/],
+    // Root may write wherever permissions forbid it, but not here.
+    ["takes no files", () => "/proc", /\.img: cannot (write|create): (ENOENT|EACCES|EPERM)$/],
+  ];
+  test.each(cases)("%s", (_, dirOf, words) =>
+    withFixture("minimal", async (fixture) => {
+      const witness = Witness.of(fixture);
+      expectRefusal(criu("dump", "-t", String(fixture.pid), "-D", dirOf(fixture.stateDir)), words);
+      expect((await witness.settled(500)).differences).toEqual([]);
+      expect(await fixture.finish()).toBe("PASS");
+    }),
+  );
+});
+
+/** A dumped fixture whose images are changed again and again, and brought back in the end. */
+class Dumped {
+  private constructor(
+    readonly fixture: Fixture,
+    readonly images: string,
+  ) {}
+
+  static async of(fixture: Fixture): Promise<Dumped> {
+    const images = emptyDir();
+    const members = processTree(fixture.pid);
+    const outcome = await dump(fixture.pid, images, { options: fixture.directives.dumpOptions });
+    expect(outcome.errors.includes("Error") ? outcome.errors : "").toBe("");
+    expect(await waitGone(members)).toEqual([]);
+    return new Dumped(fixture, images);
+  }
+
+  /** A restore of a changed copy, which must be refused. */
+  refused(change: (dir: string) => void, words: RegExp, ...options: string[]): void {
+    const dir = emptyDir();
+    cpSync(this.images, dir, { recursive: true });
+    change(dir);
+    this.refusedFrom(dir, words, ...options);
+  }
+
+  refusedFrom(dir: string, words: RegExp, ...options: string[]): void {
+    const { stateDir, seen } = this.fixture;
+    const files = () => (isDirectory(dir) ? listing(dir, NOTHING) : "") + listing(stateDir, NOTHING);
+    const before = files();
+    const processes = () => [...seen].filter((pid) => belongsTo(pid, stateDir));
+    const living = processes();
+    expectRefusal(restoreOnceFree("-d", "-D", dir, ...options), words);
+    expect(files()).toBe(before);
+    expect(processes()).toEqual(living);
+  }
+
+  /** After all that, what was dumped comes back and is whole. */
+  async bringBack(): Promise<void> {
+    const said = restoreOnceFree("-d", "-D", this.images, ...this.fixture.directives.restoreOptions);
+    expect(said).toEqual({ exitCode: 0, lines: [""] });
+    expect(await this.fixture.finish()).toBe("PASS");
+  }
+
+  file(dir: string, pattern: RegExp): string {
+    const name = readdirSync(dir).find((each) => pattern.test(each));
+    if (name === undefined) throw new Error(`no image ${pattern}`);
+    return join(dir, name);
+  }
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** Is a process one of the fixture's? A number may be somebody else's by now. */
+function belongsTo(pid: number, stateDir: string): boolean {
+  return readText(`/proc/${pid}/cmdline`)?.includes(stateDir) === true;
+}
+
+function edit(path: string, change: (bytes: Buffer) => Uint8Array): void {
+  writeFileSync(path, change(readFileSync(path)));
+}
+
+function flip(bytes: Buffer, at: number): Buffer {
+  bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+  return bytes;
+}
+
+test(
+  "restore from damaged images",
+  () =>
+    withFixture("pgrp_session", async (fixture) => {
+      const dumped = await Dumped.of(fixture);
+      const { pid } = fixture;
+      const needed = [
+        /^inventory/,
+        /^pstree/,
+        /^core-/,
+        /^ids-/,
+        /^mm-/,
+        /^pagemap-\d/,
+        /^pages-/,
+        /^fs-/,
+        /^fdinfo-/,
+      ];
+      for (const pattern of needed) {
+        const name = dumped.file(dumped.images, pattern).split("/").at(-1) ?? "";
+        const named = new RegExp(`${name.replace(/\d+/, "\\d+")}: `);
+        const withErrno = new RegExp(`${named.source}.*ENOENT$`);
+        dumped.refused((dir) => rmSync(join(dir, name)), withErrno);
+        dumped.refused((dir) => edit(join(dir, name), (bytes) => bytes.subarray(0, bytes.length / 2)), named);
+        if (/^pages-/.test(name)) continue;
+        dumped.refused(
+          (dir) => edit(join(dir, name), (bytes) => bytes.subarray(0, 0)),
+          /: bad magic: none, wanted 0x/,
+        );
+        dumped.refused(
+          (dir) => edit(join(dir, name), (bytes) => flip(bytes, 0)),
+          /: bad magic 0x.*, wanted 0x/,
+        );
+        // The size of the first message, made larger than the file.
+        const sizeAt = name === "inventory.img" ? 4 : 8;
+        dumped.refused(
+          (dir) => edit(join(dir, name), (bytes) => flip(bytes, sizeAt + 2)),
+          /reaches beyond the file$/,
+        );
+        dumped.refused(
+          (dir) => {
+            rmSync(join(dir, name));
+            mkdirSync(join(dir, name));
+          },
+          new RegExp(`${named.source}.*not a regular file$`),
+        );
+      }
+      // Magics of one kind of image in another.
+      dumped.refused(
+        (dir) => cpSync(join(dir, `core-${pid}.img`), join(dir, `mm-${pid}.img`)),
+        /^Error \(criu\): mm-\d+\.img: bad magic 0x54564319 0x55053847, wanted 0x54564319 0x57492820$/,
+      );
+      // Only bits of headers and messages are known to be wrong when they are flipped; see tests/fuzz.test.ts for the rest.
+      await dumped.bringBack();
+    }),
+  120_000,
+);
+
+test(
+  "restore from images that say what cannot be",
+  () =>
+    withFixture("minimal", async (fixture) => {
+      const dumped = await Dumped.of(fixture);
+      const { pid } = fixture;
+      dumped.refused(
+        (dir) => {
+          const images = ImageDir.open(dir);
+          const core = images.readOne(IMAGES.core, pid);
+          images.writeAll(IMAGES.core, [{ ...core, mtype: 3 }], pid);
+        },
+        new RegExp(`core-${pid}\\.img.*(AARCH64|architecture|mtype)`, "i"),
+      );
+      dumped.refused((dir) => {
+        const images = ImageDir.open(dir);
+        images.commitInventory({ ...images.readOne(IMAGES.inventory), img_version: 3 });
+      }, /inventory\.img: version 3 of the images, 2 is known$/);
+      dumped.refused(
+        (dir) => {
+          const images = ImageDir.open(dir);
+          const [root] = images.readAll(IMAGES.pstree);
+          if (root !== undefined) images.writeAll(IMAGES.pstree, [root, root]);
+        },
+        new RegExp(`pstree\\.img.*${pid}`),
+      );
+      dumped.refusedFrom(join(place, "absent"), /--images-dir .*absent: ENOENT$/);
+      dumped.refusedFrom("/etc/passwd", /--images-dir \/etc\/passwd is not a directory$/);
+      dumped.refusedFrom(emptyDir(), /inventory\.img: cannot open: ENOENT$/);
+      await dumped.bringBack();
+    }),
+  60_000,
+);
+
+test("restore where the pid is taken", () =>
+  withFixture("minimal", async (fixture) => {
+    const images = emptyDir();
+    const witness = Witness.of(fixture);
+    expect((await dump(fixture.pid, images, { options: ["-R"] })).ok).toBe(true);
+    expectRefusal(criu("restore", "-d", "-D", images), new RegExp(`with pid ${fixture.pid}: EEXIST$`));
+    expect((await witness.settled(500)).differences).toEqual([]);
+    expect(await fixture.finish()).toBe("PASS");
+  }));
+
+test(
+  "restore after a file has changed",
+  () =>
+    withFixture("file_regular", async (fixture) => {
+      const dumped = await Dumped.of(fixture);
+      const files = ImageDir.open(dumped.images).readAll(IMAGES.files);
+      const paths = files.flatMap(({ reg }) => (reg?.size !== undefined && reg.size > 0n ? [reg.name] : []));
+      const path = paths.find((each) => each.startsWith(fixture.stateDir) && !each.endsWith("/printed"));
+      if (path === undefined) throw new Error("the fixture has no file of its own open");
+      const name = path.slice(path.lastIndexOf("/") + 1);
+      const aside = `${path}.aside`;
+      const restoring = (words: string) => dumped.refused(() => {}, new RegExp(`/${name}.*${words}`));
+
+      renameSync(path, aside);
+      const { mode } = files.find(({ reg }) => reg?.name === path)?.reg ?? {};
+      restoring("ENOENT$");
+      writeFileSync(path, "of another size");
+      chmodSync(path, (mode ?? 0o644) & 0o7777);
+      restoring("not what was dumped: .*bytes where it had");
+      rmSync(path);
+      mkdirSync(path);
+      restoring("");
+      rmSync(path, { recursive: true });
+      renameSync(aside, path);
+      await dumped.bringBack();
+    }),
+  60_000,
+);
+
+test("restore that fails makes no ghosts", () =>
+  withFixture("file_deleted", async (fixture) => {
+    const dumped = await Dumped.of(fixture);
+    const ghost = /^ghost-file-/;
+    dumped.refused((dir) => rmSync(dumped.file(dir, ghost)), /ghost-file-\w+\.img: cannot open: ENOENT$/);
+    dumped.refused(
+      (dir) => edit(dumped.file(dir, ghost), (bytes) => bytes.subarray(0, 20)),
+      /ghost-file-\w+\.img: .*reaches beyond the file$/,
+    );
+    await dumped.bringBack();
+  }));
