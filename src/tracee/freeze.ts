@@ -127,6 +127,8 @@ function freezeChild(process: FrozenProcess): boolean {
   try {
     if (stateOf(pid, pid) === "Z" && readThreads(pid).length === 1) process.zombie = true;
     else freezeProcess(process);
+    // It may have ended between the two looks.
+    if (threads.length === 0) process.zombie = true;
     return true;
   } catch (error) {
     const state = stateOf(pid, pid);
