@@ -326,6 +326,7 @@ function changeMessages(
     const chosen = draw(parts.records.length || 1);
     const entry = parts.records[chosen]?.entry;
     const sites = entry === undefined ? heads : [...heads, ...sitesOf(entry, type, `entry ${chosen}`)];
+    if (sites.length === 0) return undefined;
     // What is there is of more interest than what could be.
     const set = sites.filter(({ owner, info }) => owner[info.name] !== undefined);
     story = changeField(draw, pick(draw, draw(8) === 0 || set.length === 0 ? sites : set));
