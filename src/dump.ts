@@ -24,7 +24,7 @@ import { dumpPstree, refuseRoot } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
 import { DumpStats, Stopwatch } from "./stats.ts";
 import type { ObjectIds } from "./tracee/dumpee.ts";
-import { type FrozenProcess, FrozenTree } from "./tracee/freeze.ts";
+import { type FrozenProcess, FrozenTree, hasEnded } from "./tracee/freeze.ts";
 import { Infection, type Saved, saveThread } from "./tracee/infection.ts";
 
 /** Returns the exit code. @throws whatever failed, after the tree was let go */
@@ -196,10 +196,10 @@ class Saving {
       try {
         infection.leave();
       } catch (error) {
-        log.error(
-          "dump",
-          `process ${infection.pid}: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        const text = `process ${infection.pid}: ${error instanceof Error ? error.message : String(error)}`;
+        // One that has died needs no leaving, and its death is why we are here.
+        if (hasEnded(infection.pid, infection.pid)) log.debug("dump", text);
+        else log.error("dump", text);
       }
     }
     this.#files.abort();

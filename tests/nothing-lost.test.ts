@@ -8,12 +8,20 @@
  */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { STAGES } from "../src/faults.ts";
-import { buildFixtures, fixtureNames } from "./harness/build.ts";
+import { buildFixtures, directives, fixtureNames } from "./harness/build.ts";
 import { type Fixture, Skipped, startFixture } from "./harness/fixture.ts";
-import { processState, processTree, threadsOf, waitGone } from "./harness/processes.ts";
+import {
+  compareSnapshots,
+  processState,
+  processTree,
+  type Snapshot,
+  snapshotProc,
+  threadsOf,
+  waitGone,
+} from "./harness/processes.ts";
 import { dump, type Outcome, ourTool, restore, type ToolOptions } from "./harness/tool.ts";
 import { listing, Witness } from "./harness/witness.ts";
 import { generator } from "./programs/data.ts";
@@ -21,6 +29,7 @@ import { generator } from "./programs/data.ts";
 const names = fixtureNames();
 const skips: string[] = [];
 const patience = 120_000;
+const PAGE = 4096;
 
 beforeAll(() => buildFixtures(names), 300_000);
 afterAll(() => {
@@ -164,36 +173,54 @@ async function healed(fixture: Fixture, witness: Witness, what: string): Promise
 }
 
 describe("a dump that is killed", () => {
-  const chosen = ["minimal", "threads_tid", "cow_fork_shared", "sigtrap_ignored", "restart_calls", "itimers"];
-  for (const name of names.filter((each) => process.env.LOST_DEATHS === "all" || chosen.includes(each))) {
+  const all = process.env.LOST_DEATHS === "all";
+  const seed = Number(process.env.LOST_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const draw = generator(seed);
+  const chosen = [
+    "minimal",
+    "threads_tid",
+    "cow_fork_shared",
+    "sigtrap_ignored",
+    "restart_calls",
+    "itimers",
+    "altstack",
+  ];
+
+  for (const name of names.filter((each) => all || chosen.includes(each))) {
     test(
-      `${name}: before each change that it makes to the tree`,
+      `${name}: before changes that it makes to the tree`,
       () =>
         withFixture(name, async (fixture) => {
           const witness = Witness.of(fixture);
           let longest = 0;
-          for (let change = 1; ; change++) {
+          /** Dies before the change of that number; false if the dump makes fewer. */
+          const dies = async (change: number): Promise<boolean> => {
             const environment = { CRIU_TS_FAULT: "dump/committed", CRIU_TS_DEATH: String(change) };
             const images = join(fixture.stateDir, "images");
             const outcome = await dump(fixture.pid, images, dumpHow(fixture, { environment }));
             longest = Math.max(longest, await healed(fixture, witness, `killed before change ${change}`));
-            if (outcome.exitCode === 137) continue;
-            console.log(
-              `${name}: killed before each of ${change - 1} changes, healed after ${longest.toFixed(0)} ms`,
-            );
-            break;
+            return outcome.exitCode === 137;
+          };
+          let changes = 1;
+          while (await dies(changes * 2)) changes *= 2;
+          for (let step = changes; step >= 1; step = Math.floor(step / 2)) {
+            if (await dies(changes + step)) changes += step;
           }
+          const most = Math.min(all ? 250 : 40, changes);
+          for (let i = 0; i < most; i++)
+            await dies(1 + Math.floor(((i + draw() / 2 ** 32) * changes) / most));
+          console.log(
+            `${name}: LOST_SEED=${seed}: killed before ${most} of ${changes} changes, healed after ${longest.toFixed(0)} ms at most`,
+          );
           expect(await fixture.finish()).toBe("PASS");
         }),
-      patience * 10,
+      patience * 2,
     );
   }
 
   const kills = Number(process.env.LOST_KILLS ?? 200);
-  const seed = Number(process.env.LOST_SEED ?? Math.floor(Math.random() * 2 ** 31));
-  const draw = generator(seed);
-  const victims = ["minimal", "many_threads", "pstree", "many_maps", "busy_calls"].filter((name) =>
-    names.includes(name),
+  const victims = ["minimal", "many_threads", "pstree", "many_maps", "busy_calls", "busy_files"].filter(
+    (name) => names.includes(name),
   );
   for (const name of victims) {
     test(
@@ -228,6 +255,157 @@ describe("a dump that is killed", () => {
         }),
       patience * 10,
     );
+  }
+});
+
+/** A tmpfs of `size` bytes on a directory for as long as `use` takes. Skipped where mounts are not permitted. */
+async function withTmpfs(dir: string, size: number, use: () => Promise<void>): Promise<void> {
+  mkdirSync(dir, { recursive: true });
+  const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", `size=${size}`, "criu-ts-test", dir]);
+  if (mounted.exitCode !== 0) throw new Skipped(`mount: ${mounted.stderr.toString().trim()}`);
+  try {
+    await use();
+  } finally {
+    Bun.spawnSync(["umount", dir]);
+  }
+}
+
+describe("a dump onto a full disk", () => {
+  for (const name of names) {
+    const { fails, mayRefuse } = directives(name);
+    if (fails !== undefined || mayRefuse !== undefined) continue;
+    test(
+      name,
+      () =>
+        withFixture(name, async (fixture) => {
+          const whole = join(fixture.stateDir, "images");
+          const running = await dump(fixture.pid, whole, dumpHow(fixture, { options: ["-R"] }));
+          expect(running.errors).not.toContain("Error (");
+          let pages = 0;
+          for (const file of readdirSync(whole)) pages += Math.ceil(statSync(join(whole, file)).size / PAGE);
+          const dir = join(fixture.stateDir, "tiny");
+          // What works has as many pages as it likes at the moment.
+          const parts = fixture.directives.moves === undefined ? [0.5 * pages, pages - 1] : [0.5 * pages];
+          for (const part of parts) {
+            await withTmpfs(dir, Math.floor(part) * PAGE, async () => {
+              // It sees the mount.
+              const witness = Witness.of(fixture);
+              const outcome = await dump(fixture.pid, dir, dumpHow(fixture, { options: ["-R"] }));
+              const what = `${Math.floor(part)} of ${pages} pages`;
+              const { differences } = await witness.settled(200);
+              const lines = errorLines(outcome);
+              expect({ what, differences }).toEqual({ what, differences: [] });
+              expect({ what, lines }).toEqual({ what, lines: [expect.stringContaining("ENOSPC")] });
+              expect({ what, exitCode: outcome.exitCode }).toEqual({ what, exitCode: 1 });
+              expect(existsSync(join(dir, "inventory.img"))).toBe(false);
+            });
+          }
+          expect(await fixture.finish()).toBe("PASS");
+        }),
+      patience,
+    );
+  }
+});
+
+describe("a tree that dies meanwhile", () => {
+  const seed = Number(process.env.LOST_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const draw = generator(seed ^ 0x5555);
+  const rounds = Number(process.env.LOST_DYING ?? 12);
+  for (const name of ["pstree", "many_threads", "session_leader_dead", "zombie"].filter((each) =>
+    names.includes(each),
+  )) {
+    for (const whole of [false, true]) {
+      test(
+        `${name}: ${whole ? "all of it" : "a process of it"}, ${rounds} times`,
+        async () => {
+          console.log(`${name}: LOST_SEED=${seed}`);
+          let duration = 0;
+          const outcomes = { failed: 0, complete: 0 };
+          for (let round = 0; round < rounds; round++) {
+            await withFixture(name, async (fixture) => {
+              const images = join(fixture.stateDir, "images");
+              if (duration === 0) {
+                const outcome = await dump(fixture.pid, images, dumpHow(fixture, { options: ["-R"] }));
+                duration = outcome.milliseconds;
+              }
+              const members = processTree(fixture.pid);
+              const victims = whole ? members : [members[draw() % members.length] ?? fixture.pid];
+              const witness = new Map(members.map((pid) => [pid, ofProcess(pid)]));
+              const running = dump(fixture.pid, images, dumpHow(fixture, { timeoutMs: 20_000 }));
+              await Bun.sleep((draw() / 2 ** 32) * duration);
+              for (const pid of victims) process.kill(pid, "SIGKILL");
+              const outcome = await running;
+              if (outcome.exitCode === 0) {
+                outcomes.complete++;
+                expect(await waitGone(members)).toEqual([]);
+                return;
+              }
+              outcomes.failed++;
+              const lines = errorLines(outcome);
+              expect({ exitCode: outcome.exitCode, lines }).toEqual({
+                exitCode: 1,
+                lines: [expect.any(String)],
+              });
+              expect(existsSync(join(images, "inventory.img"))).toBe(false);
+              await waitGone(victims, 1000);
+              // Those that died with a parent or a tracer of theirs do not count.
+              for (const pid of members) {
+                if (victims.includes(pid) || /^[ZX]?$/.test(processState(pid) ?? "")) continue;
+                expect({
+                  pid,
+                  differences: compareSnapshots(witness.get(pid) ?? new Map(), ofProcess(pid)),
+                }).toEqual({
+                  pid,
+                  differences: [],
+                });
+              }
+            });
+          }
+          console.log(`${name}: ${outcomes.failed} dumps failed, ${outcomes.complete} were complete`);
+        },
+        patience,
+      );
+    }
+  }
+});
+
+/** What /proc shows of one process that does not change when its relatives die. */
+function ofProcess(pid: number): Snapshot {
+  const shot = [...snapshotProc(pid)].filter(
+    ([view]) => view.startsWith(`${pid}/`) && view !== `${pid}/stat`,
+  );
+  const plain = shot.map(([view, text]): [string, string] => [
+    view,
+    text.replace(/^(PPid|SigPnd|ShdPnd):.*$/gm, "$1"),
+  ]);
+  return new Map(plain);
+}
+
+test("a stop that is asked for during a dump comes when it is over", async () => {
+  for (const fault of ["dump/frozen", "dump/process", "dump/committed"]) {
+    await withFixture("minimal", async (fixture) => {
+      const images = join(fixture.stateDir, "images");
+      // Asked for again and again, so that it falls into every part of the dump.
+      let asking = true;
+      const asked = (async () => {
+        while (asking) {
+          process.kill(fixture.pid, "SIGSTOP");
+          await Bun.sleep(1);
+        }
+      })();
+      const outcome = await dump(
+        fixture.pid,
+        images,
+        dumpHow(fixture, { environment: { CRIU_TS_FAULT: fault } }),
+      );
+      asking = false;
+      await asked;
+      expect(outcome.exitCode).toBe(1);
+      await Bun.sleep(20);
+      expect(processState(fixture.pid)).toBe("T");
+      process.kill(fixture.pid, "SIGCONT");
+      expect(await fixture.finish()).toBe("PASS");
+    });
   }
 });
 

@@ -150,7 +150,8 @@ function stateOf(pid: number, tid: number): string | undefined {
   }
 }
 
-function hasEnded(pid: number, tid: number): boolean {
+/** Whether a task is gone, or is a zombie. */
+export function hasEnded(pid: number, tid: number): boolean {
   const state = stateOf(pid, tid);
   return state === undefined || state === "Z";
 }
