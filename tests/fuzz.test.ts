@@ -2,7 +2,7 @@
  * Images that somebody has changed: whatever they say, a restore ends in time, with one clear error or a tree, and
  * leaves nothing behind when it fails.
  *
- * FUZZ_MUTANTS=n is how many mutants are tried (2100 if not given), FUZZ_SEED=s repeats an earlier run, FUZZ_ONLY=s tries
+ * FUZZ_MUTANTS=n is how many mutants are tried (3000 if not given), FUZZ_SEED=s repeats an earlier run, FUZZ_ONLY=s tries
  * the one mutant of that seed on each fixture.
  */
 
@@ -25,7 +25,7 @@ const names = [
   "map_shared_anon",
   "pgrp_session",
 ];
-const mutants = Number(process.env.FUZZ_MUTANTS ?? 2100);
+const mutants = Number(process.env.FUZZ_MUTANTS ?? 3000);
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);
 const only = process.env.FUZZ_ONLY;
 /** One in so many is restored by the executable. */

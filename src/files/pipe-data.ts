@@ -123,11 +123,16 @@ export class PipeDataRestore implements Disposable {
     if (!images.has(kind)) return;
     const reader = images.reader(kind);
     this.#reader = reader;
-    for (const { entry, payload } of reader) {
-      if (this.#places.has(entry.pipe_id)) {
-        throw new FileRestoreError(`${this.#file}: pipe ${entry.pipe_id} is there twice`);
+    try {
+      for (const { entry, payload } of reader) {
+        if (this.#places.has(entry.pipe_id)) {
+          throw new FileRestoreError(`${this.#file}: pipe ${entry.pipe_id} is there twice`);
+        }
+        this.#places.set(entry.pipe_id, { entry, payload });
       }
-      this.#places.set(entry.pipe_id, { entry, payload });
+    } catch (error) {
+      reader.close();
+      throw error;
     }
   }
 

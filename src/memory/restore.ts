@@ -216,9 +216,13 @@ export class MemoryRestore {
     const mm = this.images.readOne(IMAGES.mm, pid);
     const { vmas, guards } = checkVmas(pid, mm.vmas);
     const pages = Pagemap.read(this.images, IMAGES.pagemap, pid, TASK_SIZE);
-    checkCoverage(pid, vmas, pages);
-    const vdso = planVdso(pid, vmas, pages);
-    pages.close();
+    let vdso: VdsoPlan | undefined;
+    try {
+      checkCoverage(pid, vmas, pages);
+      vdso = planVdso(pid, vmas, pages);
+    } finally {
+      pages.close();
+    }
     for (const vma of vmas) if (has(vma, STATUS.ANON_SHARED)) this.#noteShared(pid, vma);
     return { pid, mm, vmas, guards, pages, vdso, now: vmas.map(() => undefined) };
   }

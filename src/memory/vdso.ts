@@ -107,14 +107,18 @@ export function planVdso(pid: number, vmas: readonly Vma[], pages: Pagemap): Vds
   if (stored === undefined)
     fail(`the vDSO ${rangeText(code)} is another one than this kernel's, and is not stored`);
   // Fails here, before anything is built, if its functions cannot be found.
-  vdsoFunctions(stored ?? new Uint8Array(0));
+  try {
+    vdsoFunctions(stored ?? new Uint8Array(0));
+  } catch (error) {
+    throw error instanceof ImageError ? error.at({ file: pages.file }) : error;
+  }
   return { place: undefined, old: code };
 }
 
 const LOWEST = 0x10_0000;
 const MARGIN = 0x20_0000;
 
-/** A place for the kernel's vDSO that no process of the tree uses. @throws RangeError when there is none */
+/** A place for the kernel's vDSO that no process of the tree uses. @throws ImageError when there is none */
 export function placeVdso(spans: Iterable<Range>): Range {
   const { size } = ourVdso();
   let ceiling = TASK_SIZE;
@@ -125,7 +129,7 @@ export function placeVdso(spans: Iterable<Range>): Range {
     }
     ceiling = Math.min(ceiling, span.start);
   }
-  throw new RangeError(`no gap of ${size} bytes in the address space`);
+  throw new ImageError(`the mappings leave no gap of ${size} bytes for the vDSO`);
 }
 
 /** Maps the kernel's vDSO, of which the process has none now. */

@@ -173,7 +173,7 @@ export function taskOf(core: CoreEntry | undefined, pid: number): TaskCoreEntry 
  */
 export function giveTask(table: Table, pid: number, task: TaskCoreEntry): ReadonlySet<number> {
   giveDrain(table);
-  giveSigactions(table, task.sigactions);
+  giveSigactions(table, pid, task.sigactions);
   table.must("its personality", NR.personality, task.personality);
   let running: ReadonlySet<number> = new Set();
   if (task.timers !== undefined) {

@@ -9,6 +9,7 @@ import { XFEATURE, xsaveComponent, xsaveHead, xsaveSize } from "../linux/cpuid.t
 import type { Registers } from "../linux/ptrace.ts";
 import { viewOf } from "../linux/struct.ts";
 import { restartedRegisters } from "../tracee/infection.ts";
+import { UnsupportedError } from "./errors.ts";
 
 const NATIVE = 1;
 
@@ -97,7 +98,7 @@ export function dumpExtendedState(state: Uint8Array): UserX86FpregsEntry {
   };
 }
 
-/** Makes an XSAVE image of this CPU's layout for PTRACE_SETREGSET. @throws RangeError for state the CPU lacks */
+/** Makes an XSAVE image of this CPU's layout for PTRACE_SETREGSET. @throws UnsupportedError for state the CPU lacks */
 export function restoreExtendedState(entry: UserX86FpregsEntry): Uint8Array {
   const state = new Uint8Array(xsaveSize());
   const { xsave } = entry;
@@ -122,7 +123,7 @@ export function restoreExtendedState(entry: UserX86FpregsEntry): Uint8Array {
     const present = ((xsave.xstate_bv >> BigInt(feature)) & 1n) === 1n;
     const at = xsaveComponent(feature);
     if (at === undefined) {
-      if (present) throw new RangeError(`the CPU has no ${name}, which the image carries`);
+      if (present) throw new UnsupportedError(`the CPU has no ${name}, which the image carries`);
       continue;
     }
     values.slice(0, at.size / words).forEach((value, i) => {

@@ -59,12 +59,13 @@ function sigactionsOf(bytes: Uint8Array): SaEntry[] {
 }
 
 /** Sets the handling of every signal as the image has it. */
-export function giveSigactions(table: Table, entries: readonly SaEntry[]): void {
+export function giveSigactions(table: Table, pid: number, entries: readonly SaEntry[]): void {
   SETTABLE.forEach((signal, i) => {
     const entry = entries[i];
     // Images of kernels with fewer signals have fewer entries; a restored process begins with the default handling.
     if (entry === undefined) return;
-    if (entry.compat_sigaction === true) throw new ImageValueError(`signal ${signal} has a 32-bit handler`);
+    if (entry.compat_sigaction === true)
+      throw new ImageValueError(`core-${pid}.img: signal ${signal} has a 32-bit handler`);
     const action = sigaction.encode({
       handler: Number(entry.sigaction),
       flags: entry.flags,

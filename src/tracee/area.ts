@@ -8,6 +8,7 @@
  * region is for the tables of the thread that does the process-wide work.
  */
 
+import { ERRNO, KernelError } from "../linux/errno.ts";
 import { TASK_SIZE } from "../linux/memory.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { hostMachine } from "../machine/host.ts";
@@ -43,7 +44,7 @@ export class Area {
 
   /**
    * An area for `slots` threads where it touches none of the given mappings, nor the guard gaps below stacks; the
-   * highest such place. @throws RangeError when the address space has no such gap
+   * highest such place. @throws KernelError when the address space has no such gap
    */
   static place(mappings: Iterable<Pick<Mapping, "start" | "end">>, slots: number, bulk: number): Area {
     const size = SLOT_SIZE + slots * SLOT_SIZE + 2 * bulk;
@@ -56,7 +57,7 @@ export class Area {
       }
       ceiling = Math.min(ceiling, mapping.start);
     }
-    throw new RangeError(`no gap of ${size} bytes in the address space`);
+    throw new KernelError("mmap", `an area of ${size} bytes: the mappings leave no such gap`, ERRNO.ENOMEM);
   }
 
   get end(): number {
