@@ -59,23 +59,23 @@ export async function restore(options: Options): Promise<number> {
 
   const restoration = new Restoration(options, images, plan, stats);
   let pidfile: string | undefined;
+  let statsIn: ImageDir | undefined;
   try {
     restoration.build();
     stats.restoreTime = total.micros;
     stage("restore/built");
     if (options.pidfile !== undefined && writePidfile(options.pidfile, plan.root.pid))
       pidfile = options.pidfile;
-    ImageDir.open(options.workDir ?? options.imagesDir).writeAll(
-      IMAGES.stats,
-      [{ restore: stats.entry }],
-      "restore",
-    );
+    const workDir = ImageDir.open(options.workDir ?? options.imagesDir);
+    workDir.writeAll(IMAGES.stats, [{ restore: stats.entry }], "restore");
+    statsIn = workDir;
     stage("restore/written");
     // Last of all, since it takes away names that the images count on.
     restoration.finish();
   } catch (error) {
     restoration.abort();
     if (pidfile !== undefined) unlink(pidfile);
+    statsIn?.remove(IMAGES.stats, "restore");
     throw error;
   }
   restoration.release();
