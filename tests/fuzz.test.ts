@@ -3,7 +3,8 @@
  * leaves nothing behind when it fails.
  *
  * FUZZ_MUTANTS=n is how many mutants are tried (3000 if not given), FUZZ_SEED=s repeats an earlier run, FUZZ_ONLY=s tries
- * the one mutant of that seed on each fixture.
+ * the one mutant of that seed on each fixture. Images differ a little from one dump to the next, and with them what a
+ * seed makes of them: the story that is printed says what was changed.
  */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
@@ -67,7 +68,9 @@ afterAll(async () => {
 
 /** Takes images apart here as the worker does, for the story of a mutant that killed it. */
 function storyOf({ base, seed }: Order): string[] {
-  const files = readdirSync(base).filter((name) => name.endsWith(".img"));
+  const files = readdirSync(base)
+    .filter((name) => name.endsWith(".img"))
+    .sort();
   return mutate(new Map(files.map((name) => [name, new Uint8Array(readFileSync(join(base, name)))])), seed)
     .story;
 }

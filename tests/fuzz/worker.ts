@@ -46,7 +46,9 @@ function baseOf(path: string) {
   if (base === undefined) {
     const dir = join(scratch, `images-${bases.size}`);
     cpSync(path, dir, { recursive: true });
-    const names = readdirSync(path).filter((name) => name.endsWith(".img"));
+    const names = readdirSync(path)
+      .filter((name) => name.endsWith(".img"))
+      .sort();
     const images = new Map(names.map((name) => [name, new Uint8Array(readFileSync(join(path, name)))]));
     base = { images, dir, dirty: new Set() };
     bases.set(path, base);
