@@ -5,8 +5,8 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { MmEntry, VmaEntry } from "../images/schema/generated/memory.ts";
-import { fstat, O, open, readFileBytes, readText, stat, withFd } from "../linux/io.ts";
-import { MAP, PAGE_SIZE } from "../linux/memory.ts";
+import { close, fstat, O, open, readFileBytes, readText, stat, withFd, writeAll } from "../linux/io.ts";
+import { MAP, PAGE_SIZE, pageDown, readMemory } from "../linux/memory.ts";
 import { MAP_MORE, MCL, PR_MM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { type PageRuns, scanPages } from "../linux/pagemap.ts";
@@ -278,6 +278,8 @@ export class MemoryDump {
     const runs = new RunList();
     const readable = new Pieces();
     const unreadable = new Pieces();
+    const covered = coveredPages(dumpee);
+    const own: { bytes: Uint8Array; offset: number }[] = [];
     let next = 0;
     for (const { entry, mapping } of described) {
       if (!isPrivate({ status: entry.status, end: mapping.end })) continue;
@@ -292,19 +294,59 @@ export class MemoryDump {
       }
       const flags = PE.PRESENT | (canBeLazy(entry) ? PE.LAZY : 0);
       next = eachRun(pageRuns, next, mapping, (start, end) => {
-        pieces.add(start, end - start, runs.pages * PAGE_SIZE);
-        runs.add(start, end, flags);
+        let at = start;
+        for (const { address, bytes } of covered) {
+          if (address < at || address >= end) continue;
+          if (address > at) {
+            pieces.add(at, address - at, runs.pages * PAGE_SIZE);
+            runs.add(at, address, flags);
+          }
+          at = address + PAGE_SIZE;
+          // A page without content was most likely never touched before we came.
+          if (isZero(bytes)) continue;
+          own.push({ bytes, offset: runs.pages * PAGE_SIZE });
+          runs.add(address, at, flags);
+        }
+        if (at === end) return;
+        pieces.add(at, end - at, runs.pages * PAGE_SIZE);
+        runs.add(at, end, flags);
       });
     }
     this.stats.pagesWritten += runs.pages;
     const began = performance.now();
     const pagesId = nextPagesId(this.images);
     const fd = createPages(this.images, pagesId);
-    naming(pid, "its pages", () => this.#copier.copy(dumpee, mostBytes, readable, unreadable, fd));
+    naming(pid, "its pages", () => {
+      try {
+        for (const { bytes, offset } of own) writeAll(fd, bytes, offset);
+      } catch (error) {
+        close(fd);
+        throw error;
+      }
+      this.#copier.copy(dumpee, mostBytes, readable, unreadable, fd);
+    });
     writePagemap(this.images, IMAGES.pagemap, pid, pagesId, runs);
     this.stats.memwriteTime += Math.round((performance.now() - began) * 1000);
     log.debug("memory/dump", `process ${pid}: ${dumpee.mappings.length} mappings, ${runs.pages} pages`);
   }
+}
+
+/** Pages that hold something of ours just now, ascending, with the content that is the process' own. */
+function coveredPages({ pid, infection: { covered } }: Dumpee): { address: number; bytes: Uint8Array }[] {
+  const end = covered.address + covered.bytes.length;
+  const pages: { address: number; bytes: Uint8Array }[] = [];
+  for (let address = pageDown(covered.address); address < end; address += PAGE_SIZE) {
+    const bytes = readMemory(pid, address, new Uint8Array(PAGE_SIZE));
+    const from = Math.max(address, covered.address);
+    const to = Math.min(address + PAGE_SIZE, end);
+    bytes.set(covered.bytes.subarray(from - covered.address, to - covered.address), from - address);
+    pages.push({ address, bytes });
+  }
+  return pages;
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
 }
 
 /** Whether CRIU would let pages of this mapping come after the process runs (lazy-pages). */

@@ -284,6 +284,11 @@ export class Infection {
     return new Infection(pid, area, gadgets, chain, carrier, saved);
   }
 
+  /** What stood where the way out lies now: bytes that a dump has to take for the process' own. */
+  get covered(): { readonly address: number; readonly bytes: Uint8Array } {
+    return { address: this.chain.address, bytes: this.chain.original };
+  }
+
   /** The carrier's state as found. */
   get saved(): Saved {
     return this.#carrier.saved;
