@@ -41,11 +41,11 @@ export class SeccompDump {
   dump(tid: number, status: ReadonlyMap<string, string>): SeccompState {
     const mode = Number(status.get("Seccomp") ?? 0);
     if (mode !== SECCOMP_MODE.FILTER) return mode === SECCOMP_MODE.STRICT ? { seccomp_mode: 1 } : {};
-    // The kernel counts from the newest filter; the image chains each to the one before it.
+    // Index 0 is the oldest (get_nth_filter() of kernel/seccomp.c; ptrace(2) has it the other way round).
     const chain: { filter: Uint8Array; flags: number }[] = [];
     for (;;) {
       try {
-        chain.unshift({ filter: getFilter(tid, chain.length), flags: getFlags(tid, chain.length) });
+        chain.push({ filter: getFilter(tid, chain.length), flags: getFlags(tid, chain.length) });
       } catch (error) {
         if (isErrno(error, ERRNO.ENOENT)) break;
         throw error;

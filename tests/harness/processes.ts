@@ -206,8 +206,11 @@ export function snapshotProc(root: number): Snapshot {
       "coredump_filter",
     ])
       put(`${pid}/${view}`, readText(`${proc}/${view}`));
-    for (const view of ["maps", "auxv", "timerslack_ns", "personality", "mountinfo"])
+    for (const view of ["maps", "auxv", "timerslack_ns", "personality"])
       put(`${pid}/${view}`, zombie ? "" : readText(`${proc}/${view}`));
+    // What another test mounts meanwhile is no concern of this tree.
+    const mounts = zombie ? "" : readText(`${proc}/mountinfo`);
+    put(`${pid}/mountinfo`, mounts?.replaceAll(/^.* criu-ts-test .*\n/gm, ""));
     // Of smaps only what the program has asked for; how much is resident moves with the page cache.
     const smaps = zombie ? "" : (readText(`${proc}/smaps`) ?? "(unreadable)");
     put(
@@ -311,6 +314,11 @@ export function ofOneLife(shot: Snapshot): Snapshot {
     else if (view === "fdinfo")
       told = text
         .replaceAll(/^(ino|mnt_id|eventfd-id):.*\n/gm, "")
+        // O_NOFOLLOW has said its word when the file was opened; one without a name can only be opened through a link.
+        .replace(
+          /^flags:\t(0\d+)$/m,
+          (_, flags) => `flags:\t0${(Number.parseInt(flags, 8) & ~0o400000).toString(8)}`,
+        )
         // A file made without a name (O_TMPFILE, which holds O_DIRECTORY) is opened another way the second time.
         .replace(
           /^flags:\t(0[2367]\d{7})$/m,
