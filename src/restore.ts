@@ -24,7 +24,15 @@ import { checkIds } from "./namespaces/ids.ts";
 import type { Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import { Births } from "./process/births.ts";
-import { giveTask, giveTaskLast, ignoresTrap, restoreProc, TASK_STATE, taskOf } from "./process/core.ts";
+import {
+  checkArchitecture,
+  giveTask,
+  giveTaskLast,
+  ignoresTrap,
+  restoreProc,
+  TASK_STATE,
+  taskOf,
+} from "./process/core.ts";
 import { ImageValueError } from "./process/errors.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
 import { type PstreePlan, planPstree } from "./process/pstree.ts";
@@ -144,7 +152,12 @@ class Restoration {
       if (core === undefined || kind !== "task") continue;
       taskOf(core, pid);
       yield { tid: pid, core };
-      for (const tid of threads) if (tid !== pid) yield { tid, core: this.images.readOne(IMAGES.core, tid) };
+      for (const tid of threads) {
+        if (tid === pid) continue;
+        const own = this.images.readOne(IMAGES.core, tid);
+        checkArchitecture(own, tid);
+        yield { tid, core: own };
+      }
     }
   }
 

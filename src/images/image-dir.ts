@@ -34,7 +34,19 @@
 //     dir.commitInventory({ img_version: 2, fdinfo_per_id: true, ns_per_id: true });
 //     ImageDir.open("/var/tmp/img").readAll(IMAGES.pstree);
 
-import { close, exists, isDirectory, O, open, rename, stat, unlink, withFd, writeAll } from "../linux/io.ts";
+import {
+  close,
+  exists,
+  isAbsent,
+  isDirectory,
+  O,
+  open,
+  rename,
+  stat,
+  unlink,
+  withFd,
+  writeAll,
+} from "../linux/io.ts";
 import { fileError, ImageError } from "./error.ts";
 import { encodeImage, IMAGE_MODE, ImageReader, ImageWriter, openForReading } from "./image-file.ts";
 import { type AnyImageKind, fileName, IMAGES, type ImageKind, type RawKind } from "./kinds.ts";
@@ -96,7 +108,7 @@ export class ImageDir {
   }
 
   has(kind: AnyImageKind | RawKind, id?: Id): boolean {
-    return exists(this.filePath(kind, id));
+    return !isAbsent(this.filePath(kind, id));
   }
 
   /** Removes the file, if it is there. */

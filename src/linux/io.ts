@@ -110,6 +110,12 @@ export function statIfThere(path: string, flags = 0): Stat | undefined {
   return stat64.decode(statBuffer);
 }
 
+/** Nothing has this name. What cannot be told (ELOOP, EACCES) is for the one who opens it to say. */
+export function isAbsent(path: string): boolean {
+  const name = cString(path);
+  return rawSyscall(NR.faccessat, AT.FDCWD, addressOf(name), 0) === -ERRNO.ENOENT;
+}
+
 /** Whether there is something at the path that we may look at; a link that leads nowhere is nothing. */
 export function exists(path: string): boolean {
   const name = cString(path);

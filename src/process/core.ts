@@ -161,10 +161,14 @@ const MEMBARRIER_BITS = 10;
 /** The core image's task part, which every living process has. */
 export function taskOf(core: CoreEntry | undefined, pid: number): TaskCoreEntry {
   if (core?.tc === undefined) throw new ImageValueError(`core-${pid}.img: no task part`);
-  if (core.mtype !== MARCH_X86_64) {
-    throw new ImageValueError(`core-${pid}.img: of architecture ${core.mtype}, this is x86-64`);
-  }
+  checkArchitecture(core, pid);
   return core.tc;
+}
+
+/** @throws ImageValueError */
+export function checkArchitecture({ mtype }: CoreEntry, tid: number): void {
+  if (mtype !== MARCH_X86_64)
+    throw new ImageValueError(`core-${tid}.img: of architecture ${mtype}, this is x86-64`);
 }
 
 /**
