@@ -87,6 +87,8 @@ const fpxSoftware = struct({
 const FPX_SOFTWARE_AT = 464;
 const FP_XSTATE_MAGIC1 = 0x46505853;
 const FP_XSTATE_MAGIC2 = 0x46505845;
+/** Behind flags and link of struct ucontext. */
+const STACK_AT = 16;
 /** UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS: an XSAVE image follows, and ss is to be taken as given. */
 const UC_FLAGS = 7n;
 /** No valid ss_flags: the kernel then leaves the alternate stack as it is (restore_altstack ignores the refusal). */
@@ -137,6 +139,11 @@ export function buildSigframe(
     viewOf(frame).setUint32(fpAt + fp.xstate.length, FP_XSTATE_MAGIC2, true);
   }
   return frame;
+}
+
+/** Where a frame built at `address` has its stack_t: three words that sigaltstack(2) is given. */
+export function sigframeStack(address: number): number {
+  return address + STACK_AT;
 }
 
 /** Where the XSAVE image of a frame built at `address` stands. */

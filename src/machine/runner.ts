@@ -39,6 +39,11 @@ export const OP = {
 export const SLOT_SIZE = 0x8000;
 /** In the first word of a slot: address of the table to run when the holder is gone. */
 export const SLOT_HEAL = 0;
+/**
+ * In a slot: the heal entry puts the thread's alternate stack here, a stack_t of three words as the signal's frame has
+ * it. The delivery of any signal takes that stack away if it is one that disarms itself (SS_AUTODISARM).
+ */
+export const SLOT_STACK = 0x18;
 
 /** What an architecture supplies. */
 export interface Machine {

@@ -3,7 +3,7 @@
  * What runs is generated/x86_64.ts, made of this file: `npm run generate` after a change here.
  */
 import { Assembler } from "./assembler.ts";
-import { type Machine, OP, SLOT_SIZE } from "./runner.ts";
+import { type Machine, OP, SLOT_SIZE, SLOT_STACK } from "./runner.ts";
 
 /** The C arguments rdi, rsi, rdx, rcx, r8, r9, [stack] become rax, rdi, rsi, rdx, r10, r8, r9. */
 function loadCallFromC(assembler: Assembler): Assembler {
@@ -97,6 +97,13 @@ const program = runner(new Assembler())
   .label("heal")
   .op("mov rbx, rsp", 0x48, 0x89, 0xe3)
   .op("and rbx, -SLOT_SIZE", 0x48, 0x81, 0xe3, ...le32(-SLOT_SIZE))
+  // The kernel's frame: a return address, then struct ucontext with flags, link, stack.
+  .op("mov rax, [rsp+24]", 0x48, 0x8b, 0x44, 0x24, 24)
+  .op("mov [rbx+SLOT_STACK], rax", 0x48, 0x89, 0x43, SLOT_STACK)
+  .op("mov rax, [rsp+32]", 0x48, 0x8b, 0x44, 0x24, 32)
+  .op("mov [rbx+SLOT_STACK+8], rax", 0x48, 0x89, 0x43, SLOT_STACK + 8)
+  .op("mov rax, [rsp+40]", 0x48, 0x8b, 0x44, 0x24, 40)
+  .op("mov [rbx+SLOT_STACK+16], rax", 0x48, 0x89, 0x43, SLOT_STACK + 16)
   .op("mov rbx, [rbx]", 0x48, 0x8b, 0x1b)
   .jump("jmp", "run", 0xe9)
   .label("sigreturn")

@@ -39,11 +39,12 @@ import {
   SIG_SETMASK,
   sigaction,
   sigframeFpstate,
+  sigframeStack,
   siginfoHead,
 } from "../linux/signal.ts";
 import { s64, struct, viewOf } from "../linux/struct.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
-import { ENTRY_ARGS, ENTRY_SIZE, OP, SLOT_HEAL } from "../machine/runner.ts";
+import { ENTRY_ARGS, ENTRY_SIZE, OP, SLOT_HEAL, SLOT_STACK } from "../machine/runner.ts";
 import { Area, BULK } from "./area.ts";
 import { findGadgets, type Gadgets } from "./gadgets.ts";
 import { Table, type TableExecutor } from "./table.ts";
@@ -221,6 +222,8 @@ interface Chain {
   readonly entry: number;
   /** Stack pointer with which the return from munmap(2) goes back. */
   readonly afterUnmap: number;
+  /** The frame that goes back. */
+  readonly back: number;
   readonly address: number;
   readonly original: Uint8Array;
 }
@@ -314,6 +317,7 @@ export class Infection {
       const region = area.threadRegion(pid, index);
       slot.set(frame, within(area.frame(index)));
       encodeTable(slot, within(area.healTable(index)), [
+        ...moveStack(area.slot(index), area.frame(index)),
         { op: OP.DECREMENT, args: [area.count] },
         { op: OP.LEAVE, args: [area.frame(index), area.sigreturn, NR.rt_sigreturn] },
       ]);
@@ -503,6 +507,7 @@ export class Infection {
         { op: OP.MOVE, args: [word, area.healTable(0) + (before + 2 * i + 1) * ENTRY_SIZE + ENTRY_ARGS] },
         { op: NR.close, args: [-1] },
       ]),
+      ...moveStack(area.slot(0), this.chain.back),
       { op: NR.rt_sigaction, args: [SIG.TRAP, area.oldSigtrap, 0, 8] },
       {
         op: OP.LEAVE,
@@ -520,6 +525,14 @@ export class Infection {
 interface HealEntry {
   readonly op: number;
   readonly args: readonly number[];
+}
+
+/** Copies the alternate stack that the heal entry has found to the frame that goes back. */
+function moveStack(slot: number, frame: number): HealEntry[] {
+  return [0, 8, 16].map((word) => ({
+    op: OP.MOVE,
+    args: [slot + SLOT_STACK + word, sigframeStack(frame) + word],
+  }));
 }
 
 function encodeTable(buffer: Uint8Array, at: number, entries: readonly HealEntry[]): void {
@@ -562,7 +575,13 @@ function layChain(pid: number, saved: Saved, area: Area, gadgets: Gadgets, maps:
   image.set(back, backFrameAt - base);
   const original = readMemory(pid, base, new Uint8Array(image.length));
   writeMemory(pid, base, image);
-  return { entry: unmapFrameAt - 8, afterUnmap: backFrameAt - 8, address: base, original };
+  return {
+    entry: unmapFrameAt - 8,
+    afterUnmap: backFrameAt - 8,
+    back: backFrameAt,
+    address: base,
+    original,
+  };
 }
 
 /** How far above the lowest page of the stack the chain may lie: handlers may have to run below it. */
