@@ -16,7 +16,7 @@
  * than by rt_sigreturn, because that would forget a restart block (restart_syscall(2)).
  */
 import { stage } from "../faults.ts";
-import { ERESTART, ERRNO, KernelError } from "../linux/errno.ts";
+import { ERESTART, ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import type { Mapping } from "../linux/proc.ts";
@@ -103,9 +103,37 @@ export function restartedRegisters(registers: Registers): Registers {
   }
 }
 
+/** The calls that the kernel restarts by restart_syscall(2). */
+const WITH_RESTART_BLOCK: readonly number[] = [NR.poll, NR.nanosleep, NR.clock_nanosleep, NR.futex];
+/** Of code before a system call instruction, to find where its number is loaded: mov eax, imm32. */
+const CODE_BEFORE = 32;
+const MOV_EAX = 0xb8;
+
+/**
+ * A call that was stopped before, by a signal or a tracer, is by now restart_syscall(2), which nobody but this thread's
+ * kernel stack can make. What call it was stands in the code before the instruction. Gives the registers with the number
+ * of that call, or as they are where it cannot be told.
+ */
+function nameRestarted(pid: number, registers: Registers): Registers {
+  const waits = registers.ax === BigInt.asUintN(64, BigInt(-ERESTART.RESTARTBLOCK));
+  if (!waits || registers.orig_ax !== BigInt(NR.restart_syscall)) return registers;
+  const code = new Uint8Array(CODE_BEFORE);
+  try {
+    readMemory(pid, Number(registers.ip - SYSCALL_LENGTH) - CODE_BEFORE, code);
+  } catch (error) {
+    if (isErrno(error, ERRNO.EFAULT)) return registers;
+    throw error;
+  }
+  for (let at = CODE_BEFORE - 5; at >= 0; at--) {
+    const nr = viewOf(code).getUint32(at + 1, true);
+    if (code[at] === MOV_EAX && WITH_RESTART_BLOCK.includes(nr)) return { ...registers, orig_ax: BigInt(nr) };
+  }
+  return registers;
+}
+
 /** Takes down the state of a stopped thread. @throws KernelError */
 export function saveThread(task: Task): Saved {
-  const registers = getRegisters(task.tid);
+  const registers = nameRestarted(task.pid, getRegisters(task.tid));
   const rseq = readRseq(task.pid, task.tid, registers.ip);
   return {
     registers: rseq.abortIp === undefined ? registers : { ...registers, ip: rseq.abortIp },
