@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { buildFixtures, directives, fixtureNames } from "./harness/build.ts";
-import { critMissing, decodeWithCrit } from "./harness/crit.ts";
+import { critMissing, decodeWithCrit, endCrit } from "./harness/crit.ts";
 import {
   type CycleOptions,
   cycle,
@@ -29,7 +29,8 @@ const skips: string[] = [];
 const patience = 90_000;
 
 beforeAll(() => buildFixtures(names), 300_000);
-afterAll(() => {
+afterAll(async () => {
+  await endCrit();
   const missing = critMissing();
   if (missing !== undefined) console.log(`images are not decoded by crit: ${missing}`);
   if (peer === undefined) console.log("nothing is exchanged with the peer: CRIU_PEER names no CRIU 4.2");

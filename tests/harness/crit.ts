@@ -58,10 +58,19 @@ export function critMissing(): string | undefined {
 function startServer() {
   const child = Bun.spawn([python, "-c", program], { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
   child.unref();
-  return { stdin: child.stdin, lines: readLines(child.stdout) };
+  return { stdin: child.stdin, lines: readLines(child.stdout), exited: child.exited };
 }
 
 let server: ReturnType<typeof startServer> | undefined;
+
+/** Ends the Python process, if there is one; to be called when a test file is through. */
+export async function endCrit(): Promise<void> {
+  if (server === undefined) return;
+  const { stdin, exited } = server;
+  server = undefined;
+  await stdin.end();
+  await exited;
+}
 
 async function* readLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder();
