@@ -57,7 +57,10 @@ function pagesOf(pid: number, zero: bigint): Map<number, string> {
       for (let i = 0; i < count; i++) {
         const word = words[i] ?? 0n;
         const there = word >> 62n !== 0n && ((word >> 61n) & 1n) === 0n && (word & FRAME) !== zero;
-        const kind = ((word >> 58n) & 1n) !== 0n ? "guard" : there && !mapping.shared ? "own" : "other";
+        // What mlock(2) could not make present in its time (behind a guard, say) is made present by the next one.
+        const locked = mapping.flags.has("lo") && !mapping.flags.has("lf");
+        const own = there && !mapping.shared && !locked;
+        const kind = ((word >> 58n) & 1n) !== 0n ? "guard" : own ? "own" : "other";
         const address = mapping.start + i * PAGE;
         const got = rawSyscall(NR.pread64, mem, addressOf(page), PAGE, address);
         const content = mapping.path.startsWith("[vvar")
