@@ -1,12 +1,11 @@
 /**
- * Bad input: what cannot be dumped or restored ends with exit code 1 and one line that names the thing, and changes
- * nothing.
+ * Bad input: each is one clear line on standard error that names the thing, and the kernel's errno where there was one;
+ * exit code 1; and nothing changed: a target runs on, a restore leaves no process and no file.
  */
 
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
-  appendFileSync,
-  copyFileSync,
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -16,459 +15,386 @@ import {
   renameSync,
   rmSync,
   statSync,
-  symlinkSync,
-  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ImageDir } from "../src/images/image-dir.ts";
-import { IMAGES, RAW_IMAGES } from "../src/images/kinds.ts";
-import { type Fixture, Skipped, startFixture } from "./harness/fixture.ts";
-import {
-  childrenOf,
-  killAll,
-  processState,
-  processTree,
-  readText,
-  threadsOf,
-  waitGone,
-} from "./harness/processes.ts";
-import { dump, type Outcome, restore, type ToolOptions } from "./harness/tool.ts";
+import { IMAGES } from "../src/images/kinds.ts";
+import { buildFixtures } from "./harness/build.ts";
+import { type Fixture, startFixture } from "./harness/fixture.ts";
+import { processState, processTree, readText, threadsOf, waitGone } from "./harness/processes.ts";
+import { dump, ourTool } from "./harness/tool.ts";
 import { listing, Witness } from "./harness/witness.ts";
 
-const scratch = mkdtempSync(join(tmpdir(), "criu-ts-bad-"));
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+const NOTHING = /$^/;
+const place = mkdtempSync(join(tmpdir(), "criu-ts-bad-input-"));
 
-let directories = 0;
+beforeAll(() => buildFixtures(["minimal", "pgrp_session", "file_regular", "file_deleted"]), 120_000);
+afterAll(() => rmSync(place, { recursive: true, force: true }));
+
+interface Said {
+  exitCode: number | null;
+  lines: string[];
+}
+
+/** Runs the executable with its log on standard error, as it is without -o. */
+function criu(...args: string[]): Said {
+  const { exitCode, stderr } = Bun.spawnSync([...ourTool(), ...args], {
+    stdio: ["ignore", "ignore", "pipe"],
+    timeout: 20_000,
+    killSignal: "SIGKILL",
+  });
+  return { exitCode, lines: stderr.toString().trim().split("\n") };
+}
+
+/** A restore; again where a process of somebody else's happens to have one of the numbers for a moment. */
+function restoreOnceFree(...args: string[]): Said {
+  for (let tries = 1; ; tries++) {
+    const said = criu("restore", ...args);
+    if (tries === 20 || !/clone3.*EEXIST$/.test(said.lines[0] ?? "")) return said;
+    Bun.sleepSync(50);
+  }
+}
+
+/** Exit code 1 and a single line, which says this. */
+function expectRefusal(said: Said, words: RegExp): void {
+  expect(said).toEqual({ exitCode: 1, lines: [expect.stringMatching(/^Error \([a-z/-]+\): /)] });
+  expect(said.lines[0]).toMatch(words);
+}
+
+async function withFixture(name: string, act: (fixture: Fixture) => Promise<void> | void): Promise<void> {
+  const fixture = await startFixture(name);
+  try {
+    await act(fixture);
+  } finally {
+    await fixture.stop();
+  }
+}
+
 function emptyDir(): string {
-  const dir = join(scratch, `dir-${++directories}`);
-  mkdirSync(dir);
-  return dir;
+  return mkdtempSync(join(place, "images-"));
 }
 
-/** One line that says Error and matches all of `words`, exit code 1. */
-function expectRefusal(outcome: Outcome, what: string, ...words: (string | RegExp)[]): void {
-  const lines = outcome.log.split("\n").filter((line) => /(^| )Error \(/.test(line));
-  expect({ what, exitCode: outcome.exitCode, lines }).toEqual({
-    what,
-    exitCode: 1,
-    lines: [expect.any(String)],
-  });
-  for (const word of words) expect(lines[0]).toMatch(word);
-}
-
-async function refusedDump(pid: number, ...words: (string | RegExp)[]): Promise<void> {
-  const dir = emptyDir();
-  expectRefusal(await dump(pid, dir, { timeoutMs: 10_000 }), `dump of ${pid}`, ...words);
-  expect(existsSync(join(dir, "inventory.img"))).toBe(false);
-}
-
-describe("dump of", () => {
-  test("an absent pid", async () => {
-    const ended = Bun.spawnSync(["true"]).pid;
-    await refusedDump(ended, String(ended), "ESRCH");
-  });
-
-  test("the process that called us, its parent, the tool itself", async () => {
-    await refusedDump(process.pid, String(process.pid), "ancestor");
-    if (process.ppid > 1) await refusedDump(process.ppid, String(process.ppid), "ancestor");
+describe("dump of a process that cannot be dumped", () => {
+  /** Refused, with nothing written; where there was a dump before, it is whole still. */
+  function refused(pid: number | string, words: RegExp): void {
     const dir = emptyDir();
-    // The shell becomes the tool: it keeps its pid.
-    const tool = ["sh", "-c", 'pid=$$; command=$1; shift; exec "$0" "$command" -t $pid "$@"'];
-    const { ourTool, runTool } = await import("./harness/tool.ts");
-    const outcome = await runTool("dump", dir, [], { tool: [...tool, ...ourTool()], timeoutMs: 10_000 });
-    expectRefusal(outcome, "dump of itself", "ancestor");
+    writeFileSync(join(dir, "inventory.img"), "of an older dump");
+    const before = listing(dir, NOTHING);
+    expectRefusal(criu("dump", "-t", String(pid), "-D", dir), words);
+    expect(listing(dir, NOTHING)).toBe(before);
+  }
+
+  test("it is not there", () => {
+    let absent = 30_000;
+    while (existsSync(`/proc/${absent}`)) absent--;
+    refused(absent, new RegExp(`process ${absent}, which is not there: ESRCH$`));
   });
 
-  test("a kernel thread", async () => {
-    const PF_KTHREAD = 0x200000;
-    const pid = readdirSync("/proc").find((name) => {
-      const stat = /^\d+$/.test(name) ? readText(`/proc/${name}/stat`) : undefined;
-      return (Number(stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[6]) & PF_KTHREAD) !== 0;
+  test("no pid has such a number", () => refused(2 ** 31 - 1, /process 2147483647.*ESRCH$/));
+  test.each(["0", "-1", "abc", "1.5", "99999999999999999999"])("%p is no pid", (word) =>
+    refused(word, new RegExp(`"${word}" for -t`)),
+  );
+
+  test("it is our parent", () =>
+    refused(process.pid, new RegExp(`process ${process.pid}, an ancestor of ours: EDEADLK$`)));
+
+  test("it is the first of all ancestors", () => refused(1, /process 1, .*: (EDEADLK|EPERM)$/));
+
+  test("it is the tool itself", () => {
+    // The shell becomes the tool, and keeps its pid.
+    const dir = emptyDir();
+    const words = ["sh", "-c", 'exec "$@" -t $$', "sh", ...ourTool(), "dump", "-D", dir];
+    const { exitCode, stderr } = Bun.spawnSync(words, {
+      stdio: ["ignore", "ignore", "pipe"],
+      timeout: 20_000,
     });
-    if (pid === undefined) return console.log("skipped: no kernel thread can be seen here");
-    await refusedDump(Number(pid), pid, "kernel thread");
+    const lines = stderr.toString().trim().split("\n");
+    expectRefusal({ exitCode, lines }, /process \d+, an ancestor of ours: EDEADLK$/);
   });
 
-  test("a zombie", async () => {
-    const parent = Bun.spawn(["sh", "-c", "true & exec sleep 60"], { stdio: ["ignore", "ignore", "ignore"] });
-    try {
-      let zombie: number | undefined;
-      for (let i = 0; i < 1000 && zombie === undefined; i++) {
-        await Bun.sleep(1);
-        zombie = childrenOf(parent.pid).find((pid) => processState(pid) === "Z");
-      }
-      await refusedDump(zombie ?? 0, String(zombie), "zombie");
-      expect(processState(zombie ?? 0)).toBe("Z");
-    } finally {
-      await killAll([parent.pid]);
-    }
-  });
-
-  test("a thread that is not the first of its process", async () => {
-    const fixture = await startFixture("threads_tid");
-    try {
+  test("it is a thread, not the first of its process", () =>
+    withFixture("threads_tid", async (fixture) => {
       const witness = Witness.of(fixture);
       const tid = threadsOf(fixture.pid).find((each) => each !== fixture.pid) ?? 0;
-      await refusedDump(tid, String(tid), "thread");
-      expect(witness.differences()).toEqual([]);
+      refused(tid, new RegExp(`process ${tid}, a thread of process ${fixture.pid}: EINVAL$`));
+      expect((await witness.settled(500)).differences).toEqual([]);
       expect(await fixture.finish()).toBe("PASS");
-    } finally {
-      await fixture.stop();
-    }
-  });
+    }));
 
-  test("a process into a directory that is absent, no directory, read-only", async () => {
-    const fixture = await startFixture("minimal");
+  const kthread = readText("/proc/2/stat")?.startsWith("2 (kthreadd)") === true;
+  if (!kthread) console.log("bad input: skipped: process 2 is no kernel thread here");
+  test.skipIf(!kthread)("it is a kernel thread", () => refused(2, /process 2, a kernel thread: EPERM$/));
+
+  test("it is a zombie", async () => {
+    // The shell becomes a sleep, which does not wait for its child.
+    const child = Bun.spawn(["sh", "-c", "sleep 0 & echo $!; exec sleep 60"], { stdout: "pipe" });
+    const { value } = await child.stdout.getReader().read();
+    const zombie = Number(new TextDecoder().decode(value));
+    while (processState(zombie) !== "Z") await Bun.sleep(5);
     try {
-      const witness = Witness.of(fixture);
-      const workDir = emptyDir();
-      const { runTool } = await import("./harness/tool.ts");
-      const into = async (dir: string, ...words: (string | RegExp)[]) => {
-        // The harness makes the directory that it is told of: this one is named behind.
-        const outcome = await runTool(
-          "dump",
-          workDir,
-          ["-t", String(fixture.pid), "-D", dir, "-W", workDir],
-          {},
-        );
-        expectRefusal(outcome, `dump into ${dir}`, ...words);
-        expect(witness.differences()).toEqual([]);
-      };
-      await into(join(scratch, "absent"), "absent", "ENOENT");
-      const file = join(emptyDir(), "file");
-      writeFileSync(file, "");
-      await into(file, "not a directory");
-      const readOnly = emptyDir();
-      const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "ro", "criu-ts-test", readOnly]);
-      if (mounted.exitCode !== 0) console.log(`skipped: mount: ${mounted.stderr.toString().trim()}`);
-      else {
-        try {
-          const seen = Witness.of(fixture);
-          const outcome = await runTool(
-            "dump",
-            workDir,
-            ["-t", String(fixture.pid), "-D", readOnly, "-W", workDir],
-            {},
-          );
-          expectRefusal(outcome, "dump into a read-only directory", "EROFS");
-          expect(seen.differences()).toEqual([]);
-        } finally {
-          Bun.spawnSync(["umount", readOnly]);
-        }
-      }
-      expect(await fixture.finish()).toBe("PASS");
+      const dir = emptyDir();
+      expectRefusal(
+        criu("dump", "-t", String(zombie), "-D", dir),
+        new RegExp(`process ${zombie}.*zombie: ESRCH$`),
+      );
+      expect(readdirSync(dir)).toEqual([]);
+      expect(processState(zombie)).toBe("Z");
+      expect(processState(child.pid)).toBe("S");
     } finally {
-      await fixture.stop();
+      child.kill();
+      await child.exited;
     }
   });
 });
 
-/** A fixture that was dumped, with all that must be as it was after a restore that was refused. */
+describe("dump into a directory that will not do", () => {
+  const cases: [string, (dir: string) => string, RegExp][] = [
+    ["is not there", (dir) => join(dir, "absent"), /images-dir .*absent: ENOENT$/],
+    ["is a file", () => "/etc/passwd", /images-dir \/etc\/passwd is not a directory/],
+    // Root may write wherever permissions forbid it, but not here.
+    ["takes no files", () => "/proc", /\.img: cannot (write|create): (ENOENT|EACCES|EPERM)$/],
+  ];
+  test.each(cases)("%s", (_, dirOf, words) =>
+    withFixture("minimal", async (fixture) => {
+      const witness = Witness.of(fixture);
+      expectRefusal(criu("dump", "-t", String(fixture.pid), "-D", dirOf(fixture.stateDir)), words);
+      expect((await witness.settled(500)).differences).toEqual([]);
+      expect(await fixture.finish()).toBe("PASS");
+    }),
+  );
+});
+
+test("dump into a directory of a file system that is read-only", () =>
+  withFixture("minimal", async (fixture) => {
+    const dir = emptyDir();
+    const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "ro", "criu-ts-test", dir]);
+    if (mounted.exitCode !== 0) {
+      console.log(`bad input: skipped: mount: ${mounted.stderr.toString().trim()}`);
+      return;
+    }
+    try {
+      const witness = Witness.of(fixture);
+      expectRefusal(criu("dump", "-t", String(fixture.pid), "-D", dir), /EROFS$/);
+      expect((await witness.settled(500)).differences).toEqual([]);
+      expect(await fixture.finish()).toBe("PASS");
+    } finally {
+      Bun.spawnSync(["umount", dir]);
+    }
+  }));
+
+/** A dumped fixture whose images are changed again and again, and brought back in the end. */
 class Dumped {
   private constructor(
     readonly fixture: Fixture,
     readonly images: string,
-    readonly members: readonly number[],
-    private readonly files: string,
   ) {}
 
-  static async of(name: string): Promise<Dumped> {
-    const fixture = await startFixture(name);
-    try {
-      const members = processTree(fixture.pid).flatMap((pid) => [pid, ...threadsOf(pid)]);
-      const images = join(fixture.stateDir, "images");
-      const workDir = join(fixture.stateDir, "work");
-      const outcome = await dump(fixture.pid, images, { options: fixture.directives.dumpOptions, workDir });
-      if (!outcome.ok) throw new Error(outcome.errors);
-      await waitGone(members);
-      return new Dumped(fixture, images, members, listing(fixture.stateDir, /^work/));
-    } catch (error) {
-      await fixture.stop();
-      throw error;
-    }
+  static async of(fixture: Fixture): Promise<Dumped> {
+    const images = emptyDir();
+    const members = processTree(fixture.pid);
+    const outcome = await dump(fixture.pid, images, { options: fixture.directives.dumpOptions });
+    expect(outcome.errors.includes("Error") ? outcome.errors : "").toBe("");
+    expect(await waitGone(members)).toEqual([]);
+    return new Dumped(fixture, images);
   }
 
-  restore(images: string, how: ToolOptions = {}): Promise<Outcome> {
-    const workDir = join(this.fixture.stateDir, "work");
-    return restore(images, {
-      timeoutMs: 10_000,
-      workDir,
-      options: this.fixture.directives.restoreOptions,
-      ...how,
-    });
-  }
-
-  /** Spoils a copy of the images and restores that. */
-  async spoilt(what: string, spoil: (dir: string) => void, ...words: (string | RegExp)[]): Promise<void> {
+  /** A restore of a changed copy, which must be refused. */
+  async refused(change: (dir: string) => void, words: RegExp, ...options: string[]): Promise<void> {
     const dir = emptyDir();
     cpSync(this.images, dir, { recursive: true });
-    spoil(dir);
-    await this.refused(what, dir, ...words);
-    rmSync(dir, { recursive: true });
+    change(dir);
+    await this.refusedFrom(dir, words, ...options);
   }
 
-  async refused(what: string, dir: string, ...words: (string | RegExp)[]): Promise<void> {
-    const outcome = await this.restore(dir);
-    const left = await waitGone([...this.members], 1000);
-    expectRefusal(outcome, what, ...words);
-    expect({ what, left }).toEqual({ what, left: [] });
-    expect(listing(this.fixture.stateDir, /^work/)).toBe(this.files);
+  async refusedFrom(dir: string, words: RegExp, ...options: string[]): Promise<void> {
+    const { stateDir, seen } = this.fixture;
+    const files = () => (isDirectory(dir) ? listing(dir, NOTHING) : "") + listing(stateDir, NOTHING);
+    const before = files();
+    expectRefusal(restoreOnceFree("-d", "-D", dir, ...options), words);
+    expect(files()).toBe(before);
+    // What it had made fell to us when its parents ended: dead by now, and ours to reap.
+    expect(await waitGone([...seen].filter(isOurs), 2000)).toEqual([]);
   }
 
-  /** The images themselves still restore, and the fixture passes. */
-  async finish(): Promise<void> {
-    const outcome = await this.restore(this.images);
-    expect(outcome.errors).not.toContain("Error (");
-    expect(outcome.exitCode).toBe(0);
+  /** After all that, what was dumped comes back and is whole. */
+  async bringBack(): Promise<void> {
+    const said = restoreOnceFree("-d", "-D", this.images, ...this.fixture.directives.restoreOptions);
+    expect(said).toEqual({ exitCode: 0, lines: [""] });
     expect(await this.fixture.finish()).toBe("PASS");
   }
-}
 
-function withDumped(name: string, use: (dumped: Dumped) => Promise<void>): () => Promise<void> {
-  return async () => {
-    let dumped: Dumped | undefined;
-    try {
-      dumped = await Dumped.of(name);
-      await use(dumped);
-      await dumped.finish();
-    } catch (error) {
-      if (!(error instanceof Skipped)) throw error;
-      console.log(`skipped: ${name}: ${error.message}`);
-    } finally {
-      await dumped?.fixture.stop();
-    }
-  };
-}
-
-function flip(path: string, at: number, bit = 1): void {
-  const bytes = readFileSync(path);
-  bytes[at] = (bytes[at] ?? 0) ^ bit;
-  writeFileSync(path, bytes);
-}
-
-const patience = 120_000;
-
-describe("restore of", () => {
-  test(
-    "a directory without an inventory, or none at all",
-    withDumped("minimal", async (dumped) => {
-      await dumped.refused("an empty directory", emptyDir(), "inventory.img", "ENOENT");
-      await dumped.spoilt(
-        "no inventory",
-        (dir) => rmSync(join(dir, "inventory.img")),
-        "inventory.img",
-        "ENOENT",
-      );
-      const { runTool } = await import("./harness/tool.ts");
-      const workDir = emptyDir();
-      const outcome = await runTool(
-        "restore",
-        workDir,
-        ["-d", "-D", join(scratch, "absent"), "-W", workDir],
-        {},
-      );
-      expectRefusal(outcome, "no directory", "absent", "ENOENT");
-    }),
-    patience,
-  );
-
-  for (const name of ["minimal", "threads_tid", "file_deleted", "map_shared_anon", "pipe"]) {
-    test(
-      `${name}: each image missing, cut short, of another kind, not to be read`,
-      withDumped(name, async (dumped) => {
-        for (const file of readdirSync(dumped.images)) {
-          // Nothing is in these that a restore needs.
-          if (/^stats-/.test(file) || file === "seccomp.img" || file === "timens-0.img") continue;
-          const path = (dir: string) => join(dir, file);
-          const { size } = statSync(join(dumped.images, file));
-          const raw = file.startsWith("pages-");
-          // An image without entries is not there: a process may have no descriptors, a pipe no content.
-          const mayLack = /^(fdinfo-\d+|pipes-data)\.img$/.test(file);
-          if (!mayLack) await dumped.spoilt(`${file} missing`, (dir) => rmSync(path(dir)), /\S/);
-          if (size === 0) continue;
-          for (const length of new Set([0, 3, 7, 8, 11, 13, size >> 1, size - 1])) {
-            if (length >= size || (raw && length < 16) || (mayLack && length === 8)) continue;
-            await dumped.spoilt(`${file} cut to ${length}`, (dir) => truncateSync(path(dir), length), /\S/);
-          }
-          if (!raw) {
-            const at = file === "inventory.img" ? 0 : 4;
-            await dumped.spoilt(`${file}: magic`, (dir) => flip(path(dir), at), file, "magic");
-          }
-          const elsewhere = (dir: string) => renameSync(path(dir), `${path(dir)}.elsewhere`);
-          await dumped.spoilt(
-            `${file} is a directory`,
-            (dir) => {
-              elsewhere(dir);
-              mkdirSync(path(dir));
-            },
-            file,
-          );
-          await dumped.spoilt(
-            `${file} is a link to itself`,
-            (dir) => {
-              elsewhere(dir);
-              symlinkSync(file, path(dir));
-            },
-            file,
-          );
-        }
-      }),
-      patience,
-    );
+  file(dir: string, pattern: RegExp): string {
+    const name = readdirSync(dir).find((each) => pattern.test(each));
+    if (name === undefined) throw new Error(`no image ${pattern}`);
+    return join(dir, name);
   }
+}
 
-  test(
-    "images of another architecture, or of another version",
-    withDumped("threads_tid", async (dumped) => {
-      const { pid } = dumped.fixture;
-      for (const tid of dumped.members.slice(1, 3)) {
-        await dumped.spoilt(
-          `architecture of ${tid}`,
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** Is a process a child of ours? A number may be somebody else's by now. */
+function isOurs(pid: number): boolean {
+  return readText(`/proc/${pid}/status`)?.includes(`PPid:\t${process.pid}\n`) === true;
+}
+
+function edit(path: string, change: (bytes: Buffer) => Uint8Array): void {
+  writeFileSync(path, change(readFileSync(path)));
+}
+
+function flip(bytes: Buffer, at: number): Buffer {
+  bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+  return bytes;
+}
+
+test(
+  "restore from damaged images",
+  () =>
+    withFixture("pgrp_session", async (fixture) => {
+      const dumped = await Dumped.of(fixture);
+      const { pid } = fixture;
+      const needed = [
+        /^inventory/,
+        /^pstree/,
+        /^core-/,
+        /^ids-/,
+        /^mm-/,
+        /^pagemap-\d/,
+        /^pages-/,
+        /^fs-/,
+        /^fdinfo-/,
+      ];
+      for (const pattern of needed) {
+        const name = dumped.file(dumped.images, pattern).split("/").at(-1) ?? "";
+        const named = new RegExp(`${name.replace(/\d+/, "\\d+")}: `);
+        const withErrno = new RegExp(`${named.source}.*ENOENT$`);
+        // A process without files has no such image either.
+        if (!/^fdinfo-/.test(name)) await dumped.refused((dir) => rmSync(join(dir, name)), withErrno);
+        await dumped.refused(
+          (dir) => edit(join(dir, name), (bytes) => bytes.subarray(0, bytes.length / 2)),
+          named,
+        );
+        if (/^pages-/.test(name)) continue;
+        await dumped.refused(
+          (dir) => edit(join(dir, name), (bytes) => bytes.subarray(0, 0)),
+          /: bad magic: none, wanted 0x/,
+        );
+        await dumped.refused(
+          (dir) => edit(join(dir, name), (bytes) => flip(bytes, 0)),
+          /: bad magic 0x.*, wanted 0x/,
+        );
+        // The size of the first message, made larger than the file.
+        const sizeAt = name === "inventory.img" ? 4 : 8;
+        await dumped.refused(
+          (dir) => edit(join(dir, name), (bytes) => flip(bytes, sizeAt + 2)),
+          /reaches beyond the file$/,
+        );
+        await dumped.refused(
           (dir) => {
-            const images = ImageDir.open(dir);
-            const core = images.readOne(IMAGES.core, tid);
-            images.writeAll(IMAGES.core, [{ ...core, mtype: 3 }], tid);
+            rmSync(join(dir, name));
+            mkdirSync(join(dir, name));
           },
-          `core-${tid}.img`,
-          "architecture",
+          new RegExp(`${named.source}.*not a regular file$`),
         );
       }
-      for (const version of [0, 1, 3, 99]) {
-        await dumped.spoilt(
-          `version ${version}`,
-          (dir) => {
-            const images = ImageDir.open(dir);
-            const inventory = images.readOne(IMAGES.inventory);
-            images.writeAll(IMAGES.inventory, [{ ...inventory, img_version: version }]);
-          },
-          "inventory.img",
-          String(version),
-        );
-      }
-      expect(pid).toBeGreaterThan(0);
+      // Magics of one kind of image in another.
+      await dumped.refused(
+        (dir) => cpSync(join(dir, `core-${pid}.img`), join(dir, `mm-${pid}.img`)),
+        /^Error \(criu\): mm-\d+\.img: bad magic 0x54564319 0x55053847, wanted 0x54564319 0x57492820$/,
+      );
+      // Only bits of headers and messages are known to be wrong when they are flipped; see tests/fuzz.test.ts for the rest.
+      await dumped.bringBack();
     }),
-    patience,
-  );
+  120_000,
+);
 
-  test(
-    "a tree whose number is taken",
-    async () => {
-      const fixture = await startFixture("minimal");
-      try {
-        const images = join(fixture.stateDir, "images");
-        const workDir = join(fixture.stateDir, "work");
-        expect((await dump(fixture.pid, images, { options: ["-R"], workDir })).errors).not.toContain(
-          "Error (",
-        );
-        const witness = Witness.of(fixture);
-        const outcome = await restore(images, { workDir });
-        expectRefusal(outcome, "the root's number is taken", String(fixture.pid), "EEXIST");
-        expect(witness.differences()).toEqual([]);
-        expect(await fixture.finish()).toBe("PASS");
-      } finally {
-        await fixture.stop();
-      }
-    },
-    patience,
-  );
-
-  for (const name of ["pstree", "threads_tid"]) {
-    test(
-      `a tree in which a number is taken: ${name}`,
-      withDumped(name, async (dumped) => {
-        const thief = Bun.spawn(["sleep", "60"], { stdio: ["ignore", "ignore", "ignore"] });
-        try {
-          const old = dumped.members.at(-1) ?? 0;
-          const renumbered = (id: number) => (id === old ? thief.pid : id);
-          await dumped.spoilt(
-            `${old} is to have the number of a process`,
-            (dir) => {
-              const images = ImageDir.open(dir);
-              const tree = images.readAll(IMAGES.pstree).map((entry) => ({
-                ...entry,
-                pid: renumbered(entry.pid),
-                threads: entry.threads.map(renumbered),
-              }));
-              images.writeAll(IMAGES.pstree, tree);
-              for (const file of readdirSync(dir)) {
-                const renamed = file.replace(`-${old}.img`, `-${thief.pid}.img`);
-                if (renamed !== file) renameSync(join(dir, file), join(dir, renamed));
-              }
-            },
-            String(thief.pid),
-            "EEXIST",
-          );
-          expect(thief.exitCode).toBe(null);
-        } finally {
-          thief.kill("SIGKILL");
-          await thief.exited;
-        }
-      }),
-      patience,
-    );
-  }
-
-  test(
-    "a tree whose file is gone, or is another one now",
-    withDumped("file_regular", async (dumped) => {
-      const { stateDir } = dumped.fixture;
-      const named = ImageDir.open(dumped.images)
-        .readAll(IMAGES.files)
-        .flatMap(({ reg }) => (reg?.name.startsWith(`${stateDir}/`) ? [reg.name] : []));
-      // Files that are appended to may grow.
-      const files = [...new Set(named)].filter((name) => !/\/(printed|append)$/.test(name));
-      expect(files.length).toBeGreaterThan(0);
-      for (const file of files) {
-        const aside = join(scratch, "aside");
-        copyFileSync(file, aside);
-        renameSync(file, `${file}.away`);
-        const gone = await dumped.restore(dumped.images);
-        expectRefusal(gone, `${file} is gone`, file, "ENOENT");
-        copyFileSync(`${file}.away`, file);
-        appendFileSync(file, "and more");
-        const other = await dumped.restore(dumped.images);
-        expectRefusal(other, `${file} has another size`, file, "bytes");
-        rmSync(file);
-        mkdirSync(file);
-        expectRefusal(await dumped.restore(dumped.images), `${file} is a directory`, file);
-        rmSync(file, { recursive: true });
-        renameSync(`${file}.away`, file);
-      }
-      expect(await waitGone([...dumped.members], 1000)).toEqual([]);
-    }),
-    patience,
-  );
-
-  test(
-    "pages that are not there",
-    withDumped("map_private_anon", async (dumped) => {
-      const { pid } = dumped.fixture;
-      const { head } = ImageDir.open(dumped.images).readHeaded(IMAGES.pagemap, pid);
-      await dumped.spoilt(
-        "another pages file",
+test(
+  "restore from images that say what cannot be",
+  () =>
+    withFixture("minimal", async (fixture) => {
+      const dumped = await Dumped.of(fixture);
+      const { pid } = fixture;
+      await dumped.refused(
         (dir) => {
           const images = ImageDir.open(dir);
-          const { entries } = images.readHeaded(IMAGES.pagemap, pid);
-          images.writeHeaded(IMAGES.pagemap, { ...head, pages_id: 77 }, entries, pid);
+          const core = images.readOne(IMAGES.core, pid);
+          images.writeAll(IMAGES.core, [{ ...core, mtype: 3 }], pid);
         },
-        "pages-77.img",
-        "ENOENT",
+        new RegExp(`core-${pid}\\.img.*(AARCH64|architecture|mtype)`, "i"),
       );
-      await dumped.spoilt(
-        "pages in no mapping",
+      await dumped.refused((dir) => {
+        const images = ImageDir.open(dir);
+        images.commitInventory({ ...images.readOne(IMAGES.inventory), img_version: 3 });
+      }, /inventory\.img: version 3 of the images, 2 is known$/);
+      await dumped.refused(
         (dir) => {
           const images = ImageDir.open(dir);
-          const { entries } = images.readHeaded(IMAGES.pagemap, pid);
-          const [first, ...others] = entries;
-          if (first === undefined) throw new Error("no pages");
-          images.writeHeaded(IMAGES.pagemap, head, [{ ...first, vaddr: 0x10000n }, ...others], pid);
+          const [root] = images.readAll(IMAGES.pstree);
+          if (root !== undefined) images.writeAll(IMAGES.pstree, [root, root]);
         },
-        /pagemap|0x10000|10000/,
+        new RegExp(`pstree\\.img.*${pid}`),
       );
-      expect(existsSync(ImageDir.open(dumped.images).rawPath(RAW_IMAGES.pages, head.pages_id))).toBe(true);
+      await dumped.refusedFrom(join(place, "absent"), /--images-dir .*absent: ENOENT$/);
+      await dumped.refusedFrom("/etc/passwd", /--images-dir \/etc\/passwd is not a directory$/);
+      await dumped.refusedFrom(emptyDir(), /inventory\.img: cannot open: ENOENT$/);
+      await dumped.bringBack();
     }),
-    patience,
-  );
-});
+  60_000,
+);
+
+test("restore where the pid is taken", () =>
+  withFixture("minimal", async (fixture) => {
+    const images = emptyDir();
+    const witness = Witness.of(fixture);
+    expect((await dump(fixture.pid, images, { options: ["-R"] })).ok).toBe(true);
+    expectRefusal(criu("restore", "-d", "-D", images), new RegExp(`with pid ${fixture.pid}: EEXIST$`));
+    expect((await witness.settled(500)).differences).toEqual([]);
+    expect(await fixture.finish()).toBe("PASS");
+  }));
+
+test(
+  "restore after a file has changed",
+  () =>
+    withFixture("file_regular", async (fixture) => {
+      const dumped = await Dumped.of(fixture);
+      const files = ImageDir.open(dumped.images).readAll(IMAGES.files);
+      const paths = files.flatMap(({ reg }) => (reg?.size !== undefined && reg.size > 0n ? [reg.name] : []));
+      const path = paths.find((each) => each.startsWith(fixture.stateDir) && !each.endsWith("/printed"));
+      if (path === undefined) throw new Error("the fixture has no file of its own open");
+      const name = path.slice(path.lastIndexOf("/") + 1);
+      const aside = `${path}.aside`;
+      const restoring = (words: string) => dumped.refused(() => {}, new RegExp(`/${name}.*${words}`));
+
+      renameSync(path, aside);
+      const { mode } = files.find(({ reg }) => reg?.name === path)?.reg ?? {};
+      await restoring("ENOENT$");
+      writeFileSync(path, "of another size");
+      chmodSync(path, (mode ?? 0o644) & 0o7777);
+      await restoring("not what was dumped: .*bytes where it had");
+      rmSync(path);
+      mkdirSync(path);
+      await restoring("");
+      rmSync(path, { recursive: true });
+      renameSync(aside, path);
+      await dumped.bringBack();
+    }),
+  60_000,
+);
+
+test("restore that fails makes no ghosts", () =>
+  withFixture("file_deleted", async (fixture) => {
+    const dumped = await Dumped.of(fixture);
+    const ghost = /^ghost-file-/;
+    await dumped.refused(
+      (dir) => rmSync(dumped.file(dir, ghost)),
+      /ghost-file-\w+\.img: cannot open: ENOENT$/,
+    );
+    await dumped.refused(
+      (dir) => edit(dumped.file(dir, ghost), (bytes) => bytes.subarray(0, 20)),
+      /ghost-file-\w+\.img: .*reaches beyond the file$/,
+    );
+    await dumped.bringBack();
+  }));
