@@ -10,6 +10,7 @@ import { FilesDump } from "./files/dump.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
+import { ERRNO, isErrno } from "./linux/errno.ts";
 import { close, pidfdOpen } from "./linux/io.ts";
 import { type Mapping, readSmaps } from "./linux/proc.ts";
 import { log } from "./log.ts";
@@ -197,8 +198,8 @@ class Saving {
         infection.leave();
       } catch (error) {
         const text = `process ${infection.pid}: ${error instanceof Error ? error.message : String(error)}`;
-        // One that has died needs no leaving, and its death is why we are here.
-        if (hasEnded(infection.pid, infection.pid)) log.debug("dump", text);
+        // One that has died, or is just dying, needs no leaving, and its death is why we are here.
+        if (isErrno(error, ERRNO.ESRCH) || hasEnded(infection.pid, infection.pid)) log.debug("dump", text);
         else log.error("dump", text);
       }
     }
