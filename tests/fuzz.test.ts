@@ -3,7 +3,7 @@
  * leaves nothing behind when it fails.
  *
  * FUZZ_MUTANTS=n is how many mutants are tried (3000 if not given), FUZZ_SEED=s repeats an earlier run, FUZZ_ONLY=s tries
- * the one mutant of that seed on each fixture. Images differ a little from one dump to the next, and with them what a
+ * the one mutant of that seed on each fixture, FUZZ_FIXTURES=a,b are the fixtures. Images differ a little from one dump to the next, and with them what a
  * seed makes of them: the story that is printed says what was changed.
  */
 
@@ -17,7 +17,7 @@ import { buildFixtures } from "./harness/build.ts";
 import { type Fixture, startFixture } from "./harness/fixture.ts";
 import { dump, ourTool } from "./harness/tool.ts";
 
-const names = [
+const names = process.env.FUZZ_FIXTURES?.split(",") ?? [
   "minimal",
   "cow_fork_shared",
   "comm_threads",

@@ -358,7 +358,9 @@ describe("a tree that dies meanwhile", () => {
             await withFixture(name, async (fixture) => {
               const images = join(fixture.stateDir, "images");
               if (duration === 0) {
-                const outcome = await dump(fixture.pid, images, dumpHow(fixture, { options: ["-R"] }));
+                // Elsewhere: a dump that finds nobody leaves an older one in its directory alone.
+                const before = join(fixture.stateDir, "before");
+                const outcome = await dump(fixture.pid, before, dumpHow(fixture, { options: ["-R"] }));
                 duration = outcome.milliseconds;
               }
               const members = processTree(fixture.pid);
