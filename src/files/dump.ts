@@ -114,7 +114,8 @@ export class FilesDump {
   #dumpTable(dumpee: Dumpee): void {
     const tid = taskOf(dumpee);
     const numbers = listNumbers(`/proc/${tid}/fd`);
-    const flags = descriptorFlags(dumpee, tid, numbers);
+    const texts = numbers.length > FEW ? [] : numbers.map((fd) => readText(`/proc/${tid}/fdinfo/${fd}`));
+    const flags = descriptorFlags(dumpee, numbers, texts);
     const sights = look(tid, dumpee.pidfd, numbers);
     const known = sights.map((sight) => this.#descriptions.find(sight.status.ino, tid, sight.fd).known);
     follow(
@@ -122,7 +123,7 @@ export class FilesDump {
       sights.filter((_, i) => known[i] === undefined),
     );
     const table = sights.map((sight, i): FdinfoEntry => {
-      const { id, type } = known[i] ?? this.#describe(dumpee, tid, sight);
+      const { id, type } = known[i] ?? this.#describe(dumpee, tid, sight, texts[i]);
       return { id, flags: flags[i] ?? 0, type, fd: sight.fd };
     });
     this.#images.writeAll(IMAGES.fdinfo, table, dumpee.ids.files);
@@ -130,12 +131,12 @@ export class FilesDump {
   }
 
   /** The description that a descriptor leads to; dumped, if it is the first one that does. */
-  #describe(dumpee: Dumpee, tid: number, sight: Sight): KnownDescription {
+  #describe(dumpee: Dumpee, tid: number, sight: Sight, fdinfo: string | undefined): KnownDescription {
     const found = this.#descriptions.find(sight.status.ino, tid, sight.fd);
     if (found.known !== undefined) return found.known;
     const file = OpenFile.descriptor(tid, dumpee.pidfd, sight);
     try {
-      this.#locks.refuse(file);
+      this.#locks.refuse(file, fdinfo);
       const { id, type } = this.#dump(file);
       const description: KnownDescription = { pid: tid, fd: sight.fd, id, type };
       if (found.at === found.of.length) found.of.push(description);
@@ -202,14 +203,14 @@ function taskOf(dumpee: Dumpee): number {
 const FEW = 8;
 const FLAGS_LINE = /^flags:\s*([0-7]+)$/m;
 
-/** FD_CLOEXEC of each descriptor. */
-function descriptorFlags(dumpee: Dumpee, tid: number, numbers: readonly number[]): number[] {
-  if (numbers.length > FEW) {
+/** FD_CLOEXEC of each descriptor; `texts` is their fdinfo where there are few. */
+function descriptorFlags(dumpee: Dumpee, numbers: readonly number[], texts: readonly string[]): number[] {
+  if (texts.length < numbers.length) {
     const flags = dumpee.table.each(NR.fcntl, [], numbers, [F.GETFD]);
     return flags.map((each) => Math.max(each, 0) & FD_CLOEXEC);
   }
-  return numbers.map((fd) => {
-    const flags = Number.parseInt(FLAGS_LINE.exec(readText(`/proc/${tid}/fdinfo/${fd}`))?.[1] ?? "0", 8);
+  return texts.map((text) => {
+    const flags = Number.parseInt(FLAGS_LINE.exec(text)?.[1] ?? "0", 8);
     return (flags & O.CLOEXEC) === 0 ? 0 : FD_CLOEXEC;
   });
 }

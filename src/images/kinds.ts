@@ -3,14 +3,14 @@
 // A kind's key is CRIU's name for its magic in small letters, e.g. IMAGES.reg_files and REG_FILES. A codec's module is
 // loaded when the kind is first used, so that a command pays only for the images it touches.
 
-import type * as Cgroups from "./schema/generated/cgroups.ts";
-import type * as Files from "./schema/generated/files.ts";
-import type * as Inventory from "./schema/generated/inventory.ts";
-import type * as Memory from "./schema/generated/memory.ts";
-import type * as Namespaces from "./schema/generated/namespaces.ts";
-import type * as Process from "./schema/generated/process.ts";
-import type * as Sockets from "./schema/generated/sockets.ts";
-import type * as Stats from "./schema/generated/stats.ts";
+import * as Cgroups from "./schema/generated/cgroups.ts";
+import * as Files from "./schema/generated/files.ts";
+import * as Inventory from "./schema/generated/inventory.ts";
+import * as Memory from "./schema/generated/memory.ts";
+import * as Namespaces from "./schema/generated/namespaces.ts";
+import * as Process from "./schema/generated/process.ts";
+import * as Sockets from "./schema/generated/sockets.ts";
+import * as Stats from "./schema/generated/stats.ts";
 import { type Codec, Reader } from "./wire.ts";
 
 /** First word of every image but the inventory and the service images. */
@@ -84,14 +84,14 @@ function raw(name: string, file: string): RawKind {
   return { name, file, id: idOf(file) };
 }
 
-const cgroups = (): typeof Cgroups => require("./schema/generated/cgroups.ts");
-const files = (): typeof Files => require("./schema/generated/files.ts");
-const inventory = (): typeof Inventory => require("./schema/generated/inventory.ts");
-const memory = (): typeof Memory => require("./schema/generated/memory.ts");
-const namespaces = (): typeof Namespaces => require("./schema/generated/namespaces.ts");
-const process = (): typeof Process => require("./schema/generated/process.ts");
-const sockets = (): typeof Sockets => require("./schema/generated/sockets.ts");
-const stats = (): typeof Stats => require("./schema/generated/stats.ts");
+const cgroups = (): typeof Cgroups => Cgroups;
+const files = (): typeof Files => Files;
+const inventory = (): typeof Inventory => Inventory;
+const memory = (): typeof Memory => Memory;
+const namespaces = (): typeof Namespaces => Namespaces;
+const process = (): typeof Process => Process;
+const sockets = (): typeof Sockets => Sockets;
+const stats = (): typeof Stats => Stats;
 
 /** `size` rounded up to whole words of `word` bytes. */
 function padded(size: number, word: number): number {
