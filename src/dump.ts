@@ -26,7 +26,8 @@ import { SeccompDump } from "./process/seccomp.ts";
 import { DumpStats, Stopwatch } from "./stats.ts";
 import type { ObjectIds } from "./tracee/dumpee.ts";
 import { type FrozenProcess, FrozenTree, hasEnded } from "./tracee/freeze.ts";
-import { Infection, type Saved, saveThread } from "./tracee/infection.ts";
+import { Infection } from "./tracee/infection.ts";
+import { type Saved, saveThreads } from "./tracee/saved.ts";
 
 /** Returns the exit code. @throws whatever failed, after the tree was let go */
 export async function dump(options: Options): Promise<number> {
@@ -138,7 +139,7 @@ class Saving {
       const { pid, threads } = frozen;
       refuseDeadLeader(frozen);
       const mappings = readSmaps(pid);
-      const saved = threads.map(saveThread);
+      const saved = saveThreads(pid, threads);
       refuseThreads(frozen, saved);
       const [carrier] = threads;
       const [first] = saved;

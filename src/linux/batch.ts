@@ -67,14 +67,14 @@ export function resultAt(entry: number): number {
 
 /** A table of our own. */
 export class Batch extends Layout {
-  /** Runs the first `count` entries. The entry that follows is overwritten for the time. */
-  run(count: number): void {
+  /** Runs `count` entries from `first` on. The entry that follows them is overwritten for the time. */
+  run(count: number, first = 0): void {
     native ??= nativeFunction(placeCode(hostMachine.batchThunk));
     const { words } = this;
-    const at = count * ENTRY_WORDS;
+    const at = (first + count) * ENTRY_WORDS;
     const next = words[at] ?? 0;
     words[at] = OP.END;
-    native(this.address, 0, 0, 0, 0, 0, 0);
+    native(this.address + first * ENTRY_SIZE, 0, 0, 0, 0, 0, 0);
     words[at] = next;
   }
 }

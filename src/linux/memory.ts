@@ -61,6 +61,55 @@ export function writeMemory(pid: number, address: number, buffer: Uint8Array): v
   transfer(NR.process_vm_writev, "process_vm_writev", pid, address, addressOf(buffer), buffer.length);
 }
 
+/** A place in another process' memory. */
+export interface Piece {
+  readonly address: number;
+  readonly length: number;
+}
+
+/** UIO_MAXIOV. */
+const MOST_PIECES = 1024;
+
+/**
+ * As readMemory and writeMemory for many places, which follow each other without a gap in `buffer`; a piece of no bytes is
+ * none. @throws KernelError when any byte cannot be read or written
+ */
+function transferPieces(
+  nr: number,
+  name: string,
+  pid: number,
+  pieces: readonly Piece[],
+  buffer: Uint8Array,
+): void {
+  const local = addressOf(buffer);
+  let done = 0;
+  for (let from = 0; from < pieces.length; from += MOST_PIECES) {
+    const chunk = pieces.slice(from, from + MOST_PIECES);
+    const length = chunk.reduce((sum, piece) => sum + piece.length, 0);
+    const list = new Uint8Array((1 + chunk.length) * iovec.size);
+    iovec.encodeInto(list, 0, { base: local + done, length });
+    chunk.forEach(({ address, length: size }, i) => {
+      iovec.encodeInto(list, (1 + i) * iovec.size, { base: address, length: size });
+    });
+    const at = addressOf(list);
+    const got = rawSyscall(nr, pid, at, 1, at + iovec.size, chunk.length, 0);
+    if (got !== length)
+      throw new KernelError(name, `memory of process ${pid}`, got < 0 ? -got : ERRNO.EFAULT);
+    done += length;
+  }
+}
+
+/** Fills `buffer` from the places in turn. @throws KernelError */
+export function readPieces(pid: number, pieces: readonly Piece[], buffer: Uint8Array): void {
+  transferPieces(NR.process_vm_readv, "process_vm_readv", pid, pieces, buffer);
+}
+
+/** Writes `buffer` to the places in turn. @throws KernelError */
+export function writePieces(pid: number, pieces: readonly Piece[], buffer: Uint8Array): void {
+  instant();
+  transferPieces(NR.process_vm_writev, "process_vm_writev", pid, pieces, buffer);
+}
+
 export function pageDown(address: number): number {
   return address - (address % PAGE_SIZE);
 }

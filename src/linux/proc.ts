@@ -2,6 +2,7 @@
 
 import { ERRNO, isErrno } from "./errno.ts";
 import { listNumbers, readText } from "./io.ts";
+import { readTexts } from "./read-many.ts";
 
 /** /proc/PID/stat of a process or, with `tid`, of one thread. */
 export interface TaskStat {
@@ -59,15 +60,33 @@ export function readStat(pid: number, tid?: number): TaskStat {
   };
 }
 
-/** /proc/PID/status: the value of every line by its name. */
-export function readStatus(pid: number, tid?: number): ReadonlyMap<string, string> {
-  const lines = readText(taskPath(pid, tid, "status")).split("\n");
-  const out = new Map<string, string>();
-  for (const line of lines) {
-    const colon = line.indexOf(":");
-    if (colon > 0) out.set(line.slice(0, colon), line.slice(colon + 1).trim());
+/** /proc/PID/status. Few of its sixty lines are asked for, so they are looked for then. */
+export class Status {
+  constructor(private readonly text: string) {}
+
+  /** The value of a line but the first, which is the name's. */
+  get(name: string): string | undefined {
+    const line = this.text.indexOf(`\n${name}:`);
+    if (line < 0) return undefined;
+    const from = line + name.length + 2;
+    return this.text.slice(from, this.text.indexOf("\n", from)).trim();
   }
-  return out;
+
+  /** The lines from that of one name up to that of another, both included. */
+  lines(first: string, last: string): string {
+    const from = this.text.indexOf(`\n${first}:`);
+    return this.text.slice(from, this.text.indexOf("\n", this.text.indexOf(`\n${last}:`, from) + 1));
+  }
+}
+
+/** /proc/PID/status of a process or, with `tid`, of one thread. @throws KernelError */
+export function readStatus(pid: number, tid?: number): Status {
+  return new Status(readText(taskPath(pid, tid, "status")));
+}
+
+/** The same of many threads of a process, in their order. @throws KernelError */
+export function readStatuses(pid: number, tids: readonly number[]): Status[] {
+  return readTexts(tids.map((tid) => taskPath(pid, tid, "status"))).map((text) => new Status(text));
 }
 
 /**

@@ -1,17 +1,17 @@
 /** The core image of a process: what all its threads have in common, and its threads. */
-import { stage } from "../faults.ts";
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { CoreEntry, TaskCoreEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { O, open, readText, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { readStat } from "../linux/proc.ts";
+import { readStat, readStatuses } from "../linux/proc.ts";
+import { askOutside } from "../linux/ptrace-many.ts";
 import { SIG, SIG_SETMASK } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
 import { cString } from "../linux/syscall.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import type { FrozenProcess } from "../tracee/freeze.ts";
-import type { Saved } from "../tracee/infection.ts";
+import type { Saved } from "../tracee/saved.ts";
 import type { Table } from "../tracee/table.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
 import { loginuidOf } from "./loginuid.ts";
@@ -19,7 +19,7 @@ import { isCompat } from "./registers.ts";
 import { askRlimits, giveRlimits } from "./rlimits.ts";
 import type { SeccompDump } from "./seccomp.ts";
 import { askSigactions, dumpPending, giveDrain, givePending, giveSigactions } from "./signals.ts";
-import { askThread, type ThreadState } from "./thread.ts";
+import { askThread, type Known, type ThreadState } from "./thread.ts";
 import { armTimers, askTimers, createPosixTimers, giveOverruns } from "./timers.ts";
 
 /** task_core_entry.task_state. */
@@ -69,29 +69,39 @@ export function askCore(
   });
   if (leader === undefined) throw new Error(`process ${pid} has no threads`);
   const common = askTask(dumpee);
-  const own = askThread(table, leader.task, leader.saved, seccomp);
+  const own = askThread(table, seccomp);
   table.start();
   return () => {
     table.finish();
-    const tables = infection.enterThreads(others);
-    const answers = others.map(({ task, saved: found }, i) => {
-      const threadTable = tables[i];
-      if (threadTable === undefined) throw new Error(`no table for task ${task.tid}`);
-      const answer = askThread(threadTable, task, found, seccomp);
-      threadTable.start();
-      stage("dump/thread");
-      return { tid: task.tid, threadTable, answer };
-    });
-    const state = own();
-    images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: common(state) }], pid);
-    images.writeAll(IMAGES.ids, [ids], pid);
-    for (const { tid, threadTable, answer } of answers) {
-      threadTable.finish();
-      const thread = answer();
-      thread.thread_core.blk_sigset = thread.mask;
-      images.writeAll(IMAGES.core, [coreOf(thread)], tid);
+    for (const first of whatIsKnown(pid, [leader])) {
+      const state = own(first);
+      images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: common(state) }], pid);
     }
+    images.writeAll(IMAGES.ids, [ids], pid);
+    if (others.length === 0) return;
+    const { crew, asked } = infection.enterThreads(others, (each) => askThread(each, seccomp));
+    whatIsKnown(pid, others).forEach((thread, member) => {
+      crew.look(member);
+      const state = asked(thread);
+      state.thread_core.blk_sigset = state.mask;
+      images.writeAll(IMAGES.core, [coreOf(state)], thread.task.tid);
+    });
   };
+}
+
+/** What is known of stopped threads of a process without their help. @throws KernelError */
+function whatIsKnown(pid: number, threads: readonly Pick<Known, "task" | "saved">[]): Known[] {
+  const tasks = threads.map(({ task }) => task);
+  const statuses = readStatuses(
+    pid,
+    tasks.map(({ tid }) => tid),
+  );
+  const outside = askOutside(tasks);
+  return threads.flatMap(({ task, saved }, i) => {
+    const status = statuses[i];
+    const rest = outside[i];
+    return status === undefined || rest === undefined ? [] : [{ task, saved, status, outside: rest }];
+  });
 }
 
 function coreOf(state: ThreadState): CoreEntry {

@@ -1,6 +1,7 @@
 /** Credentials of a thread: ids, groups, capability sets, securebits, no_new_privs (credentials(7), capabilities(7)). */
 import type { CredsEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
+import type { Status } from "../linux/proc.ts";
 import { array, s32, struct, u32 } from "../linux/struct.ts";
 import type { Table } from "../tracee/table.ts";
 
@@ -31,35 +32,50 @@ function words(mask: string | undefined): number[] {
 }
 
 /** Asks for what /proc does not tell of the thread that runs the table; `status` is the rest. */
-export function askCredentials(table: Table, status: ReadonlyMap<string, string>): () => CredsEntry {
+export function askCredentials(table: Table): (status: Status) => CredsEntry {
   const securebits = table.must("its securebits", NR.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
-  return () => {
-    const ids = (name: string) => (status.get(name) ?? "").split(/\s+/).map(Number);
-    const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid");
-    const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid");
-    const entry: CredsEntry = {
-      uid,
-      gid,
-      euid,
-      egid,
-      suid,
-      sgid,
-      fsuid,
-      fsgid,
-      cap_inh: words(status.get("CapInh")),
-      cap_prm: words(status.get("CapPrm")),
-      cap_eff: words(status.get("CapEff")),
-      cap_bnd: words(status.get("CapBnd")),
-      secbits: securebits.value,
-      groups: (status.get("Groups") ?? "")
-        .split(" ")
-        .filter((word) => word !== "")
-        .map(Number),
-      cap_amb: words(status.get("CapAmb")),
-    };
-    if (status.get("NoNewPrivs") === "1") entry.no_new_privs = 1;
-    return entry;
+  return (status) => credentialsOf(status, securebits.value);
+}
+
+let lastKey = "";
+let lastEntry: CredsEntry | undefined;
+
+/** The image's entry. Threads mostly have the same one, which is made once. */
+function credentialsOf(status: Status, secbits: number): CredsEntry {
+  const key = `${secbits} ${status.lines("Uid", "Groups")} ${status.lines("CapInh", "NoNewPrivs")}`;
+  if (lastEntry === undefined || key !== lastKey) {
+    lastKey = key;
+    lastEntry = entryOf(status, secbits);
+  }
+  return lastEntry;
+}
+
+function entryOf(status: Status, secbits: number): CredsEntry {
+  const ids = (name: string) => (status.get(name) ?? "").split(/\s+/).map(Number);
+  const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid");
+  const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid");
+  const entry: CredsEntry = {
+    uid,
+    gid,
+    euid,
+    egid,
+    suid,
+    sgid,
+    fsuid,
+    fsgid,
+    cap_inh: words(status.get("CapInh")),
+    cap_prm: words(status.get("CapPrm")),
+    cap_eff: words(status.get("CapEff")),
+    cap_bnd: words(status.get("CapBnd")),
+    secbits,
+    groups: (status.get("Groups") ?? "")
+      .split(" ")
+      .filter((word) => word !== "")
+      .map(Number),
+    cap_amb: words(status.get("CapAmb")),
   };
+  if (status.get("NoNewPrivs") === "1") entry.no_new_privs = 1;
+  return entry;
 }
 
 function hasCapability(set: readonly number[], capability: number): boolean {

@@ -8,7 +8,7 @@ import type {
 import { XFEATURE, xsaveComponent, xsaveHead, xsaveSize } from "../linux/cpuid.ts";
 import type { Registers } from "../linux/ptrace.ts";
 import { viewOf } from "../linux/struct.ts";
-import { restartedRegisters } from "../tracee/infection.ts";
+import { restartedRegisters } from "../tracee/saved.ts";
 import { UnsupportedError } from "./errors.ts";
 
 const NATIVE = 1;
@@ -57,8 +57,22 @@ const COMPONENTS: readonly Component[] = [
   { feature: XFEATURE.PKRU, name: "pkru", words: 4, length: 2 },
 ];
 
-/** Makes the image's entry of an XSAVE image in the standard format, as ptrace gives it. */
+let lastState = new Uint8Array();
+let lastEntry: UserX86FpregsEntry | undefined;
+
+/**
+ * The image's entry of an XSAVE image in the standard format, as ptrace gives it. Threads that wait have mostly the same
+ * one, which is made once.
+ */
 export function dumpExtendedState(state: Uint8Array): UserX86FpregsEntry {
+  if (lastEntry === undefined || Buffer.compare(state, lastState) !== 0) {
+    lastState = state.slice();
+    lastEntry = entryOf(state);
+  }
+  return lastEntry;
+}
+
+function entryOf(state: Uint8Array): UserX86FpregsEntry {
   const head = xsaveHead.decode(state);
   const view = viewOf(state);
   const xsave: UserX86XsaveEntry = {

@@ -1,7 +1,7 @@
 /** Restartable sequences (rseq(2)): the registration of a thread's area. */
 import type { RseqEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
-import type { Saved } from "../tracee/infection.ts";
+import type { Saved } from "../tracee/saved.ts";
 import type { Table } from "../tracee/table.ts";
 
 /** The image's entry of a registration; undefined where there is none. */

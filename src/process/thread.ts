@@ -2,12 +2,13 @@
 import type { CoreEntry, SeccompEntry, ThreadCoreEntry } from "../images/schema/generated/process.ts";
 import type { ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts";
 import { NR } from "../linux/nr.ts";
-import { readStatus } from "../linux/proc.ts";
+import type { Status } from "../linux/proc.ts";
 import { getRegisters, setExtendedState, setRegisters, setSignalMask } from "../linux/ptrace.ts";
-import { u64, viewOf, word } from "../linux/struct.ts";
-import { addressOf, cString, syscall } from "../linux/syscall.ts";
+import type { Outside } from "../linux/ptrace-many.ts";
+import { u64, viewOf } from "../linux/struct.ts";
+import { cString } from "../linux/syscall.ts";
 import { bytesToText } from "../linux/text.ts";
-import type { Saved } from "../tracee/infection.ts";
+import type { Saved } from "../tracee/saved.ts";
 import type { Table } from "../tracee/table.ts";
 import type { Task } from "../tracee/task.ts";
 import { askCredentials, giveCredentials } from "./credentials.ts";
@@ -37,13 +38,6 @@ const UNUSED_TLS: readonly UserDescT[] = [12, 13, 14].map((entry_number) => ({
   usable: false,
 }));
 
-function robustList(tid: number): Pick<ThreadCoreEntry, "futex_rla" | "futex_rla_len"> {
-  const out = new Uint8Array(16);
-  const address = addressOf(out);
-  syscall(() => `of task ${tid}`, NR.get_robust_list, tid, address, address + 8);
-  return { futex_rla: u64.read(viewOf(out), 0), futex_rla_len: word.read(viewOf(out), 8) };
-}
-
 export interface ThreadState {
   readonly thread_info: ThreadInfoX86;
   readonly thread_core: ThreadCoreEntry;
@@ -51,11 +45,18 @@ export interface ThreadState {
   readonly mask: bigint;
 }
 
-/** Asks a stopped thread, whose table this is, for its state. */
-export function askThread(table: Table, task: Task, saved: Saved, seccomp: SeccompDump): () => ThreadState {
-  const { pid, tid } = task;
-  const status = readStatus(pid, tid);
-  const credentials = askCredentials(table, status);
+/** What of a thread is known without its help. */
+export interface Known {
+  readonly task: Task;
+  readonly saved: Saved;
+  /** /proc/PID/task/TID/status. */
+  readonly status: Status;
+  readonly outside: Outside;
+}
+
+/** Asks the thread that runs this table for its state. A table may be run by many threads, and answers for each. */
+export function askThread(table: Table, seccomp: SeccompDump): (known: Known) => ThreadState {
+  const credentials = askCredentials(table);
   const scheduling = askScheduling(table);
   const altstack = askAltstack(table);
   const name = table.space(COMM_SIZE);
@@ -64,13 +65,14 @@ export function askThread(table: Table, task: Task, saved: Saved, seccomp: Secco
   const clearTid = table.space(8);
   table.must("its parent-death signal", NR.prctl, PR.GET_PDEATHSIG, pdeath.address, 0, 0, 0);
   table.must("its clear_child_tid", NR.prctl, PR.GET_TID_ADDRESS, clearTid.address, 0, 0, 0);
-  return () => {
+  return ({ task: { tid }, saved, status, outside }) => {
     const core: ThreadCoreEntry = {
-      ...robustList(tid),
+      futex_rla: outside.robustHead,
+      futex_rla_len: outside.robustLength,
       ...scheduling(),
       sas: altstack(),
-      signals_p: dumpPending(tid, false),
-      creds: credentials(),
+      signals_p: outside.pending ? dumpPending(tid, false) : { signals: [] },
+      creds: credentials(status),
       ...seccomp.dump(tid, status),
       comm: bytesToText(name.bytes.subarray(0, name.bytes.indexOf(0))),
       cg_set: 1,

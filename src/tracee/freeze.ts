@@ -6,7 +6,7 @@ import { PTRACE_O, wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
-import { Task, TaskGoneError } from "./task.ts";
+import { Task } from "./task.ts";
 
 /** Milliseconds that a task may take to stop: CRIU's default of --timeout. */
 const PATIENCE = 10_000;
@@ -167,39 +167,31 @@ function freezeProcess(process: FrozenProcess): void {
   const ended = new Set<number>();
   const deadline = performance.now() + PATIENCE;
   for (;;) {
-    const fresh: Task[] = [];
     let dead = 0;
-    for (const tid of readThreads(pid)) {
-      if (held.has(tid)) continue;
-      // A leader that has ended while its threads live on is a zombie thread: there is nothing to seize.
-      if (tid === pid && readStat(pid, tid).state === "Z") {
-        dead++;
-        continue;
-      }
-      try {
-        const task = Task.seize(pid, tid, PTRACE_O.SUSPEND_SECCOMP);
-        held.add(tid);
-        threads.push(task);
-        fresh.push(task);
-        task.interrupt();
-      } catch (error) {
-        // The thread ended between the listing and now. One that is just ending may not be seized (EPERM).
-        if (!isErrno(error, ERRNO.ESRCH, ERRNO.EPERM) || tid === pid || !hasEnded(pid, tid)) throw error;
-        if (ended.has(tid)) dead++;
-        ended.add(tid);
-      }
-    }
+    const news = readThreads(pid).filter((tid) => !held.has(tid));
+    // A leader that has ended while its threads live on is a zombie thread: there is nothing to seize.
+    if (news[0] === pid && readStat(pid, pid).state === "Z") dead += news.splice(0, 1).length;
+    const { tasks: fresh, refused } = Task.seizeAll(pid, news, PTRACE_O.SUSPEND_SECCOMP);
     for (const task of fresh) {
-      try {
-        task.awaitTrap(PATIENCE);
-        if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
-      } catch (error) {
-        if (!(error instanceof TaskGoneError) || task.tid === pid) throw error;
-        threads.splice(threads.indexOf(task), 1);
-        // Its number may be another's soon.
-        held.delete(task.tid);
-      }
+      held.add(task.tid);
+      threads.push(task);
     }
+    for (const [tid, error] of refused) {
+      // The thread ended between the listing and now. One that is just ending may not be seized (EPERM).
+      if (!isErrno(error, ERRNO.ESRCH, ERRNO.EPERM) || tid === pid || !hasEnded(pid, tid)) throw error;
+      if (ended.has(tid)) dead++;
+      ended.add(tid);
+    }
+    Task.awaitTraps(fresh, PATIENCE, (error) => {
+      if (error.tid === pid) throw error;
+      threads.splice(
+        threads.findIndex(({ tid }) => tid === error.tid),
+        1,
+      );
+      // Its number may be another's soon.
+      held.delete(error.tid);
+    });
+    for (const { stopSignal } of fresh) if (stopSignal !== 0) process.stopSignal = stopSignal;
     if (threads.length + dead === readStat(pid, pid).threadCount) break;
     if (performance.now() > deadline) throw new KernelError("stop", `process ${pid}`, ERRNO.ETIMEDOUT);
   }

@@ -192,54 +192,55 @@ export class Table {
     if (this.free < bytes) this.run();
   }
 
+  /** What is to be written before it runs, valid until then: its entries, to the region's beginning; its data, to the end. */
+  get laid(): { readonly entries: Uint8Array; readonly data: Uint8Array } {
+    this.#view.setUint32(this.#used, OP.END, true);
+    return {
+      entries: this.#mirror.subarray(0, this.#used + ENTRY_SIZE),
+      data: this.#mirror.subarray(this.#dataStart),
+    };
+  }
+
   /** Writes the table into the task and sets it running. */
   start(): void {
-    this.#view.setUint32(this.#used, OP.END, true);
-    writeMemory(this.region.pid, this.region.address, this.#mirror.subarray(0, this.#used + ENTRY_SIZE));
-    if (this.#dataStart < this.region.size) {
-      writeMemory(
-        this.region.pid,
-        this.region.address + this.#dataStart,
-        this.#mirror.subarray(this.#dataStart),
-      );
-    }
-    this.executor.startTable(this.region.address);
+    const { pid, address } = this.region;
+    const { entries, data } = this.laid;
+    writeMemory(pid, address, entries);
+    if (data.length > 0) writeMemory(pid, address + this.#dataStart, data);
+    this.executor.startTable(address);
   }
 
   /** Waits for the end of a started table and settles its results. @throws KernelError for a `must` that failed */
   finish(): void {
     this.executor.awaitTable();
-    readMemory(this.region.pid, this.region.address, this.#mirror.subarray(0, this.#used));
-    if (this.#spaces.length > 0) {
-      readMemory(
-        this.region.pid,
-        this.region.address + this.#dataStart,
-        this.#mirror.subarray(this.#dataStart),
-      );
+    const { pid, address } = this.region;
+    const { entries, data } = this.laid;
+    readMemory(pid, address, entries);
+    if (this.#spaces.length > 0) readMemory(pid, address + this.#dataStart, data);
+    try {
+      this.settle();
+    } finally {
+      this.#mirror.fill(0, 0, this.#used + ENTRY_SIZE);
+      this.#mirror.fill(0, this.#dataStart);
+      this.#used = 0;
+      this.#dataStart = this.region.size;
+      this.#pending = [];
+      this.#spaces = [];
     }
-    for (const space of this.#spaces)
+  }
+
+  /** Takes the results out of what `laid` gives, where it was read back. @throws KernelError for a `must` that failed */
+  settle(): void {
+    for (const space of this.#spaces) {
       space.settle(this.#mirror.slice(space.offset, space.offset + space.length));
-    const settled = this.#pending;
-    let failure: KernelError | undefined;
-    for (const result of settled) {
+    }
+    for (const result of this.#pending) {
       const value = this.#readWord(result.entry + ENTRY_RESULT);
       result.settle(value);
       if (result.object !== undefined && value < 0 && value > -4096) {
-        failure = new KernelError(
-          callName(result.nr),
-          `${result.object} in process ${this.region.pid}`,
-          -value,
-        );
-        break;
+        throw new KernelError(callName(result.nr), `${result.object} in process ${this.region.pid}`, -value);
       }
     }
-    this.#mirror.fill(0, 0, this.#used + ENTRY_SIZE);
-    this.#mirror.fill(0, this.#dataStart);
-    this.#used = 0;
-    this.#dataStart = this.region.size;
-    this.#pending = [];
-    this.#spaces = [];
-    if (failure !== undefined) throw failure;
   }
 
   /** Runs what has been added. @throws KernelError for a `must` that failed */
