@@ -1,6 +1,6 @@
 /** Readers of /proc, one per file, each giving the fields in the kernel's own words (proc(5)). */
 
-import { ERRNO, isErrno } from "./errno.ts";
+import { ERRNO, KernelError } from "./errno.ts";
 import { listNumbers, readText } from "./io.ts";
 import { readTexts } from "./read-many.ts";
 
@@ -84,9 +84,12 @@ export function readStatus(pid: number, tid?: number): Status {
   return new Status(readText(taskPath(pid, tid, "status")));
 }
 
-/** The same of many threads of a process, in their order. @throws KernelError */
+/** The same of many threads of a process, in their order. @throws KernelError, ESRCH for one that is gone */
 export function readStatuses(pid: number, tids: readonly number[]): Status[] {
-  return readTexts(tids.map((tid) => taskPath(pid, tid, "status"))).map((text) => new Status(text));
+  return readTexts(tids.map((tid) => taskPath(pid, tid, "status"))).map((text, i) => {
+    if (text === undefined) throw new KernelError("read", `the status of task ${tids[i]}`, ERRNO.ESRCH);
+    return new Status(text);
+  });
 }
 
 /**
@@ -103,14 +106,9 @@ export function readThreads(pid: number): number[] {
 /** The children of all threads of a process (needs CONFIG_PROC_CHILDREN, as CRIU does). */
 export function readChildren(pid: number): number[] {
   const out: number[] = [];
-  for (const tid of readThreads(pid)) {
-    try {
-      for (const word of readText(`/proc/${pid}/task/${tid}/children`).split(" "))
-        if (word !== "") out.push(Number(word));
-    } catch (error) {
-      // A thread may end while we list.
-      if (!isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) throw error;
-    }
+  for (const text of readTexts(readThreads(pid).map((tid) => taskPath(pid, tid, "children")))) {
+    // A thread may end while we list.
+    for (const word of (text ?? "").split(" ")) if (word !== "") out.push(Number(word));
   }
   return out;
 }

@@ -1,5 +1,6 @@
 /** Small files by the hundreds, in native loops: /proc has one for each thread. */
 import { Blocks } from "./blocks.ts";
+import { ERRNO } from "./errno.ts";
 import { AT, O, readText } from "./io.ts";
 import { NR } from "./nr.ts";
 import { checkResult } from "./syscall.ts";
@@ -29,11 +30,14 @@ function laid(): { blocks: Blocks; buffer: Buffer } {
   return { blocks, buffer: Buffer.from(blocks.bytes.buffer) };
 }
 
-/** The texts of files whose paths have fewer than 64 letters, all of them ASCII. @throws KernelError */
-export function readTexts(paths: readonly string[]): string[] {
+/**
+ * The texts of files of /proc whose paths have fewer than 64 letters, all of them ASCII; undefined where the task is gone.
+ * @throws KernelError
+ */
+export function readTexts(paths: readonly string[]): (string | undefined)[] {
   files ??= laid();
   const { blocks, buffer } = files;
-  const texts: string[] = [];
+  const texts: (string | undefined)[] = [];
   blocks.forEach(
     paths,
     (path, block) => {
@@ -41,8 +45,11 @@ export function readTexts(paths: readonly string[]): string[] {
       buffer[at + buffer.write(path, at, "latin1")] = 0;
     },
     (path, block) => {
-      checkResult(blocks.result(block, STEP.OPEN), NR.openat, path);
-      const length = checkResult(blocks.result(block, STEP.READ), NR.read, path);
+      const opened = blocks.result(block, STEP.OPEN);
+      const length = blocks.result(block, STEP.READ);
+      if (opened === -ERRNO.ENOENT || length === -ERRNO.ESRCH) return void texts.push(undefined);
+      checkResult(opened, NR.openat, path);
+      checkResult(length, NR.read, path);
       const from = blocks.bytesOf(block) + PATH_SIZE;
       // One that fills its place may go on.
       texts.push(length < TEXT_SIZE ? textOf(blocks.bytes, from, from + length) : readText(path));

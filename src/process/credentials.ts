@@ -1,5 +1,7 @@
 /** Credentials of a thread: ids, groups, capability sets, securebits, no_new_privs (credentials(7), capabilities(7)). */
-import type { CredsEntry } from "../images/schema/generated/process.ts";
+import { Repeated } from "../images/repeated.ts";
+import { CredsEntry } from "../images/schema/generated/process.ts";
+import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
 import type { Status } from "../linux/proc.ts";
 import { array, s32, struct, u32 } from "../linux/struct.ts";
@@ -37,17 +39,11 @@ export function askCredentials(table: Table): (status: Status) => CredsEntry {
   return (status) => credentialsOf(status, securebits.value);
 }
 
-let lastKey = "";
-let lastEntry: CredsEntry | undefined;
+const rights = new Repeated<CredsEntry>((entry) => keepBytes(CredsEntry, entry));
 
-/** The image's entry. Threads mostly have the same one, which is made once. */
 function credentialsOf(status: Status, secbits: number): CredsEntry {
   const key = `${secbits} ${status.lines("Uid", "Groups")} ${status.lines("CapInh", "NoNewPrivs")}`;
-  if (lastEntry === undefined || key !== lastKey) {
-    lastKey = key;
-    lastEntry = entryOf(status, secbits);
-  }
-  return lastEntry;
+  return rights.of(key, () => entryOf(status, secbits));
 }
 
 function entryOf(status: Status, secbits: number): CredsEntry {

@@ -1,10 +1,13 @@
 /** General registers and extended state of a thread: core_entry.thread_info of x86-64. */
 
-import type {
-  UserX86FpregsEntry,
-  UserX86RegsEntry,
-  UserX86XsaveEntry,
+import { Repeated } from "../images/repeated.ts";
+import {
+  UserX86FpregsEntry as Fpregs,
+  type UserX86FpregsEntry,
+  type UserX86RegsEntry,
+  type UserX86XsaveEntry,
 } from "../images/schema/generated/x86.ts";
+import { keepBytes } from "../images/wire.ts";
 import { XFEATURE, xsaveComponent, xsaveHead, xsaveSize } from "../linux/cpuid.ts";
 import type { Registers } from "../linux/ptrace.ts";
 import { viewOf } from "../linux/struct.ts";
@@ -57,19 +60,11 @@ const COMPONENTS: readonly Component[] = [
   { feature: XFEATURE.PKRU, name: "pkru", words: 4, length: 2 },
 ];
 
-let lastState = new Uint8Array();
-let lastEntry: UserX86FpregsEntry | undefined;
+const states = new Repeated<UserX86FpregsEntry>((entry) => keepBytes(Fpregs, entry));
 
-/**
- * The image's entry of an XSAVE image in the standard format, as ptrace gives it. Threads that wait have mostly the same
- * one, which is made once.
- */
+/** The image's entry of an XSAVE image in the standard format, as ptrace gives it; not to be changed. */
 export function dumpExtendedState(state: Uint8Array): UserX86FpregsEntry {
-  if (lastEntry === undefined || Buffer.compare(state, lastState) !== 0) {
-    lastState = state.slice();
-    lastEntry = entryOf(state);
-  }
-  return lastEntry;
+  return states.of(state, () => entryOf(state));
 }
 
 function entryOf(state: Uint8Array): UserX86FpregsEntry {

@@ -1,5 +1,7 @@
 /** Signal handling of a process and its threads: handlers, alternate stacks, masks, pending signals. */
-import type { SaEntry, SignalQueueEntry, ThreadSasEntry } from "../images/schema/generated/process.ts";
+import { Repeated } from "../images/repeated.ts";
+import { SaEntry, type SignalQueueEntry, type ThreadSasEntry } from "../images/schema/generated/process.ts";
+import { keepBytes } from "../images/wire.ts";
 import { readMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { peekSiginfo, SIGINFO_SIZE } from "../linux/ptrace.ts";
@@ -37,14 +39,14 @@ export function askSigactions(table: Table, pid: number, ownSigtrap: number): ()
 }
 
 const TRAP_INDEX = SETTABLE.indexOf(SIG.TRAP);
-let lastBytes: Uint8Array = new Uint8Array();
-let lastEntries: SaEntry[] = [];
+const handlings = new Repeated<SaEntry[]>((entries) => {
+  for (const entry of entries) keepBytes(SaEntry, entry);
+});
 
-/** The image's entries of all handlers. Processes of a tree mostly have the same ones, which are made once. */
+/** The image's entries of all handlers. */
 function sigactionsOf(bytes: Uint8Array): SaEntry[] {
-  if (Buffer.compare(bytes, lastBytes) !== 0) {
-    lastBytes = bytes;
-    lastEntries = SETTABLE.map((_, i) => {
+  return handlings.of(bytes, () =>
+    SETTABLE.map((_, i) => {
       const { handler, flags, restorer, mask } = sigaction.decode(bytes, i * sigaction.size);
       return {
         sigaction: BigInt(handler),
@@ -53,9 +55,8 @@ function sigactionsOf(bytes: Uint8Array): SaEntry[] {
         mask,
         compat_sigaction: false,
       };
-    });
-  }
-  return lastEntries;
+    }),
+  );
 }
 
 /** Sets the handling of every signal as the image has it. */
