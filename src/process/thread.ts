@@ -1,6 +1,8 @@
 /** What every thread has of its own: thread_core_entry and thread_info. */
+import { Repeated } from "../images/repeated.ts";
 import type { CoreEntry, SeccompEntry, ThreadCoreEntry } from "../images/schema/generated/process.ts";
-import type { ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts";
+import { type ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts";
+import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
 import type { Status } from "../linux/proc.ts";
 import { getRegisters, setExtendedState, setRegisters, setSignalMask } from "../linux/ptrace.ts";
@@ -25,18 +27,25 @@ const PR = { SET_PDEATHSIG: 1, GET_PDEATHSIG: 2, SET_NAME: 15, GET_NAME: 16, GET
 const COMM_SIZE = 16;
 
 /** The GDT entries of set_thread_area(2), which 64-bit threads have but do not use. */
-const UNUSED_TLS: readonly UserDescT[] = [12, 13, 14].map((entry_number) => ({
-  entry_number,
-  base_addr: 0,
-  limit: 0,
-  seg_32bit: false,
-  contents_h: false,
-  contents_l: false,
-  read_exec_only: true,
-  limit_in_pages: false,
-  seg_not_present: true,
-  usable: false,
-}));
+const unusedTls = new Repeated<UserDescT[]>((entries) => {
+  for (const entry of entries) keepBytes(UserDescT, entry);
+});
+const TLS_ENTRIES = [12, 13, 14];
+
+function unusedTlsEntry(entry_number: number): UserDescT {
+  return {
+    entry_number,
+    base_addr: 0,
+    limit: 0,
+    seg_32bit: false,
+    contents_h: false,
+    contents_l: false,
+    read_exec_only: true,
+    limit_in_pages: false,
+    seg_not_present: true,
+    usable: false,
+  };
+}
 
 export interface ThreadState {
   readonly thread_info: ThreadInfoX86;
@@ -86,7 +95,7 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
         clear_tid_addr: u64.read(viewOf(clearTid.bytes), 0),
         gpregs: dumpRegisters(saved.registers),
         fpregs: dumpExtendedState(saved.xstate),
-        tls: [...UNUSED_TLS],
+        tls: unusedTls.of("unused", () => TLS_ENTRIES.map(unusedTlsEntry)),
       },
       thread_core: core,
       mask: saved.mask,

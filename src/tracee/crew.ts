@@ -68,7 +68,7 @@ export class Crew implements TableExecutor {
   /** Sets all going, and waits until all have come to the end of their tables. @throws KernelError, TaskGoneError */
   run(): void {
     this.startTable();
-    stage("dump/thread");
+    for (const _ of this.members) stage("dump/thread");
     this.awaitTable();
     this.#answers = new Uint8Array(this.members.length * this.#answerSize);
     readPieces(
