@@ -32,7 +32,11 @@ function taskPath(pid: number, tid: number | undefined, file: string): string {
 }
 
 export function readStat(pid: number, tid?: number): TaskStat {
-  const text = readText(taskPath(pid, tid, "stat"));
+  return parseStat(readText(taskPath(pid, tid, "stat")));
+}
+
+/** The text of /proc/PID/stat. */
+export function parseStat(text: string): TaskStat {
   // The name may hold spaces and parentheses; it ends at the last one.
   const close = text.lastIndexOf(")");
   const fields = text.slice(close + 2).split(" ");
@@ -82,6 +86,22 @@ export class Status {
 /** /proc/PID/status of a process or, with `tid`, of one thread. @throws KernelError */
 export function readStatus(pid: number, tid?: number): Status {
   return new Status(readText(taskPath(pid, tid, "status")));
+}
+
+/**
+ * Files of /proc/PID, by their names; undefined is one that this kernel does not have. @throws KernelError, ESRCH for a
+ * process that is gone
+ */
+export function readFiles<N extends string>(pid: number, names: readonly N[]): Record<N, string | undefined> {
+  const texts = readTexts(names.map((name) => taskPath(pid, undefined, name)));
+  if (texts.every((text) => text === undefined)) {
+    throw new KernelError("read", `/proc of process ${pid}`, ERRNO.ESRCH);
+  }
+  const out: Partial<Record<N, string | undefined>> = {};
+  names.forEach((name, i) => {
+    out[name] = texts[i];
+  });
+  return out as Record<N, string | undefined>;
 }
 
 /** The same of many threads of a process, in their order. @throws KernelError, ESRCH for one that is gone */

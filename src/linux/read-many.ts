@@ -13,6 +13,8 @@ const STEPS = 5;
 const PATH_SIZE = 64;
 /** /proc/PID/status has 1.5 KiB. */
 const TEXT_SIZE = 4096;
+/** A read(2) of a list gives whole entries (fs/seq_file.c); of those read here none is longer. */
+const LONGEST_ENTRY = 512;
 
 let files: { blocks: Blocks; buffer: Buffer } | undefined;
 
@@ -51,8 +53,9 @@ export function readTexts(paths: readonly string[]): (string | undefined)[] {
       checkResult(opened, NR.openat, path);
       checkResult(length, NR.read, path);
       const from = blocks.bytesOf(block) + PATH_SIZE;
-      // One that fills its place may go on.
-      texts.push(length < TEXT_SIZE ? textOf(blocks.bytes, from, from + length) : readText(path));
+      // There may be more where the next entry would not have fitted.
+      const all = length <= TEXT_SIZE - LONGEST_ENTRY;
+      texts.push(all ? textOf(blocks.bytes, from, from + length) : readText(path));
     },
   );
   return texts;

@@ -4,7 +4,7 @@ import { IMAGES } from "../images/kinds.ts";
 import type { CoreEntry, TaskCoreEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { O, open, readText, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { readStat, readStatuses } from "../linux/proc.ts";
+import { parseStat, readFiles, readStat, readStatuses } from "../linux/proc.ts";
 import { askOutside } from "../linux/ptrace-many.ts";
 import { SIG, SIG_SETMASK } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
@@ -14,7 +14,7 @@ import type { FrozenProcess } from "../tracee/freeze.ts";
 import type { Saved } from "../tracee/saved.ts";
 import type { Table } from "../tracee/table.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
-import { loginuidOf } from "./loginuid.ts";
+import { loginuidIn } from "./loginuid.ts";
 import { isCompat } from "./registers.ts";
 import { askRlimits, giveRlimits } from "./rlimits.ts";
 import type { SeccompDump } from "./seccomp.ts";
@@ -115,30 +115,30 @@ function askTask({
   frozen,
 }: Omit<Dumpee, "pidfd">): (leader: ThreadState) => TaskCoreEntry {
   const sigactions = askSigactions(table, pid, infection.area.oldSigtrap);
-  const timers = askTimers(table, pid);
+  const proc = readFiles(pid, ["stat", "personality", "timers", "oom_score_adj", "loginuid"]);
+  const timers = askTimers(table, proc.timers ?? "");
   const rlimits = askRlimits(table);
   const subreaper = table.space(8);
   table.must("its subreaper flag", NR.prctl, PR_GET_CHILD_SUBREAPER, subreaper.address, 0, 0, 0);
   // Kernels before 6.3 do not tell; a process that registered then registers again by itself at need.
   const membarrier = table.call(NR.membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
-  const stat = readStat(pid);
-  const personality = Number.parseInt(readText(`/proc/${pid}/personality`), 16);
+  const stat = parseStat(proc.stat ?? "");
   return (leader) => {
     const task: TaskCoreEntry = {
       task_state: frozen.stopSignal === 0 ? TASK_STATE.ALIVE : TASK_STATE.STOPPED,
       exit_code: 0,
-      personality,
+      personality: Number.parseInt(proc.personality ?? "0", 16),
       flags: stat.flags,
       blk_sigset: leader.mask,
       comm: stat.comm,
       timers: timers(),
       rlimits: rlimits(),
       signals_s: dumpPending(pid, true),
-      oom_score_adj: Number(readText(`/proc/${pid}/oom_score_adj`)),
+      oom_score_adj: Number(proc.oom_score_adj),
       sigactions: sigactions(),
       child_subreaper: viewOf(subreaper.bytes).getUint32(0, true) !== 0,
     };
-    const login = loginuidOf(pid);
+    const login = loginuidIn(proc.loginuid);
     if (login !== undefined) task.loginuid = login;
     if (frozen.stopSignal !== 0) task.stop_signo = frozen.stopSignal;
     if (!membarrier.failed && membarrier.raw !== 0) task.membarrier_registration_mask = membarrier.raw;

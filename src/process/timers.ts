@@ -1,6 +1,5 @@
 /** Interval timers (setitimer(2)) and POSIX timers (timer_create(2)) of a process. */
 import type { ItimerEntry, PosixTimerEntry, TaskTimersEntry } from "../images/schema/generated/process.ts";
-import { readText } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { s32, struct, u32, u64 } from "../linux/struct.ts";
 import { addressOf, syscall } from "../linux/syscall.ts";
@@ -31,9 +30,10 @@ interface ListedTimer {
 
 const NOTIFY: Readonly<Record<string, number>> = { signal: 0, none: 1, thread: 2 };
 
-function listTimers(pid: number): ListedTimer[] {
+/** What /proc/PID/timers lists. */
+function listed(text: string): ListedTimer[] {
   const out: ListedTimer[] = [];
-  const text = readText(`/proc/${pid}/timers`);
+  if (text === "") return out;
   const entry = /ID: (\d+)\nsignal: (\d+)\/([0-9a-fx]+)\nnotify: (\w+)\/(pid|tid)\.(\d+)\nClockID: (-?\d+)/g;
   for (const m of text.matchAll(entry)) {
     out.push({
@@ -48,14 +48,14 @@ function listTimers(pid: number): ListedTimer[] {
   return out;
 }
 
-/** Asks for all timers of process `pid`; the table is run by a thread of it. */
-export function askTimers(table: Table, pid: number): () => TaskTimersEntry {
+/** Asks for all timers of the process that runs the table; `list` is its /proc/PID/timers. */
+export function askTimers(table: Table, list: string): () => TaskTimersEntry {
   const itimers = ITIMERS.map((name, which) => {
     const space = table.space(itimerval.size);
     table.must(`interval timer ${name}`, NR.getitimer, which, space.address);
     return space;
   });
-  const posix = listTimers(pid).map((timer) => {
+  const posix = listed(list).map((timer) => {
     const space = table.space(itimerspec.size);
     table.must(`timer ${timer.id}`, NR.timer_gettime, timer.id, space.address);
     return { timer, space, overrun: table.must(`timer ${timer.id}`, NR.timer_getoverrun, timer.id) };

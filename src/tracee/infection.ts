@@ -17,7 +17,7 @@
  */
 import { stage } from "../faults.ts";
 import { ERRNO, KernelError } from "../linux/errno.ts";
-import { MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
+import { isZero, MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import type { Mapping } from "../linux/proc.ts";
 import {
@@ -413,7 +413,7 @@ function chainBase(pid: number, sp: number, room: number, maps: readonly Mapping
     const bytes = new Uint8Array(room);
     for (const offset of CHAIN_OFFSETS) {
       const base = stack.start + offset;
-      if (base + room <= top && readMemory(pid, base, bytes).every((byte) => byte === 0)) return base;
+      if (base + room <= top && isZero(readMemory(pid, base, bytes))) return base;
     }
   }
   const below = sp - RED_ZONE - room;

@@ -11,7 +11,7 @@
  */
 
 import { KernelError } from "../linux/errno.ts";
-import { readMemory, writeMemory } from "../linux/memory.ts";
+import { type Piece, readMemory, readPieces, writeMemory, writePieces } from "../linux/memory.ts";
 import { viewOf } from "../linux/struct.ts";
 import { callName, checkResult } from "../linux/syscall.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../machine/runner.ts";
@@ -201,12 +201,21 @@ export class Table {
     };
   }
 
+  /** Where `laid` stands in the task. */
+  get #places(): Piece[] {
+    const { address, size } = this.region;
+    return [
+      { address, length: this.#used + ENTRY_SIZE },
+      { address: address + this.#dataStart, length: size - this.#dataStart },
+    ];
+  }
+
   /** Writes the table into the task and sets it running. */
   start(): void {
     const { pid, address } = this.region;
     const { entries, data } = this.laid;
-    writeMemory(pid, address, entries);
-    if (data.length > 0) writeMemory(pid, address + this.#dataStart, data);
+    if (data.length === 0) writeMemory(pid, address, entries);
+    else writePieces(pid, this.#places, entries, data);
     this.executor.startTable(address);
   }
 
@@ -215,8 +224,8 @@ export class Table {
     this.executor.awaitTable();
     const { pid, address } = this.region;
     const { entries, data } = this.laid;
-    readMemory(pid, address, entries);
-    if (this.#spaces.length > 0) readMemory(pid, address + this.#dataStart, data);
+    if (this.#spaces.length === 0) readMemory(pid, address, entries);
+    else readPieces(pid, this.#places, entries, data);
     try {
       this.settle();
     } finally {
