@@ -14,7 +14,7 @@ import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.
 import { lastCapability } from "./linux/capability.ts";
 import { unlink } from "./linux/io.ts";
 import { NR } from "./linux/nr.ts";
-import { readChildren, readMaps, readThreads } from "./linux/proc.ts";
+import { readChildrenOf, readMaps, readThreads } from "./linux/proc.ts";
 import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
 import { rawSyscall } from "./linux/syscall.ts";
@@ -104,7 +104,7 @@ function awaitRoot(pid: number): void {
 /** Of a process that may be gone. */
 function childrenOf(pid: number): number[] {
   try {
-    return readChildren(pid);
+    return readChildrenOf(pid);
   } catch {
     return [];
   }

@@ -104,7 +104,14 @@ export function readFiles<N extends string>(pid: number, names: readonly N[]): R
   return out as Record<N, string | undefined>;
 }
 
-/** The same of many threads of a process, in their order. @throws KernelError, ESRCH for one that is gone */
+/** /proc/PID/stat of many processes, in their order; undefined where one is gone. @throws KernelError */
+export function readStats(pids: readonly number[]): (TaskStat | undefined)[] {
+  return readTexts(pids.map((pid) => taskPath(pid, undefined, "stat"))).map((text) =>
+    text === undefined ? undefined : parseStat(text),
+  );
+}
+
+/** /proc/PID/status of many threads of a process, in their order. @throws KernelError, ESRCH for one that is gone */
 export function readStatuses(pid: number, tids: readonly number[]): Status[] {
   return readTexts(tids.map((tid) => taskPath(pid, tid, "status"))).map((text, i) => {
     if (text === undefined) throw new KernelError("read", `the status of task ${tids[i]}`, ERRNO.ESRCH);
@@ -123,14 +130,18 @@ export function readThreads(pid: number): number[] {
   return tids;
 }
 
-/** The children of all threads of a process (needs CONFIG_PROC_CHILDREN, as CRIU does). */
-export function readChildren(pid: number): number[] {
-  const out: number[] = [];
-  for (const text of readTexts(readThreads(pid).map((tid) => taskPath(pid, tid, "children")))) {
-    // A thread may end while we list.
+/** The children of all threads of a process. @throws KernelError */
+export function readChildrenOf(pid: number): number[] {
+  return readChildren(readThreads(pid).map((tid) => ({ pid, tid }))).flat();
+}
+
+/** The children of each of some threads (needs CONFIG_PROC_CHILDREN, as CRIU does); of one that is gone, none. */
+export function readChildren(threads: readonly { readonly pid: number; readonly tid: number }[]): number[][] {
+  return readTexts(threads.map(({ pid, tid }) => taskPath(pid, tid, "children"))).map((text) => {
+    const out: number[] = [];
     for (const word of (text ?? "").split(" ")) if (word !== "") out.push(Number(word));
-  }
-  return out;
+    return out;
+  });
 }
 
 /** One mapping of /proc/PID/smaps: the line of maps, and the two-letter VmFlags where smaps was read. */

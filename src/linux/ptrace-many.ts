@@ -49,22 +49,22 @@ const seizing = lazily(
  * Seizes running tasks and asks each to stop; one that cannot be asked has ended, as a wait for it will tell. `done` is
  * told of each: undefined, or why it is not ours.
  */
-export function seizeMany(
-  tids: readonly number[],
+export function seizeMany<T extends { readonly tid: number }>(
+  tasks: readonly T[],
   options: number,
-  done: (tid: number, error: KernelError | undefined) => void,
+  done: (task: T, error: KernelError | undefined) => void,
 ): void {
   const blocks = seizing();
   blocks.forEach(
-    tids,
-    (tid, block) => {
+    tasks,
+    ({ tid }, block) => {
       blocks.give(block, SEIZE, 1, tid);
       blocks.give(block, SEIZE, 3, options);
       blocks.give(block, INTERRUPT, 1, tid);
     },
-    (tid, block) => {
+    (task, block) => {
       const seized = blocks.result(block, SEIZE);
-      done(tid, seized < 0 ? refused(PTRACE.SEIZE, tid, -seized) : undefined);
+      done(task, seized < 0 ? refused(PTRACE.SEIZE, task.tid, -seized) : undefined);
     },
     true,
   );

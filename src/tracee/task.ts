@@ -60,17 +60,16 @@ export class Task {
   }
 
   /**
-   * Attaches to running tasks of a process and asks them to stop; {@link awaitTraps} waits for it. `refused` says of
-   * those that are not ours why (EPERM: no right, or another tracer holds it, or it is just ending; ESRCH: gone).
+   * Attaches to running tasks and asks them to stop; {@link awaitTraps} waits for it. `refused` says of those that are not
+   * ours why (EPERM: no right, or another tracer holds it, or it is just ending; ESRCH: gone).
    */
   static seizeAll(
-    pid: number,
-    tids: readonly number[],
+    ids: readonly { readonly pid: number; readonly tid: number }[],
     options: number,
   ): { tasks: Task[]; refused: Map<number, KernelError> } {
     const tasks: Task[] = [];
     const refused = new Map<number, KernelError>();
-    seizeMany(tids, options | PTRACE_O.TRACESYSGOOD, (tid, error) => {
+    seizeMany(ids, options | PTRACE_O.TRACESYSGOOD, ({ pid, tid }, error) => {
       if (error === undefined) tasks.push(new Task(pid, tid));
       else refused.set(tid, error);
     });
