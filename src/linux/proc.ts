@@ -1,6 +1,6 @@
 /** Readers of /proc, one per file, each giving the fields in the kernel's own words (proc(5)). */
 
-import { ERRNO, KernelError } from "./errno.ts";
+import { ERRNO, isErrno, KernelError } from "./errno.ts";
 import { listNumbers, readText } from "./io.ts";
 import { readTexts } from "./read-many.ts";
 
@@ -102,6 +102,23 @@ export function readFiles<N extends string>(pid: number, names: readonly N[]): R
     out[name] = texts[i];
   });
   return out as Record<N, string | undefined>;
+}
+
+/** The state of a task as /proc shows it, undefined when it is gone. */
+export function stateOf(pid: number, tid: number): string | undefined {
+  try {
+    const { state } = readStat(pid, tid);
+    return state === "X" ? undefined : state;
+  } catch (error) {
+    if (isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) return undefined;
+    throw error;
+  }
+}
+
+/** Whether a task is gone, or is a zombie. */
+export function hasEnded(pid: number, tid: number): boolean {
+  const state = stateOf(pid, tid);
+  return state === undefined || state === "Z";
 }
 
 /** /proc/PID/stat of many processes, in their order; undefined where one is gone. @throws KernelError */

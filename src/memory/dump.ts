@@ -15,7 +15,7 @@ import { viewOf } from "../linux/struct.ts";
 import { log } from "../log.ts";
 import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
-import type { Result, Space } from "../tracee/table.ts";
+import type { Result, Space, Table } from "../tracee/table.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { createPages, nextPagesId, PE, RunList, writePagemap } from "./pages.ts";
 import { Pieces } from "./pieces.ts";
@@ -83,7 +83,7 @@ export class MemoryDump {
   readonly #shared = new Map<number, SharedObject>();
   readonly #sysv: SysvDump;
   readonly #copier = new PageCopier();
-  readonly #answers = new Map<number, Answers>();
+  #answers: Answers | undefined;
 
   constructor(
     private readonly images: ImageDir,
@@ -93,15 +93,18 @@ export class MemoryDump {
     this.#sysv = new SysvDump(images);
   }
 
-  /** Adds to the table of a process what it alone can tell of its memory. The table has to run before dumpProcess. */
-  ask({ pid, table }: Omit<Dumpee, "pidfd">): void {
+  /**
+   * Adds to a table what processes alone can tell of their memory. When dumpProcess is called, its answers are to be those
+   * of that process.
+   */
+  ask(table: Table): void {
     const fileSize = table.space(RLIMIT_SIZE);
-    this.#answers.set(pid, {
+    this.#answers = {
       brk: table.must("its break", NR.brk, 0),
       dumpable: table.must("its dumpable flag", NR.prctl, PR_MM.GET_DUMPABLE, 0, 0, 0, 0),
       thpDisabled: table.call(NR.prctl, PR_MM.GET_THP_DISABLE, 0, 0, 0, 0),
       fileSize,
-    });
+    };
     table.must("its limits", NR.prlimit64, 0, RLIMIT_FSIZE, 0, fileSize.address);
   }
 
@@ -112,7 +115,7 @@ export class MemoryDump {
   dumpProcess(dumpee: Dumpee): void {
     const began = performance.now();
     const { pid } = dumpee;
-    const answers = this.#answers.get(pid);
+    const answers = this.#answers;
     if (answers === undefined) throw new Error(`process ${pid} was not asked about its memory`);
     const described = this.#describe(dumpee);
     const runs = naming(pid, "its pages", () => scanPages(pid, dumpee.mappings));

@@ -20,13 +20,15 @@ import { askRlimits, giveRlimits } from "./rlimits.ts";
 import type { SeccompDump } from "./seccomp.ts";
 import { askSigactions, dumpPending, giveDrain, givePending, giveSigactions } from "./signals.ts";
 import { askThread, type Known, type ThreadState } from "./thread.ts";
-import { armTimers, askTimers, createPosixTimers, giveOverruns } from "./timers.ts";
+import { armTimers, askItimers, createPosixTimers, dumpPosixTimers, giveOverruns } from "./timers.ts";
 
 /** task_core_entry.task_state. */
 export const TASK_STATE = { ALIVE: 1, DEAD: 2, STOPPED: 3, HELPER: 4, ZOMBIE: 6 } as const;
 const MARCH_X86_64 = 1;
 const PR_GET_CHILD_SUBREAPER = 37;
 const RLIMIT_CORE = 4;
+/** Changes nothing (personality(2)). */
+const PERSONALITY_QUERY = 0xffff_ffff;
 const MEMBARRIER_CMD_GET_REGISTRATIONS = 1 << 9;
 
 /**
@@ -51,42 +53,50 @@ export function refuseThreads({ pid, threads }: FrozenProcess, saved: readonly S
   });
 }
 
-/**
- * Asks a live process for what core-TID of its threads holds, and returns what writes the images. The first thread is
- * set to work at once, so that many processes can be; the others follow it, because it makes their breakpoints safe.
- */
-export function askCore(
+/** What core-PID holds of a process. Its first thread has run the table that asked for it. */
+export interface CoreAnswers {
+  readonly task: (dumpee: Omit<Dumpee, "pidfd">, leader: ThreadState) => TaskCoreEntry;
+  readonly thread: (known: Known) => ThreadState;
+}
+
+/** Asks processes for what core-TID of their first threads holds: all of them run this table. */
+export function askCore(table: Table, seccomp: SeccompDump): CoreAnswers {
+  return { task: askTask(table), thread: askThread(table, seccomp) };
+}
+
+/** Writes core-TID of all threads of a process, and its ids. @throws KernelError, TaskGoneError, ImageError */
+export function dumpCore(
   images: ImageDir,
   dumpee: Omit<Dumpee, "pidfd">,
   saved: readonly Saved[],
   ids: TaskKobjIdsEntry,
   seccomp: SeccompDump,
-): () => void {
-  const { pid, table, infection, frozen } = dumpee;
+  own: CoreAnswers,
+): void {
+  const { pid, infection, frozen } = dumpee;
   const [leader, ...others] = frozen.threads.flatMap((task, i) => {
     const found = saved[i];
     return found === undefined ? [] : [{ task, saved: found }];
   });
   if (leader === undefined) throw new Error(`process ${pid} has no threads`);
-  const common = askTask(dumpee);
-  const own = askThread(table, seccomp);
-  table.start();
-  return () => {
-    table.finish();
-    for (const first of whatIsKnown(pid, [leader])) {
-      const state = own(first);
-      images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: common(state) }], pid);
-    }
-    images.writeAll(IMAGES.ids, [ids], pid);
-    if (others.length === 0) return;
-    const { crew, asked } = infection.enterThreads(others, (each) => askThread(each, seccomp));
-    whatIsKnown(pid, others).forEach((thread, member) => {
-      crew.look(member);
-      const state = asked(thread);
-      state.thread_core.blk_sigset = state.mask;
-      images.writeAll(IMAGES.core, [coreOf(state)], thread.task.tid);
-    });
-  };
+  const entered =
+    others.length === 0
+      ? undefined
+      : infection.enterThreads(others, (threadTable) => askThread(threadTable, seccomp));
+  for (const first of whatIsKnown(pid, [leader])) {
+    const state = own.thread(first);
+    images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: own.task(dumpee, state) }], pid);
+  }
+  images.writeAll(IMAGES.ids, [ids], pid);
+  if (entered === undefined) return;
+  // What is asked from outside is asked of those that stand.
+  entered.answers.awaitAll();
+  whatIsKnown(pid, others).forEach((thread, member) => {
+    entered.answers.look(member);
+    const state = entered.asked(thread);
+    state.thread_core.blk_sigset = state.mask;
+    images.writeAll(IMAGES.core, [coreOf(state)], thread.task.tid);
+  });
 }
 
 /** What is known of stopped threads of a process without their help. @throws KernelError */
@@ -108,34 +118,30 @@ function coreOf(state: ThreadState): CoreEntry {
   return { mtype: MARCH_X86_64, thread_info: state.thread_info, thread_core: state.thread_core };
 }
 
-function askTask({
-  pid,
-  table,
-  infection,
-  frozen,
-}: Omit<Dumpee, "pidfd">): (leader: ThreadState) => TaskCoreEntry {
-  const sigactions = askSigactions(table, pid, infection.area.oldSigtrap);
-  const proc = readFiles(pid, ["stat", "personality", "timers", "oom_score_adj", "loginuid"]);
-  const timers = askTimers(table, proc.timers ?? "");
+function askTask(table: Table): CoreAnswers["task"] {
+  const sigactions = askSigactions(table);
+  const itimers = askItimers(table);
   const rlimits = askRlimits(table);
   const subreaper = table.space(8);
   table.must("its subreaper flag", NR.prctl, PR_GET_CHILD_SUBREAPER, subreaper.address, 0, 0, 0);
   // Kernels before 6.3 do not tell; a process that registered then registers again by itself at need.
   const membarrier = table.call(NR.membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
-  const stat = parseStat(proc.stat ?? "");
-  return (leader) => {
+  const personality = table.must("its personality", NR.personality, PERSONALITY_QUERY);
+  return ({ pid, frozen, infection }, leader) => {
+    const proc = readFiles(pid, ["stat", "timers", "oom_score_adj", "loginuid"]);
+    const stat = parseStat(proc.stat ?? "");
     const task: TaskCoreEntry = {
       task_state: frozen.stopSignal === 0 ? TASK_STATE.ALIVE : TASK_STATE.STOPPED,
       exit_code: 0,
-      personality: Number.parseInt(proc.personality ?? "0", 16),
+      personality: personality.value,
       flags: stat.flags,
       blk_sigset: leader.mask,
       comm: stat.comm,
-      timers: timers(),
+      timers: { ...itimers(), posix: dumpPosixTimers(infection.table, proc.timers ?? "") },
       rlimits: rlimits(),
       signals_s: dumpPending(pid, true),
       oom_score_adj: Number(proc.oom_score_adj),
-      sigactions: sigactions(),
+      sigactions: sigactions(pid, infection.area.oldSigtrap),
       child_subreaper: viewOf(subreaper.bytes).getUint32(0, true) !== 0,
     };
     const login = loginuidIn(proc.loginuid);

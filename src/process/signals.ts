@@ -16,8 +16,11 @@ const SETTABLE = Array.from({ length: MAX_SIGNAL }, (_, i) => i + 1).filter(
   (s) => s !== SIG.KILL && s !== SIG.STOP,
 );
 
-/** Asks for the handling of every signal; `ownSigtrap` is where that of SIGTRAP stands while ours is in its place. */
-export function askSigactions(table: Table, pid: number, ownSigtrap: number): () => SaEntry[] {
+/**
+ * Asks for the handling of every signal. The answer is that of process `pid`, in which `ownSigtrap` is where the handling of
+ * SIGTRAP stands while ours is in its place.
+ */
+export function askSigactions(table: Table): (pid: number, ownSigtrap: number) => SaEntry[] {
   const space = table.space(SETTABLE.length * sigaction.size);
   SETTABLE.forEach((signal, i) => {
     if (signal === SIG.TRAP) return;
@@ -30,7 +33,7 @@ export function askSigactions(table: Table, pid: number, ownSigtrap: number): ()
       SIGSET_SIZE,
     );
   });
-  return () => {
+  return (pid, ownSigtrap) => {
     const { bytes } = space;
     const trap = new Uint8Array(bytes.buffer, bytes.byteOffset + TRAP_INDEX * sigaction.size, sigaction.size);
     readMemory(pid, ownSigtrap, trap);

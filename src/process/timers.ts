@@ -14,6 +14,8 @@ const sigevent = struct({ value: u64, signo: s32, notify: s32, tid: s32, pad: u3
 
 const ITIMERS = ["real", "virt", "prof"] as const;
 const SIGEV_THREAD_ID = 4;
+/** What the two calls for a timer take in a table, and what they write. */
+const ROOM = 512;
 const SIGSET_SIZE = 8;
 /** prctl(2), kernel 6.16: timer_create takes the id that is asked for. */
 const PR_TIMER_CREATE_RESTORE_IDS = 77;
@@ -48,41 +50,43 @@ function listed(text: string): ListedTimer[] {
   return out;
 }
 
-/** Asks for all timers of the process that runs the table; `list` is its /proc/PID/timers. */
-export function askTimers(table: Table, list: string): () => TaskTimersEntry {
+/** Asks for the interval timers of the process that runs the table. */
+export function askItimers(table: Table): () => Omit<TaskTimersEntry, "posix"> {
   const itimers = ITIMERS.map((name, which) => {
     const space = table.space(itimerval.size);
     table.must(`interval timer ${name}`, NR.getitimer, which, space.address);
     return space;
   });
-  const posix = listed(list).map((timer) => {
-    const space = table.space(itimerspec.size);
-    table.must(`timer ${timer.id}`, NR.timer_gettime, timer.id, space.address);
-    return { timer, space, overrun: table.must(`timer ${timer.id}`, NR.timer_getoverrun, timer.id) };
-  });
   return () => {
     const [real, virt, prof] = itimers.map((space) => itimerval.decode(space.bytes));
     if (real === undefined || virt === undefined || prof === undefined)
       throw new Error("three interval timers");
-    return {
-      real,
-      virt,
-      prof,
-      posix: posix.map(({ timer, space, overrun }): PosixTimerEntry => {
-        const entry: PosixTimerEntry = {
-          it_id: timer.id,
-          clock_id: timer.clock >>> 0,
-          si_signo: timer.signo,
-          it_sigev_notify: timer.notify,
-          sival_ptr: timer.value,
-          overrun: overrun.value,
-          ...itimerspec.decode(space.bytes),
-        };
-        if ((timer.notify & SIGEV_THREAD_ID) !== 0) entry.notify_thread_id = timer.target;
-        return entry;
-      }),
-    };
+    return { real, virt, prof };
   };
+}
+
+/** The POSIX timers of the process that runs the table; `list` is its /proc/PID/timers. @throws KernelError */
+export function dumpPosixTimers(table: Table, list: string): PosixTimerEntry[] {
+  const asked = listed(list).map((timer) => {
+    table.reserve(ROOM);
+    const space = table.space(itimerspec.size);
+    table.must(`timer ${timer.id}`, NR.timer_gettime, timer.id, space.address);
+    return { timer, space, overrun: table.must(`timer ${timer.id}`, NR.timer_getoverrun, timer.id) };
+  });
+  table.run();
+  return asked.map(({ timer, space, overrun }) => {
+    const entry: PosixTimerEntry = {
+      it_id: timer.id,
+      clock_id: timer.clock >>> 0,
+      si_signo: timer.signo,
+      it_sigev_notify: timer.notify,
+      sival_ptr: timer.value,
+      overrun: overrun.value,
+      ...itimerspec.decode(space.bytes),
+    };
+    if ((timer.notify & SIGEV_THREAD_ID) !== 0) entry.notify_thread_id = timer.target;
+    return entry;
+  });
 }
 
 /**

@@ -1,12 +1,10 @@
 /**
- * The other threads of a process, let in all at once: each gets a slot, the slots are alike, and all run the same table, each
- * its own copy. So slot and table are made once, for the first, and moved for the others: the words that point into
- * the slot move with it.
+ * The other threads of a process, let in all at once: each gets a slot, and all run the same table. The slots are alike, so
+ * the tables that lead a thread in and out are made for the first and moved for the others.
  */
 import { stage } from "../faults.ts";
-import { readPieces, writePieces } from "../linux/memory.ts";
+import { type Piece, writePieces } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
-import { startMany } from "../linux/ptrace-many.ts";
 import { buildSigframe, MASK_WHILE_RUNNING, SIG_SETMASK } from "../linux/signal.ts";
 import { viewOf, word } from "../linux/struct.ts";
 import { OP, SLOT_HEAL, SLOT_SIZE } from "../machine/runner.ts";
@@ -14,110 +12,61 @@ import type { Area } from "./area.ts";
 import { InsideThread } from "./inside.ts";
 import { encodeTable, moveStack } from "./raw-table.ts";
 import { restartedRegisters, type Saved } from "./saved.ts";
-import { Table, type TableExecutor } from "./table.ts";
-import { Task } from "./task.ts";
+import { type Home, moved, pointersInto, SharedTable } from "./shared-table.ts";
+import type { Task } from "./task.ts";
 
 /** The carrier has slot 0. */
 const FIRST = 1;
 
-export class Crew implements TableExecutor {
+export class Crew {
   readonly members: readonly InsideThread[];
-  /** To be filled in before `lay`, as if for one thread. */
-  readonly table: Table;
-  /** What the tables gave, one copy behind the other. */
-  #answers: Uint8Array = new Uint8Array();
+  /** Each member's copy is its own; to be filled in before `run`. */
+  readonly shared: SharedTable;
 
+  /** @throws RangeError without threads */
   constructor(
     private readonly pid: number,
     private readonly area: Area,
     threads: readonly { readonly task: Task; readonly saved: Saved }[],
   ) {
     this.members = threads.map(({ task, saved }, i) => new InsideThread(task, saved, area, FIRST + i));
-    this.table = new Table(this, area.threadRegion(pid, FIRST));
+    this.shared = new SharedTable(
+      this.members.map((thread, i) => ({
+        thread,
+        region: area.threadRegion(pid, FIRST + i),
+        homes: [this.#home(i)],
+      })),
+    );
     // The heal pointer was that of the way in (see #slot).
-    this.table.operation(OP.MOVE, area.healAddress(FIRST), area.slot(FIRST) + SLOT_HEAL);
+    this.shared.table.operation(OP.MOVE, area.healAddress(FIRST), area.slot(FIRST) + SLOT_HEAL);
   }
 
-  /** Writes slots and tables. @throws KernelError */
+  /** Writes the slots. @throws KernelError */
   lay(): void {
     const { area, pid } = this;
     const slot = this.#slot();
-    const { entries, data } = this.table.laid;
-    const inSlot = pointersInto(slot, area.slot(FIRST));
-    const inEntries = pointersInto(entries, area.slot(FIRST));
-    const pieces: { address: number; length: number }[] = [];
-    const parts: Uint8Array[] = [];
-    const add = (address: number, bytes: Uint8Array) => {
-      pieces.push({ address, length: bytes.length });
-      parts.push(bytes);
-    };
+    const first = [this.#home(0)];
+    const pointers = pointersInto(slot, first);
+    const pieces: Piece[] = [];
+    const bytes: Uint8Array[] = [];
     this.members.forEach(({ saved }, i) => {
-      const frame = area.frame(FIRST + i);
-      const region = area.threadRegion(pid, FIRST + i);
-      add(area.slot(FIRST + i), moved(slot, inSlot, i * SLOT_SIZE));
-      add(
-        frame,
-        buildSigframe(frame, restartedRegisters(saved.registers), saved.mask, { xstate: saved.xstate }),
-      );
-      add(region.address, moved(entries, inEntries, i * SLOT_SIZE));
-      add(region.address + region.size - data.length, data);
+      const at = area.frame(FIRST + i);
+      const { registers, mask, xstate } = saved;
+      const frame = buildSigframe(at, restartedRegisters(registers), mask, { xstate });
+      pieces.push({ address: area.slot(FIRST + i), length: slot.length + frame.length });
+      bytes.push(moved(slot, pointers, first, [this.#home(i)]), frame);
     });
-    writePieces(pid, pieces, Buffer.concat(parts));
+    writePieces(pid, pieces, Buffer.concat(bytes));
   }
 
-  /** Sets all going, and waits until all have come to the end of their tables. @throws KernelError, TaskGoneError */
-  run(): void {
-    this.startTable();
+  /** Sets all going. @throws KernelError */
+  start(): void {
+    this.shared.start();
     for (const _ of this.members) stage("dump/thread");
-    this.awaitTable();
-    this.#answers = new Uint8Array(this.members.length * this.#answerSize);
-    readPieces(
-      this.pid,
-      this.members.flatMap((_, i) => this.#answerPieces(i)),
-      this.#answers,
-    );
   }
 
-  startTable(): void {
-    let failure: Error | undefined;
-    startMany(
-      this.members,
-      (thread) => thread.atDoor,
-      (thread, started) => {
-        thread.noteStart(started);
-        failure ??= started.error;
-      },
-    );
-    if (failure !== undefined) throw failure;
-  }
-
-  awaitTable(): void {
-    const byTask = new Map(this.members.map((thread) => [thread.task, thread]));
-    Task.awaitBreakpoints([...byTask.keys()], (task) => byTask.get(task)?.noteEnd());
-  }
-
-  /** Gives the results and spaces of the table what a member's copy of it gave. @throws KernelError for a `must` that failed */
-  look(member: number): void {
-    const { entries, data } = this.table.laid;
-    const from = member * this.#answerSize;
-    const answers = this.#answers.subarray(from, from + this.#answerSize);
-    entries.set(answers.subarray(0, entries.length));
-    data.set(answers.subarray(entries.length));
-    this.table.settle();
-  }
-
-  get #answerSize(): number {
-    const { entries, data } = this.table.laid;
-    return entries.length + data.length;
-  }
-
-  #answerPieces(member: number): { address: number; length: number }[] {
-    const { address, size } = this.area.threadRegion(this.pid, FIRST + member);
-    const { entries, data } = this.table.laid;
-    return [
-      { address, length: entries.length },
-      { address: address + size - data.length, length: data.length },
-    ];
+  #home(member: number): Home {
+    return { address: this.area.slot(FIRST + member), size: SLOT_SIZE };
   }
 
   /** What a slot holds up to its frame, as it is for the first member. */
@@ -143,26 +92,4 @@ export class Crew implements TableExecutor {
     word.write(view, SLOT_HEAL, area.threadRegion(this.pid, FIRST).address);
     return slot;
   }
-}
-
-/**
- * Which words of our own tables point into the slot that begins at `base`. They hold nothing of the process', and no number
- * of ours is as large as an address.
- */
-function pointersInto(bytes: Uint8Array, base: number): number[] {
-  const view = viewOf(bytes);
-  const out: number[] = [];
-  for (let at = 0; at + word.size <= bytes.length; at += word.size) {
-    const value = word.read(view, at);
-    if (value >= base && value < base + SLOT_SIZE) out.push(at);
-  }
-  return out;
-}
-
-/** A copy whose pointers lead `distance` bytes further. */
-function moved(bytes: Uint8Array, pointers: readonly number[], distance: number): Uint8Array {
-  const copy = bytes.slice();
-  const view = viewOf(copy);
-  for (const at of pointers) word.write(view, at, word.read(view, at) + distance);
-  return copy;
 }

@@ -1,7 +1,7 @@
 /** Stopping a process tree: every thread of every process seized and stopped, until nothing new appears. */
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { NR } from "../linux/nr.ts";
-import { readChildren, readStat, readStats, readThreads } from "../linux/proc.ts";
+import { hasEnded, readChildren, readStat, readStats, readThreads, stateOf } from "../linux/proc.ts";
 import { PTRACE_O, wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
@@ -169,23 +169,6 @@ function freezeChild(process: FrozenProcess): boolean {
   }
 }
 
-/** The state of a task as /proc shows it, undefined when it is gone. */
-function stateOf(pid: number, tid: number): string | undefined {
-  try {
-    const { state } = readStat(pid, tid);
-    return state === "X" ? undefined : state;
-  } catch (error) {
-    if (isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) return undefined;
-    throw error;
-  }
-}
-
-/** Whether a task is gone, or is a zombie. */
-export function hasEnded(pid: number, tid: number): boolean {
-  const state = stateOf(pid, tid);
-  return state === undefined || state === "Z";
-}
-
 /**
  * Stops every thread of a process: until those that we hold, with the dead, are as many as it has. A listing without
  * news would not tell that: it may lack threads that live, when others ended while it was made.
@@ -229,6 +212,9 @@ function freezeProcess(process: FrozenProcess): void {
       throw new KernelError("stop", `process ${pid}`, ERRNO.ETIMEDOUT);
     }
   }
-  for (const { stopSignal } of threads) if (stopSignal !== 0) process.stopSignal = stopSignal;
+  for (const task of threads) {
+    if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
+    task.isLeaderOfMany = task.tid === pid && threads.length > 1;
+  }
   log.debug("freeze", `process ${pid} stopped, ${threads.length} threads`);
 }

@@ -47,6 +47,7 @@ import { findGadgets, type Gadgets } from "./gadgets.ts";
 import { FLAGS_TF_DF, InsideThread, NO_SYSCALL, RED_ZONE } from "./inside.ts";
 import { encodeTable, moveStack, type RawEntry } from "./raw-table.ts";
 import { restartedRegisters, type Saved } from "./saved.ts";
+import { SharedTable } from "./shared-table.ts";
 import { Table } from "./table.ts";
 import type { Task } from "./task.ts";
 
@@ -89,7 +90,7 @@ interface Chain {
 export class Infection {
   readonly #threads: InsideThread[] = [];
   readonly #carrier: InsideThread;
-  /** Tables of the carrier: process-wide work. */
+  /** Tables of the carrier: process-wide work, after what `askAll` asks. */
   readonly table: Table;
   #holds = false;
   #mapped = false;
@@ -129,6 +130,28 @@ export class Infection {
     return all;
   }
 
+  /**
+   * Has the carriers of processes that were entered just now run the table that `fill` makes, all at the same time. It is
+   * their first: it begins with taking SIGTRAP. @throws KernelError
+   */
+  static askAll<T>(
+    infections: readonly Infection[],
+    fill: (table: Table) => T,
+  ): { answers: SharedTable; asked: T } {
+    const answers = new SharedTable(
+      infections.map((infection) => {
+        const { pid, area } = infection;
+        const region = area.bulkRegion(pid);
+        return { thread: infection.#carrier, region, homes: [area.headRegion(pid), region] };
+      }),
+    );
+    const [first] = infections;
+    if (first !== undefined) first.#takeSigtrap(answers.table);
+    const asked = fill(answers.table);
+    answers.start();
+    return { answers, asked };
+  }
+
   static #lay({ carrier, saved, slots, maps }: EnterRequest): Infection {
     const { pid } = carrier;
     const gadgets = findGadgets(pid, maps);
@@ -157,12 +180,12 @@ export class Infection {
 
   /**
    * Lets the other threads in, all at once, and has each run the table that `fill` makes, whose value comes back; they
-   * stand in a PTRACE_EVENT_STOP. @throws KernelError, TaskGoneError
+   * stand in a PTRACE_EVENT_STOP. @throws KernelError
    */
   enterThreads<T>(
     threads: readonly { task: Task; saved: Saved }[],
     fill: (table: Table) => T,
-  ): { crew: Crew; asked: T } {
+  ): { answers: SharedTable; asked: T } {
     const tasks = threads.map(({ task }) => task);
     askOutside(tasks).forEach(({ pending }, i) => {
       const task = tasks[i];
@@ -170,11 +193,11 @@ export class Infection {
     });
     const crew = new Crew(this.pid, this.area, threads);
     this.#threads.push(...crew.members);
-    const asked = fill(crew.table);
+    const asked = fill(crew.shared.table);
     crew.lay();
     this.#writeCarrierHealTable();
-    crew.run();
-    return { crew, asked };
+    crew.start();
+    return { answers: crew.shared, asked };
   }
 
   /**
@@ -300,7 +323,7 @@ export class Infection {
     checkResult(this.#awaitMapping(), NR.mmap, `of our area in process ${this.pid}`);
   }
 
-  /** Writes what a table needs to run, and to be left; the first one begins with taking SIGTRAP. */
+  /** Writes what a table needs to run, and to be left. */
   #prepare(): void {
     const { area, pid } = this;
     const { head } = area;
@@ -319,7 +342,11 @@ export class Infection {
     });
     writeMemory(pid, area.address, head);
     this.#writeCarrierHealTable();
-    this.table.must("SIGTRAP", NR.rt_sigaction, SIG.TRAP, area.ourSigtrap, area.oldSigtrap, 8);
+  }
+
+  #takeSigtrap(table: Table): void {
+    const { area } = this;
+    table.must("SIGTRAP", NR.rt_sigaction, SIG.TRAP, area.ourSigtrap, area.oldSigtrap, 8);
   }
 
   #setCount(count: number): void {

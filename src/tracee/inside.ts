@@ -35,9 +35,8 @@ export class InsideThread implements TableExecutor {
   startTable(address: number): void {
     const { tid } = this.task;
     // Registers first: whatever happens next, the thread is on the way that leads back.
-    if (this.inside) setRegisters(tid, this.#registersAt(address, this.area.stackTop(this.index)));
-    else {
-      setRegisters(tid, this.atDoor);
+    setRegisters(tid, this.registersFor(address));
+    if (!this.inside) {
       this.inside = true;
       setSignalMask(tid, MASK_WHILE_RUNNING);
     }
@@ -50,12 +49,16 @@ export class InsideThread implements TableExecutor {
     return this.task.tid;
   }
 
-  /** Registers, a `userRegs`, with which it comes in and runs the table that stands in its region. */
-  get atDoor(): Uint8Array {
+  /**
+   * Registers, a `userRegs`, with which it runs a table. Where it is not inside yet, it comes in by its door, and the table
+   * is the one that stands in its region.
+   */
+  registersFor(table: number): Uint8Array {
+    if (this.inside) return this.#registersAt(table, this.area.stackTop(this.index));
     return this.#registersAt(this.area.door(this.index), this.#ownStack);
   }
 
-  /** It was set going from `atDoor`, this far. */
+  /** It was set going with `registersFor`, this far. */
   noteStart({ set, runs }: Started): void {
     this.inside ||= set;
     this.started ||= runs;

@@ -238,8 +238,11 @@ export class Table {
     }
   }
 
-  /** Takes the results out of what `laid` gives, where it was read back. @throws KernelError for a `must` that failed */
-  settle(): void {
+  /**
+   * Takes the results out of what `laid` gives, where it was read back, from process `pid`.
+   * @throws KernelError for a `must` that failed
+   */
+  settle(pid = this.region.pid): void {
     for (const space of this.#spaces) {
       space.settle(this.#mirror.slice(space.offset, space.offset + space.length));
     }
@@ -247,7 +250,7 @@ export class Table {
       const value = this.#readWord(result.entry + ENTRY_RESULT);
       result.settle(value);
       if (result.object !== undefined && value < 0 && value > -4096) {
-        throw new KernelError(callName(result.nr), `${result.object} in process ${this.region.pid}`, -value);
+        throw new KernelError(callName(result.nr), `${result.object} in process ${pid}`, -value);
       }
     }
   }

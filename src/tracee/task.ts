@@ -7,6 +7,7 @@
  */
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { NR } from "../linux/nr.ts";
+import { hasEnded } from "../linux/proc.ts";
 import {
   getEventMessage,
   getSiginfoCode,
@@ -27,6 +28,15 @@ const SI_KERNEL = 0x80;
 /** A stop at a system call's entry or exit, with PTRACE_O_TRACESYSGOOD. */
 const SYSCALL_STOP = SIG.TRAP | 0x80;
 
+/** Every so many looks at a task that does not report it is seen to whether it lives. */
+const LOOKS = 32;
+
+/** Between two looks at tasks. Most stop within microseconds: first only the processor is offered to them. */
+function pause(look: number): void {
+  if (look < 20) rawSyscall(NR.sched_yield);
+  else Bun.sleepSync(look < 200 ? 0.1 : 1);
+}
+
 /** A task ended while we held it. */
 export class TaskGoneError extends Error {
   override readonly name = "TaskGoneError";
@@ -46,6 +56,11 @@ export class Task {
   readonly newborn: number[] = [];
   /** Signals that somebody sent while the task worked for us, and that it did not get. */
   readonly withheld: number[] = [];
+  /**
+   * It is the first thread of a process whose other threads we hold as well: should the process be killed, its end is not
+   * reported before theirs have been waited for, and a wait for it alone would last for ever.
+   */
+  isLeaderOfMany = false;
   #gone = false;
 
   private constructor(
@@ -97,7 +112,7 @@ export class Task {
    */
   static awaitTraps(tasks: readonly Task[], patience: number, gone: (error: TaskGoneError) => void): void {
     const deadline = performance.now() + patience;
-    for (let waiting = tasks, pause = 0; waiting.length > 0; pause++) {
+    for (let waiting = tasks, look = 0; waiting.length > 0; look++) {
       const still: Task[] = [];
       eachReport(waiting, WAIT.NOHANG, gone, (task, report) => {
         if (report === undefined || !task.#cameToTrap(task.#stopOf(report.status))) still.push(task);
@@ -107,9 +122,7 @@ export class Task {
         throw new KernelError("stop", `task ${first.tid} of process ${first.pid}`, ERRNO.ETIMEDOUT);
       }
       waiting = still;
-      // Most tasks stop within microseconds: first only the processor is offered to them.
-      if (first !== undefined && pause < 20) rawSyscall(NR.sched_yield);
-      else if (first !== undefined) Bun.sleepSync(pause < 200 ? 0.1 : 5);
+      if (first !== undefined) pause(look);
     }
   }
 
@@ -141,12 +154,18 @@ export class Task {
   static awaitBreakpoints(tasks: readonly Task[], came: (task: Task) => void): void {
     const gone: TaskGoneError[] = [];
     const lost = (error: TaskGoneError) => void gone.push(error);
-    eachReport(tasks, 0, lost, (task, report) => {
+    const many = tasks.filter(({ isLeaderOfMany }) => isLeaderOfMany);
+    const alone = many.length === 0 ? tasks : tasks.filter(({ isLeaderOfMany }) => !isLeaderOfMany);
+    eachReport(alone, 0, lost, (task, report) => {
       if (report === undefined || !task.#cameToBreakpoint(task.#stopOf(report.status), report.code)) {
         task.awaitBreakpoint();
       }
       came(task);
     });
+    for (const task of many) {
+      task.awaitBreakpoint();
+      came(task);
+    }
     if (gone[0] !== undefined) throw gone[0];
   }
 
@@ -199,7 +218,13 @@ export class Task {
   }
 
   #await(): { signal: number; event: number } {
-    return this.#stopOf(wait(this.tid)?.status);
+    if (!this.isLeaderOfMany) return this.#stopOf(wait(this.tid)?.status);
+    for (let look = 0; ; look++) {
+      const ended = look % LOOKS === LOOKS - 1 && hasEnded(this.pid, this.tid);
+      const result = wait(this.tid, WAIT.NOHANG);
+      if (result !== undefined || ended) return this.#stopOf(result?.status);
+      pause(look);
+    }
   }
 
   #stopOf(status: WaitStatus | undefined): { signal: number; event: number } {
