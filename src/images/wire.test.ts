@@ -10,7 +10,7 @@ import { AioRingEntry, PagemapEntry } from "./schema/generated/memory.ts";
 import { PstreeEntry, RlimitEntry } from "./schema/generated/process.ts";
 import { CriuOpts, CriuReq, CriuReqType, CriuVersion } from "./schema/generated/rpc.ts";
 import { FownEntry, SkOptsEntry } from "./schema/generated/sockets.ts";
-import { type Codec, decode, encode } from "./wire.ts";
+import { type Codec, decode, encode, keepBytes } from "./wire.ts";
 
 function bytes(hex: string): Uint8Array {
   return Uint8Array.fromHex(hex.replaceAll(" ", ""));
@@ -33,6 +33,18 @@ function damaged(codec: Codec<unknown>, input: Uint8Array): void {
     if (!(error instanceof ImageError)) throw error;
   }
 }
+
+describe("kept bytes", () => {
+  test("stand where the message would", () => {
+    const fown = keepBytes(FownEntry, { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 7 });
+    const whole = { id: 1, flags: 0, pos: 0n, fown, name: "", build_id: [] };
+    const before = encode(RegFileEntry, whole).toHex();
+    expect(before).toBe("0801100018002a0a080010001800200028073200");
+    fown.pid += 1;
+    expect(encode(RegFileEntry, whole).toHex()).toBe(before);
+    expect(encode(RegFileEntry, { ...whole, fown: { ...fown } }).toHex()).not.toBe(before);
+  });
+});
 
 describe("proto2", () => {
   test("a required field is written though it is zero", () => {

@@ -28,6 +28,17 @@ export function decode<T>(codec: Codec<T>, bytes: Uint8Array): T {
   return codec.read(new Reader(bytes));
 }
 
+const kept = new WeakMap<object, Uint8Array>();
+
+/**
+ * Keeps a message's bytes beside it and returns it: where the same object stands in other messages after that, its bytes
+ * are copied instead of made anew. It must not be changed any more. Throws ImageError as `encode` does.
+ */
+export function keepBytes<T extends object>(codec: Codec<T>, message: T): T {
+  kept.set(message, encode(codec, message));
+  return message;
+}
+
 const U64_MAX = 0xffffffffffffffffn;
 const I64_MIN = -0x8000000000000000n;
 const I64_MAX = 0x7fffffffffffffffn;
@@ -196,6 +207,11 @@ export class Writer {
   message<T>(tag: number, codec: Codec<T>, value: T, field: string): void {
     if (typeof value !== "object" || value === null) unfit(value, codec.name, field);
     this.varint(tag);
+    const bytes = kept.get(value);
+    if (bytes !== undefined) {
+      this.chunk(bytes);
+      return;
+    }
     // One byte is kept for the length; a longer message is moved up once it is known.
     this.need(1);
     const start = ++this.length;
