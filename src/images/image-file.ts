@@ -155,10 +155,10 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
     this.file = file;
     this.fd = typeof from === "number" ? from : undefined;
     this.source = typeof from === "number" ? new FileSource(from, file) : new BytesSource(from);
-    this.codec = kind.codec();
+    this.codec = kind.codec;
     this.checkMagics();
     const head = kind.head;
-    this.head = (head === undefined ? undefined : this.message(head(), undefined)) as H;
+    this.head = (head === undefined ? undefined : this.message(head, undefined)) as H;
   }
 
   /** The next entry; undefined at the end of the file. */
@@ -301,7 +301,7 @@ export class ImageWriter<T, H = undefined> implements Disposable {
     this.file = file;
     if (kind.head !== undefined) {
       if (head === undefined || head === null) throw new TypeError(`${file} needs a head`);
-      this.started().framed(kind.head(), head);
+      this.started().framed(kind.head, head);
     }
   }
 
@@ -311,7 +311,7 @@ export class ImageWriter<T, H = undefined> implements Disposable {
    */
   add(entry: T, payload?: Uint8Array): void {
     if (payload !== undefined) this.checkPayload(entry, payload);
-    const codec = this.kind.codec();
+    const codec = this.kind.codec;
     try {
       this.started().framed(codec, entry);
     } catch (error) {
@@ -388,9 +388,9 @@ export function encodeImage<T, H>(
     for (const magic of magicsOf(kind)) writer.word(magic);
     if (kind.head !== undefined) {
       if (head === undefined || head === null) throw new TypeError(`${file} needs a head`);
-      writer.framed(kind.head(), head);
+      writer.framed(kind.head, head);
     }
-    const codec = kind.codec();
+    const codec = kind.codec;
     for (const entry of entries) {
       writer.framed(codec, entry);
       count++;
