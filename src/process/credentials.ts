@@ -93,7 +93,7 @@ export function giveCredentials(table: Table, entry: CredsEntry, lastCapability:
     permitted: entry.cap_prm[i] ?? 0,
     inheritable: entry.cap_inh[i] ?? 0,
   }));
-  capSets.write(new DataView(data.buffer), 0, sets);
+  capSets.write(data, 0, sets);
   table.must("capabilities", NR.capset, header, table.data(data));
   table.call(NR.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   for (let capability = 0; capability <= lastCapability; capability++) {
