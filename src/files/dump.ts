@@ -8,7 +8,7 @@ import type { FdinfoEntry, FdTypes, FileEntry } from "../images/schema/generated
 import type { FsEntry } from "../images/schema/generated/process.ts";
 import { KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
-import { listNumbers, O, open, readText } from "../linux/io.ts";
+import { listNumbers, O, open, readPiece } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { type Mapping, readStatus } from "../linux/proc.ts";
 import { Level, log } from "../log.ts";
@@ -114,7 +114,7 @@ export class FilesDump {
   #dumpTable(dumpee: Dumpee): void {
     const tid = taskOf(dumpee);
     const numbers = listNumbers(`/proc/${tid}/fd`);
-    const texts = numbers.length > FEW ? [] : numbers.map((fd) => readText(`/proc/${tid}/fdinfo/${fd}`));
+    const texts = numbers.length > FEW ? [] : numbers.map((fd) => readPiece(`/proc/${tid}/fdinfo/${fd}`));
     const flags = descriptorFlags(dumpee, numbers, texts);
     const sights = look(tid, dumpee.pidfd, numbers);
     const known = sights.map((sight) => this.#descriptions.find(sight.status.ino, tid, sight.fd).known);

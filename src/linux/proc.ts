@@ -1,7 +1,7 @@
 /** Readers of /proc, one per file, each giving the fields in the kernel's own words (proc(5)). */
 
 import { ERRNO, isErrno } from "./errno.ts";
-import { listNumbers, readText } from "./io.ts";
+import { listNumbers, readPiece, readText } from "./io.ts";
 
 /** /proc/PID/stat of a process or, with `tid`, of one thread. */
 export interface TaskStat {
@@ -31,43 +31,59 @@ function taskPath(pid: number, tid: number | undefined, file: string): string {
 }
 
 export function readStat(pid: number, tid?: number): TaskStat {
-  const text = readText(taskPath(pid, tid, "stat"));
+  const text = readPiece(taskPath(pid, tid, "stat"));
   // The name may hold spaces and parentheses; it ends at the last one.
   const close = text.lastIndexOf(")");
+  // The first of these is the state, field 3 of proc(5).
   const fields = text.slice(close + 2).split(" ");
-  // Field numbers are those of proc(5), where the state is field 3.
-  const field = (number: number) => Number(fields[number - 3] ?? 0);
   return {
     comm: text.slice(text.indexOf("(") + 1, close),
     state: fields[0] ?? "?",
-    ppid: field(4),
-    pgrp: field(5),
-    session: field(6),
-    flags: field(9),
-    threadCount: field(20),
-    startCode: field(26),
-    endCode: field(27),
-    startStack: field(28),
-    startData: field(45),
-    endData: field(46),
-    startBrk: field(47),
-    argStart: field(48),
-    argEnd: field(49),
-    envStart: field(50),
-    envEnd: field(51),
-    exitCode: field(52),
+    ppid: Number(fields[1]),
+    pgrp: Number(fields[2]),
+    session: Number(fields[3]),
+    flags: Number(fields[6]),
+    threadCount: Number(fields[17]),
+    startCode: Number(fields[23]),
+    endCode: Number(fields[24]),
+    startStack: Number(fields[25]),
+    startData: Number(fields[42]),
+    endData: Number(fields[43]),
+    startBrk: Number(fields[44]),
+    argStart: Number(fields[45]),
+    argEnd: Number(fields[46]),
+    envStart: Number(fields[47]),
+    envEnd: Number(fields[48]),
+    exitCode: Number(fields[49]),
   };
 }
 
-/** /proc/PID/status: the value of every line by its name. */
-export function readStatus(pid: number, tid?: number): ReadonlyMap<string, string> {
-  const lines = readText(taskPath(pid, tid, "status")).split("\n");
-  const out = new Map<string, string>();
-  for (const line of lines) {
-    const colon = line.indexOf(":");
-    if (colon > 0) out.set(line.slice(0, colon), line.slice(colon + 1).trim());
+/** The number of a process' parent. */
+export function readParent(pid: number): number {
+  const text = readPiece(`/proc/${pid}/stat`);
+  // Behind the name come a blank, the state's letter, and a blank.
+  return Number.parseInt(text.slice(text.lastIndexOf(")") + 4), 10);
+}
+
+/** /proc/PID/status: lines of a name and a value. */
+export class TaskStatus {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = `\n${text}`;
   }
-  return out;
+
+  /** The value behind a name. */
+  get(name: string): string | undefined {
+    const text = this.#text;
+    const line = text.indexOf(`\n${name}:`);
+    if (line < 0) return undefined;
+    return text.slice(line + name.length + 2, text.indexOf("\n", line + 1)).trim();
+  }
+}
+
+export function readStatus(pid: number, tid?: number): TaskStatus {
+  return new TaskStatus(readPiece(taskPath(pid, tid, "status")));
 }
 
 /**
@@ -187,7 +203,7 @@ export interface Fdinfo {
 
 export function readFdinfo(pid: number, fd: number): Fdinfo {
   const fields = new Map<string, string[]>();
-  for (const line of readText(`/proc/${pid}/fdinfo/${fd}`).split("\n")) {
+  for (const line of readPiece(`/proc/${pid}/fdinfo/${fd}`).split("\n")) {
     const colon = line.indexOf(":");
     if (colon < 0) continue;
     const name = line.slice(0, colon);

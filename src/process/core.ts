@@ -3,7 +3,7 @@ import { stage } from "../faults.ts";
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { CoreEntry, TaskCoreEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
-import { O, open, readText, withFd, writeAll } from "../linux/io.ts";
+import { O, open, readPiece, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { readStat } from "../linux/proc.ts";
 import { SIG, SIG_SETMASK } from "../linux/signal.ts";
@@ -112,7 +112,7 @@ function askTask({
   // Kernels before 6.3 do not tell; a process that registered then registers again by itself at need.
   const membarrier = table.call(NR.membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
   const stat = readStat(pid);
-  const personality = Number.parseInt(readText(`/proc/${pid}/personality`), 16);
+  const personality = Number.parseInt(readPiece(`/proc/${pid}/personality`), 16);
   return (leader) => {
     const task: TaskCoreEntry = {
       task_state: frozen.stopSignal === 0 ? TASK_STATE.ALIVE : TASK_STATE.STOPPED,
@@ -124,7 +124,7 @@ function askTask({
       timers: timers(),
       rlimits: rlimits(),
       signals_s: dumpPending(pid, true),
-      oom_score_adj: Number(readText(`/proc/${pid}/oom_score_adj`)),
+      oom_score_adj: Number(readPiece(`/proc/${pid}/oom_score_adj`)),
       sigactions: sigactions(),
       child_subreaper: viewOf(subreaper.bytes).getUint32(0, true) !== 0,
     };
@@ -225,7 +225,7 @@ export function ignoresTrap(task: TaskCoreEntry): boolean {
 export function restoreProc(pid: number, task: TaskCoreEntry): void {
   if (
     task.oom_score_adj !== undefined &&
-    Number(readText(`/proc/${pid}/oom_score_adj`)) !== task.oom_score_adj
+    Number(readPiece(`/proc/${pid}/oom_score_adj`)) !== task.oom_score_adj
   ) {
     withFd(open(`/proc/${pid}/oom_score_adj`, O.WRONLY), (fd) => {
       writeAll(fd, new TextEncoder().encode(String(task.oom_score_adj)));

@@ -1,6 +1,7 @@
 /** Credentials of a thread: ids, groups, capability sets, securebits, no_new_privs (credentials(7), capabilities(7)). */
 import type { CredsEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
+import type { TaskStatus } from "../linux/proc.ts";
 import { array, s32, struct, u32 } from "../linux/struct.ts";
 import type { Table } from "../tracee/table.ts";
 
@@ -31,7 +32,7 @@ function words(mask: string | undefined): number[] {
 }
 
 /** Asks for what /proc does not tell of the thread that runs the table; `status` is the rest. */
-export function askCredentials(table: Table, status: ReadonlyMap<string, string>): () => CredsEntry {
+export function askCredentials(table: Table, status: TaskStatus): () => CredsEntry {
   const securebits = table.must("its securebits", NR.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
   return () => {
     const ids = (name: string) => (status.get(name) ?? "").split(/\s+/).map(Number);

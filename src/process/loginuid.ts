@@ -1,6 +1,6 @@
 /** The user that a task logged in as, whatever it became since (audit): inherited, and rarely ever changed. */
 import { ERRNO, errnoName, isErrno } from "../linux/errno.ts";
-import { O, open, readText, withFd } from "../linux/io.ts";
+import { O, open, readPiece, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { log } from "../log.ts";
 import type { Restoree } from "../tracee/restoree.ts";
@@ -8,7 +8,7 @@ import type { Restoree } from "../tracee/restoree.ts";
 /** The login uid of a process, or 4294967295 when it has none; undefined with a kernel that knows none. */
 export function loginuidOf(pid: number | "self"): number | undefined {
   try {
-    return Number(readText(`/proc/${pid}/loginuid`));
+    return Number(readPiece(`/proc/${pid}/loginuid`));
   } catch (error) {
     // A kernel without CONFIG_AUDIT.
     if (isErrno(error, ERRNO.ENOENT)) return undefined;
