@@ -45,5 +45,7 @@ export function kindOfMagic(magic: number): AnyImageKind | undefined {
 export function fileName(kind: AnyImageKind | RawKind, id?: number | bigint | string): string {
   if (kind.id === "none") return kind.file;
   if (id === undefined) throw new TypeError(`${kind.file} needs an id`);
-  return kind.file.replace("*", kind.id === "hex" ? id.toString(16) : id.toString());
+  const star = kind.file.indexOf("*");
+  const text = kind.id === "hex" ? id.toString(16) : id.toString();
+  return kind.file.slice(0, star) + text + kind.file.slice(star + 1);
 }

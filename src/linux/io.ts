@@ -95,6 +95,13 @@ export function fstat(fd: number): Stat {
   return stat64.decode(statBuffer);
 }
 
+/** Bytes of a regular file; undefined for anything that is none. @throws KernelError */
+export function regularSize(fd: number): number | undefined {
+  syscall(() => `descriptor ${fd}`, NR.fstat, fd, statAddress);
+  if (!isRegular(u32.read(statBuffer, stat64.offset.mode))) return undefined;
+  return word.read(statBuffer, stat64.offset.size);
+}
+
 /** stat(2). @throws KernelError */
 export function stat(path: string): Stat {
   return fstatat(AT.FDCWD, path);
@@ -134,6 +141,13 @@ export function openAt(dirfd: number, path: string, flags: number, mode = 0): nu
 /** open(2) with O_CLOEXEC. @throws KernelError */
 export function open(path: string, flags: number, mode = 0): number {
   return openAt(AT.FDCWD, path, flags, mode);
+}
+
+/** open(2) with O_CLOEXEC; undefined where there is nothing at the path. @throws KernelError for any other refusal */
+export function openIfThere(path: string, flags: number): number | undefined {
+  const result = rawSyscall(NR.openat, AT.FDCWD, nameAddress(path), flags | O.CLOEXEC);
+  if (result === -ERRNO.ENOENT) return undefined;
+  return checkResult(result, NR.openat, path);
 }
 
 /** close(2); errors are of no use to anybody here. */
