@@ -116,7 +116,9 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
       const kind = field.resolvedType === null ? field.type : "int32";
       return `w.${kind}(${field.id * 8 + (WIRE[kind] ?? 0)}, ${value}, ${at})`;
     };
-    if (field.repeated) print(`    for (const v of m.${field.name}) ${write("v")};`);
+    if (MANY.includes(field.type) && field.repeated)
+      print(`    w.${field.type}s(${field.id * 8 + (WIRE[field.type] ?? 0)}, m.${field.name}, ${at});`);
+    else if (field.repeated) print(`    for (const v of m.${field.name}) ${write("v")};`);
     else if (field.required) print(`    ${write(`m.${field.name}`)};`);
     else print(`    if (m.${field.name} !== undefined) ${write(`m.${field.name}`)};`);
   }
@@ -228,6 +230,9 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
  * once or twice, it is shorter functions that start faster.
  */
 const HOT = ["fdinfo_entry", "file_entry", "reg_file_entry", "fown_entry", "vma_entry", "pagemap_entry"];
+
+/** Repeated numbers that the writer takes all at once. */
+const MANY = ["uint32", "uint64"];
 
 /** What the generated functions call their own. */
 const TAKEN = ["r", "data", "limit", "at", "tag", "byte", "enum", "new", "default"];

@@ -165,9 +165,9 @@ describe.skipIf(!there)("crit 3.17", () => {
       expect(theirs?.error).toBeUndefined();
       const unknown = new Set<string>();
       const entries: Message[] = [];
-      if (head !== undefined) entries.push(shown(kind.head?.().name ?? "", head, answer.fields, unknown));
+      if (head !== undefined) entries.push(shown(kind.head?.name ?? "", head, answer.fields, unknown));
       for (const { entry, payload } of records) {
-        const message = shown(kind.codec().name, entry, answer.fields, unknown);
+        const message = shown(kind.codec.name, entry, answer.fields, unknown);
         if (kind.payload !== undefined) message.extra = shownPayload(kind, entry, payload);
         entries.push(message);
       }

@@ -34,6 +34,7 @@
 //     dir.commitInventory({ img_version: 2, fdinfo_per_id: true, ns_per_id: true });
 //     ImageDir.open("/var/tmp/img").readAll(IMAGES.pstree);
 
+import { ERRNO, KernelError } from "../linux/errno.ts";
 import {
   close,
   exists,
@@ -51,6 +52,7 @@ import { fileError, ImageError } from "./error.ts";
 import { encodeImage, IMAGE_MODE, ImageReader, ImageWriter, openForReading } from "./image-file.ts";
 import { type AnyImageKind, fileName, IMAGES, type ImageKind, type RawKind } from "./kinds.ts";
 import type { InventoryEntry } from "./schema/generated/inventory.ts";
+import { Writer } from "./wire.ts";
 
 /** What stands for `*` in a file's name: a pid, a namespace's id, a shmid, "dump" or "restore". */
 export type Id = number | bigint | string;
@@ -62,6 +64,31 @@ export const PARENT_LINK = "parent";
 export interface WithPayload<T> {
   entry: T;
   payload: Uint8Array;
+}
+
+/** Where files that are written in one piece are made: memory that was touched before costs no page faults. */
+const scratch = new Writer(4096);
+
+/** The first entry, and the reader is closed. */
+function firstOf<T, H>(reader: ImageReader<T, H>, kind: ImageKind<T, H>, id: Id | undefined): T {
+  try {
+    const entry = reader.nextEntry();
+    if (entry === undefined) throw new ImageError("no entry", { file: fileName(kind, id) });
+    return entry;
+  } finally {
+    reader.close();
+  }
+}
+
+/** All entries, and the reader is closed. */
+function entriesOf<T, H>(reader: ImageReader<T, H>): T[] {
+  try {
+    const entries: T[] = [];
+    for (let entry = reader.nextEntry(); entry !== undefined; entry = reader.nextEntry()) entries.push(entry);
+    return entries;
+  } finally {
+    reader.close();
+  }
 }
 
 /** A directory of images; the layout is told at the top of image-dir.ts. All errors are ImageErrors. */
@@ -124,8 +151,19 @@ export class ImageDir {
 
   /** Opens a file for reading entry by entry. Throws where it is not there. The caller closes it. */
   reader<T, H>(kind: ImageKind<T, H>, id?: Id): ImageReader<T, H> {
+    const reader = this.tryReader(kind, id);
+    if (reader === undefined) {
+      const file = fileName(kind, id);
+      throw fileError("open", file, new KernelError("openat", `${this.path}/${file}`, ERRNO.ENOENT));
+    }
+    return reader;
+  }
+
+  /** As reader; undefined where the file is not there. */
+  tryReader<T, H>(kind: ImageKind<T, H>, id?: Id): ImageReader<T, H> | undefined {
     const file = fileName(kind, id);
     const fd = openForReading(`${this.path}/${file}`, file);
+    if (fd === undefined) return undefined;
     try {
       return new ImageReader(kind, file, fd);
     } catch (error) {
@@ -136,32 +174,25 @@ export class ImageDir {
 
   /** The first entry of a file that has to be there and to have one. */
   readOne<T, H>(kind: ImageKind<T, H>, id?: Id): T {
-    using reader = this.reader(kind, id);
-    const entry = reader.nextEntry();
-    if (entry === undefined) throw new ImageError("no entry", { file: fileName(kind, id) });
-    return entry;
+    return firstOf(this.reader(kind, id), kind, id);
   }
 
   /** The first entry; undefined where the file is not there. */
   tryReadOne<T, H>(kind: ImageKind<T, H>, id?: Id): T | undefined {
-    return this.has(kind, id) ? this.readOne(kind, id) : undefined;
+    const reader = this.tryReader(kind, id);
+    return reader === undefined ? undefined : firstOf(reader, kind, id);
   }
 
   /** All entries; none where the file is not there. Payloads are passed over. */
   readAll<T, H>(kind: ImageKind<T, H>, id?: Id): T[] {
-    if (!this.has(kind, id)) return [];
-    using reader = this.reader(kind, id);
-    const entries: T[] = [];
-    for (let entry = reader.nextEntry(); entry !== undefined; entry = reader.nextEntry()) entries.push(entry);
-    return entries;
+    const reader = this.tryReader(kind, id);
+    return reader === undefined ? [] : entriesOf(reader);
   }
 
   /** All entries of a file that begins with a head (pagemap, ghost file), and the head. Throws where it is not there. */
   readHeaded<T, H>(kind: ImageKind<T, H>, id?: Id): { head: H; entries: T[] } {
-    using reader = this.reader(kind, id);
-    const entries: T[] = [];
-    for (let entry = reader.nextEntry(); entry !== undefined; entry = reader.nextEntry()) entries.push(entry);
-    return { head: reader.head, entries };
+    const reader = this.reader(kind, id);
+    return { head: reader.head, entries: entriesOf(reader) };
   }
 
   /**
@@ -169,9 +200,10 @@ export class ImageDir {
    * gives their places instead.
    */
   readWithPayload<T, H>(kind: ImageKind<T, H>, id?: Id): WithPayload<T>[] {
-    if (!this.has(kind, id)) return [];
-    using reader = this.reader(kind, id);
-    return Array.from(reader, ({ entry, payload }) => ({ entry, payload: payload.bytes() }));
+    using reader = this.tryReader(kind, id);
+    return reader === undefined
+      ? []
+      : Array.from(reader, ({ entry, payload }) => ({ entry, payload: payload.bytes() }));
   }
 
   // --- writing
@@ -210,7 +242,8 @@ export class ImageDir {
   }
 
   private put<T, H>(kind: ImageKind<T, H>, file: string, entries: readonly T[], head?: H): void {
-    const bytes = encodeImage(kind, entries, file, head);
+    scratch.clear();
+    const bytes = encodeImage(kind, entries, file, head, scratch);
     try {
       const fd = open(`${this.path}/${file}`, O.WRONLY | O.CREAT | O.TRUNC, IMAGE_MODE);
       withFd(fd, () => writeAll(fd, bytes));

@@ -1,6 +1,6 @@
 // Bytes of one image file: a stream of entries in, a stream of entries out. See image-dir.ts for the layout.
 
-import { close, fstat, isRegular, O, open, read, writeAll } from "../linux/io.ts";
+import { close, O, open, openIfThere, read, regularSize, writeAll } from "../linux/io.ts";
 import { fileError, ImageError } from "./error.ts";
 import { type AnyImageKind, IMG_COMMON_MAGIC, IMG_SERVICE_MAGIC, type ImageKind } from "./kinds.ts";
 import { type Codec, Reader, Writer } from "./wire.ts";
@@ -56,9 +56,9 @@ class FileSource implements Source {
     private readonly fd: number,
     private readonly file: string,
   ) {
-    const stat = fstat(fd);
-    if (!isRegular(stat.mode)) throw new ImageError("not a regular file", { file });
-    this.size = stat.size;
+    const size = regularSize(fd);
+    if (size === undefined) throw new ImageError("not a regular file", { file });
+    this.size = size;
   }
 
   index(offset: number, length: number): number {
@@ -155,10 +155,10 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
     this.file = file;
     this.fd = typeof from === "number" ? from : undefined;
     this.source = typeof from === "number" ? new FileSource(from, file) : new BytesSource(from);
-    this.codec = kind.codec();
+    this.codec = kind.codec;
     this.checkMagics();
     const head = kind.head;
-    this.head = (head === undefined ? undefined : this.message(head(), undefined)) as H;
+    this.head = (head === undefined ? undefined : this.message(head, undefined)) as H;
   }
 
   /** The next entry; undefined at the end of the file. */
@@ -264,11 +264,11 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
   }
 }
 
-/** Opens `path`, for ImageReader. */
-export function openForReading(path: string, file: string): number {
+/** Opens `path`, for ImageReader; undefined where there is nothing. */
+export function openForReading(path: string, file: string): number | undefined {
   try {
     // Not to wait for the other end, were it a FIFO.
-    return open(path, O.RDONLY | O.NONBLOCK);
+    return openIfThere(path, O.RDONLY | O.NONBLOCK);
   } catch (error) {
     throw fileError("open", file, error);
   }
@@ -301,7 +301,7 @@ export class ImageWriter<T, H = undefined> implements Disposable {
     this.file = file;
     if (kind.head !== undefined) {
       if (head === undefined || head === null) throw new TypeError(`${file} needs a head`);
-      this.started().framed(kind.head(), head);
+      this.started().framed(kind.head, head);
     }
   }
 
@@ -311,7 +311,7 @@ export class ImageWriter<T, H = undefined> implements Disposable {
    */
   add(entry: T, payload?: Uint8Array): void {
     if (payload !== undefined) this.checkPayload(entry, payload);
-    const codec = this.kind.codec();
+    const codec = this.kind.codec;
     try {
       this.started().framed(codec, entry);
     } catch (error) {
@@ -338,9 +338,8 @@ export class ImageWriter<T, H = undefined> implements Disposable {
         throw fileError("create", this.file, error);
       }
     }
-    const bytes = pending.finish();
-    this.pending = new Writer();
-    writeFully(this.opened, bytes, this.file);
+    writeFully(this.opened, pending.finish(), this.file);
+    pending.clear();
     return this.opened;
   }
 
@@ -375,22 +374,22 @@ export class ImageWriter<T, H = undefined> implements Disposable {
   }
 }
 
-/** A whole image file in memory. `head` is to be given for the kinds that have one. */
+/** A whole image file in memory, that of `writer`. `head` is to be given for the kinds that have one. */
 export function encodeImage<T, H>(
   kind: ImageKind<T, H>,
   entries: Iterable<T>,
   file: string,
   head?: H,
+  writer = new Writer(),
 ): Uint8Array {
-  const writer = new Writer();
   let count = 0;
   try {
     for (const magic of magicsOf(kind)) writer.word(magic);
     if (kind.head !== undefined) {
       if (head === undefined || head === null) throw new TypeError(`${file} needs a head`);
-      writer.framed(kind.head(), head);
+      writer.framed(kind.head, head);
     }
-    const codec = kind.codec();
+    const codec = kind.codec;
     for (const entry of entries) {
       writer.framed(codec, entry);
       count++;

@@ -148,11 +148,11 @@ export function kindSamples(seed: number, options: SampleOptions, count = 2): Ki
   const random = randomOf(seed);
   return Object.entries<AnyImageKind>(IMAGES).map(([key, kind]) => {
     const [fields, length] = PAYLOADS[key as keyof typeof IMAGES] ?? [{}, 0];
-    const headName = kind.head?.().name;
+    const headName = kind.head?.name;
     const head = headName === undefined ? undefined : sample(headName, random, options);
     if (key === "ghost_file" && head !== undefined) head.chunks = true;
     const records = Array.from({ length: count }, () => ({
-      entry: { ...sample(kind.codec().name, random, options), ...fields },
+      entry: { ...sample(kind.codec.name, random, options), ...fields },
       payload: Uint8Array.from({ length }, () => random() & 0xff),
     }));
     return { key, kind, head, records };

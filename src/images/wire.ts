@@ -4,7 +4,8 @@
 // Reading trusts nothing: every length is checked against the bytes there are, nesting is limited, and nothing is
 // allocated that is not backed by bytes of the input. What is wrong is told by an ImageError.
 
-import { textOf, textToBytes } from "../linux/text.ts";
+import { u32 } from "../linux/struct.ts";
+import { textOf, textToBytes, writeText } from "../linux/text.ts";
 import { ImageError } from "./error.ts";
 
 /** Encoder and decoder of one message type. */
@@ -42,7 +43,7 @@ export function keepBytes<T extends object>(codec: Codec<T>, message: T): T {
 const U64_MAX = 0xffffffffffffffffn;
 const I64_MIN = -0x8000000000000000n;
 const I64_MAX = 0x7fffffffffffffffn;
-const SAFE = 0x1fffffffffffffn;
+const SAFE = Number.MAX_SAFE_INTEGER;
 /** CRIU's deepest message has about six levels; only cgroup_dir_entry and aa_namespace nest freely. */
 const MAX_DEPTH = 200;
 
@@ -50,199 +51,227 @@ function unfit(value: unknown, type: string, field: string): never {
   throw new ImageError(`${field}: ${String(value)} is no ${type}`);
 }
 
-const utf8 = Buffer.prototype.utf8Write;
+/** A field's tag and number take no more than this: five bytes and ten. */
+const MOST = 15;
+const HIGH = 0x1_0000_0000;
+
+/** Puts a number below 2^64, given as its halves, at `at`; gives where it ends. */
+function putHalves(bytes: Uint8Array, at: number, low: number, high: number): number {
+  let end = at;
+  let lo = low;
+  let hi = high;
+  while (hi > 0) {
+    bytes[end++] = (lo & 0x7f) | 0x80;
+    lo = ((lo >>> 7) | (hi << 25)) >>> 0;
+    hi >>>= 7;
+  }
+  while (lo > 0x7f) {
+    bytes[end++] = (lo & 0x7f) | 0x80;
+    lo >>>= 7;
+  }
+  bytes[end++] = lo;
+  return end;
+}
+
+/** Puts an unsigned 64-bit number at `at`; gives where it ends, or -1 where it is none. */
+function putBig(bytes: Uint8Array, at: number, value: bigint): number {
+  const number = Number(value);
+  if (number >= 0 && number <= SAFE) {
+    if (number <= 0x7f) {
+      bytes[at] = number;
+      return at + 1;
+    }
+    const low = number >>> 0;
+    return putHalves(bytes, at, low, (number - low) / HIGH);
+  }
+  if (value < 0n || value > U64_MAX) return -1;
+  return putHalves(bytes, at, Number(value & 0xffffffffn), Number(value >> 32n));
+}
+
+/** Puts an unsigned 32-bit number at `at`; gives where it ends. */
+function put(bytes: Uint8Array, at: number, value: number): number {
+  let end = at;
+  let rest = value;
+  while (rest > 0x7f) {
+    bytes[end++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  bytes[end++] = rest;
+  return end;
+}
 
 /** Grows as needed; tags are given as the number on the wire (field number * 8 + wire type). */
 export class Writer {
   private buffer: Uint8Array;
-  private view: DataView;
+  /** Up to here there is room for a tag and a number. */
+  private room: number;
   /** Bytes written so far. */
   length = 0;
 
   constructor(size = 512) {
     this.buffer = new Uint8Array(size);
-    this.view = new DataView(this.buffer.buffer);
+    this.room = size - MOST;
   }
 
-  /** What was written, without a copy; the writer is not to be used after that. */
+  /** What was written, without a copy; the writer is not to be used after that, but for `clear`. */
   finish(): Uint8Array {
     return this.buffer.subarray(0, this.length);
   }
 
-  private need(more: number): void {
-    const wanted = this.length + more;
-    if (wanted <= this.buffer.length) return;
-    const bigger = new Uint8Array(Math.max(wanted, this.buffer.length * 2));
+  /** Begins anew, in the same memory. */
+  clear(): void {
+    this.length = 0;
+  }
+
+  private grow(more: number): void {
+    const bigger = new Uint8Array(Math.max(this.length + more + MOST, this.buffer.length * 2));
     bigger.set(this.buffer.subarray(0, this.length));
     this.buffer = bigger;
-    this.view = new DataView(bigger.buffer);
+    this.room = bigger.length - MOST;
   }
 
-  private varint(value: number): void {
-    this.need(5);
-    const bytes = this.buffer;
-    let rest = value;
-    while (rest > 0x7f) {
-      bytes[this.length++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    bytes[this.length++] = rest;
-  }
-
-  private varint64(low: number, high: number): void {
-    this.need(10);
-    const bytes = this.buffer;
-    let lo = low;
-    let hi = high;
-    while (hi > 0) {
-      bytes[this.length++] = (lo & 0x7f) | 0x80;
-      lo = ((lo >>> 7) | (hi << 25)) >>> 0;
-      hi >>>= 7;
-    }
-    while (lo > 0x7f) {
-      bytes[this.length++] = (lo & 0x7f) | 0x80;
-      lo >>>= 7;
-    }
-    bytes[this.length++] = lo;
-  }
-
-  private unsigned64(value: bigint): void {
-    if (value <= SAFE) {
-      const number = Number(value);
-      this.varint64(number >>> 0, Math.floor(number / 0x100000000));
-    } else {
-      this.varint64(Number(value & 0xffffffffn), Number(value >> 32n));
-    }
-  }
-
-  /**
-   * Writes a tag and a number of one byte each, which most are, in one step: the first calls of a function cost more
-   * than what it does. False where one is longer.
-   */
-  private short(tag: number, value: number): boolean {
+  /** Writes a tag, with room behind it for a number; gives where that is to go. */
+  private tag(tag: number): number {
+    if (this.length > this.room) this.grow(MOST);
     const at = this.length;
-    if (value > 0x7f || tag > 0x7f || at + 2 > this.buffer.length) return false;
+    if (tag > 0x7f) return put(this.buffer, at, tag);
     this.buffer[at] = tag;
-    this.buffer[at + 1] = value;
-    this.length = at + 2;
-    return true;
+    return at + 1;
   }
 
   uint32(tag: number, value: number, field: string): void {
     if (value >>> 0 !== value) unfit(value, "uint32", field);
-    if (this.short(tag, value)) return;
-    this.varint(tag);
-    this.varint(value);
+    const at = this.tag(tag);
+    this.length = put(this.buffer, at, value);
+  }
+
+  /** All of a repeated field. Some come by the hundred: the registers of a thread. */
+  uint32s(tag: number, values: readonly number[], field: string): void {
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i] ?? 0;
+      if (value >>> 0 !== value) unfit(value, "uint32", field);
+      let at = this.tag(tag);
+      const bytes = this.buffer;
+      if (value <= 0x7f) bytes[at++] = value;
+      else at = put(bytes, at, value);
+      this.length = at;
+    }
   }
 
   int32(tag: number, value: number, field: string): void {
     if ((value | 0) !== value) unfit(value, "int32", field);
-    if (value >= 0 && this.short(tag, value)) return;
-    this.varint(tag);
-    if (value < 0) this.varint64(value >>> 0, 0xffffffff);
-    else this.varint(value);
+    const at = this.tag(tag);
+    this.length =
+      value < 0 ? putHalves(this.buffer, at, value >>> 0, 0xffffffff) : put(this.buffer, at, value);
   }
 
   sint32(tag: number, value: number, field: string): void {
     if ((value | 0) !== value) unfit(value, "sint32", field);
-    this.varint(tag);
-    this.varint(((value << 1) ^ (value >> 31)) >>> 0);
+    const at = this.tag(tag);
+    this.length = put(this.buffer, at, ((value << 1) ^ (value >> 31)) >>> 0);
   }
 
   uint64(tag: number, value: bigint, field: string): void {
-    if (typeof value !== "bigint" || value < 0n || value > U64_MAX) unfit(value, "uint64", field);
-    if (value < 0x80n && this.short(tag, Number(value))) return;
-    this.varint(tag);
-    this.unsigned64(value);
+    if (typeof value !== "bigint") unfit(value, "uint64", field);
+    const at = this.tag(tag);
+    const end = putBig(this.buffer, at, value);
+    if (end < 0) unfit(value, "uint64", field);
+    this.length = end;
+  }
+
+  /** All of a repeated field. */
+  uint64s(tag: number, values: readonly bigint[], field: string): void {
+    for (let i = 0; i < values.length; i++) this.uint64(tag, values[i] ?? 0n, field);
   }
 
   int64(tag: number, value: bigint, field: string): void {
     if (typeof value !== "bigint" || value < I64_MIN || value > I64_MAX) unfit(value, "int64", field);
-    this.varint(tag);
-    this.unsigned64(value < 0n ? BigInt.asUintN(64, value) : value);
+    const at = this.tag(tag);
+    this.length = putBig(this.buffer, at, value < 0n ? BigInt.asUintN(64, value) : value);
   }
 
   sint64(tag: number, value: bigint, field: string): void {
     if (typeof value !== "bigint" || value < I64_MIN || value > I64_MAX) unfit(value, "sint64", field);
-    this.varint(tag);
-    this.unsigned64(value < 0n ? -2n * value - 1n : 2n * value);
+    const at = this.tag(tag);
+    this.length = putBig(this.buffer, at, value < 0n ? -2n * value - 1n : 2n * value);
   }
 
   fixed64(tag: number, value: bigint, field: string): void {
     if (typeof value !== "bigint" || value < 0n || value > U64_MAX) unfit(value, "fixed64", field);
-    this.varint(tag);
-    this.need(8);
-    this.view.setBigUint64(this.length, value, true);
-    this.length += 8;
+    this.length = this.tag(tag);
+    this.word(Number(value & 0xffffffffn));
+    this.word(Number(value >> 32n));
   }
 
   bool(tag: number, value: boolean, field: string): void {
     if (typeof value !== "boolean") unfit(value, "bool", field);
-    this.varint(tag);
-    this.varint(value ? 1 : 0);
+    const at = this.tag(tag);
+    this.buffer[at] = value ? 1 : 0;
+    this.length = at + 1;
   }
 
   string(tag: number, value: string, field: string): void {
     if (typeof value !== "string") unfit(value, "string", field);
-    this.varint(tag);
-    const length = value.length;
-    // Nearly all strings here are short and plain: they have as many bytes as characters.
-    if (length < 128 && value.isWellFormed()) {
-      this.need(length * 3 + 1);
-      if (utf8.call(this.buffer, value, this.length + 1) === length) {
-        this.buffer[this.length] = length;
-        this.length += length + 1;
-        return;
-      }
+    const { length } = value;
+    // A plain string, as nearly all here, has as many bytes as characters; nobody knows before it is written.
+    if (length > 0x7f) {
+      this.chunk(tag, textToBytes(value));
+      return;
     }
-    this.chunk(textToBytes(value));
+    if (this.length + 3 * length > this.room) this.grow(3 * length + MOST);
+    const at = this.tag(tag);
+    const end = writeText(this.buffer, at + 1, value);
+    const size = end - at - 1;
+    if (size > 0x7f) {
+      this.chunk(tag, textToBytes(value));
+      return;
+    }
+    this.buffer[at] = size;
+    this.length = end;
   }
 
   bytes(tag: number, value: Uint8Array, field: string): void {
     if (!(value instanceof Uint8Array)) unfit(value, "bytes", field);
-    this.varint(tag);
-    this.chunk(value);
+    this.chunk(tag, value);
   }
 
   message<T>(tag: number, codec: Codec<T>, value: T, field: string): void {
     if (typeof value !== "object" || value === null) unfit(value, codec.name, field);
-    this.varint(tag);
     const bytes = kept.get(value);
     if (bytes !== undefined) {
-      this.chunk(bytes);
+      this.chunk(tag, bytes);
       return;
     }
     // One byte is kept for the length; a longer message is moved up once it is known.
-    this.need(1);
-    const start = ++this.length;
+    const start = this.tag(tag) + 1;
+    this.length = start;
     codec.write(this, value);
     const size = this.length - start;
     if (size > 0x7f) {
       const extra = size < 0x4000 ? 1 : size < 0x200000 ? 2 : size < 0x10000000 ? 3 : 4;
-      this.need(extra);
+      if (this.length > this.room) this.grow(extra);
       this.buffer.copyWithin(start + extra, start, start + size);
     }
-    this.length = start - 1;
-    this.varint(size);
-    this.length += size;
+    this.length = put(this.buffer, start - 1, size) + size;
   }
 
-  private chunk(value: Uint8Array): void {
-    this.varint(value.length);
+  private chunk(tag: number, value: Uint8Array): void {
+    const at = this.tag(tag);
+    this.length = put(this.buffer, at, value.length);
     this.raw(value);
   }
 
   /** Bytes as they are, with nothing before them. */
   raw(value: Uint8Array): void {
-    this.need(value.length);
+    if (this.length + value.length > this.buffer.length) this.grow(value.length);
     this.buffer.set(value, this.length);
     this.length += value.length;
   }
 
   /** A little-endian 32-bit word, as the framing of image files has it. */
   word(value: number): void {
-    this.need(4);
-    this.view.setUint32(this.length, value, true);
+    if (this.length > this.room) this.grow(MOST);
+    u32.write(this.buffer, this.length, value);
     this.length += 4;
   }
 
@@ -251,7 +280,7 @@ export class Writer {
     const start = this.length;
     this.word(0);
     codec.write(this, value);
-    this.view.setUint32(start, this.length - start - 4, true);
+    u32.write(this.buffer, start, this.length - start - 4);
   }
 }
 

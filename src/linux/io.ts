@@ -2,9 +2,9 @@
 
 import { ERRNO, KernelError } from "./errno.ts";
 import { NR } from "./nr.ts";
-import { s64, struct, u8, u16, u32, u64, viewOf, word } from "./struct.ts";
-import { addressOf, checkResult, cString, rawSyscall, syscall } from "./syscall.ts";
-import { bytesToText } from "./text.ts";
+import { s64, struct, u8, u16, u32, u64, word } from "./struct.ts";
+import { addressOf, checkResult, nameAddress, rawSyscall, syscall } from "./syscall.ts";
+import { textOf } from "./text.ts";
 
 /** open(2) flags on the asm-generic layout. */
 export const O = {
@@ -78,12 +78,11 @@ const statAddress = addressOf(statBuffer);
 
 /** newfstatat(2). With an empty path and AT.EMPTY_PATH it looks at `dirfd` itself. @throws KernelError */
 export function fstatat(dirfd: number, path: string, flags = 0): Stat {
-  const name = cString(path);
   syscall(
     path === "" ? `descriptor ${dirfd}` : path,
     NR.newfstatat,
     dirfd,
-    addressOf(name),
+    nameAddress(path),
     statAddress,
     flags,
   );
@@ -96,6 +95,13 @@ export function fstat(fd: number): Stat {
   return stat64.decode(statBuffer);
 }
 
+/** Bytes of a regular file; undefined for anything that is none. @throws KernelError */
+export function regularSize(fd: number): number | undefined {
+  syscall(() => `descriptor ${fd}`, NR.fstat, fd, statAddress);
+  if (!isRegular(u32.read(statBuffer, stat64.offset.mode))) return undefined;
+  return word.read(statBuffer, stat64.offset.size);
+}
+
 /** stat(2). @throws KernelError */
 export function stat(path: string): Stat {
   return fstatat(AT.FDCWD, path);
@@ -103,8 +109,7 @@ export function stat(path: string): Stat {
 
 /** stat(2), undefined where there is nothing at the path. @throws KernelError for any other refusal */
 export function statIfThere(path: string, flags = 0): Stat | undefined {
-  const name = cString(path);
-  const result = rawSyscall(NR.newfstatat, AT.FDCWD, addressOf(name), statAddress, flags);
+  const result = rawSyscall(NR.newfstatat, AT.FDCWD, nameAddress(path), statAddress, flags);
   if (result === -ERRNO.ENOENT || result === -ERRNO.ENOTDIR) return undefined;
   checkResult(result, NR.newfstatat, path);
   return stat64.decode(statBuffer);
@@ -112,14 +117,12 @@ export function statIfThere(path: string, flags = 0): Stat | undefined {
 
 /** Nothing has this name. What cannot be told (ELOOP, EACCES) is for the one who opens it to say. */
 export function isAbsent(path: string): boolean {
-  const name = cString(path);
-  return rawSyscall(NR.faccessat, AT.FDCWD, addressOf(name), 0) === -ERRNO.ENOENT;
+  return rawSyscall(NR.faccessat, AT.FDCWD, nameAddress(path), 0) === -ERRNO.ENOENT;
 }
 
 /** Whether there is something at the path that we may look at; a link that leads nowhere is nothing. */
 export function exists(path: string): boolean {
-  const name = cString(path);
-  return rawSyscall(NR.faccessat, AT.FDCWD, addressOf(name), 0) === 0;
+  return rawSyscall(NR.faccessat, AT.FDCWD, nameAddress(path), 0) === 0;
 }
 
 export function isDirectory(mode: number): boolean {
@@ -132,13 +135,19 @@ export function isRegular(mode: number): boolean {
 
 /** openat(2); O_CLOEXEC is always added, so that nothing of ours leaks into action scripts. @throws KernelError */
 export function openAt(dirfd: number, path: string, flags: number, mode = 0): number {
-  const name = cString(path);
-  return syscall(path, NR.openat, dirfd, addressOf(name), flags | O.CLOEXEC, mode);
+  return syscall(path, NR.openat, dirfd, nameAddress(path), flags | O.CLOEXEC, mode);
 }
 
 /** open(2) with O_CLOEXEC. @throws KernelError */
 export function open(path: string, flags: number, mode = 0): number {
   return openAt(AT.FDCWD, path, flags, mode);
+}
+
+/** open(2) with O_CLOEXEC; undefined where there is nothing at the path. @throws KernelError for any other refusal */
+export function openIfThere(path: string, flags: number): number | undefined {
+  const result = rawSyscall(NR.openat, AT.FDCWD, nameAddress(path), flags | O.CLOEXEC);
+  if (result === -ERRNO.ENOENT) return undefined;
+  return checkResult(result, NR.openat, path);
 }
 
 /** close(2); errors are of no use to anybody here. */
@@ -148,8 +157,7 @@ export function close(fd: number): void {
 
 /** unlink(2); false where there is nothing to unlink. @throws KernelError for any other refusal */
 export function unlink(path: string): boolean {
-  const name = cString(path);
-  const result = rawSyscall(NR.unlinkat, AT.FDCWD, addressOf(name), 0);
+  const result = rawSyscall(NR.unlinkat, AT.FDCWD, nameAddress(path), 0);
   if (result === -ERRNO.ENOENT) return false;
   checkResult(result, NR.unlinkat, path);
   return true;
@@ -157,9 +165,7 @@ export function unlink(path: string): boolean {
 
 /** rename(2). @throws KernelError */
 export function rename(from: string, to: string): void {
-  const before = cString(from);
-  const after = cString(to);
-  syscall(from, NR.renameat, AT.FDCWD, addressOf(before), AT.FDCWD, addressOf(after));
+  syscall(from, NR.renameat, AT.FDCWD, nameAddress(from), AT.FDCWD, nameAddress(to, 1));
 }
 
 /** Runs `use` on an open descriptor and closes it whatever happens. */
@@ -207,23 +213,34 @@ export function fcntl(fd: number, command: number, argument = 0): number {
 
 /** Not more at first than the files of /proc need; fresh memory costs a page fault every 4 KiB. */
 let whole = new Uint8Array(1 << 14);
+let wholeAddress = addressOf(whole);
 
-/**
- * All bytes of an open file, read from its beginning or where it stands. The result is a view of a buffer that the
- * next call overwrites. @throws KernelError
- */
-export function readWhole(fd: number): Uint8Array {
+/** Reads an open file into `whole`, all of it or as much as one read(2) gives, and returns how many bytes that is. */
+function fill(fd: number, once: boolean): number {
   let length = 0;
   for (;;) {
     if (length === whole.length) {
       const larger = new Uint8Array(whole.length * 4);
       larger.set(whole);
       whole = larger;
+      wholeAddress = addressOf(whole);
     }
-    const got = read(fd, whole.subarray(length));
-    if (got === 0) return whole.subarray(0, length);
-    length += got;
+    const got = rawSyscall(NR.read, fd, wholeAddress + length, whole.length - length);
+    if (got > 0) {
+      length += got;
+      if (once && length < whole.length) return length;
+    } else if (got === 0) return length;
+    else if (got !== -ERRNO.EINTR) throw new KernelError("read", `descriptor ${fd}`, -got);
   }
+}
+
+/**
+ * All bytes of an open file, read from its beginning or where it stands. The result is a view of a buffer that the
+ * next call overwrites. @throws KernelError
+ */
+export function readWhole(fd: number): Uint8Array {
+  const length = fill(fd, false);
+  return whole.subarray(0, length);
 }
 
 /** The bytes of a file, a copy of the caller's own. @throws KernelError */
@@ -231,9 +248,27 @@ export function readFileBytes(path: string, dirfd: number = AT.FDCWD): Uint8Arra
   return withFd(openAt(dirfd, path, O.RDONLY), (fd) => readWhole(fd).slice());
 }
 
-/** A small text file such as /proc's. @throws KernelError */
+function textIn(path: string, dirfd: number, once: boolean): string {
+  const fd = openAt(dirfd, path, O.RDONLY);
+  try {
+    const length = fill(fd, once);
+    return textOf(whole, 0, length);
+  } finally {
+    close(fd);
+  }
+}
+
+/** A text file. @throws KernelError */
 export function readText(path: string, dirfd: number = AT.FDCWD): string {
-  return withFd(openAt(dirfd, path, O.RDONLY), (fd) => bytesToText(readWhole(fd)));
+  return textIn(path, dirfd, false);
+}
+
+/**
+ * A file of /proc that the kernel makes in one piece (single_open, simple_read_from_buffer): stat, status, fdinfo and the
+ * like, not maps or children. The first read(2) gives all of it. @throws KernelError
+ */
+export function readPiece(path: string, dirfd: number = AT.FDCWD): string {
+  return textIn(path, dirfd, true);
 }
 
 const linkBuffer = new Uint8Array(4096 * 2);
@@ -241,27 +276,26 @@ const linkAddress = addressOf(linkBuffer);
 
 /** readlink(2). @throws KernelError */
 export function readLink(path: string, dirfd: number = AT.FDCWD): string {
-  const name = cString(path);
-  const length = syscall(path, NR.readlinkat, dirfd, addressOf(name), linkAddress, linkBuffer.length);
-  return bytesToText(linkBuffer.subarray(0, length));
+  const length = syscall(path, NR.readlinkat, dirfd, nameAddress(path), linkAddress, linkBuffer.length);
+  return textOf(linkBuffer, 0, length);
 }
 
 /** The fixed part of struct linux_dirent64 (getdents64(2)); the name follows it. */
 const dirent = struct({ ino: u64, off: s64, reclen: u16, type: u8 }, 19);
 const direntBuffer = new Uint8Array(1 << 15);
+const direntAddress = addressOf(direntBuffer);
 
 /** The names in a directory, without "." and "..". @throws KernelError */
 export function listDirectory(path: string, dirfd: number = AT.FDCWD): string[] {
   return withFd(openAt(dirfd, path, O.RDONLY | O.DIRECTORY), (fd) => {
     const names: string[] = [];
     for (;;) {
-      const length = syscall(path, NR.getdents64, fd, addressOf(direntBuffer), direntBuffer.length);
+      const length = syscall(path, NR.getdents64, fd, direntAddress, direntBuffer.length);
       if (length === 0) return names;
-      const view = viewOf(direntBuffer);
       for (let at = 0; at < length; ) {
-        const size = view.getUint16(at + dirent.offset.reclen, true);
+        const size = u16.read(direntBuffer, at + dirent.offset.reclen);
         const start = at + dirent.size;
-        const name = bytesToText(direntBuffer.subarray(start, direntBuffer.indexOf(0, start)));
+        const name = textOf(direntBuffer, start, direntBuffer.indexOf(0, start));
         if (name !== "." && name !== "..") names.push(name);
         at += size;
       }
@@ -271,10 +305,12 @@ export function listDirectory(path: string, dirfd: number = AT.FDCWD): string[] 
 
 /** The numeric names in a directory, ascending: pids, tids, descriptors. @throws KernelError */
 export function listNumbers(path: string): number[] {
-  return listDirectory(path)
-    .map(Number)
-    .filter((value) => Number.isInteger(value))
-    .sort((a, b) => a - b);
+  const numbers: number[] = [];
+  for (const name of listDirectory(path)) {
+    const value = Number(name);
+    if (Number.isInteger(value)) numbers.push(value);
+  }
+  return numbers.sort((a, b) => a - b);
 }
 
 /** pidfd_open(2) (kernel 5.3). @throws KernelError */

@@ -1,7 +1,7 @@
 /** Readers of /proc, one per file, each giving the fields in the kernel's own words (proc(5)). */
 
 import { ERRNO, isErrno, KernelError } from "./errno.ts";
-import { listNumbers, readText } from "./io.ts";
+import { listNumbers, readPiece, readText } from "./io.ts";
 import { readTexts } from "./read-many.ts";
 
 /** /proc/PID/stat of a process or, with `tid`, of one thread. */
@@ -32,60 +32,70 @@ function taskPath(pid: number, tid: number | undefined, file: string): string {
 }
 
 export function readStat(pid: number, tid?: number): TaskStat {
-  return parseStat(readText(taskPath(pid, tid, "stat")));
+  return parseStat(readPiece(taskPath(pid, tid, "stat")));
 }
 
 /** The text of /proc/PID/stat. */
 export function parseStat(text: string): TaskStat {
   // The name may hold spaces and parentheses; it ends at the last one.
   const close = text.lastIndexOf(")");
+  // The first of these is the state, field 3 of proc(5).
   const fields = text.slice(close + 2).split(" ");
-  // Field numbers are those of proc(5), where the state is field 3.
-  const field = (number: number) => Number(fields[number - 3] ?? 0);
   return {
     comm: text.slice(text.indexOf("(") + 1, close),
     state: fields[0] ?? "?",
-    ppid: field(4),
-    pgrp: field(5),
-    session: field(6),
-    flags: field(9),
-    threadCount: field(20),
-    startCode: field(26),
-    endCode: field(27),
-    startStack: field(28),
-    startData: field(45),
-    endData: field(46),
-    startBrk: field(47),
-    argStart: field(48),
-    argEnd: field(49),
-    envStart: field(50),
-    envEnd: field(51),
-    exitCode: field(52),
+    ppid: Number(fields[1]),
+    pgrp: Number(fields[2]),
+    session: Number(fields[3]),
+    flags: Number(fields[6]),
+    threadCount: Number(fields[17]),
+    startCode: Number(fields[23]),
+    endCode: Number(fields[24]),
+    startStack: Number(fields[25]),
+    startData: Number(fields[42]),
+    endData: Number(fields[43]),
+    startBrk: Number(fields[44]),
+    argStart: Number(fields[45]),
+    argEnd: Number(fields[46]),
+    envStart: Number(fields[47]),
+    envEnd: Number(fields[48]),
+    exitCode: Number(fields[49]),
   };
 }
 
-/** /proc/PID/status. Few of its sixty lines are asked for, so they are looked for then. */
-export class Status {
-  constructor(private readonly text: string) {}
+/** The number of a process' parent. */
+export function readParent(pid: number): number {
+  const text = readPiece(`/proc/${pid}/stat`);
+  // Behind the name come a blank, the state's letter, and a blank.
+  return Number.parseInt(text.slice(text.lastIndexOf(")") + 4), 10);
+}
 
-  /** The value of a line but the first, which is the name's. */
+/** /proc/PID/status: lines of a name and a value. Few of its sixty are asked for, so they are looked for then. */
+export class TaskStatus {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = `\n${text}`;
+  }
+
+  /** The value behind a name. */
   get(name: string): string | undefined {
-    const line = this.text.indexOf(`\n${name}:`);
+    const text = this.#text;
+    const line = text.indexOf(`\n${name}:`);
     if (line < 0) return undefined;
-    const from = line + name.length + 2;
-    return this.text.slice(from, this.text.indexOf("\n", from)).trim();
+    return text.slice(line + name.length + 2, text.indexOf("\n", line + 1)).trim();
   }
 
   /** The lines from that of one name up to that of another, both included. */
   lines(first: string, last: string): string {
-    const from = this.text.indexOf(`\n${first}:`);
-    return this.text.slice(from, this.text.indexOf("\n", this.text.indexOf(`\n${last}:`, from) + 1));
+    const from = this.#text.indexOf(`\n${first}:`);
+    return this.#text.slice(from, this.#text.indexOf("\n", this.#text.indexOf(`\n${last}:`, from) + 1));
   }
 }
 
 /** /proc/PID/status of a process or, with `tid`, of one thread. @throws KernelError */
-export function readStatus(pid: number, tid?: number): Status {
-  return new Status(readText(taskPath(pid, tid, "status")));
+export function readStatus(pid: number, tid?: number): TaskStatus {
+  return new TaskStatus(readPiece(taskPath(pid, tid, "status")));
 }
 
 /**
@@ -129,10 +139,10 @@ export function readStats(pids: readonly number[]): (TaskStat | undefined)[] {
 }
 
 /** /proc/PID/status of many threads of a process, in their order. @throws KernelError, ESRCH for one that is gone */
-export function readStatuses(pid: number, tids: readonly number[]): Status[] {
+export function readStatuses(pid: number, tids: readonly number[]): TaskStatus[] {
   return readTexts(tids.map((tid) => taskPath(pid, tid, "status"))).map((text, i) => {
     if (text === undefined) throw new KernelError("read", `the status of task ${tids[i]}`, ERRNO.ESRCH);
-    return new Status(text);
+    return new TaskStatus(text);
   });
 }
 
@@ -252,7 +262,7 @@ export interface Fdinfo {
 
 export function readFdinfo(pid: number, fd: number): Fdinfo {
   const fields = new Map<string, string[]>();
-  for (const line of readText(`/proc/${pid}/fdinfo/${fd}`).split("\n")) {
+  for (const line of readPiece(`/proc/${pid}/fdinfo/${fd}`).split("\n")) {
     const colon = line.indexOf(":");
     if (colon < 0) continue;
     const name = line.slice(0, colon);

@@ -2,78 +2,101 @@
  * Kernel structures, declared once by field, read and written through the declaration.
  *
  *     const timespec = struct({ tv_sec: s64, tv_nsec: s64 });
- *     timespec.read(bytes, at).tv_sec
+ *     timespec.decode(bytes, at).tv_sec
  *
  * Fields stand at their natural alignment, as C lays them out on the kernel's own ABIs; all are little-endian.
+ *
+ * Modules declare their structures as they load, used or not, so a declaration is laid out when somebody first uses it;
+ * and most are used a few times only, so numbers are taken from the bytes by one small function, with no view made first.
  */
 
 /** One kind of field: its size and alignment in bytes and how it is read and written. */
 export interface Field<T> {
   readonly size: number;
   readonly align: number;
-  read(view: DataView, at: number): T;
-  write(view: DataView, at: number, value: T): void;
+  read(bytes: Uint8Array, at: number): T;
+  write(bytes: Uint8Array, at: number, value: T): void;
 }
 
-function integer<T>(
-  size: number,
-  read: (view: DataView, at: number) => T,
-  write: (view: DataView, at: number, value: T) => void,
-): Field<T> {
-  return { size, align: size, read, write };
+const HIGH = 0x1_0000_0000;
+
+/** The 32 bits at `at`, unsigned. */
+function load(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
+  return (low | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>> 0;
 }
 
-export const u8 = integer<number>(
-  1,
-  (v, at) => v.getUint8(at),
-  (v, at, x) => v.setUint8(at, x),
-);
-export const u16 = integer<number>(
-  2,
-  (v, at) => v.getUint16(at, true),
-  (v, at, x) => v.setUint16(at, x, true),
-);
-export const u32 = integer<number>(
-  4,
-  (v, at) => v.getUint32(at, true),
-  (v, at, x) => v.setUint32(at, x, true),
-);
-export const s32 = integer<number>(
-  4,
-  (v, at) => v.getInt32(at, true),
-  (v, at, x) => v.setInt32(at, x, true),
-);
-/** 64 bits whose top ones can be set: register contents, masks. */
-export const u64 = integer<bigint>(
-  8,
-  (v, at) => v.getBigUint64(at, true),
-  (v, at, x) => v.setBigUint64(at, BigInt.asUintN(64, x), true),
-);
-export const s64 = integer<bigint>(
-  8,
-  (v, at) => v.getBigInt64(at, true),
-  (v, at, x) => v.setBigInt64(at, x, true),
-);
-/** A user-space address, size or count: 64 bits that fit in a number. Larger values lose their low bits. */
-export const word = integer<number>(
-  8,
-  (v, at) => v.getUint32(at, true) + v.getUint32(at + 4, true) * 0x1_0000_0000,
-  (v, at, x) => {
-    v.setUint32(at, x % 0x1_0000_0000, true);
-    v.setUint32(at + 4, Math.floor(x / 0x1_0000_0000), true);
+function store(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value >>> 16;
+  bytes[at + 3] = value >>> 24;
+}
+
+function loadBig(bytes: Uint8Array, at: number): bigint {
+  const low = load(bytes, at);
+  const high = load(bytes, at + 4);
+  // Most values fit in a number.
+  return high < 0x20_0000 ? BigInt(high * HIGH + low) : (BigInt(high) << 32n) | BigInt(low);
+}
+
+function storeBig(bytes: Uint8Array, at: number, value: bigint): void {
+  store(bytes, at, Number(value & 0xffff_ffffn));
+  store(bytes, at + 4, Number((value >> 32n) & 0xffff_ffffn));
+}
+
+export const u8: Field<number> = {
+  size: 1,
+  align: 1,
+  read: (bytes, at) => bytes[at] ?? 0,
+  write: (bytes, at, value) => {
+    bytes[at] = value;
   },
-);
+};
+export const u16: Field<number> = {
+  size: 2,
+  align: 2,
+  read: (bytes, at) => (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8),
+  write: (bytes, at, value) => {
+    bytes[at] = value;
+    bytes[at + 1] = value >>> 8;
+  },
+};
+export const u32: Field<number> = { size: 4, align: 4, read: load, write: store };
+export const s32: Field<number> = {
+  size: 4,
+  align: 4,
+  read: (bytes, at) => load(bytes, at) | 0,
+  write: store,
+};
+/** 64 bits whose top ones can be set: register contents, masks. */
+export const u64: Field<bigint> = { size: 8, align: 8, read: loadBig, write: storeBig };
+export const s64: Field<bigint> = {
+  size: 8,
+  align: 8,
+  read: (bytes, at) => BigInt.asIntN(64, loadBig(bytes, at)),
+  write: storeBig,
+};
+/** A user-space address, size or count: 64 bits that fit in a number. Larger values lose their low bits. */
+export const word: Field<number> = {
+  size: 8,
+  align: 8,
+  read: (bytes, at) => load(bytes, at + 4) * HIGH + load(bytes, at),
+  write: (bytes, at, value) => {
+    store(bytes, at, value);
+    store(bytes, at + 4, Math.floor(value / HIGH));
+  },
+};
 
 /** A fixed number of raw bytes. Reading copies; writing pads with zeros. */
 export function bytes(length: number): Field<Uint8Array> {
   return {
     size: length,
     align: 1,
-    read: (view, at) => new Uint8Array(view.buffer, view.byteOffset + at, length).slice(),
-    write: (view, at, value) => {
-      const target = new Uint8Array(view.buffer, view.byteOffset + at, length);
-      target.fill(0);
-      target.set(value.subarray(0, length));
+    read: (bytes, at) => bytes.slice(at, at + length),
+    write: (bytes, at, value) => {
+      bytes.fill(0, at, at + length);
+      bytes.set(value.subarray(0, length), at);
     },
   };
 }
@@ -83,11 +106,14 @@ export function array<T>(field: Field<T>, length: number): Field<T[]> {
   return {
     size: field.size * length,
     align: field.align,
-    read: (view, at) => Array.from({ length }, (_, i) => field.read(view, at + i * field.size)),
-    write: (view, at, values) => {
-      values.slice(0, length).forEach((value, i) => {
-        field.write(view, at + i * field.size, value);
-      });
+    read: (bytes, at) => {
+      const values: T[] = [];
+      for (let i = 0; i < length; i++) values.push(field.read(bytes, at + i * field.size));
+      return values;
+    },
+    write: (bytes, at, values) => {
+      for (let i = 0; i < length && i < values.length; i++)
+        field.write(bytes, at + i * field.size, values[i] as T);
     },
   };
 }
@@ -95,84 +121,100 @@ export function array<T>(field: Field<T>, length: number): Field<T[]> {
 export type Shape = Readonly<Record<string, Field<unknown>>>;
 export type Values<S extends Shape> = { [K in keyof S]: S[K] extends Field<infer T> ? T : never };
 
-/** A declared structure; also a field, so that structures nest. */
-export interface Struct<S extends Shape> extends Field<Values<S>> {
-  /** Offset of a field in bytes. */
-  readonly offset: { readonly [K in keyof S]: number };
-  /** Reads the structure out of `buffer` at byte `at`. @throws RangeError when it does not fit. */
-  decode(buffer: Uint8Array, at?: number): Values<S>;
-  /** Makes the bytes of the structure; fields not given are zero. */
-  encode(values: Partial<Values<S>>): Uint8Array;
-  /** Writes the given fields into `buffer` at byte `at` and leaves the others as they are. */
-  encodeInto(buffer: Uint8Array, at: number, values: Partial<Values<S>>): void;
-}
-
 /** The DataView of a buffer's own bytes. */
 export function viewOf(buffer: Uint8Array): DataView {
   return new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
 
-/** A field in its place: `at` bytes from the beginning of the structure. */
-interface Member {
-  readonly name: string;
-  readonly field: Field<unknown>;
-  readonly at: number;
-}
+/** A declared structure; also a field, so that structures nest. */
+export class Struct<S extends Shape> implements Field<Values<S>> {
+  readonly #shape: S;
+  readonly #given: number | undefined;
+  #offset: { [K in keyof S]: number } | undefined;
+  #size = 0;
+  #align = 1;
 
-/**
- * Declares a structure. `size` may be given where the kernel pads it further than its fields need.
- *
- * Modules declare their structures as they load, used or not, so this does little: the object of offsets, which takes
- * the most, is made when somebody asks for it.
- */
-export function struct<S extends Shape>(shape: S, size?: number): Struct<S> {
-  const members: Member[] = [];
-  let end = 0;
-  let align = 1;
-  for (const name in shape) {
-    const field = shape[name] as Field<unknown>;
-    const at = alignUp(end, field.align);
-    members.push({ name, field, at });
-    end = at + field.size;
-    if (field.align > align) align = field.align;
+  constructor(shape: S, size: number | undefined) {
+    this.#shape = shape;
+    this.#given = size;
   }
-  const total = size ?? alignUp(end, align);
-  let offset: Record<string, number> | undefined;
 
-  function read(view: DataView, at: number): Values<S> {
-    const values: Record<string, unknown> = {};
-    for (const member of members) values[member.name] = member.field.read(view, at + member.at);
-    return values as Values<S>;
+  #layout(): { [K in keyof S]: number } {
+    const offset = {} as { [K in keyof S]: number };
+    let end = 0;
+    let most = 1;
+    for (const name in this.#shape) {
+      const { size, align } = this.#shape[name] as Field<unknown>;
+      if (align > most) most = align;
+      const at = (end + align - 1) & -align;
+      offset[name] = at;
+      end = at + size;
+    }
+    this.#align = most;
+    this.#size = this.#given ?? (end + most - 1) & -most;
+    this.#offset = offset;
+    return offset;
   }
-  function write(view: DataView, at: number, values: Partial<Values<S>>): void {
-    for (const member of members) {
-      const value = values[member.name];
-      if (value !== undefined) member.field.write(view, at + member.at, value);
+
+  #check(bytes: Uint8Array, at: number): void {
+    if (at < 0 || at + this.#size > bytes.length) {
+      throw new RangeError(`a structure of ${this.#size} bytes at ${at} of ${bytes.length}`);
     }
   }
-  return {
-    size: total,
-    align,
-    get offset() {
-      if (offset === undefined) {
-        offset = {};
-        for (const { name, at } of members) offset[name] = at;
-      }
-      return offset as { readonly [K in keyof S]: number };
-    },
-    read,
-    write,
-    decode: (buffer, at = 0) => read(viewOf(buffer), at),
-    encode: (values) => {
-      const buffer = new Uint8Array(total);
-      write(viewOf(buffer), 0, values);
-      return buffer;
-    },
-    encodeInto: (buffer, at, values) => write(viewOf(buffer), at, values),
-  };
+
+  get size(): number {
+    if (this.#offset === undefined) this.#layout();
+    return this.#size;
+  }
+
+  get align(): number {
+    if (this.#offset === undefined) this.#layout();
+    return this.#align;
+  }
+
+  /** Offset of a field in bytes. */
+  get offset(): { readonly [K in keyof S]: number } {
+    return this.#offset ?? this.#layout();
+  }
+
+  read(bytes: Uint8Array, at: number): Values<S> {
+    const offset = this.#offset ?? this.#layout();
+    this.#check(bytes, at);
+    const values = {} as Values<S>;
+    for (const name in offset)
+      values[name] = (this.#shape[name] as Field<Values<S>[typeof name]>).read(bytes, at + offset[name]);
+    return values;
+  }
+
+  write(bytes: Uint8Array, at: number, values: Values<S>): void {
+    this.encodeInto(bytes, at, values);
+  }
+
+  /** Reads the structure out of `buffer` at byte `at`. @throws RangeError when it does not fit. */
+  decode(buffer: Uint8Array, at = 0): Values<S> {
+    return this.read(buffer, at);
+  }
+
+  /** Makes the bytes of the structure; fields not given are zero. */
+  encode(values: Partial<Values<S>>): Uint8Array {
+    const buffer = new Uint8Array(this.size);
+    this.encodeInto(buffer, 0, values);
+    return buffer;
+  }
+
+  /** Writes the given fields into `buffer` at byte `at` and leaves the others as they are. */
+  encodeInto(buffer: Uint8Array, at: number, values: Partial<Values<S>>): void {
+    const offset = this.#offset ?? this.#layout();
+    this.#check(buffer, at);
+    for (const name in values) {
+      const value = values[name];
+      const field: Field<unknown> | undefined = this.#shape[name];
+      if (value !== undefined) field?.write(buffer, at + offset[name], value);
+    }
+  }
 }
 
-/** `value` rounded up to a multiple of `alignment`, a power of two. */
-function alignUp(value: number, alignment: number): number {
-  return (value + alignment - 1) & -alignment;
+/** Declares a structure. `size` may be given where the kernel pads it further than its fields need. */
+export function struct<S extends Shape>(shape: S, size?: number): Struct<S> {
+  return new Struct(shape, size);
 }

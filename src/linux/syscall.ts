@@ -4,16 +4,43 @@
  * Results are the kernel's own (-errno on failure), never libc's errno variable: Bun's own threads may touch that.
  * Arguments and results are plain numbers; every user-space address and file offset fits in the 53 bits of one.
  */
-import { CFunction, dlopen, FFIType, type Pointer, ptr, toArrayBuffer } from "bun:ffi";
 import { hostMachine } from "../machine/host.ts";
 import { ERRNO, KernelError, nameOf } from "./errno.ts";
 import { NR } from "./nr.ts";
-import { textToBytes } from "./text.ts";
+import { textToBytes, writeText } from "./text.ts";
 
 type Thunk = (nr: number, a1: number, a2: number, a3: number, a4: number, a5: number, a6: number) => number;
 
 /** An argument or a result: 64 bits as a number where they fit in one. */
-const WORD = FFIType.i64_fast;
+const WORD = "i64_fast";
+
+interface Signature {
+  readonly args: readonly string[];
+  readonly returns: string;
+  readonly ptr?: number;
+}
+
+/** The functions named in the signatures; they give an Error rather than throw it. */
+type Linked = { readonly symbols: Readonly<Record<string, (...args: number[]) => number>> } | Error;
+
+/**
+ * What the module `bun:ffi` stands on. That module itself takes a start 0.3 ms, and puts a function of JavaScript before
+ * each address taken.
+ */
+interface Natives {
+  dlopen(library: string, symbols: Readonly<Record<string, Signature>>): Linked;
+  linkSymbols(symbols: Readonly<Record<string, Signature>>): Linked;
+  ptr(buffer: Uint8Array): number;
+  toArrayBuffer(address: number, offset: number, length: number): ArrayBuffer;
+}
+const natives = (Bun as unknown as { readonly FFI: Natives }).FFI;
+
+function symbolOf(linked: Linked, name: string): (...args: number[]) => number {
+  if (linked instanceof Error) throw linked;
+  const symbol = linked.symbols[name];
+  if (symbol === undefined) throw new Error(`no function ${name}`);
+  return symbol;
+}
 
 const PAGE = 4096;
 const PROT_RWX = 7;
@@ -32,15 +59,16 @@ function align16(value: number): number {
 }
 
 function mapCodePage(): { address: number; bytes: Uint8Array } {
-  const libc = dlopen("libc.so.6", { mmap: { args: [WORD, WORD, WORD, WORD, WORD, WORD], returns: WORD } });
-  const address = Number(libc.symbols.mmap(0, PAGE, PROT_RWX, MAP_PRIVATE_ANONYMOUS, -1, 0));
+  const signature = { args: [WORD, WORD, WORD, WORD, WORD, WORD], returns: WORD };
+  const mmap = symbolOf(natives.dlopen("libc.so.6", { mmap: signature }), "mmap");
+  const address = mmap(0, PAGE, PROT_RWX, MAP_PRIVATE_ANONYMOUS, -1, 0);
   if (address <= 0) throw new KernelError("mmap", "of a page for machine code", ERRNO.ENOMEM);
   return { address, bytes: memoryAt(address, PAGE) };
 }
 
 /** A view of our own memory at `address`; valid as long as the memory stays mapped, which the caller ensures. */
 export function memoryAt(address: number, length: number): Uint8Array {
-  return new Uint8Array(toArrayBuffer(address as Pointer, 0, length));
+  return new Uint8Array(natives.toArrayBuffer(address, 0, length));
 }
 
 /** Copies machine code into our code page for good and returns its address. The page holds 4096 bytes in all. */
@@ -54,22 +82,17 @@ export function placeCode(code: Uint8Array): number {
 
 /** Makes a native function of seven word arguments out of code at `address`. */
 export function nativeFunction(address: number): Thunk {
-  const native = CFunction({
-    ptr: address as Pointer,
-    args: [WORD, WORD, WORD, WORD, WORD, WORD, WORD],
-    returns: WORD,
-  });
-  // bun:ffi cannot know the signature that the declaration above gives it.
-  return native as unknown as Thunk;
+  const args = [WORD, WORD, WORD, WORD, WORD, WORD, WORD];
+  return symbolOf(natives.linkSymbols({ code: { ptr: address, args, returns: WORD } }), "code");
 }
 
 /** Address of a buffer's bytes. The buffer must stay referenced while the kernel may use the address. */
 export function addressOf(buffer: Uint8Array): number {
-  // bun:ffi refuses a pointer to an empty buffer; the kernel never reads one.
+  // There is no address of an empty buffer to be had; the kernel never reads one.
   if (buffer.length === 0) return 0;
   // The bytes of a small array move when its ArrayBuffer is first asked for (JSC makes it then): ask before.
   void buffer.buffer;
-  return Number(ptr(buffer));
+  return natives.ptr(buffer);
 }
 
 /** One system call; returns the kernel's raw result, negative errno on failure. */
@@ -107,6 +130,27 @@ export function syscall(
     throw new KernelError(callName(nr), typeof object === "string" ? object : object(), -result);
   }
   return result;
+}
+
+/** Bytes for a name; nearly all are far shorter. */
+const NAME_SPACE = 2048;
+const names = new Uint8Array(2 * NAME_SPACE);
+const namesAddress = addressOf(names);
+/** What was too long for its space, as long as the kernel may look at it. */
+const longNames: Uint8Array[] = [];
+
+/**
+ * Address of a NUL-terminated copy of a path or a name, for the next call only: the memory is used again. A call that
+ * takes two names has the second in space 1.
+ */
+export function nameAddress(text: string, space: 0 | 1 = 0): number {
+  if (text.length * 3 >= NAME_SPACE) {
+    longNames[space] = cString(text);
+    return addressOf(longNames[space]);
+  }
+  const start = space * NAME_SPACE;
+  names[writeText(names, start, text)] = 0;
+  return namesAddress + start;
 }
 
 /** A NUL-terminated copy of `text`, as the kernel takes paths and names: bytes, of which none is lost (text.ts). */

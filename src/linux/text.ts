@@ -2,7 +2,8 @@
 // no byte is lost: a byte that is not part of good UTF-8 becomes the lone surrogate U+DC00 + byte, as in Python's
 // "surrogateescape", and goes back to that byte.
 
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** Made when it is first needed: most runs meet plain text alone. */
+let strictDecoder: TextDecoder | undefined;
 const encoder = new TextEncoder();
 
 /** The string of kernel bytes; `textToBytes` gives back the very same bytes. */
@@ -13,17 +14,18 @@ export function bytesToText(bytes: Uint8Array): string {
 /** The string of the kernel bytes from `start` to `end`. */
 export function textOf(bytes: Uint8Array, start: number, end: number): string {
   // One native call rather than a loop that begins slowly; what it replaced, it may have found so, too.
-  const text = utf8.call(bytes, start, end);
+  const text = utf8Slice.call(bytes, start, end);
   return text.includes("\ufffd") ? wideToText(bytes.subarray(start, end)) : text;
 }
 
-const utf8 = Buffer.prototype.utf8Slice;
+const { utf8Slice, utf8Write } = Buffer.prototype;
 
 function wideToText(bytes: Uint8Array): string {
+  strictDecoder ??= new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   try {
-    return strict.decode(bytes);
+    return strictDecoder.decode(bytes);
   } catch {
-    return brokenToText(bytes);
+    return brokenToText(bytes, strictDecoder);
   }
 }
 
@@ -45,7 +47,7 @@ function sequence(bytes: Uint8Array, at: number): number {
   return 0;
 }
 
-function brokenToText(bytes: Uint8Array): string {
+function brokenToText(bytes: Uint8Array, strict: TextDecoder): string {
   const parts: string[] = [];
   let good = 0;
   let at = 0;
@@ -74,4 +76,15 @@ export function textToBytes(text: string): Uint8Array {
     else length += encoder.encodeInto(char, out.subarray(length)).written;
   }
   return out.slice(0, length);
+}
+
+/**
+ * Writes the kernel bytes of `text` into `bytes` at `at` and gives where they end. There has to be room for three bytes
+ * a character.
+ */
+export function writeText(bytes: Uint8Array, at: number, text: string): number {
+  if (text.isWellFormed()) return at + utf8Write.call(bytes, text, at);
+  const encoded = textToBytes(text);
+  bytes.set(encoded, at);
+  return at + encoded.length;
 }

@@ -5,7 +5,7 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { MmEntry, VmaEntry } from "../images/schema/generated/memory.ts";
-import { close, fstat, O, open, readFileBytes, readText, stat, withFd, writeAll } from "../linux/io.ts";
+import { close, fstat, O, open, readFileBytes, readPiece, stat, withFd, writeAll } from "../linux/io.ts";
 import { MAP, PAGE_SIZE, pageDown, readMemory } from "../linux/memory.ts";
 import { MAP_MORE, MCL, PR_MM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
@@ -408,7 +408,7 @@ function guardEntries(runs: PageRuns, mappings: readonly Mapping[]): VmaEntry[] 
  * nothing. More memory is locked than the process' own mappings make up, if so.
  */
 function lockedInFuture({ pid, mappings, infection: { area } }: Dumpee): number | undefined {
-  const kilobytes = Number(/^VmLck:\s*(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1] ?? 0);
+  const kilobytes = Number(/^VmLck:\s*(\d+)/m.exec(readPiece(`/proc/${pid}/status`))?.[1] ?? 0);
   let own = 0;
   for (const { flags, start, end } of mappings) if (flags.has("lo")) own += end - start;
   if (kilobytes * 1024 < own + area.size) return undefined;

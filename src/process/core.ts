@@ -2,7 +2,7 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { CoreEntry, TaskCoreEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
-import { O, open, readText, withFd, writeAll } from "../linux/io.ts";
+import { O, open, readPiece, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { parseStat, readFiles, readStat, readStatuses } from "../linux/proc.ts";
 import { askOutside } from "../linux/ptrace-many.ts";
@@ -241,7 +241,7 @@ export function ignoresTrap(task: TaskCoreEntry): boolean {
 export function restoreProc(pid: number, task: TaskCoreEntry): void {
   if (
     task.oom_score_adj !== undefined &&
-    Number(readText(`/proc/${pid}/oom_score_adj`)) !== task.oom_score_adj
+    Number(readPiece(`/proc/${pid}/oom_score_adj`)) !== task.oom_score_adj
   ) {
     withFd(open(`/proc/${pid}/oom_score_adj`, O.WRONLY), (fd) => {
       writeAll(fd, new TextEncoder().encode(String(task.oom_score_adj)));

@@ -3,7 +3,7 @@ import { Repeated } from "../images/repeated.ts";
 import { CredsEntry } from "../images/schema/generated/process.ts";
 import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
-import type { Status } from "../linux/proc.ts";
+import type { TaskStatus } from "../linux/proc.ts";
 import { array, s32, struct, u32 } from "../linux/struct.ts";
 import type { Table } from "../tracee/table.ts";
 
@@ -34,19 +34,19 @@ function words(mask: string | undefined): number[] {
 }
 
 /** Asks for what /proc does not tell of the thread that runs the table; `status` is the rest. */
-export function askCredentials(table: Table): (status: Status) => CredsEntry {
+export function askCredentials(table: Table): (status: TaskStatus) => CredsEntry {
   const securebits = table.must("its securebits", NR.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
   return (status) => credentialsOf(status, securebits.value);
 }
 
 const rights = new Repeated<CredsEntry>((entry) => keepBytes(CredsEntry, entry));
 
-function credentialsOf(status: Status, secbits: number): CredsEntry {
+function credentialsOf(status: TaskStatus, secbits: number): CredsEntry {
   const key = `${secbits} ${status.lines("Uid", "Groups")} ${status.lines("CapInh", "NoNewPrivs")}`;
   return rights.of(key, () => entryOf(status, secbits));
 }
 
-function entryOf(status: Status, secbits: number): CredsEntry {
+function entryOf(status: TaskStatus, secbits: number): CredsEntry {
   const ids = (name: string) => (status.get(name) ?? "").split(/\s+/).map(Number);
   const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid");
   const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid");
@@ -105,7 +105,7 @@ export function giveCredentials(table: Table, entry: CredsEntry, lastCapability:
     permitted: entry.cap_prm[i] ?? 0,
     inheritable: entry.cap_inh[i] ?? 0,
   }));
-  capSets.write(new DataView(data.buffer), 0, sets);
+  capSets.write(data, 0, sets);
   table.must("capabilities", NR.capset, header, table.data(data));
   table.call(NR.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   for (let capability = 0; capability <= lastCapability; capability++) {

@@ -1,6 +1,6 @@
 /** The user that a task logged in as, whatever it became since (audit): inherited, and rarely ever changed. */
 import { ERRNO, errnoName, isErrno } from "../linux/errno.ts";
-import { O, open, readText, withFd } from "../linux/io.ts";
+import { O, open, readPiece, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { log } from "../log.ts";
 import type { Restoree } from "../tracee/restoree.ts";
@@ -15,7 +15,7 @@ export function loginuidIn(text: string | undefined): number | undefined {
 
 function ownLoginuid(): number | undefined {
   try {
-    return loginuidIn(readText("/proc/self/loginuid"));
+    return loginuidIn(readPiece("/proc/self/loginuid"));
   } catch (error) {
     if (isErrno(error, ERRNO.ENOENT)) return undefined;
     throw error;

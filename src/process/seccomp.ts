@@ -2,7 +2,7 @@
 import type { SeccompEntry, SeccompFilter, ThreadCoreEntry } from "../images/schema/generated/process.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { NR } from "../linux/nr.ts";
-import type { Status } from "../linux/proc.ts";
+import type { TaskStatus } from "../linux/proc.ts";
 import { PTRACE, ptrace } from "../linux/ptrace.ts";
 import { struct, u16, u64, word } from "../linux/struct.ts";
 import { addressOf } from "../linux/syscall.ts";
@@ -39,7 +39,7 @@ export class SeccompDump {
   readonly #known = new Map<string, number>();
 
   /** The state of a stopped thread whose seccomp we suspended; `status` is its /proc status. */
-  dump(tid: number, status: Status): SeccompState {
+  dump(tid: number, status: TaskStatus): SeccompState {
     const mode = Number(status.get("Seccomp") ?? 0);
     if (mode !== SECCOMP_MODE.FILTER) return mode === SECCOMP_MODE.STRICT ? { seccomp_mode: 1 } : {};
     // Index 0 is the oldest (get_nth_filter() of kernel/seccomp.c; ptrace(2) has it the other way round).

@@ -4,7 +4,7 @@ import type { CoreEntry, SeccompEntry, ThreadCoreEntry } from "../images/schema/
 import { type ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts";
 import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
-import type { Status } from "../linux/proc.ts";
+import type { TaskStatus } from "../linux/proc.ts";
 import { getRegisters, setExtendedState, setRegisters, setSignalMask } from "../linux/ptrace.ts";
 import type { Outside } from "../linux/ptrace-many.ts";
 import { u64, viewOf } from "../linux/struct.ts";
@@ -59,7 +59,7 @@ export interface Known {
   readonly task: Task;
   readonly saved: Saved;
   /** /proc/PID/task/TID/status. */
-  readonly status: Status;
+  readonly status: TaskStatus;
   readonly outside: Outside;
 }
 
@@ -92,7 +92,7 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
     if (rseq !== undefined) core.rseq_entry = rseq;
     return {
       thread_info: {
-        clear_tid_addr: u64.read(viewOf(clearTid.bytes), 0),
+        clear_tid_addr: u64.read(clearTid.bytes, 0),
         gpregs: dumpRegisters(saved.registers),
         fpregs: dumpExtendedState(saved.xstate),
         tls: unusedTls.of("unused", () => TLS_ENTRIES.map(unusedTlsEntry)),

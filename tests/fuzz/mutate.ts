@@ -258,7 +258,7 @@ const clone = <T>(value: T): T => structuredClone(value);
 
 function changeEntries(draw: Draw, parts: Parts): string {
   const { records, kind } = parts;
-  const type = kind.codec().name;
+  const type = kind.codec.name;
   const at = draw(records.length);
   const other = draw(records.length);
   const record = records[at];
@@ -321,8 +321,8 @@ function changeMessages(
     const heads =
       parts.head === undefined || parts.kind.head === undefined
         ? []
-        : sitesOf(parts.head, parts.kind.head().name, "head");
-    const type = parts.kind.codec().name;
+        : sitesOf(parts.head, parts.kind.head.name, "head");
+    const type = parts.kind.codec.name;
     const chosen = draw(parts.records.length || 1);
     const entry = parts.records[chosen]?.entry;
     const sites = entry === undefined ? heads : [...heads, ...sitesOf(entry, type, `entry ${chosen}`)];

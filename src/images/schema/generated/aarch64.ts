@@ -66,7 +66,7 @@ export interface UserAarch64RegsEntry {
 export const UserAarch64RegsEntry: Codec<UserAarch64RegsEntry> = {
   name: "user_aarch64_regs_entry",
   write(w: Writer, m: UserAarch64RegsEntry): void {
-    for (const v of m.regs) w.uint64(8, v, "user_aarch64_regs_entry.regs");
+    w.uint64s(8, m.regs, "user_aarch64_regs_entry.regs");
     w.uint64(16, m.sp, "user_aarch64_regs_entry.sp");
     w.uint64(24, m.pc, "user_aarch64_regs_entry.pc");
     w.uint64(32, m.pstate, "user_aarch64_regs_entry.pstate");
@@ -115,7 +115,7 @@ export interface UserAarch64FpsimdContextEntry {
 export const UserAarch64FpsimdContextEntry: Codec<UserAarch64FpsimdContextEntry> = {
   name: "user_aarch64_fpsimd_context_entry",
   write(w: Writer, m: UserAarch64FpsimdContextEntry): void {
-    for (const v of m.vregs) w.uint64(8, v, "user_aarch64_fpsimd_context_entry.vregs");
+    w.uint64s(8, m.vregs, "user_aarch64_fpsimd_context_entry.vregs");
     w.uint32(16, m.fpsr, "user_aarch64_fpsimd_context_entry.fpsr");
     w.uint32(24, m.fpcr, "user_aarch64_fpsimd_context_entry.fpcr");
   },

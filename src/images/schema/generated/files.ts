@@ -391,7 +391,7 @@ export const RegFileEntry: Codec<RegFileEntry> = {
     if (m.size !== undefined) w.uint64(64, m.size, "reg_file_entry.size");
     if (m.ext !== undefined) w.bool(72, m.ext, "reg_file_entry.ext");
     if (m.mode !== undefined) w.uint32(80, m.mode, "reg_file_entry.mode");
-    for (const v of m.build_id) w.uint32(88, v, "reg_file_entry.build_id");
+    w.uint32s(88, m.build_id, "reg_file_entry.build_id");
     if (m.checksum !== undefined) w.uint32(96, m.checksum, "reg_file_entry.checksum");
     if (m.checksum_config !== undefined) w.uint32(104, m.checksum_config, "reg_file_entry.checksum_config");
     if (m.checksum_parameter !== undefined) w.uint32(112, m.checksum_parameter, "reg_file_entry.checksum_parameter");
@@ -768,7 +768,7 @@ export const PipeDataEntry: Codec<PipeDataEntry> = {
     w.uint32(8, m.pipe_id, "pipe_data_entry.pipe_id");
     w.uint32(16, m.bytes, "pipe_data_entry.bytes");
     if (m.size !== undefined) w.uint32(24, m.size, "pipe_data_entry.size");
-    for (const v of m.packets) w.uint32(8000, v, "pipe_data_entry.packets");
+    w.uint32s(8000, m.packets, "pipe_data_entry.packets");
   },
   read(r: Reader): PipeDataEntry {
     let pipe_id: number | undefined;
@@ -1772,7 +1772,7 @@ export const FhEntry: Codec<FhEntry> = {
   write(w: Writer, m: FhEntry): void {
     w.uint32(8, m.bytes, "fh_entry.bytes");
     w.uint32(16, m.type, "fh_entry.type");
-    for (const v of m.handle) w.uint64(24, v, "fh_entry.handle");
+    w.uint64s(24, m.handle, "fh_entry.handle");
     if (m.path !== undefined) w.string(34, m.path, "fh_entry.path");
     if (m.mnt_id !== undefined) w.uint32(40, m.mnt_id, "fh_entry.mnt_id");
   },
@@ -2060,7 +2060,7 @@ export const TermiosEntry: Codec<TermiosEntry> = {
     w.uint32(40, m.c_line, "termios_entry.c_line");
     w.uint32(48, m.c_ispeed, "termios_entry.c_ispeed");
     w.uint32(56, m.c_ospeed, "termios_entry.c_ospeed");
-    for (const v of m.c_cc) w.uint32(64, v, "termios_entry.c_cc");
+    w.uint32s(64, m.c_cc, "termios_entry.c_cc");
   },
   read(r: Reader): TermiosEntry {
     let c_iflag: number | undefined;

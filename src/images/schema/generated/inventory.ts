@@ -200,7 +200,7 @@ export const CpuinfoX86Entry: Codec<CpuinfoX86Entry> = {
     w.uint32(24, m.model, "cpuinfo_x86_entry.model");
     w.uint32(32, m.stepping, "cpuinfo_x86_entry.stepping");
     w.uint32(40, m.capability_ver, "cpuinfo_x86_entry.capability_ver");
-    for (const v of m.capability) w.uint32(48, v, "cpuinfo_x86_entry.capability");
+    w.uint32s(48, m.capability, "cpuinfo_x86_entry.capability");
     if (m.model_id !== undefined) w.string(58, m.model_id, "cpuinfo_x86_entry.model_id");
     if (m.xfeatures_mask !== undefined) w.uint64(64, m.xfeatures_mask, "cpuinfo_x86_entry.xfeatures_mask");
     if (m.xsave_size !== undefined) w.uint32(72, m.xsave_size, "cpuinfo_x86_entry.xsave_size");
@@ -285,7 +285,7 @@ export const CpuinfoPpc64Entry: Codec<CpuinfoPpc64Entry> = {
   name: "cpuinfo_ppc64_entry",
   write(w: Writer, m: CpuinfoPpc64Entry): void {
     w.int32(8, m.endian, "cpuinfo_ppc64_entry.endian");
-    for (const v of m.hwcap) w.uint64(16, v, "cpuinfo_ppc64_entry.hwcap");
+    w.uint64s(16, m.hwcap, "cpuinfo_ppc64_entry.hwcap");
   },
   read(r: Reader): CpuinfoPpc64Entry {
     let endian: CpuinfoPpc64EntryEndianness | undefined;
@@ -327,7 +327,7 @@ export interface CpuinfoS390Entry {
 export const CpuinfoS390Entry: Codec<CpuinfoS390Entry> = {
   name: "cpuinfo_s390_entry",
   write(w: Writer, m: CpuinfoS390Entry): void {
-    for (const v of m.hwcap) w.uint64(16, v, "cpuinfo_s390_entry.hwcap");
+    w.uint64s(16, m.hwcap, "cpuinfo_s390_entry.hwcap");
   },
   read(r: Reader): CpuinfoS390Entry {
     const hwcap: bigint[] = [];

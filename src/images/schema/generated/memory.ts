@@ -42,12 +42,12 @@ export const MmEntry: Codec<MmEntry> = {
     w.uint64(80, m.mm_env_start, "mm_entry.mm_env_start");
     w.uint64(88, m.mm_env_end, "mm_entry.mm_env_end");
     w.uint32(96, m.exe_file_id, "mm_entry.exe_file_id");
-    for (const v of m.mm_saved_auxv) w.uint64(104, v, "mm_entry.mm_saved_auxv");
+    w.uint64s(104, m.mm_saved_auxv, "mm_entry.mm_saved_auxv");
     for (const v of m.vmas) w.message(114, VmaEntry, v, "mm_entry.vmas");
     if (m.dumpable !== undefined) w.int32(120, m.dumpable, "mm_entry.dumpable");
     for (const v of m.aios) w.message(130, AioRingEntry, v, "mm_entry.aios");
     if (m.thp_disabled !== undefined) w.bool(136, m.thp_disabled, "mm_entry.thp_disabled");
-    for (const v of m.mm_saved_auxv_rest) w.uint64(8008, v, "mm_entry.mm_saved_auxv_rest");
+    w.uint64s(8008, m.mm_saved_auxv_rest, "mm_entry.mm_saved_auxv_rest");
     if (m.lock_future !== undefined) w.uint32(8016, m.lock_future, "mm_entry.lock_future");
   },
   read(r: Reader): MmEntry {

@@ -562,8 +562,8 @@ export const SitEntry: Codec<SitEntry> = {
   name: "sit_entry",
   write(w: Writer, m: SitEntry): void {
     if (m.link !== undefined) w.uint32(8, m.link, "sit_entry.link");
-    for (const v of m.local) w.uint32(16, v, "sit_entry.local");
-    for (const v of m.remote) w.uint32(24, v, "sit_entry.remote");
+    w.uint32s(16, m.local, "sit_entry.local");
+    w.uint32s(24, m.remote, "sit_entry.remote");
     if (m.ttl !== undefined) w.uint32(32, m.ttl, "sit_entry.ttl");
     if (m.tos !== undefined) w.uint32(40, m.tos, "sit_entry.tos");
     if (m.pmtudisc !== undefined) w.bool(48, m.pmtudisc, "sit_entry.pmtudisc");
@@ -574,9 +574,9 @@ export const SitEntry: Codec<SitEntry> = {
     if (m.encap_sport !== undefined) w.uint32(88, m.encap_sport, "sit_entry.encap_sport");
     if (m.encap_dport !== undefined) w.uint32(96, m.encap_dport, "sit_entry.encap_dport");
     if (m.rd_prefixlen !== undefined) w.uint32(104, m.rd_prefixlen, "sit_entry.rd_prefixlen");
-    for (const v of m.rd_prefix) w.uint32(112, v, "sit_entry.rd_prefix");
+    w.uint32s(112, m.rd_prefix, "sit_entry.rd_prefix");
     if (m.relay_prefixlen !== undefined) w.uint32(120, m.relay_prefixlen, "sit_entry.relay_prefixlen");
-    for (const v of m.relay_prefix) w.uint32(128, v, "sit_entry.relay_prefix");
+    w.uint32s(128, m.relay_prefix, "sit_entry.relay_prefix");
   },
   read(r: Reader): SitEntry {
     let link: number | undefined;
@@ -859,7 +859,7 @@ export interface IpcVarEntry {
 export const IpcVarEntry: Codec<IpcVarEntry> = {
   name: "ipc_var_entry",
   write(w: Writer, m: IpcVarEntry): void {
-    for (const v of m.sem_ctls) w.uint32(8, v, "ipc_var_entry.sem_ctls");
+    w.uint32s(8, m.sem_ctls, "ipc_var_entry.sem_ctls");
     w.uint32(16, m.msg_ctlmax, "ipc_var_entry.msg_ctlmax");
     w.uint32(24, m.msg_ctlmnb, "ipc_var_entry.msg_ctlmnb");
     w.uint32(32, m.msg_ctlmni, "ipc_var_entry.msg_ctlmni");

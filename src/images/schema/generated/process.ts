@@ -20,7 +20,7 @@ export const PstreeEntry: Codec<PstreeEntry> = {
     w.uint32(16, m.ppid, "pstree_entry.ppid");
     w.uint32(24, m.pgid, "pstree_entry.pgid");
     w.uint32(32, m.sid, "pstree_entry.sid");
-    for (const v of m.threads) w.uint32(40, v, "pstree_entry.threads");
+    w.uint32s(40, m.threads, "pstree_entry.threads");
   },
   read(r: Reader): PstreeEntry {
     let pid: number | undefined;
@@ -585,17 +585,17 @@ export const CredsEntry: Codec<CredsEntry> = {
     w.uint32(48, m.sgid, "creds_entry.sgid");
     w.uint32(56, m.fsuid, "creds_entry.fsuid");
     w.uint32(64, m.fsgid, "creds_entry.fsgid");
-    for (const v of m.cap_inh) w.uint32(72, v, "creds_entry.cap_inh");
-    for (const v of m.cap_prm) w.uint32(80, v, "creds_entry.cap_prm");
-    for (const v of m.cap_eff) w.uint32(88, v, "creds_entry.cap_eff");
-    for (const v of m.cap_bnd) w.uint32(96, v, "creds_entry.cap_bnd");
+    w.uint32s(72, m.cap_inh, "creds_entry.cap_inh");
+    w.uint32s(80, m.cap_prm, "creds_entry.cap_prm");
+    w.uint32s(88, m.cap_eff, "creds_entry.cap_eff");
+    w.uint32s(96, m.cap_bnd, "creds_entry.cap_bnd");
     w.uint32(104, m.secbits, "creds_entry.secbits");
-    for (const v of m.groups) w.uint32(112, v, "creds_entry.groups");
+    w.uint32s(112, m.groups, "creds_entry.groups");
     if (m.lsm_profile !== undefined) w.string(122, m.lsm_profile, "creds_entry.lsm_profile");
     if (m.lsm_sockcreate !== undefined) w.string(130, m.lsm_sockcreate, "creds_entry.lsm_sockcreate");
     if (m.apparmor_data !== undefined) w.bytes(138, m.apparmor_data, "creds_entry.apparmor_data");
     if (m.no_new_privs !== undefined) w.uint32(144, m.no_new_privs, "creds_entry.no_new_privs");
-    for (const v of m.cap_amb) w.uint32(152, v, "creds_entry.cap_amb");
+    w.uint32s(152, m.cap_amb, "creds_entry.cap_amb");
   },
   read(r: Reader): CredsEntry {
     let uid: number | undefined;

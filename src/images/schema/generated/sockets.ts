@@ -344,8 +344,8 @@ export const InetSkEntry: Codec<InetSkEntry> = {
     w.uint32(64, m.dst_port, "inet_sk_entry.dst_port");
     w.uint32(72, m.flags, "inet_sk_entry.flags");
     w.uint32(80, m.backlog, "inet_sk_entry.backlog");
-    for (const v of m.src_addr) w.uint32(88, v, "inet_sk_entry.src_addr");
-    for (const v of m.dst_addr) w.uint32(96, v, "inet_sk_entry.dst_addr");
+    w.uint32s(88, m.src_addr, "inet_sk_entry.src_addr");
+    w.uint32s(96, m.dst_addr, "inet_sk_entry.dst_addr");
     w.message(106, FownEntry, m.fown, "inet_sk_entry.fown");
     w.message(114, SkOptsEntry, m.opts, "inet_sk_entry.opts");
     if (m.v6only !== undefined) w.bool(120, m.v6only, "inet_sk_entry.v6only");
@@ -527,7 +527,7 @@ export const IpOptsRawEntry: Codec<IpOptsRawEntry> = {
     if (m.hdrincl !== undefined) w.bool(8, m.hdrincl, "ip_opts_raw_entry.hdrincl");
     if (m.nodefrag !== undefined) w.bool(16, m.nodefrag, "ip_opts_raw_entry.nodefrag");
     if (m.checksum !== undefined) w.bool(24, m.checksum, "ip_opts_raw_entry.checksum");
-    for (const v of m.icmpv_filter) w.uint32(32, v, "ip_opts_raw_entry.icmpv_filter");
+    w.uint32s(32, m.icmpv_filter, "ip_opts_raw_entry.icmpv_filter");
   },
   read(r: Reader): IpOptsRawEntry {
     let hdrincl: boolean | undefined;
@@ -969,7 +969,7 @@ export const ScmEntry: Codec<ScmEntry> = {
   name: "scm_entry",
   write(w: Writer, m: ScmEntry): void {
     w.uint32(8, m.type, "scm_entry.type");
-    for (const v of m.rights) w.uint32(16, v, "scm_entry.rights");
+    w.uint32s(16, m.rights, "scm_entry.rights");
   },
   read(r: Reader): ScmEntry {
     let type: number | undefined;
@@ -1019,7 +1019,7 @@ export const NetlinkSkEntry: Codec<NetlinkSkEntry> = {
     w.uint32(32, m.state, "netlink_sk_entry.state");
     w.uint32(48, m.flags, "netlink_sk_entry.flags");
     w.uint32(56, m.portid, "netlink_sk_entry.portid");
-    for (const v of m.groups) w.uint32(64, v, "netlink_sk_entry.groups");
+    w.uint32s(64, m.groups, "netlink_sk_entry.groups");
     w.uint32(72, m.dst_portid, "netlink_sk_entry.dst_portid");
     w.uint32(80, m.dst_group, "netlink_sk_entry.dst_group");
     w.message(90, FownEntry, m.fown, "netlink_sk_entry.fown");

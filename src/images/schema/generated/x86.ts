@@ -301,9 +301,9 @@ export const UserX86FpregsEntry: Codec<UserX86FpregsEntry> = {
     w.uint64(48, m.rdp, "user_x86_fpregs_entry.rdp");
     w.uint32(56, m.mxcsr, "user_x86_fpregs_entry.mxcsr");
     w.uint32(64, m.mxcsr_mask, "user_x86_fpregs_entry.mxcsr_mask");
-    for (const v of m.st_space) w.uint32(72, v, "user_x86_fpregs_entry.st_space");
-    for (const v of m.xmm_space) w.uint32(80, v, "user_x86_fpregs_entry.xmm_space");
-    for (const v of m.padding) w.uint32(88, v, "user_x86_fpregs_entry.padding");
+    w.uint32s(72, m.st_space, "user_x86_fpregs_entry.st_space");
+    w.uint32s(80, m.xmm_space, "user_x86_fpregs_entry.xmm_space");
+    w.uint32s(88, m.padding, "user_x86_fpregs_entry.padding");
     if (m.xsave !== undefined) w.message(106, UserX86XsaveEntry, m.xsave, "user_x86_fpregs_entry.xsave");
   },
   read(r: Reader): UserX86FpregsEntry {
@@ -408,13 +408,13 @@ export const UserX86XsaveEntry: Codec<UserX86XsaveEntry> = {
   name: "user_x86_xsave_entry",
   write(w: Writer, m: UserX86XsaveEntry): void {
     w.uint64(8, m.xstate_bv, "user_x86_xsave_entry.xstate_bv");
-    for (const v of m.ymmh_space) w.uint32(16, v, "user_x86_xsave_entry.ymmh_space");
-    for (const v of m.bndreg_state) w.uint64(24, v, "user_x86_xsave_entry.bndreg_state");
-    for (const v of m.bndcsr_state) w.uint64(32, v, "user_x86_xsave_entry.bndcsr_state");
-    for (const v of m.opmask_reg) w.uint64(40, v, "user_x86_xsave_entry.opmask_reg");
-    for (const v of m.zmm_upper) w.uint64(48, v, "user_x86_xsave_entry.zmm_upper");
-    for (const v of m.hi16_zmm) w.uint64(56, v, "user_x86_xsave_entry.hi16_zmm");
-    for (const v of m.pkru) w.uint32(64, v, "user_x86_xsave_entry.pkru");
+    w.uint32s(16, m.ymmh_space, "user_x86_xsave_entry.ymmh_space");
+    w.uint64s(24, m.bndreg_state, "user_x86_xsave_entry.bndreg_state");
+    w.uint64s(32, m.bndcsr_state, "user_x86_xsave_entry.bndcsr_state");
+    w.uint64s(40, m.opmask_reg, "user_x86_xsave_entry.opmask_reg");
+    w.uint64s(48, m.zmm_upper, "user_x86_xsave_entry.zmm_upper");
+    w.uint64s(56, m.hi16_zmm, "user_x86_xsave_entry.hi16_zmm");
+    w.uint32s(64, m.pkru, "user_x86_xsave_entry.pkru");
     if (m.cet !== undefined) w.message(74, UserX86CetEntry, m.cet, "user_x86_xsave_entry.cet");
   },
   read(r: Reader): UserX86XsaveEntry {
