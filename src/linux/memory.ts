@@ -38,8 +38,8 @@ function transfer(
 ): void {
   let done = 0;
   while (done < length) {
-    iovec.encodeInto(vectors, 0, { base: local + done, length: length - done });
-    iovec.encodeInto(vectors, iovec.size, { base: address + done, length: length - done });
+    iovec.write(vectors, 0, { base: local + done, length: length - done });
+    iovec.write(vectors, iovec.size, { base: address + done, length: length - done });
     const got = rawSyscall(nr, pid, localVector, 1, remoteVector, 1, 0);
     if (got <= 0) {
       const place = `memory of process ${pid} at 0x${(address + done).toString(16)}`;

@@ -5,10 +5,10 @@ import { ERRNO, KernelError, nameOf } from "./errno.ts";
 import { NR } from "./nr.ts";
 import {
   decodeStatus,
+  iovec,
   NT,
   PTRACE,
   peekRequest,
-  regsetVector,
   rseqConfiguration,
   SIGINFO_SIZE,
   siginfoCode,
@@ -133,8 +133,8 @@ export interface RawState {
 const STATE = { REGISTERS: 0, XSTATE: 1, MASK: 2, RSEQ: 3 } as const;
 const STATE_STEPS = 4;
 const REGISTERS_VECTOR_AT = 0;
-const XSTATE_VECTOR_AT = REGISTERS_VECTOR_AT + regsetVector.size;
-const SAVED_MASK_AT = XSTATE_VECTOR_AT + regsetVector.size;
+const XSTATE_VECTOR_AT = REGISTERS_VECTOR_AT + iovec.size;
+const SAVED_MASK_AT = XSTATE_VECTOR_AT + iovec.size;
 const RSEQ_AT = SAVED_MASK_AT + MASK_SIZE;
 const REGISTERS_AT = RSEQ_AT + wholeWords(rseqConfiguration.size);
 const XSTATE_AT = REGISTERS_AT + wholeWords(userRegs.size);
@@ -167,11 +167,11 @@ export function readStates<T extends { readonly tid: number }>(tasks: readonly T
       for (let step = 0; step < STATE_STEPS; step++) blocks.give(block, step, 1, tid);
       const own = blocks.bytesOf(block);
       const base = blocks.address + own;
-      regsetVector.write(blocks.bytes, own + REGISTERS_VECTOR_AT, {
+      iovec.write(blocks.bytes, own + REGISTERS_VECTOR_AT, {
         base: base + REGISTERS_AT,
         length: userRegs.size,
       });
-      regsetVector.write(blocks.bytes, own + XSTATE_VECTOR_AT, {
+      iovec.write(blocks.bytes, own + XSTATE_VECTOR_AT, {
         base: base + XSTATE_AT,
         length: xstateRoom,
       });
@@ -184,7 +184,7 @@ export function readStates<T extends { readonly tid: number }>(tasks: readonly T
       // Kernels before 5.13 cannot tell.
       const tells = blocks.result(block, STATE.RSEQ) !== -ERRNO.EIO;
       if (tells) must(blocks, block, STATE.RSEQ, PTRACE.GET_RSEQ_CONFIGURATION, tid);
-      const { length } = regsetVector.read(bytes, own + XSTATE_VECTOR_AT);
+      const { length } = iovec.read(bytes, own + XSTATE_VECTOR_AT);
       states.push({
         registers: bytes.slice(own + REGISTERS_AT, own + REGISTERS_AT + userRegs.size),
         mask: view.getBigUint64(own + SAVED_MASK_AT, true),
@@ -202,7 +202,7 @@ function must(blocks: Blocks, block: number, step: number, request: number, tid:
 }
 
 const START = { REGISTERS: 0, MASK: 1, CONT: 2 } as const;
-const START_MASK_AT = regsetVector.size;
+const START_MASK_AT = iovec.size;
 const START_REGISTERS_AT = START_MASK_AT + MASK_SIZE;
 const starting = lazily(
   () =>
@@ -212,7 +212,7 @@ const starting = lazily(
         const own = blocks.bytesOf(block);
         const base = blocks.address + own;
         const view = viewOf(blocks.bytes);
-        regsetVector.write(blocks.bytes, own, { base: base + START_REGISTERS_AT, length: userRegs.size });
+        iovec.write(blocks.bytes, own, { base: base + START_REGISTERS_AT, length: userRegs.size });
         view.setBigUint64(own + START_MASK_AT, MASK_WHILE_RUNNING, true);
         const lay = (step: number, request: number, address: number, data: number) =>
           blocks.entry(blocks.entryOf(block, step), NR.ptrace, request, 0, address, data);

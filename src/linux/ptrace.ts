@@ -84,7 +84,7 @@ export const userRegs = struct({
 export type Registers = ReturnType<typeof userRegs.decode>;
 
 /** struct iovec: where a register set is read from or written to. */
-export const regsetVector = struct({ base: word, length: word });
+export const iovec = struct({ base: word, length: word });
 /** struct ptrace_peeksiginfo_args. */
 export const peekRequest = struct({ off: u64, flags: u32, nr: s32 });
 
@@ -127,13 +127,13 @@ export function ptrace(request: number, tid: number, address = 0, data = 0): num
 const scratch = new Uint8Array(16384);
 const scratchAddress = addressOf(scratch);
 const scratchView = viewOf(scratch);
-const vector = new Uint8Array(regsetVector.size);
+const vector = new Uint8Array(iovec.size);
 const vectorAddress = addressOf(vector);
 
 function transferRegset(request: number, tid: number, note: number, length: number): number {
-  regsetVector.encodeInto(vector, 0, { base: scratchAddress, length });
+  iovec.encodeInto(vector, 0, { base: scratchAddress, length });
   ptrace(request, tid, note, vectorAddress);
-  return regsetVector.decode(vector).length;
+  return iovec.decode(vector).length;
 }
 
 /** The general registers of a stopped task. @throws KernelError */
@@ -147,6 +147,12 @@ export function setRegisters(tid: number, registers: Registers | Uint8Array): vo
   if (registers instanceof Uint8Array) scratch.set(registers);
   else userRegs.encodeInto(scratch, 0, registers);
   transferRegset(PTRACE.SETREGSET, tid, NT.PRSTATUS, userRegs.size);
+}
+
+/** The same as the kernel has them, a copy. @throws KernelError */
+export function getRegisterBytes(tid: number): Uint8Array {
+  transferRegset(PTRACE.GETREGSET, tid, NT.PRSTATUS, userRegs.size);
+  return scratch.slice(0, userRegs.size);
 }
 
 /** Sets the extended state, an XSAVE image in the standard layout. @throws KernelError */

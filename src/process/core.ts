@@ -1,7 +1,12 @@
 /** The core image of a process: what all its threads have in common, and its threads. */
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
-import type { CoreEntry, TaskCoreEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
+import type {
+  CoreEntry,
+  TaskCoreEntry,
+  TaskKobjIdsEntry,
+  TaskRlimitsEntry,
+} from "../images/schema/generated/process.ts";
 import { O, open, readPiece, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { parseStat, readFiles, readStat, readStatuses } from "../linux/proc.ts";
@@ -16,7 +21,7 @@ import type { Table } from "../tracee/table.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
 import { loginuidIn } from "./loginuid.ts";
 import { isCompat } from "./registers.ts";
-import { askRlimits, giveRlimits } from "./rlimits.ts";
+import { askRlimits, giveRlimits, ownRlimits } from "./rlimits.ts";
 import type { SeccompDump } from "./seccomp.ts";
 import { askSigactions, dumpPending, giveDrain, givePending, giveSigactions } from "./signals.ts";
 import { askThread, type Known, type ThreadState } from "./thread.ts";
@@ -187,13 +192,29 @@ export function checkArchitecture({ mtype }: CoreEntry, tid: number): void {
     throw new ImageValueError(`core-${tid}.img: of architecture ${mtype}, this is x86-64`);
 }
 
+/** What every process is born with, because it descends from us. */
+export interface Birthright {
+  readonly rlimits: TaskRlimitsEntry;
+  readonly oomScoreAdj: number;
+}
+
+/** @throws KernelError */
+export function ownBirthright(): Birthright {
+  return { rlimits: ownRlimits(), oomScoreAdj: Number(readPiece("/proc/self/oom_score_adj")) };
+}
+
 /**
  * Gives a process what all its threads have in common and what needs no order: before its credentials. Returns the ids
  * of the timers that run already.
  */
-export function giveTask(table: Table, pid: number, task: TaskCoreEntry): ReadonlySet<number> {
+export function giveTask(
+  table: Table,
+  pid: number,
+  task: TaskCoreEntry,
+  birthright: Birthright,
+): ReadonlySet<number> {
   giveDrain(table);
-  giveSigactions(table, pid, task.sigactions);
+  table.share(task.sigactions, () => giveSigactions(table, pid, task.sigactions));
   table.must("its personality", NR.personality, task.personality);
   let running: ReadonlySet<number> = new Set();
   if (task.timers !== undefined) {
@@ -205,7 +226,7 @@ export function giveTask(table: Table, pid: number, task: TaskCoreEntry): Readon
     if (((task.membarrier_registration_mask ?? 0) & command) !== 0)
       table.must("membarrier", NR.membarrier, command, 0, 0);
   }
-  if (task.rlimits !== undefined) giveRlimits(table, pid, task.rlimits);
+  if (task.rlimits !== undefined) giveRlimits(table, pid, task.rlimits, birthright.rlimits);
   return running;
 }
 
@@ -238,15 +259,12 @@ export function ignoresTrap(task: TaskCoreEntry): boolean {
 }
 
 /** Sets from outside what /proc alone can set. */
-export function restoreProc(pid: number, task: TaskCoreEntry): void {
-  if (
-    task.oom_score_adj !== undefined &&
-    Number(readPiece(`/proc/${pid}/oom_score_adj`)) !== task.oom_score_adj
-  ) {
-    withFd(open(`/proc/${pid}/oom_score_adj`, O.WRONLY), (fd) => {
-      writeAll(fd, new TextEncoder().encode(String(task.oom_score_adj)));
-    });
-  }
+export function restoreProc(pid: number, task: TaskCoreEntry, { oomScoreAdj }: Birthright): void {
+  const wanted = task.oom_score_adj;
+  if (wanted === undefined || wanted === oomScoreAdj) return;
+  withFd(open(`/proc/${pid}/oom_score_adj`, O.WRONLY), (fd) => {
+    writeAll(fd, new TextEncoder().encode(String(wanted)));
+  });
 }
 
 /** Makes a process end as the image says it did; its parent finds the same status. */

@@ -5,6 +5,7 @@ import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
 import type { TaskStatus } from "../linux/proc.ts";
 import { array, s32, struct, u32 } from "../linux/struct.ts";
+import type { Calls } from "../tracee/calls.ts";
 import type { Table } from "../tracee/table.ts";
 
 const PR = {
@@ -82,7 +83,7 @@ function hasCapability(set: readonly number[], capability: number): boolean {
  * Gives a thread its credentials. Comes after everything that needs privilege; parent-death signal and dumpable come
  * after it, because a change of ids clears them (prctl(2)). `lastCapability` is the kernel's highest.
  */
-export function giveCredentials(table: Table, entry: CredsEntry, lastCapability: number): void {
+export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability: number): void {
   const prctl = (object: string, option: number, a = 0, b = 0) =>
     table.must(object, NR.prctl, option, a, b, 0, 0);
   table.reserve(ROOM + entry.groups.length * 4);

@@ -6,6 +6,7 @@ import { readMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { peekSiginfo, SIGINFO_SIZE } from "../linux/ptrace.ts";
 import { MAX_SIGNAL, SIG, sigaction, siginfoHead, signalBit, stackT } from "../linux/signal.ts";
+import type { Calls } from "../tracee/calls.ts";
 import type { Table } from "../tracee/table.ts";
 import { ImageValueError } from "./errors.ts";
 
@@ -63,7 +64,7 @@ function sigactionsOf(bytes: Uint8Array): SaEntry[] {
 }
 
 /** Sets the handling of every signal as the image has it. */
-export function giveSigactions(table: Table, pid: number, entries: readonly SaEntry[]): void {
+export function giveSigactions(table: Calls, pid: number, entries: readonly SaEntry[]): void {
   SETTABLE.forEach((signal, i) => {
     const entry = entries[i];
     // Images of kernels with fewer signals have fewer entries; a restored process begins with the default handling.
@@ -90,7 +91,7 @@ export function askAltstack(table: Table): () => ThreadSasEntry {
   };
 }
 
-export function giveAltstack(table: Table, entry: ThreadSasEntry): void {
+export function giveAltstack(table: Calls, entry: ThreadSasEntry): void {
   const SS_ONSTACK = 1;
   const stack = stackT.encode({
     sp: Number(entry.ss_sp),
@@ -108,7 +109,7 @@ export function dumpPending(tid: number, shared: boolean): SignalQueueEntry {
 
 /** Queues pending signals from within: only the process itself may forge what the kernel would have sent. */
 export function givePending(
-  table: Table,
+  table: Calls,
   pid: number,
   tid: number,
   queue: SignalQueueEntry,
@@ -118,7 +119,7 @@ export function givePending(
     if (siginfo.length !== SIGINFO_SIZE)
       throw new ImageValueError(`a pending signal of ${siginfo.length} bytes`);
     const { signo } = siginfoHead.decode(siginfo);
-    if (table.free < 1024) table.run();
+    table.reserve(1024);
     const info = table.data(siginfo);
     if (shared) table.must(`pending signal ${signo}`, NR.rt_sigqueueinfo, pid, signo, info);
     else table.must(`pending signal ${signo}`, NR.rt_tgsigqueueinfo, pid, tid, signo, info);

@@ -5,11 +5,12 @@ import { type ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts
 import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
 import type { TaskStatus } from "../linux/proc.ts";
-import { getRegisters, setExtendedState, setRegisters, setSignalMask } from "../linux/ptrace.ts";
 import type { Outside } from "../linux/ptrace-many.ts";
 import { u64, viewOf } from "../linux/struct.ts";
 import { cString } from "../linux/syscall.ts";
 import { bytesToText } from "../linux/text.ts";
+import type { Calls } from "../tracee/calls.ts";
+import type { FinalState } from "../tracee/crowd.ts";
 import type { Saved } from "../tracee/saved.ts";
 import type { Table } from "../tracee/table.ts";
 import type { Task } from "../tracee/task.ts";
@@ -110,23 +111,26 @@ function partsOf(core: CoreEntry): { info: ThreadInfoX86; thread: ThreadCoreEntr
   return { info, thread };
 }
 
-/** Gives the thread that runs the table everything but registers, credentials and what must come last. */
-export function giveThread(table: Table, core: CoreEntry): void {
+/** What the calls of a thread take in a table at most, but for its pending signals and filters, in bytes. */
+export const THREAD_ROOM = 0x1000;
+
+/** Gives the thread that makes the calls everything but registers, credentials and what must come last. */
+export function giveThread(calls: Calls, core: CoreEntry): void {
   const { info, thread } = partsOf(core);
-  if (thread.sas !== undefined) giveAltstack(table, thread.sas);
-  table.must("its clear_child_tid", NR.set_tid_address, Number(info.clear_tid_addr));
+  if (thread.sas !== undefined) giveAltstack(calls, thread.sas);
+  calls.must("its clear_child_tid", NR.set_tid_address, Number(info.clear_tid_addr));
   if (thread.futex_rla_len !== 0) {
-    table.must("its robust list", NR.set_robust_list, Number(thread.futex_rla), thread.futex_rla_len);
+    calls.must("its robust list", NR.set_robust_list, Number(thread.futex_rla), thread.futex_rla_len);
   }
-  if (thread.rseq_entry !== undefined) giveRseq(table, thread.rseq_entry);
+  if (thread.rseq_entry !== undefined) giveRseq(calls, thread.rseq_entry);
   const comm = thread.comm ?? core.tc?.comm;
-  if (comm !== undefined) table.must("its name", NR.prctl, PR.SET_NAME, table.data(cString(comm)), 0, 0, 0);
-  giveScheduling(table, thread);
+  if (comm !== undefined) calls.must("its name", NR.prctl, PR.SET_NAME, calls.data(cString(comm)), 0, 0, 0);
+  giveScheduling(calls, thread);
 }
 
 /** Gives what takes privilege away, and what a change of credentials would clear; then the pending signals. */
 export function giveThreadLast(
-  table: Table,
+  calls: Calls,
   pid: number,
   tid: number,
   core: CoreEntry,
@@ -135,30 +139,19 @@ export function giveThreadLast(
   lastCapability: number,
 ): void {
   const { thread } = partsOf(core);
-  giveSeccomp(table, thread, seccomp, inheritedFilters);
-  if (thread.creds !== undefined) giveCredentials(table, thread.creds, lastCapability);
-  table.must("its parent-death signal", NR.prctl, PR.SET_PDEATHSIG, thread.pdeath_sig ?? 0, 0, 0, 0);
-  if (thread.signals_p !== undefined) givePending(table, pid, tid, thread.signals_p, false);
+  const { creds } = thread;
+  giveSeccomp(calls, thread, seccomp, inheritedFilters);
+  if (creds !== undefined) calls.share(creds, () => giveCredentials(calls, creds, lastCapability));
+  calls.must("its parent-death signal", NR.prctl, PR.SET_PDEATHSIG, thread.pdeath_sig ?? 0, 0, 0, 0);
+  if (thread.signals_p !== undefined) givePending(calls, pid, tid, thread.signals_p, false);
 }
 
-/**
- * Gives a thread its extended state, which nothing of ours touches from here on, and sees whether the kernel would take
- * its registers too. @throws KernelError
- */
-export function tryThreadState({ tid }: Task, core: CoreEntry): void {
-  const { info } = partsOf(core);
-  setExtendedState(tid, restoreExtendedState(info.fpregs));
-  const ours = getRegisters(tid);
-  try {
-    setRegisters(tid, restoreRegisters(info.gpregs));
-  } finally {
-    setRegisters(tid, ours);
-  }
-}
-
-/** Sets a thread's registers and mask by ptrace: from here on it is the one that was dumped. */
-export function restoreThreadState(task: Task, core: CoreEntry): void {
+/** Registers, extended state and mask: with these a thread is the one that was dumped. @throws UnsupportedError */
+export function finalState(core: CoreEntry): FinalState {
   const { info, thread } = partsOf(core);
-  setSignalMask(task.tid, thread.blk_sigset ?? core.tc?.blk_sigset ?? 0n);
-  setRegisters(task.tid, restoreRegisters(info.gpregs));
+  return {
+    registers: restoreRegisters(info.gpregs),
+    extended: restoreExtendedState(info.fpregs),
+    mask: thread.blk_sigset ?? core.tc?.blk_sigset ?? 0n,
+  };
 }

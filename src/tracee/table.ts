@@ -91,6 +91,21 @@ export type Argument = number | Result;
 
 const DATA_ALIGN = 16;
 
+/** Calls that many tables have in common, as they stood in one of them. */
+interface Sheet {
+  readonly entries: Uint8Array;
+  readonly data: Uint8Array;
+  /** Address of the data there. */
+  readonly dataAt: number;
+  /** Where in the entries, in words of 32 bits, addresses of data stand. */
+  readonly addresses: readonly number[];
+  /** Of each entry that must succeed. */
+  readonly objects: readonly (string | undefined)[];
+}
+
+const sheets = new WeakMap<object, Sheet>();
+const wantedOnce = new WeakSet<object>();
+
 export class Table {
   readonly #mirror: Uint8Array;
   readonly #view: DataView;
@@ -98,6 +113,10 @@ export class Table {
   #dataStart: number;
   #pending: Result[] = [];
   #spaces: Space[] = [];
+  #placed: { readonly sheet: Sheet; readonly at: number }[] = [];
+  #running = false;
+  /** How often it was run. */
+  #runs = 0;
 
   constructor(
     private readonly executor: TableExecutor,
@@ -187,6 +206,24 @@ export class Table {
     return this.#used === 0;
   }
 
+  /**
+   * Adds what `lay` adds: calls whose results nobody asks for. For the same key that is the same again, in whatever
+   * table, and from the third time on it is copied.
+   */
+  share(key: object, lay: () => void): void {
+    const sheet = sheets.get(key);
+    if (sheet !== undefined && this.free > sheet.entries.length + sheet.data.length) {
+      this.#place(sheet);
+      return;
+    }
+    const runs = this.#runs;
+    const first = this.#used;
+    const dataEnd = this.#dataStart;
+    lay();
+    if (wantedOnce.has(key) && this.#runs === runs) sheets.set(key, this.#sheetOf(first, dataEnd));
+    else wantedOnce.add(key);
+  }
+
   /** Sees to room for `bytes` of entries and data, by running what has been added if need be. */
   reserve(bytes: number): void {
     if (this.free < bytes) this.run();
@@ -214,6 +251,8 @@ export class Table {
   start(): void {
     const { pid, address } = this.region;
     const { entries, data } = this.laid;
+    this.#running = true;
+    this.#runs++;
     if (data.length === 0) writeMemory(pid, address, entries);
     else writePieces(pid, this.#places, entries, data);
     this.executor.startTable(address);
@@ -221,6 +260,7 @@ export class Table {
 
   /** Waits for the end of a started table and settles its results. @throws KernelError for a `must` that failed */
   finish(): void {
+    this.#running = false;
     this.executor.awaitTable();
     const { pid, address } = this.region;
     const { entries, data } = this.laid;
@@ -235,6 +275,7 @@ export class Table {
       this.#dataStart = this.region.size;
       this.#pending = [];
       this.#spaces = [];
+      this.#placed = [];
     }
   }
 
@@ -253,13 +294,62 @@ export class Table {
         throw new KernelError(callName(result.nr), `${result.object} in process ${pid}`, -value);
       }
     }
+    for (const { sheet, at } of this.#placed) this.#refuseFailureIn(sheet, at, pid);
   }
 
-  /** Runs what has been added. @throws KernelError for a `must` that failed */
+  /** Runs what has been added, or waits for it where it was started. @throws KernelError for a `must` that failed */
   run(): void {
     if (this.#used === 0) return;
-    this.start();
+    if (!this.#running) this.start();
     this.finish();
+  }
+
+  /** What was added since then as a sheet. */
+  #sheetOf(first: number, dataEnd: number): Sheet {
+    const { address } = this.region;
+    const low = address + this.#dataStart;
+    const high = address + dataEnd;
+    const addresses: number[] = [];
+    for (let at = first; at < this.#used; at += ENTRY_SIZE) {
+      for (let word = at + ENTRY_ARGS; word < at + ENTRY_RESULT; word += 8) {
+        const value = this.#readWord(word);
+        if (value >= low && value < high) addresses.push((word - first) / 4);
+      }
+    }
+    return {
+      entries: this.#mirror.slice(first, this.#used),
+      data: this.#mirror.slice(this.#dataStart, dataEnd),
+      dataAt: low,
+      addresses,
+      objects: this.#pending.filter(({ entry }) => entry >= first).map(({ object }) => object),
+    };
+  }
+
+  #place(sheet: Sheet): void {
+    const at = this.#used;
+    const { entries, data, dataAt, addresses } = sheet;
+    this.#dataStart -= data.length;
+    this.#mirror.set(data, this.#dataStart);
+    this.#mirror.set(entries, at);
+    const moved = this.region.address + this.#dataStart - dataAt;
+    const words = new Uint32Array(this.#mirror.buffer, at, entries.length / 4);
+    for (const word of addresses) {
+      const low = (words[word] ?? 0) + moved;
+      words[word] = low;
+      words[word + 1] = (words[word + 1] ?? 0) + Math.floor(low / 0x1_0000_0000);
+    }
+    this.#placed.push({ sheet, at });
+    this.#used += entries.length;
+  }
+
+  #refuseFailureIn({ entries, objects }: Sheet, at: number, pid: number): void {
+    for (let i = 0; i * ENTRY_SIZE < entries.length; i++) {
+      const value = this.#readWord(at + i * ENTRY_SIZE + ENTRY_RESULT);
+      const object = objects[i];
+      if (object === undefined || value >= 0 || value <= -4096) continue;
+      const nr = this.#view.getUint32(at + i * ENTRY_SIZE, true);
+      throw new KernelError(callName(nr), `${object} in process ${pid}`, -value);
+    }
   }
 
   #add(nr: number, object: string | undefined, args: readonly Argument[]): Result {

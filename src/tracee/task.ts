@@ -24,9 +24,9 @@ import { SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 
 /** si_code of a breakpoint: the kernel sends it itself. */
-const SI_KERNEL = 0x80;
+export const SI_KERNEL = 0x80;
 /** A stop at a system call's entry or exit, with PTRACE_O_TRACESYSGOOD. */
-const SYSCALL_STOP = SIG.TRAP | 0x80;
+export const SYSCALL_STOP = SIG.TRAP | 0x80;
 
 /** Every so many looks at a task that does not report it is seen to whether it lives. */
 const LOOKS = 32;
