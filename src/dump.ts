@@ -12,7 +12,7 @@ import { IMAGES } from "./images/kinds.ts";
 import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
 import { ERRNO, isErrno } from "./linux/errno.ts";
 import { close, pidfdOpen } from "./linux/io.ts";
-import { hasEnded, type Mapping, readSmaps } from "./linux/proc.ts";
+import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts";
 import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
 import { dumpIds, ownIds } from "./namespaces/ids.ts";
@@ -180,7 +180,8 @@ class Saving {
     const { pid } = frozen;
     const pidfd = pidfdOpen(pid);
     try {
-      const dumpee = { pid, frozen, ids: objects, mappings, infection, table: infection.table, pidfd };
+      const proc = readProcess(pid);
+      const dumpee = { pid, frozen, ids: objects, proc, mappings, infection, table: infection.table, pidfd };
       dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp, answers);
       stage("dump/core");
       this.#files.dumpProcess(dumpee);

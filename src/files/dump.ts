@@ -10,7 +10,7 @@ import { KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { listNumbers, O, open } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { type Mapping, readStatus } from "../linux/proc.ts";
+import type { Mapping } from "../linux/proc.ts";
 import { readTexts } from "../linux/read-many.ts";
 import { Level, log } from "../log.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
@@ -168,7 +168,7 @@ export class FilesDump {
   }
 
   #dumpFs(dumpee: Dumpee): FsEntry {
-    const umask = readStatus(taskOf(dumpee)).get("Umask");
+    const umask = dumpee.proc.status.get("Umask");
     return {
       cwd_id: this.#reference(dumpee, "cwd", "its working directory"),
       root_id: this.#reference(dumpee, "root", "its root directory"),

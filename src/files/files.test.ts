@@ -15,7 +15,7 @@ import { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { FdTypes, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import { close, pidfdOpen } from "../linux/io.ts";
-import { readMaps, readSmaps } from "../linux/proc.ts";
+import { readMaps, readProcess, readSmaps } from "../linux/proc.ts";
 import { Area, BULK } from "../tracee/area.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import { FrozenTree } from "../tracee/freeze.ts";
@@ -112,6 +112,7 @@ function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOpti
       mappings,
       pidfd,
       infection,
+      proc: readProcess(pid),
       table: infection.table,
     };
     files.dumpProcess(dumpee);

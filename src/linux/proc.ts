@@ -98,20 +98,32 @@ export function readStatus(pid: number, tid?: number): TaskStatus {
   return new TaskStatus(readPiece(taskPath(pid, tid, "status")));
 }
 
-/**
- * Files of /proc/PID, by their names; undefined is one that this kernel does not have. @throws KernelError, ESRCH for a
- * process that is gone
- */
-export function readFiles<N extends string>(pid: number, names: readonly N[]): Record<N, string | undefined> {
+/** What several rooms want to know of a process, of its small files in /proc. */
+export interface ProcessFiles {
+  readonly stat: TaskStat;
+  readonly status: TaskStatus;
+  /** The text of `timers` (CONFIG_CHECKPOINT_RESTORE). */
+  readonly timers: string;
+  readonly oomScoreAdj: number;
+  /** The text of `loginuid`; undefined without CONFIG_AUDIT. */
+  readonly loginuid: string | undefined;
+}
+
+/** Reads them all at once. @throws KernelError, ESRCH for a process that is gone */
+export function readProcess(pid: number): ProcessFiles {
+  const names = ["stat", "status", "timers", "oom_score_adj", "loginuid"];
   const texts = readTexts(names.map((name) => taskPath(pid, undefined, name)));
-  if (texts.every((text) => text === undefined)) {
+  const [stat, status, timers = "", oomScoreAdj, loginuid] = texts;
+  if (stat === undefined || status === undefined) {
     throw new KernelError("read", `/proc of process ${pid}`, ERRNO.ESRCH);
   }
-  const out: Partial<Record<N, string | undefined>> = {};
-  names.forEach((name, i) => {
-    out[name] = texts[i];
-  });
-  return out as Record<N, string | undefined>;
+  return {
+    stat: parseStat(stat),
+    status: new TaskStatus(status),
+    timers,
+    oomScoreAdj: Number(oomScoreAdj),
+    loginuid,
+  };
 }
 
 /** The state of a task as /proc shows it, undefined when it is gone. */
@@ -234,18 +246,29 @@ function flagSet(line: string): ReadonlySet<string> {
   return flags;
 }
 
-/** /proc/PID/smaps: the mappings with their VmFlags. The kernel walks all page tables for it. */
+/** Mappings by their lines: processes of a tree have many in common, which are parsed once. */
+const knownMappings = new Map<string, Mapping>();
+const MOST_KNOWN = 10_000;
+
+/** /proc/PID/smaps: the mappings with their VmFlags. The kernel walks all page tables for it. Equal ones are one object. */
 export function readSmaps(pid: number): Mapping[] {
   const text = readText(`/proc/${pid}/smaps`);
   const out: Mapping[] = [];
   const marker = "\nVmFlags:";
+  if (knownMappings.size > MOST_KNOWN) knownMappings.clear();
   for (let at = 0; at < text.length; ) {
     const lineEnd = text.indexOf("\n", at);
     const flagsAt = text.indexOf(marker, lineEnd - 1);
     if (lineEnd < 0 || flagsAt < 0) break;
     const flagsEnd = text.indexOf("\n", flagsAt + 1);
-    const flags = flagSet(text.slice(flagsAt + marker.length, flagsEnd));
-    const mapping = parseMapLine(text.slice(at, lineEnd), flags);
+    const line = text.slice(at, lineEnd);
+    const flags = text.slice(flagsAt + marker.length, flagsEnd);
+    const key = line + flags;
+    let mapping = knownMappings.get(key);
+    if (mapping === undefined) {
+      mapping = parseMapLine(line, flagSet(flags));
+      if (mapping !== undefined) knownMappings.set(key, mapping);
+    }
     if (mapping !== undefined) out.push(mapping);
     at = flagsEnd + 1;
   }

@@ -9,7 +9,7 @@ import type {
 } from "../images/schema/generated/process.ts";
 import { O, open, readPiece, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { parseStat, readFiles, readStat, readStatuses } from "../linux/proc.ts";
+import { readStat, readStatuses, type TaskStatus } from "../linux/proc.ts";
 import { askOutside } from "../linux/ptrace-many.ts";
 import { SIG, SIG_SETMASK } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
@@ -88,7 +88,7 @@ export function dumpCore(
     others.length === 0
       ? undefined
       : infection.enterThreads(others, (threadTable) => askThread(threadTable, seccomp));
-  for (const first of whatIsKnown(pid, [leader])) {
+  for (const first of whatIsKnown([leader], [dumpee.proc.status])) {
     const state = own.thread(first);
     images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: own.task(dumpee, state) }], pid);
   }
@@ -96,7 +96,11 @@ export function dumpCore(
   if (entered === undefined) return;
   // What is asked from outside is asked of those that stand.
   entered.answers.awaitAll();
-  whatIsKnown(pid, others).forEach((thread, member) => {
+  const statuses = readStatuses(
+    pid,
+    others.map(({ task }) => task.tid),
+  );
+  whatIsKnown(others, statuses).forEach((thread, member) => {
     entered.answers.look(member);
     const state = entered.asked(thread);
     state.thread_core.blk_sigset = state.mask;
@@ -104,14 +108,12 @@ export function dumpCore(
   });
 }
 
-/** What is known of stopped threads of a process without their help. @throws KernelError */
-function whatIsKnown(pid: number, threads: readonly Pick<Known, "task" | "saved">[]): Known[] {
-  const tasks = threads.map(({ task }) => task);
-  const statuses = readStatuses(
-    pid,
-    tasks.map(({ tid }) => tid),
-  );
-  const outside = askOutside(tasks);
+/** What is known of stopped threads without their help. @throws KernelError */
+function whatIsKnown(
+  threads: readonly Pick<Known, "task" | "saved">[],
+  statuses: readonly TaskStatus[],
+): Known[] {
+  const outside = askOutside(threads.map(({ task }) => task));
   return threads.flatMap(({ task, saved }, i) => {
     const status = statuses[i];
     const rest = outside[i];
@@ -132,9 +134,8 @@ function askTask(table: Table): CoreAnswers["task"] {
   // Kernels before 6.3 do not tell; a process that registered then registers again by itself at need.
   const membarrier = table.call(NR.membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
   const personality = table.must("its personality", NR.personality, PERSONALITY_QUERY);
-  return ({ pid, frozen, infection }, leader) => {
-    const proc = readFiles(pid, ["stat", "timers", "oom_score_adj", "loginuid"]);
-    const stat = parseStat(proc.stat ?? "");
+  return ({ pid, frozen, infection, proc }, leader) => {
+    const { stat } = proc;
     const task: TaskCoreEntry = {
       task_state: frozen.stopSignal === 0 ? TASK_STATE.ALIVE : TASK_STATE.STOPPED,
       exit_code: 0,
@@ -142,10 +143,10 @@ function askTask(table: Table): CoreAnswers["task"] {
       flags: stat.flags,
       blk_sigset: leader.mask,
       comm: stat.comm,
-      timers: { ...itimers(), posix: dumpPosixTimers(infection.table, proc.timers ?? "") },
+      timers: { ...itimers(), posix: dumpPosixTimers(infection.table, proc.timers) },
       rlimits: rlimits(),
       signals_s: dumpPending(pid, true),
-      oom_score_adj: Number(proc.oom_score_adj),
+      oom_score_adj: proc.oomScoreAdj,
       sigactions: sigactions(pid, infection.area.oldSigtrap),
       child_subreaper: viewOf(subreaper.bytes).getUint32(0, true) !== 0,
     };
