@@ -60,3 +60,42 @@ export function readTexts(paths: readonly string[]): (string | undefined)[] {
   );
   return texts;
 }
+
+/** Bytes of what a link says. */
+const LINK_SIZE = 64;
+
+let links: { blocks: Blocks; buffer: Buffer } | undefined;
+
+function laidForLinks(): { blocks: Blocks; buffer: Buffer } {
+  const shape = { capacity: CHUNK, entries: 1, bytes: PATH_SIZE + LINK_SIZE };
+  const blocks = new Blocks(shape, (made, block) => {
+    const own = made.address + made.bytesOf(block);
+    made.entry(made.entryOf(block, 0), NR.readlinkat, AT.FDCWD, own, own + PATH_SIZE, LINK_SIZE);
+  });
+  return { blocks, buffer: Buffer.from(blocks.bytes.buffer) };
+}
+
+/**
+ * What links of /proc say whose paths, and what they say, have fewer than 64 letters, all of them ASCII; undefined where
+ * there is none. @throws KernelError
+ */
+export function readLinks(paths: readonly string[]): (string | undefined)[] {
+  links ??= laidForLinks();
+  const { blocks, buffer } = links;
+  const out: (string | undefined)[] = [];
+  blocks.forEach(
+    paths,
+    (path, block) => {
+      const at = blocks.bytesOf(block);
+      buffer[at + buffer.write(path, at, "latin1")] = 0;
+    },
+    (path, block) => {
+      const length = blocks.result(block, 0);
+      if (length === -ERRNO.ENOENT) return void out.push(undefined);
+      checkResult(length, NR.readlinkat, path);
+      const from = blocks.bytesOf(block) + PATH_SIZE;
+      out.push(textOf(blocks.bytes, from, from + length));
+    },
+  );
+  return out;
+}

@@ -11,7 +11,7 @@ import { OP, SLOT_HEAL, SLOT_SIZE } from "../machine/runner.ts";
 import type { Area } from "./area.ts";
 import { InsideThread } from "./inside.ts";
 import { encodeTable, moveStack } from "./raw-table.ts";
-import { restartedRegisters, type Saved } from "./saved.ts";
+import { restartedBytes, type Saved } from "./saved.ts";
 import { type Home, moved, pointersInto, SharedTable } from "./shared-table.ts";
 import type { Task } from "./task.ts";
 
@@ -51,8 +51,8 @@ export class Crew {
     const bytes: Uint8Array[] = [];
     this.members.forEach(({ saved }, i) => {
       const at = area.frame(FIRST + i);
-      const { registers, mask, xstate } = saved;
-      const frame = buildSigframe(at, restartedRegisters(registers), mask, { xstate });
+      const { mask, xstate } = saved;
+      const frame = buildSigframe(at, restartedBytes(saved), mask, { xstate });
       pieces.push({ address: area.slot(FIRST + i), length: slot.length + frame.length });
       bytes.push(moved(slot, pointers, first, [this.#home(i)]), frame);
     });

@@ -27,6 +27,7 @@ import {
   type Registers,
   setRegisters,
   setSignalMask,
+  userRegs,
 } from "../linux/ptrace.ts";
 import { askOutside } from "../linux/ptrace-many.ts";
 import {
@@ -46,7 +47,7 @@ import { Crew } from "./crew.ts";
 import { findGadgets, type Gadgets } from "./gadgets.ts";
 import { FLAGS_TF_DF, InsideThread, NO_SYSCALL, RED_ZONE } from "./inside.ts";
 import { encodeTable, moveStack, type RawEntry } from "./raw-table.ts";
-import { restartedRegisters, type Saved } from "./saved.ts";
+import { restartedBytes, type Saved } from "./saved.ts";
 import { SharedTable } from "./shared-table.ts";
 import { Table } from "./table.ts";
 import type { Task } from "./task.ts";
@@ -393,21 +394,17 @@ function layChain(pid: number, saved: Saved, area: Area, gadgets: Gadgets, maps:
   const base = chainBase(pid, Number(saved.registers.sp), room, maps);
   const unmapFrameAt = base + 64;
   const backFrameAt = base + 64 + 0x400;
-  const back = buildSigframe(backFrameAt, restartedRegisters(saved.registers), saved.mask, { xstate });
-  const unmap = buildSigframe(
-    unmapFrameAt,
-    {
-      ...saved.registers,
-      ip: BigInt(gadgets.callAndReturn),
-      sp: BigInt(backFrameAt - 8),
-      ax: BigInt(NR.munmap),
-      di: BigInt(area.address),
-      si: BigInt(area.size),
-      flags: saved.registers.flags & ~FLAGS_TF_DF,
-    },
-    saved.mask,
-    { fpstate: sigframeFpstate(backFrameAt) },
-  );
+  const back = buildSigframe(backFrameAt, restartedBytes(saved), saved.mask, { xstate });
+  const call = saved.bytes.slice();
+  userRegs.encodeInto(call, 0, {
+    ip: BigInt(gadgets.callAndReturn),
+    sp: BigInt(backFrameAt - 8),
+    ax: BigInt(NR.munmap),
+    di: BigInt(area.address),
+    si: BigInt(area.size),
+    flags: saved.registers.flags & ~FLAGS_TF_DF,
+  });
+  const unmap = buildSigframe(unmapFrameAt, call, saved.mask, { fpstate: sigframeFpstate(backFrameAt) });
   const image = new Uint8Array(backFrameAt + back.length - base);
   const view = viewOf(image);
   view.setBigUint64(unmapFrameAt - 8 - base, BigInt(gadgets.sigreturn), true);

@@ -30,8 +30,23 @@ export interface Saved {
  * rest. Calls with a relative timeout and no such room (poll(2), FUTEX_WAIT, usleep(3)) begin it anew.
  */
 export function restartedRegisters(registers: Registers): Registers {
-  if (BigInt.asIntN(64, registers.orig_ax) < 0n) return registers;
-  const again = { ...registers, ax: registers.orig_ax, ip: registers.ip - SYSCALL_LENGTH };
+  const changes = restart(registers);
+  return changes === undefined ? registers : { ...registers, ...changes };
+}
+
+/** The same as a `userRegs`. */
+export function restartedBytes({ registers, bytes }: Saved): Uint8Array {
+  const changes = restart(registers);
+  if (changes === undefined) return bytes;
+  const copy = bytes.slice();
+  userRegs.encodeInto(copy, 0, changes);
+  return copy;
+}
+
+/** What is other where the call is made again; undefined where there is none to be made again. */
+function restart(registers: Registers): Partial<Registers> | undefined {
+  if (BigInt.asIntN(64, registers.orig_ax) < 0n) return undefined;
+  const again = { ax: registers.orig_ax, ip: registers.ip - SYSCALL_LENGTH };
   switch (-Number(BigInt.asIntN(64, registers.ax))) {
     case ERESTART.SYS:
     case ERESTART.NOINTR:
@@ -46,7 +61,7 @@ export function restartedRegisters(registers: Registers): Registers {
       }
       return again;
     default:
-      return registers;
+      return undefined;
   }
 }
 
