@@ -41,7 +41,7 @@ function robustList(tid: number): Pick<ThreadCoreEntry, "futex_rla" | "futex_rla
   const out = new Uint8Array(16);
   const address = addressOf(out);
   syscall(() => `of task ${tid}`, NR.get_robust_list, tid, address, address + 8);
-  return { futex_rla: u64.read(out, 0), futex_rla_len: word.read(out, 8) };
+  return { futex_rla: u64.read(viewOf(out), 0), futex_rla_len: word.read(viewOf(out), 8) };
 }
 
 export interface ThreadState {
@@ -81,7 +81,7 @@ export function askThread(table: Table, task: Task, saved: Saved, seccomp: Secco
     if (rseq !== undefined) core.rseq_entry = rseq;
     return {
       thread_info: {
-        clear_tid_addr: u64.read(clearTid.bytes, 0),
+        clear_tid_addr: u64.read(viewOf(clearTid.bytes), 0),
         gpregs: dumpRegisters(saved.registers),
         fpregs: dumpExtendedState(saved.xstate),
         tls: [...UNUSED_TLS],
