@@ -35,7 +35,7 @@ function words(mask: string | undefined): number[] {
 export function askCredentials(table: Table, status: TaskStatus): () => CredsEntry {
   const securebits = table.must("its securebits", NR.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
   return () => {
-    const ids = (name: string) => (status.get(name) ?? "").split(/\s+/).map(Number);
+    const ids = (name: string) => (status.get(name) ?? "").split("\t").map(Number);
     const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid");
     const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid");
     const entry: CredsEntry = {
@@ -76,7 +76,7 @@ export function giveCredentials(table: Table, entry: CredsEntry, lastCapability:
     table.must(object, NR.prctl, option, a, b, 0, 0);
   table.reserve(ROOM + entry.groups.length * 4);
   prctl("securebits", PR.SET_SECUREBITS, SECBITS_WHILE_CHANGING);
-  const groups = new Uint8Array(Uint32Array.from(entry.groups).buffer);
+  const groups = new Uint8Array(new Uint32Array(entry.groups).buffer);
   table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));
   table.must("group ids", NR.setresgid, entry.gid, entry.egid, entry.sgid);
   table.call(NR.setfsgid, entry.fsgid);
@@ -89,11 +89,14 @@ export function giveCredentials(table: Table, entry: CredsEntry, lastCapability:
   prctl("securebits", PR.SET_SECUREBITS, entry.secbits);
   const header = table.data(capHeader.encode({ version: LINUX_CAPABILITY_VERSION_3, pid: 0 }));
   const data = new Uint8Array(capSets.size);
-  const sets = Array.from({ length: WORDS }, (_, i) => ({
-    effective: entry.cap_eff[i] ?? 0,
-    permitted: entry.cap_prm[i] ?? 0,
-    inheritable: entry.cap_inh[i] ?? 0,
-  }));
+  const sets: ReturnType<typeof capData.decode>[] = [];
+  for (let i = 0; i < WORDS; i++) {
+    sets.push({
+      effective: entry.cap_eff[i] ?? 0,
+      permitted: entry.cap_prm[i] ?? 0,
+      inheritable: entry.cap_inh[i] ?? 0,
+    });
+  }
   capSets.write(viewOf(data), 0, sets);
   table.must("capabilities", NR.capset, header, table.data(data));
   table.call(NR.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
