@@ -110,6 +110,7 @@ describe("the table", () => {
   test.each(OPTIONS.map((option) => [option.long, option] as const))("is sound about --%s", (_, option) => {
     expect(option.argument === "none").toBe(option.value.kind === "flag");
     expect(option.metavar === undefined).toBe(option.argument === "none");
+    expect(defaultOptions()).toHaveProperty(keyOf(option.long));
     for (const command of option.built) expect(option.commands).toContain(command);
     expect(new Set(option.commands).size).toBe(option.commands.length);
     if (option.detached) expect(option.value.words).toBeDefined();

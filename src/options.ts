@@ -145,7 +145,7 @@ function choice<const W extends readonly string[]>(
 }
 
 function whole(word: string, min: number, max: number): number {
-  const n = /^-?\d+$/.test(word) ? Number(word) : Number.NaN;
+  const n = /^-?\d+$/.exec(word) === null ? Number.NaN : Number(word);
   if (!(n >= min && n <= max)) {
     throw new OptionError(`expected a number ${max === INT_MAX ? `from ${min} up` : `of ${min} to ${max}`}`);
   }
@@ -236,7 +236,13 @@ const external = list((word) => (/^[a-z]+\[[^\]]*\]/.test(word) ? undefined : "e
 // ---------------------------------------------------------------------------------------------------------
 // The table
 
-const ALL: readonly Command[] = COMMANDS.map((command) => command.name);
+function commandNames(): Command[] {
+  const names: Command[] = [];
+  for (const { name } of COMMANDS) names.push(name);
+  return names;
+}
+
+const ALL: readonly Command[] = commandNames();
 const DUMP: readonly Command[] = ["dump"];
 const DUMPS: readonly Command[] = ["dump", "pre-dump"];
 const RESTORE: readonly Command[] = ["restore"];
@@ -248,275 +254,276 @@ const TRANSFERS: readonly Command[] = ["dump", "pre-dump", "page-server", "lazy-
 /** Not built yet for any command. */
 const NOT_YET: readonly Command[] = [];
 
+/** By their keys: see {@link keyOf}. */
 // biome-ignore format: a table, one option a paragraph
-const TABLE = [
+const TABLE = {
   // -- Common ---------------------------------------------------------------------------------------------
-  { long: "verbosity", short: "v", argument: "optional", value: verbosity,
+  verbosity: { long: "verbosity", short: "v", argument: "optional", value: verbosity,
     rpc: "log_level", section: "Common", commands: ALL, built: ALL, metavar: "NUM",
     help: "say more: 0 nothing, 1 errors, 2 warnings, 3 information and times, 4 debug" },
-  { long: "log-file", short: "o", argument: "required", value: text,
+  logFile: { long: "log-file", short: "o", argument: "required", value: text,
     rpc: "log_file", section: "Common", commands: ALL, built: ALL, metavar: "FILE",
     help: "log to FILE in the work directory; - is standard output" },
-  { long: "log-pid", argument: "none", negatable: true, value: flag, section: "Common",
+  logPid: { long: "log-pid", argument: "none", negatable: true, value: flag, section: "Common",
     commands: RESTORE, built: RESTORE, help: "log each restored process to a file of its own, FILE.PID" },
-  { long: "images-dir", short: "D", argument: "required", value: withDefault("."),
+  imagesDir: { long: "images-dir", short: "D", argument: "required", value: withDefault("."),
     rpc: "images_dir", section: "Common", commands: ALL, built: ALL, metavar: "DIR",
     help: "the directory of the images" },
-  { long: "work-dir", short: "W", argument: "required", value: text,
+  workDir: { long: "work-dir", short: "W", argument: "required", value: text,
     rpc: "work_dir_fd", section: "Common", commands: ALL, built: ALL, metavar: "DIR",
     help: "where logs, pidfiles and statistics go; by default where the images are" },
-  { long: "config", argument: "required", value: text, rpc: "config_file", section: "Common",
+  config: { long: "config", argument: "required", value: text, rpc: "config_file", section: "Common",
     commands: ALL, built: ALL, metavar: "FILE",
     help: "read this configuration file instead of the default ones" },
-  { long: "no-default-config", argument: "none", value: flag, section: "Common",
+  noDefaultConfig: { long: "no-default-config", argument: "none", value: flag, section: "Common",
     commands: ALL, built: ALL, help: "leave the default configuration files unread" },
-  { long: "pidfile", argument: "required", value: text, section: "Common",
+  pidfile: { long: "pidfile", argument: "required", value: text, section: "Common",
     commands: ALL, built: ALL, metavar: "FILE",
     help: "write the pid of the root task, or of the server, into FILE" },
-  { long: "display-stats", argument: "none", negatable: true, value: flag,
+  displayStats: { long: "display-stats", argument: "none", negatable: true, value: flag,
     rpc: "display_stats", section: "Common", commands: ALL, built: ALL,
     help: "print the statistics when done" },
-  { long: "close", argument: "required", repeated: true, value: descriptors, section: "Common",
+  close: { long: "close", argument: "required", repeated: true, value: descriptors, section: "Common",
     commands: ALL, built: ALL, metavar: "FD", help: "close descriptor FD before doing anything" },
-  { long: "stream", argument: "none", negatable: true, value: flag, section: "Common",
+  stream: { long: "stream", argument: "none", negatable: true, value: flag, section: "Common",
     commands: [...TREES, "cpuinfo dump"], built: NOT_YET, help: "exchange images with criu-image-streamer" },
-  { long: "libdir", short: "L", argument: "required", value: text, section: "Common",
+  libdir: { long: "libdir", short: "L", argument: "required", value: text, section: "Common",
     commands: ALL, built: NOT_YET, metavar: "DIR", help: "the directory of the plugins" },
-  { long: "action-script", argument: "required", repeated: true, value: list(), section: "Common",
+  actionScript: { long: "action-script", argument: "required", repeated: true, value: list(), section: "Common",
     commands: ALL, built: NOT_YET, metavar: "FILE",
     help: "run FILE at the stages of the work, named in CRTOOLS_SCRIPT_ACTION" },
-  { long: "unprivileged", argument: "none", negatable: true, value: flag,
+  unprivileged: { long: "unprivileged", argument: "none", negatable: true, value: flag,
     rpc: "unprivileged", section: "Common", commands: ALL, built: NOT_YET,
     help: "accept what cannot be done without being root" },
-  { long: "deprecated", argument: "none", negatable: true, value: flag, section: "Common",
+  deprecated: { long: "deprecated", argument: "none", negatable: true, value: flag, section: "Common",
     commands: ALL, built: NOT_YET, help: "allow what CRIU is about to retire" },
-  { long: "help", short: "h", argument: "none", value: flag, section: "Common",
+  help: { long: "help", short: "h", argument: "none", value: flag, section: "Common",
     commands: ALL, built: ALL, help: "print this text" },
-  { long: "version", short: "V", argument: "none", value: flag, section: "Common",
+  version: { long: "version", short: "V", argument: "none", value: flag, section: "Common",
     commands: ALL, built: ALL, help: "print the version" },
 
   // -- Process tree ---------------------------------------------------------------------------------------
-  { long: "tree", short: "t", argument: "required", value: number(undefined, 1, INT_MAX),
+  tree: { long: "tree", short: "t", argument: "required", value: number(undefined, 1, INT_MAX),
     rpc: "pid", section: "Process tree", commands: DUMPS, built: DUMP, metavar: "PID",
     help: "the root of the process tree to dump" },
-  { long: "leave-running", short: "R", argument: "none", value: flag,
+  leaveRunning: { long: "leave-running", short: "R", argument: "none", value: flag,
     also: { leaveStopped: false }, rpc: "leave_running", section: "Process tree", commands: DUMP, built: DUMP,
     help: "let the tree run on after the dump instead of killing it" },
-  { long: "leave-stopped", short: "s", argument: "none", value: flag,
+  leaveStopped: { long: "leave-stopped", short: "s", argument: "none", value: flag,
     also: { leaveRunning: false }, rpc: "leave_stopped", section: "Process tree", commands: BOTH, built: BOTH,
     help: "leave the tree stopped after the dump or the restore" },
-  { long: "restore-detached", short: "d", argument: "none", negatable: true, value: flag,
+  restoreDetached: { long: "restore-detached", short: "d", argument: "none", negatable: true, value: flag,
     also: { daemon: "same" }, section: "Process tree", commands: ["restore", ...SERVERS], built: RESTORE,
     help: "return once the tree runs, instead of waiting for its end" },
-  { long: "restore-sibling", short: "S", argument: "none", negatable: true, value: flag,
+  restoreSibling: { long: "restore-sibling", short: "S", argument: "none", negatable: true, value: flag,
     rpc: "rst_sibling", section: "Process tree", commands: RESTORE, built: RESTORE,
     help: "make the root task a sibling of criu; needs --restore-detached" },
-  { long: "exec-cmd", argument: "none", value: flag, rpc: "exec_cmd", section: "Process tree",
+  execCmd: { long: "exec-cmd", argument: "none", value: flag, rpc: "exec_cmd", section: "Process tree",
     commands: RESTORE, built: NOT_YET,
     help: "become the command that follows --, as the parent of the restored tree" },
-  { long: "shell-job", short: "j", argument: "none", negatable: true, value: flag,
+  shellJob: { long: "shell-job", short: "j", argument: "none", negatable: true, value: flag,
     rpc: "shell_job", section: "Process tree", commands: TREES, built: NOT_YET,
     help: "the tree belongs to a session and a terminal outside of it" },
-  { long: "cpu-cap", argument: "optional", detached: true, value: cpuCap,
+  cpuCap: { long: "cpu-cap", argument: "optional", detached: true, value: cpuCap,
     rpc: "cpu_cap", section: "Process tree",
     commands: [...BOTH, "cpuinfo dump", "cpuinfo check"], built: BOTH, metavar: "CAPS",
     help: "processor features to record and compare: fpu, ins, cpu, all, none; ^ excludes" },
-  { long: "timeout", argument: "required", value: number(10, 0, INT_MAX),
+  timeout: { long: "timeout", argument: "required", value: number(10, 0, INT_MAX),
     rpc: "timeout", section: "Process tree", commands: DUMPS, built: NOT_YET, metavar: "SECONDS",
     help: "give up when the tree cannot be stopped in that time (10)" },
-  { long: "freeze-cgroup", argument: "required", value: text,
+  freezeCgroup: { long: "freeze-cgroup", argument: "required", value: text,
     rpc: "freeze_cgroup", section: "Process tree", commands: DUMPS, built: NOT_YET, metavar: "PATH",
     help: "stop the tree with the freezer of this control group" },
-  { long: "lsm-profile", argument: "required", value: text,
+  lsmProfile: { long: "lsm-profile", argument: "required", value: text,
     rpc: "lsm_profile", section: "Process tree", commands: RESTORE, built: NOT_YET, metavar: "TYPE:NAME",
     help: "restore under this apparmor or selinux profile" },
-  { long: "weak-sysctls", argument: "none", negatable: true, value: flag,
+  weakSysctls: { long: "weak-sysctls", argument: "none", negatable: true, value: flag,
     rpc: "weak_sysctls", section: "Process tree", commands: RESTORE, built: NOT_YET,
     help: "pass over the sysctls that this kernel lacks" },
-  { long: "allow-uprobes", argument: "none", negatable: true, value: flag, section: "Process tree",
+  allowUprobes: { long: "allow-uprobes", argument: "none", negatable: true, value: flag, section: "Process tree",
     commands: BOTH, built: NOT_YET, help: "let through the mapping that a uprobe leaves in a process" },
 
   // -- Memory ---------------------------------------------------------------------------------------------
-  { long: "prev-images-dir", argument: "required", value: text, rpc: "parent_img", section: "Memory",
+  prevImagesDir: { long: "prev-images-dir", argument: "required", value: text, rpc: "parent_img", section: "Memory",
     commands: [...DUMPS, "page-server"], built: NOT_YET, metavar: "DIR",
     help: "save only what changed since the images in DIR, relative to the image directory" },
-  { long: "track-mem", argument: "none", negatable: true, value: flag,
+  trackMem: { long: "track-mem", argument: "none", negatable: true, value: flag,
     rpc: "track_mem", section: "Memory", commands: DUMPS, built: NOT_YET,
     help: "have the kernel track what memory changes" },
-  { long: "pre-dump-mode", argument: "required", value: choice(["splice", "read"], "splice"),
+  preDumpMode: { long: "pre-dump-mode", argument: "required", value: choice(["splice", "read"], "splice"),
     rpc: "pre_dump_mode", section: "Memory", commands: ["pre-dump"], built: NOT_YET, metavar: "MODE",
     help: "how a pre-dump takes memory: splice or read" },
-  { long: "auto-dedup", argument: "none", negatable: true, value: flag,
+  autoDedup: { long: "auto-dedup", argument: "none", negatable: true, value: flag,
     rpc: "auto_dedup", section: "Memory", commands: [...TREES, "page-server"], built: NOT_YET,
     help: "punch pages out of the images as they are replaced or restored" },
-  { long: "lazy-pages", argument: "none", value: flag, rpc: "lazy_pages", section: "Memory",
+  lazyPages: { long: "lazy-pages", argument: "none", value: flag, rpc: "lazy_pages", section: "Memory",
     commands: ["dump", "pre-dump", "restore", "page-server"], built: NOT_YET,
     help: "hand over memory on demand rather than through the images" },
 
   // -- Files and devices ----------------------------------------------------------------------------------
-  { long: "link-remap", argument: "none", negatable: true, value: flag,
+  linkRemap: { long: "link-remap", argument: "none", negatable: true, value: flag,
     rpc: "link_remap", section: "Files and devices", commands: DUMPS, built: DUMP,
     help: "give unlinked files that have other names a temporary name" },
-  { long: "ghost-limit", argument: "required", value: size,
+  ghostLimit: { long: "ghost-limit", argument: "required", value: size,
     rpc: "ghost_limit", section: "Files and devices", commands: DUMPS, built: DUMP, metavar: "SIZE",
     help: "the largest deleted file to save in an image, with K, M or G (1M)" },
-  { long: "ghost-fiemap", argument: "none", negatable: true, value: flagThatIsOn,
+  ghostFiemap: { long: "ghost-fiemap", argument: "none", negatable: true, value: flagThatIsOn,
     section: "Files and devices", commands: DUMPS, built: NOT_YET,
     help: "find the holes of deleted files with FIEMAP" },
-  { long: "evasive-devices", argument: "none", negatable: true, value: flag,
+  evasiveDevices: { long: "evasive-devices", argument: "none", negatable: true, value: flag,
     rpc: "evasive_devices", section: "Files and devices", commands: DUMP, built: DUMP,
     help: "accept any path of a device whose own one is gone" },
-  { long: "file-locks", short: "l", argument: "none", negatable: true, value: flag,
+  fileLocks: { long: "file-locks", short: "l", argument: "none", negatable: true, value: flag,
     rpc: "file_locks", section: "Files and devices", commands: TREES, built: NOT_YET,
     help: "save and restore file locks" },
-  { long: "file-validation", argument: "optional", detached: true,
+  fileValidation: { long: "file-validation", argument: "optional", detached: true,
     value: choice(["filesize", "buildid"], "buildid", "buildid"), section: "Files and devices",
     commands: BOTH, built: BOTH, metavar: "MODE",
     help: "how to tell that a file is still the same: filesize or buildid" },
-  { long: "skip-file-rwx-check", argument: "none", negatable: true, value: flag,
+  skipFileRwxCheck: { long: "skip-file-rwx-check", argument: "none", negatable: true, value: flag,
     rpc: "skip_file_rwx_check", section: "Files and devices", commands: RESTORE, built: NOT_YET,
     help: "do not compare the permissions of files" },
-  { long: "inherit-fd", argument: "required", repeated: true, value: list(isInheritFd),
+  inheritFd: { long: "inherit-fd", argument: "required", repeated: true, value: list(isInheritFd),
     rpc: "inherit_fd", section: "Files and devices", commands: RESTORE, built: RESTORE, metavar: "fd[N]:RES",
     help: "use our open descriptor N for the resource RES" },
-  { long: "force-irmap", argument: "none", negatable: true, value: flag,
+  forceIrmap: { long: "force-irmap", argument: "none", negatable: true, value: flag,
     rpc: "force_irmap", section: "Files and devices", commands: DUMPS, built: NOT_YET,
     help: "search for the paths of watched inodes" },
-  { long: "irmap-scan-path", argument: "required", repeated: true, value: list(),
+  irmapScanPath: { long: "irmap-scan-path", argument: "required", repeated: true, value: list(),
     rpc: "irmap_scan_paths", section: "Files and devices", commands: DUMPS, built: NOT_YET, metavar: "PATH",
     help: "search there as well" },
 
   // -- Network --------------------------------------------------------------------------------------------
-  { long: "tcp-established", argument: "none", negatable: true, value: flag,
+  tcpEstablished: { long: "tcp-established", argument: "none", negatable: true, value: flag,
     rpc: "tcp_established", section: "Network", commands: TREES, built: NOT_YET,
     help: "save and restore established TCP connections" },
-  { long: "tcp-close", argument: "none", negatable: true, value: flag,
+  tcpClose: { long: "tcp-close", argument: "none", negatable: true, value: flag,
     rpc: "tcp_close", section: "Network", commands: TREES, built: NOT_YET,
     help: "let go of TCP connections, and restore their sockets closed" },
-  { long: "skip-in-flight", argument: "none", negatable: true, value: flag,
+  skipInFlight: { long: "skip-in-flight", argument: "none", negatable: true, value: flag,
     rpc: "tcp_skip_in_flight", section: "Network", commands: TREES, built: NOT_YET,
     help: "pass over connections that are not established yet" },
-  { long: "network-lock", argument: "required",
+  networkLock: { long: "network-lock", argument: "required",
     value: choice(["iptables", "nftables", "skip"], "iptables", undefined, { none: "skip" }),
     rpc: "network_lock", section: "Network", commands: TREES, built: NOT_YET, metavar: "METHOD",
     help: "what blocks connections meanwhile: iptables, nftables or skip" },
-  { long: "ext-unix-sk", short: "x", argument: "optional", repeated: true, value: inodes,
+  extUnixSk: { long: "ext-unix-sk", short: "x", argument: "optional", repeated: true, value: inodes,
     rpc: "ext_unix_sk", section: "Network", commands: TREES, built: NOT_YET, metavar: "INODES",
     help: "allow unix sockets with an end outside of the tree" },
-  { long: "veth-pair", argument: "required", repeated: true, value: list(hasSeparator("=", "IN=OUT")),
+  vethPair: { long: "veth-pair", argument: "required", repeated: true, value: list(hasSeparator("=", "IN=OUT")),
     rpc: "veths", section: "Network", commands: RESTORE, built: NOT_YET, metavar: "IN=OUT",
     help: "the outside name of a veth device" },
 
   // -- Namespaces and external resources ------------------------------------------------------------------
-  { long: "root", short: "r", argument: "required", value: text,
+  root: { long: "root", short: "r", argument: "required", value: text,
     rpc: "root", section: "Namespaces and external resources",
     commands: TREES, built: NOT_YET, metavar: "PATH", help: "the root of the restored mount namespace" },
-  { long: "external", argument: "required", repeated: true, value: external,
+  external: { long: "external", argument: "required", repeated: true, value: external,
     rpc: "external", section: "Namespaces and external resources",
     commands: TREES, built: NOT_YET, metavar: "RES", help: "a resource from outside: TYPE[ID]:VALUE" },
-  { long: "ext-mount-map", short: "M", argument: "required", repeated: true,
+  extMountMap: { long: "ext-mount-map", short: "M", argument: "required", repeated: true,
     value: list((word) => word === "auto" ? undefined : hasSeparator(":", "KEY:VALUE or auto")(word)),
     rpc: "ext_mnt", section: "Namespaces and external resources",
     commands: TREES, built: NOT_YET, metavar: "KEY:VAL", help: "an external mount; see --external" },
-  { long: "enable-external-sharing", argument: "none", value: flag,
+  enableExternalSharing: { long: "enable-external-sharing", argument: "none", value: flag,
     rpc: "ext_sharing", section: "Namespaces and external resources", commands: TREES, built: NOT_YET,
     help: "find external shared mounts" },
-  { long: "enable-external-masters", argument: "none", value: flag,
+  enableExternalMasters: { long: "enable-external-masters", argument: "none", value: flag,
     rpc: "ext_masters", section: "Namespaces and external resources", commands: TREES, built: NOT_YET,
     help: "find external master mounts" },
-  { long: "skip-mnt", argument: "required", repeated: true, value: list(),
+  skipMnt: { long: "skip-mnt", argument: "required", repeated: true, value: list(),
     rpc: "skip_mnt", section: "Namespaces and external resources",
     commands: TREES, built: NOT_YET, metavar: "PATH", help: "leave out the mount at PATH" },
-  { long: "enable-fs", argument: "required", repeated: true, value: list(),
+  enableFs: { long: "enable-fs", argument: "required", repeated: true, value: list(),
     rpc: "enable_fs", section: "Namespaces and external resources",
     commands: TREES, built: NOT_YET, metavar: "FS,...",
     help: "try mounts of these file systems though they are not supported, or of all" },
-  { long: "lsm-mount-context", argument: "required", value: text,
+  lsmMountContext: { long: "lsm-mount-context", argument: "required", value: text,
     rpc: "lsm_mount_context", section: "Namespaces and external resources",
     commands: RESTORE, built: NOT_YET, metavar: "CTX", help: "the context for mounts that have one" },
-  { long: "mntns-compat-mode", argument: "none", negatable: true, value: flag,
+  mntnsCompatMode: { long: "mntns-compat-mode", argument: "none", negatable: true, value: flag,
     rpc: "mntns_compat_mode", section: "Namespaces and external resources", commands: BOTH, built: NOT_YET,
     help: "build mount namespaces the older way" },
-  { long: "join-ns", short: "J", argument: "required", repeated: true,
+  joinNs: { long: "join-ns", short: "J", argument: "required", repeated: true,
     value: list(hasSeparator(":", "NS:FILE or NS:PID")),
     rpc: "join_ns", section: "Namespaces and external resources",
     commands: RESTORE, built: NOT_YET, metavar: "NS:FILE", help: "restore into a namespace that exists" },
-  { long: "empty-ns", argument: "required", repeated: true,
+  emptyNs: { long: "empty-ns", argument: "required", repeated: true,
     value: list((word) => word === "net" ? undefined : "expected net"),
     rpc: "empty_ns", section: "Namespaces and external resources",
     commands: TREES, built: NOT_YET, metavar: "net", help: "make the namespace but leave it empty" },
 
   // -- Control groups -------------------------------------------------------------------------------------
-  { long: "manage-cgroups", argument: "optional", detached: true,
+  manageCgroups: { long: "manage-cgroups", argument: "optional", detached: true,
     value: choice(["none", "props", "soft", "full", "strict", "ignore"], "soft", "soft"),
     rpc: "manage_cgroups_mode", section: "Control groups", commands: BOTH, built: NOT_YET, metavar: "MODE",
     help: "how to deal with control groups: none, props, soft, full, strict, ignore" },
-  { long: "cgroup-root", argument: "required", repeated: true, value: list(),
+  cgroupRoot: { long: "cgroup-root", argument: "required", repeated: true, value: list(),
     rpc: "cg_root", section: "Control groups", commands: BOTH, built: NOT_YET, metavar: "[CTL:]PATH",
     help: "the root of the controller's groups" },
-  { long: "cgroup-props", argument: "required", value: text,
+  cgroupProps: { long: "cgroup-props", argument: "required", value: text,
     rpc: "cgroup_props", section: "Control groups", commands: DUMP, built: NOT_YET, metavar: "SPEC",
     help: "controllers and their properties to save" },
-  { long: "cgroup-props-file", argument: "required", value: text,
+  cgroupPropsFile: { long: "cgroup-props-file", argument: "required", value: text,
     rpc: "cgroup_props_file", section: "Control groups", commands: DUMP, built: NOT_YET, metavar: "FILE",
     help: "the same, read from FILE" },
-  { long: "cgroup-dump-controller", argument: "required", repeated: true, value: list(),
+  cgroupDumpController: { long: "cgroup-dump-controller", argument: "required", repeated: true, value: list(),
     rpc: "cgroup_dump_controller", section: "Control groups", commands: DUMP, built: NOT_YET, metavar: "NAME",
     help: "save this controller and no other" },
-  { long: "cgroup-yard", argument: "required", value: text,
+  cgroupYard: { long: "cgroup-yard", argument: "required", value: text,
     rpc: "cgroup_yard", section: "Control groups", commands: BOTH, built: NOT_YET, metavar: "PATH",
     help: "a directory where the hierarchies are mounted already" },
 
   // -- Check ----------------------------------------------------------------------------------------------
-  { long: "extra", argument: "none", negatable: true, value: flag, section: "Check",
+  extra: { long: "extra", argument: "none", negatable: true, value: flag, section: "Check",
     commands: CHECK, built: NOT_YET, help: "check also what only some trees need" },
-  { long: "experimental", argument: "none", negatable: true, value: flag, section: "Check",
+  experimental: { long: "experimental", argument: "none", negatable: true, value: flag, section: "Check",
     commands: CHECK, built: NOT_YET, help: "check also what is experimental" },
-  { long: "all", argument: "none", value: flag,
+  all: { long: "all", argument: "none", value: flag,
     also: { extra: true, experimental: true }, section: "Check", commands: CHECK, built: NOT_YET,
     help: "both of them" },
-  { long: "feature", argument: "required", repeated: true, value: list(), section: "Check",
+  feature: { long: "feature", argument: "required", repeated: true, value: list(), section: "Check",
     commands: CHECK, built: NOT_YET, metavar: "NAME", help: "check one feature; list names them" },
 
   // -- Page server ----------------------------------------------------------------------------------------
-  { long: "page-server", argument: "none", negatable: true, value: flag, section: "Page server",
+  pageServer: { long: "page-server", argument: "none", negatable: true, value: flag, section: "Page server",
     commands: [...DUMPS, "lazy-pages"], built: NOT_YET, help: "send the pages to a page server" },
-  { long: "address", argument: "required", value: text, rpc: "ps.address", section: "Page server",
+  address: { long: "address", argument: "required", value: text, rpc: "ps.address", section: "Page server",
     commands: [...TRANSFERS, "service"], built: NOT_YET, metavar: "ADDR",
     help: "the server's address; the service's socket" },
-  { long: "port", argument: "required", value: number(undefined, 1, 65535),
+  port: { long: "port", argument: "required", value: number(undefined, 1, 65535),
     rpc: "ps.port", section: "Page server", commands: TRANSFERS, built: NOT_YET, metavar: "NUM",
     help: "the server's port" },
-  { long: "ps-socket", argument: "required", value: number(undefined, 0, INT_MAX),
+  psSocket: { long: "ps-socket", argument: "required", value: number(undefined, 0, INT_MAX),
     rpc: "ps.fd", section: "Page server", commands: TRANSFERS, built: NOT_YET, metavar: "FD",
     help: "use this connected socket instead" },
-  { long: "daemon", argument: "none", negatable: true, value: flag,
+  daemon: { long: "daemon", argument: "none", negatable: true, value: flag,
     also: { restoreDetached: "same" }, section: "Page server",
     commands: ["restore", ...SERVERS], built: RESTORE, help: "serve in the background" },
-  { long: "status-fd", argument: "required", value: number(undefined, 0, INT_MAX),
+  statusFd: { long: "status-fd", argument: "required", value: number(undefined, 0, INT_MAX),
     rpc: "status_fd", section: "Page server", commands: [...SERVERS, "dump"], built: NOT_YET, metavar: "FD",
     help: "write a zero byte to FD once requests can come" },
-  { long: "tls", argument: "none", negatable: true, value: flag, rpc: "tls", section: "Page server",
+  tls: { long: "tls", argument: "none", negatable: true, value: flag, rpc: "tls", section: "Page server",
     commands: TRANSFERS, built: NOT_YET, help: "secure the connection with TLS" },
-  { long: "tls-cacert", argument: "required", value: text, rpc: "tls_cacert", section: "Page server",
+  tlsCacert: { long: "tls-cacert", argument: "required", value: text, rpc: "tls_cacert", section: "Page server",
     commands: TRANSFERS, built: NOT_YET, metavar: "FILE", help: "the certificate authority to trust" },
-  { long: "tls-cacrl", argument: "required", value: text, rpc: "tls_cacrl", section: "Page server",
+  tlsCacrl: { long: "tls-cacrl", argument: "required", value: text, rpc: "tls_cacrl", section: "Page server",
     commands: TRANSFERS, built: NOT_YET, metavar: "FILE", help: "the certificates that it revoked" },
-  { long: "tls-cert", argument: "required", value: text, rpc: "tls_cert", section: "Page server",
+  tlsCert: { long: "tls-cert", argument: "required", value: text, rpc: "tls_cert", section: "Page server",
     commands: TRANSFERS, built: NOT_YET, metavar: "FILE", help: "our certificate" },
-  { long: "tls-key", argument: "required", value: text, rpc: "tls_key", section: "Page server",
+  tlsKey: { long: "tls-key", argument: "required", value: text, rpc: "tls_key", section: "Page server",
     commands: TRANSFERS, built: NOT_YET, metavar: "FILE", help: "its private key" },
-  { long: "tls-no-cn-verify", argument: "none", value: flag,
+  tlsNoCnVerify: { long: "tls-no-cn-verify", argument: "none", value: flag,
     rpc: "tls_no_cn_verify", section: "Page server", commands: TRANSFERS, built: NOT_YET,
     help: "accept a server certificate with another name" },
 
   // -- Retired --------------------------------------------------------------------------------------------
-  { long: "ms", argument: "none", value: flag, section: "Retired", commands: CHECK, built: NOT_YET,
+  ms: { long: "ms", argument: "none", value: flag, section: "Retired", commands: CHECK, built: NOT_YET,
     help: "" },
-] as const satisfies readonly Option[];
+} as const satisfies Readonly<Record<string, Option>>;
 
 /** All options, in the order of the help. */
-export const OPTIONS: readonly Option[] = TABLE;
+export const OPTIONS: readonly Option[] = Object.values(TABLE);
 
 // ---------------------------------------------------------------------------------------------------------
 // Options
@@ -526,8 +533,6 @@ export type KeyOf<L extends string> = L extends `${infer Head}-${infer Tail}`
   ? `${Head}${Capitalize<KeyOf<Tail>>}`
   : L;
 
-type Row = (typeof TABLE)[number];
-
 /**
  * What a procedure is asked to do: the value of every option under its key, absent ones with their default.
  *
@@ -536,10 +541,10 @@ type Row = (typeof TABLE)[number];
  * paths count from there, and `prevImagesDir` from the images.
  */
 export type Options = {
-  readonly [R in Row as KeyOf<R["long"]>]: R["value"]["initial"];
+  readonly [K in keyof typeof TABLE]: (typeof TABLE)[K]["value"]["initial"];
 };
 
-/** `leave-running` to `leaveRunning`. By hand: a regular expression takes longer than all else at start-up. */
+/** `leave-running` to `leaveRunning`. */
 export function keyOf<const L extends string>(long: L): KeyOf<L> {
   let key = "";
   let from = 0;
@@ -553,7 +558,7 @@ export function keyOf<const L extends string>(long: L): KeyOf<L> {
 /** The options as they are when none is given. Each call makes a new object. */
 export function defaultOptions(): Options {
   const values: Record<string, unknown> = {};
-  for (const each of OPTIONS) values[keyOf(each.long)] = each.value.initial;
+  for (const key in TABLE) values[key] = TABLE[key as keyof Options].value.initial;
   return values as Options;
 }
 

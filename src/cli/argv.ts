@@ -37,8 +37,7 @@ export function parseWords(args: readonly string[]): Words {
     } else if (word.length > 1 && word.startsWith("-")) {
       for (let at = 1; at < word.length; at++) {
         const as = `-${word[at]}`;
-        const option = OPTIONS.find((each) => each.short === word[at]);
-        if (option === undefined) throw new OptionError(`unknown option ${as}`);
+        const option = findShort(word.charAt(at), as);
         let text: string | undefined;
         if (option.argument !== "none") {
           if (at + 1 < word.length) text = word.slice(at + 1);
@@ -61,6 +60,11 @@ function takesNext(option: Option, next: string | undefined, as: string): boolea
   const known = option.value.words;
   if (option.detached !== true || known === undefined || next === undefined) return false;
   return next.split(",").every((part) => known.includes(part.startsWith("^") ? part.slice(1) : part));
+}
+
+function findShort(letter: string, as: string): Option {
+  for (const option of OPTIONS) if (option.short === letter) return option;
+  throw new OptionError(`unknown option ${as}`);
 }
 
 /** The option of a long flag, whole or shortened, `no-` forms included. `as` is the flag for messages. */

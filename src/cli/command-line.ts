@@ -34,14 +34,15 @@ export function readCommandLine(
 ): Request | "help" | "version" {
   if (asksForHelp(args)) return "help";
   const { given, words } = parseWords(args);
-  const files = configFiles(
-    {
-      config: given.findLast((each) => each.option.long === "config")?.text,
-      noDefaultConfig: given.some((each) => each.option.long === "no-default-config"),
-    },
-    env,
-  );
-  const all = [...files.flatMap(readConfig), ...given];
+  let config: string | undefined;
+  let noDefaultConfig = false;
+  for (const { option, text } of given) {
+    if (option.long === "config") config = text;
+    else if (option.long === "no-default-config") noDefaultConfig = true;
+  }
+  const all: Given[] = [];
+  for (const file of configFiles({ config, noDefaultConfig }, env)) all.push(...readConfig(file));
+  all.push(...given);
   const options = withGiven(defaultOptions(), all);
   if (options.help) return "help";
   if (options.version) return "version";
@@ -56,14 +57,18 @@ export function readCommandLine(
 
 /** Help is given even where the rest of the line makes no sense. */
 function asksForHelp(args: readonly string[]): boolean {
-  const end = args.indexOf("--");
-  return (end < 0 ? args : args.slice(0, end)).some((word) => word === "-h" || word === "--help");
+  for (const word of args) {
+    if (word === "--") return false;
+    if (word === "-h" || word === "--help") return true;
+  }
+  return false;
 }
 
 /** What is known but not built is never passed over in silence. A flag that ends up off asks for nothing. */
 function refuseUnbuilt(command: Command, given: readonly Given[], options: Options): void {
-  if (!COMMANDS.some((each) => each.name === command && each.built)) {
-    throw new OptionError(`the command ${command} is known but not built yet`);
+  for (const { name, built } of COMMANDS) {
+    if (name === command && !built)
+      throw new OptionError(`the command ${command} is known but not built yet`);
   }
   const missing = new Set<Option>();
   for (const { option } of given) {

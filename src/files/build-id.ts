@@ -74,5 +74,7 @@ function words(bytes: Uint8Array): number[] {
   const padded = new Uint8Array(align4(bytes.length));
   padded.set(bytes);
   const view = viewOf(padded);
-  return Array.from({ length: padded.length / 4 }, (_, i) => view.getUint32(i * 4, true));
+  const values: number[] = [];
+  for (let at = 0; at < padded.length; at += 4) values.push(view.getUint32(at, true));
+  return values;
 }

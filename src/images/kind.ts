@@ -41,8 +41,10 @@ export interface RawKind {
   readonly id: ImageId;
 }
 
+/** What is not as it is for most kinds. */
 interface More<T> {
-  first?: number | undefined;
+  /** null where there is none. */
+  first?: number | null;
   id?: ImageId;
   payload?(entry: T, look: Look): number;
 }
@@ -56,18 +58,20 @@ export function kind<T>(
   magic: number,
   file: string,
   codec: Codec<T>,
-  more: More<T> = {},
+  more?: More<T>,
 ): ImageKind<T> {
-  return { name, magic, first: IMG_COMMON_MAGIC, file, id: idOf(file), codec, head: undefined, ...more };
+  return headed(name, magic, file, undefined, codec, more);
 }
 
 export function headed<T, H>(
   name: string,
   magic: number,
   file: string,
-  head: Codec<NonNullable<H>>,
+  head: Codec<NonNullable<H>> | undefined,
   codec: Codec<T>,
-  more: More<T> = {},
+  more?: More<T>,
 ): ImageKind<T, H> {
-  return { name, magic, first: IMG_COMMON_MAGIC, file, id: idOf(file), codec, head, ...more };
+  const first = more?.first === undefined ? IMG_COMMON_MAGIC : (more.first ?? undefined);
+  const made = { name, magic, first, file, id: more?.id ?? idOf(file), codec, head };
+  return more?.payload === undefined ? made : { ...made, payload: more.payload };
 }

@@ -39,7 +39,7 @@ export const inventory = /* @__PURE__ */ kind(
   "inventory.img",
   Inventory.InventoryEntry,
   {
-    first: undefined,
+    first: null,
   },
 );
 export const cpuinfo = /* @__PURE__ */ kind("CPUINFO", 0x61404013, "cpuinfo.img", Inventory.CpuinfoEntry);

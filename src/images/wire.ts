@@ -4,7 +4,6 @@
 // Reading trusts nothing: every length is checked against the bytes there are, nesting is limited, and nothing is
 // allocated that is not backed by bytes of the input. What is wrong is told by an ImageError.
 
-import { u32 } from "../linux/struct.ts";
 import { textOf, textToBytes, writeText } from "../linux/text.ts";
 import { ImageError } from "./error.ts";
 
@@ -271,7 +270,7 @@ export class Writer {
   /** A little-endian 32-bit word, as the framing of image files has it. */
   word(value: number): void {
     if (this.length > this.room) this.grow(MOST);
-    u32.write(this.buffer, this.length, value);
+    this.putWord(this.length, value);
     this.length += 4;
   }
 
@@ -280,7 +279,15 @@ export class Writer {
     const start = this.length;
     this.word(0);
     codec.write(this, value);
-    u32.write(this.buffer, start, this.length - start - 4);
+    this.putWord(start, this.length - start - 4);
+  }
+
+  private putWord(at: number, value: number): void {
+    const bytes = this.buffer;
+    bytes[at] = value;
+    bytes[at + 1] = value >>> 8;
+    bytes[at + 2] = value >>> 16;
+    bytes[at + 3] = value >>> 24;
   }
 }
 

@@ -69,6 +69,6 @@ describe("a declared structure", () => {
     point.encodeInto(buffer, 1, { y: 7 });
     expect(buffer.toHex()).toBe("eeeeeeeeee07000000ee");
     expect(() => point.decode(buffer, 3)).toThrow(RangeError);
-    expect(() => point.encodeInto(buffer, 3, { x: 1 })).toThrow(RangeError);
+    expect(() => point.encodeInto(buffer, 3, { y: 1 })).toThrow(RangeError);
   });
 });

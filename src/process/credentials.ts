@@ -4,7 +4,7 @@ import { CredsEntry } from "../images/schema/generated/process.ts";
 import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
 import type { TaskStatus } from "../linux/proc.ts";
-import { array, s32, struct, u32 } from "../linux/struct.ts";
+import { array, s32, struct, u32, viewOf } from "../linux/struct.ts";
 import type { Calls } from "../tracee/calls.ts";
 import type { Table } from "../tracee/table.ts";
 
@@ -48,7 +48,7 @@ function credentialsOf(status: TaskStatus, secbits: number): CredsEntry {
 }
 
 function entryOf(status: TaskStatus, secbits: number): CredsEntry {
-  const ids = (name: string) => (status.get(name) ?? "").split(/\s+/).map(Number);
+  const ids = (name: string) => (status.get(name) ?? "").split("\t").map(Number);
   const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid");
   const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid");
   const entry: CredsEntry = {
@@ -88,7 +88,7 @@ export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability:
     table.must(object, NR.prctl, option, a, b, 0, 0);
   table.reserve(ROOM + entry.groups.length * 4);
   prctl("securebits", PR.SET_SECUREBITS, SECBITS_WHILE_CHANGING);
-  const groups = new Uint8Array(Uint32Array.from(entry.groups).buffer);
+  const groups = new Uint8Array(new Uint32Array(entry.groups).buffer);
   table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));
   table.must("group ids", NR.setresgid, entry.gid, entry.egid, entry.sgid);
   table.call(NR.setfsgid, entry.fsgid);
@@ -101,12 +101,15 @@ export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability:
   prctl("securebits", PR.SET_SECUREBITS, entry.secbits);
   const header = table.data(capHeader.encode({ version: LINUX_CAPABILITY_VERSION_3, pid: 0 }));
   const data = new Uint8Array(capSets.size);
-  const sets = Array.from({ length: WORDS }, (_, i) => ({
-    effective: entry.cap_eff[i] ?? 0,
-    permitted: entry.cap_prm[i] ?? 0,
-    inheritable: entry.cap_inh[i] ?? 0,
-  }));
-  capSets.write(data, 0, sets);
+  const sets: ReturnType<typeof capData.decode>[] = [];
+  for (let i = 0; i < WORDS; i++) {
+    sets.push({
+      effective: entry.cap_eff[i] ?? 0,
+      permitted: entry.cap_prm[i] ?? 0,
+      inheritable: entry.cap_inh[i] ?? 0,
+    });
+  }
+  capSets.write(viewOf(data), 0, sets);
   table.must("capabilities", NR.capset, header, table.data(data));
   table.call(NR.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   for (let capability = 0; capability <= lastCapability; capability++) {

@@ -6,16 +6,19 @@ import { readMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { peekSiginfo, SIGINFO_SIZE } from "../linux/ptrace.ts";
 import { MAX_SIGNAL, SIG, sigaction, siginfoHead, signalBit, stackT } from "../linux/signal.ts";
+import { struct, u64 } from "../linux/struct.ts";
 import type { Calls } from "../tracee/calls.ts";
 import type { Table } from "../tracee/table.ts";
 import { ImageValueError } from "./errors.ts";
 
 const SIGSET_SIZE = 8;
+const sigset = struct({ signals: u64 });
 
 /** The signals whose handling can be set, in the order in which the image has them. */
-const SETTABLE = Array.from({ length: MAX_SIGNAL }, (_, i) => i + 1).filter(
-  (s) => s !== SIG.KILL && s !== SIG.STOP,
-);
+const SETTABLE: number[] = [];
+for (let signal = 1; signal <= MAX_SIGNAL; signal++) {
+  if (signal !== SIG.KILL && signal !== SIG.STOP) SETTABLE.push(signal);
+}
 
 /**
  * Asks for the handling of every signal. The answer is that of process `pid`, in which `ownSigtrap` is where the handling of
@@ -128,7 +131,7 @@ export function givePending(
 
 /** Takes away the SIGCHLD of children that ended while the tree was built. It is queued once at the most. */
 export function giveDrain(table: Table): void {
-  const children = new Uint8Array(BigUint64Array.of(signalBit(SIG.CHLD)).buffer);
+  const children = sigset.encode({ signals: signalBit(SIG.CHLD) });
   const now = new Uint8Array(16);
   table.call(NR.rt_sigtimedwait, table.data(children), 0, table.data(now), SIGSET_SIZE);
 }

@@ -37,7 +37,7 @@ function listed(text: string): ListedTimer[] {
   const out: ListedTimer[] = [];
   if (text === "") return out;
   const entry = /ID: (\d+)\nsignal: (\d+)\/([0-9a-fx]+)\nnotify: (\w+)\/(pid|tid)\.(\d+)\nClockID: (-?\d+)/g;
-  for (const m of text.matchAll(entry)) {
+  for (let m = entry.exec(text); m !== null; m = entry.exec(text)) {
     out.push({
       id: Number(m[1]),
       signo: Number(m[2]),
