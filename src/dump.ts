@@ -12,21 +12,29 @@ import { IMAGES } from "./images/kinds.ts";
 import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
 import { ERRNO, isErrno } from "./linux/errno.ts";
 import { close, pidfdOpen } from "./linux/io.ts";
-import { type Mapping, readSmaps } from "./linux/proc.ts";
+import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts";
 import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
 import { dumpIds, ownIds } from "./namespaces/ids.ts";
 import { dumpClocks } from "./namespaces/time.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
-import { askCore, dumpZombie, refuseDeadLeader, refuseThreads } from "./process/core.ts";
+import {
+  askCore,
+  type CoreAnswers,
+  dumpCore,
+  dumpZombie,
+  refuseDeadLeader,
+  refuseThreads,
+} from "./process/core.ts";
 import { refuseSharing, SharedObjects } from "./process/ids.ts";
 import { dumpPstree, refuseRoot } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
 import { DumpStats, Stopwatch } from "./stats.ts";
 import type { ObjectIds } from "./tracee/dumpee.ts";
-import { type FrozenProcess, FrozenTree, hasEnded } from "./tracee/freeze.ts";
-import { Infection, type Saved, saveThread } from "./tracee/infection.ts";
+import { type FrozenProcess, FrozenTree } from "./tracee/freeze.ts";
+import { Infection } from "./tracee/infection.ts";
+import { type Saved, saveThreads } from "./tracee/saved.ts";
 
 /** Returns the exit code. @throws whatever failed, after the tree was let go */
 export async function dump(options: Options): Promise<number> {
@@ -119,11 +127,19 @@ class Saving {
     const living = tree.processes.filter((process) => !process.zombie);
     for (const process of tree.processes) if (process.zombie) dumpZombie(this.images, process);
     // One step is taken by all processes before the next, so that they work while we look at the others.
-    const finishers = this.#enter(living, ids).map((dumpee) => this.#ask(dumpee));
-    for (const finish of finishers) {
-      finish();
+    const entered = this.#enter(living, ids);
+    const { answers, asked } = Infection.askAll(
+      entered.map(({ infection }) => infection),
+      (table) => {
+        this.#memory.ask(table);
+        return askCore(table, this.#seccomp);
+      },
+    );
+    entered.forEach((each, i) => {
+      answers.look(i);
+      this.#dumpProcess(each, asked);
       stage("dump/process");
-    }
+    });
     this.#memory.finish();
     stage("dump/memory");
     this.#files.finish();
@@ -138,7 +154,7 @@ class Saving {
       const { pid, threads } = frozen;
       refuseDeadLeader(frozen);
       const mappings = readSmaps(pid);
-      const saved = threads.map(saveThread);
+      const saved = saveThreads(pid, threads);
       refuseThreads(frozen, saved);
       const [carrier] = threads;
       const [first] = saved;
@@ -159,25 +175,21 @@ class Saving {
     });
   }
 
-  /** Sets a process to answer; what it returns takes the answers and writes the images. */
-  #ask({ frozen, objects, namespaces, mappings, saved, infection }: Entered): () => void {
+  #dumpProcess(entered: Entered, answers: CoreAnswers): void {
+    const { frozen, objects, namespaces, mappings, saved, infection } = entered;
     const { pid } = frozen;
-    const common = { pid, frozen, ids: objects, mappings, infection, table: infection.table };
-    this.#memory.ask(common);
-    const core = askCore(this.images, common, saved, namespaces, this.#seccomp);
-    return () => {
-      const pidfd = pidfdOpen(pid);
-      try {
-        const dumpee = { ...common, pidfd };
-        core();
-        stage("dump/core");
-        this.#files.dumpProcess(dumpee);
-        stage("dump/opened");
-        this.#memory.dumpProcess(dumpee);
-      } finally {
-        close(pidfd);
-      }
-    };
+    const pidfd = pidfdOpen(pid);
+    try {
+      const proc = readProcess(pid);
+      const dumpee = { pid, frozen, ids: objects, proc, mappings, infection, table: infection.table, pidfd };
+      dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp, answers);
+      stage("dump/core");
+      this.#files.dumpProcess(dumpee);
+      stage("dump/opened");
+      this.#memory.dumpProcess(dumpee);
+    } finally {
+      close(pidfd);
+    }
   }
 
   /** Takes us out of every process; all stand stopped as they were found. */

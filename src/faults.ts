@@ -51,6 +51,9 @@ const [wanted, times] = (process.env.CRIU_TS_FAULT ?? "").split(":");
 let untilFault = Number(times ?? 1);
 let untilDeath = Number(process.env.CRIU_TS_DEATH ?? 0);
 
+/** Whether a test waits for an {@link instant}: then no two changes are to be made in one native call. */
+export const instantsMatter = untilDeath > 0;
+
 /** Marks a stage; throws {@link InjectedFault} when a test asked for its failure. */
 export function stage(name: Stage): void {
   if (wanted === name && --untilFault === 0) throw new InjectedFault(`stage ${name} fails as asked`);

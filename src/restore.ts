@@ -14,7 +14,7 @@ import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.
 import { lastCapability } from "./linux/capability.ts";
 import { unlink } from "./linux/io.ts";
 import { NR } from "./linux/nr.ts";
-import { readChildren, readMaps, readThreads } from "./linux/proc.ts";
+import { readChildrenOf, readMaps, readThreads } from "./linux/proc.ts";
 import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
 import { rawSyscall } from "./linux/syscall.ts";
@@ -29,6 +29,7 @@ import {
   giveTask,
   giveTaskLast,
   ignoresTrap,
+  ownBirthright,
   restoreProc,
   TASK_STATE,
   taskOf,
@@ -37,14 +38,17 @@ import { ImageValueError } from "./process/errors.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
 import { type PstreePlan, planPstree } from "./process/pstree.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
-import { giveThread, giveThreadLast, restoreThreadState, tryThreadState } from "./process/thread.ts";
+import { finalState, giveThread, giveThreadLast, THREAD_ROOM } from "./process/thread.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
 import { Area, BULK } from "./tracee/area.ts";
+import type { Calls } from "./tracee/calls.ts";
+import { detachAll, type FinalState, giveStates, tryStates } from "./tracee/crowd.ts";
 import { awaitEnd } from "./tracee/freeze.ts";
+import { Pad } from "./tracee/pad.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/release.ts";
-import type { RestoredThread, Restoree } from "./tracee/restoree.ts";
+import type { Restoree } from "./tracee/restoree.ts";
 import { spawnRoot, spawnStandIn, spawnThreads } from "./tracee/spawn.ts";
-import { runTogether } from "./tracee/table.ts";
+import type { Task } from "./tracee/task.ts";
 
 /** img_version of images that begin with a common magic; the only one written since CRIU 1.6. */
 const IMG_VERSION = 2;
@@ -104,7 +108,7 @@ function awaitRoot(pid: number): void {
 /** Of a process that may be gone. */
 function childrenOf(pid: number): number[] {
   try {
-    return readChildren(pid);
+    return readChildrenOf(pid);
   } catch {
     return [];
   }
@@ -127,6 +131,8 @@ class Restoration {
   readonly #standIns: { end(): void }[] = [];
   /** How many filters of seccomp(2) the threads of a process were born with. */
   readonly #commonFilters = new Map<number, number>();
+  /** What the first threads of the living are let go with, once they are known to be good. */
+  readonly #states: FinalState[] = [];
   #root: Restoree | undefined;
   #seccomp: SeccompEntry | undefined;
 
@@ -137,6 +143,7 @@ class Restoration {
     private readonly stats: RestoreStats,
   ) {
     const pids = plan.all.filter((process) => process.kind === "task").map((process) => process.pid);
+    images.loadAhead(IMAGES.fs, pids);
     this.#files = new FilesRestore(images, options);
     this.#memory = new MemoryRestore(images, this.#files, pids, stats);
     this.#births = new Births(plan, ({ planned, restoree }, parent) => {
@@ -163,25 +170,22 @@ class Restoration {
 
   /** Everything up to the point where the processes only need to be let go. */
   build(): void {
-    this.#bear();
+    const root = this.#bear();
     stage("restore/born");
-    for (const { restoree } of this.#births.living) {
-      this.#memory.complete(restoree);
-      stage("restore/process");
-    }
-    this.#memory.settle();
-    stage("restore/memory");
-    this.#openFiles();
+    this.#furnish();
     stage("restore/files");
     this.#makeThreads();
     stage("restore/threads");
     this.#giveTasks();
     stage("restore/tasks");
-    prepareToLeave(this.#births.living.map(({ restoree }) => restoree));
-    for (const { restoree } of this.#births.living) {
-      for (const { task } of [restoree.leader, ...restoree.threads])
-        tryThreadState(task, this.#core(task.tid));
-    }
+    const living = this.#births.living.map(({ restoree }) => restoree);
+    prepareToLeave(living, (pid) => this.#memory.syscallAt(pid));
+    this.#states.push(...living.map(({ pid }) => finalState(this.#core(pid))));
+    tryStates(
+      living.map(({ leader }) => leader.task),
+      this.#states,
+      root.leader.registers,
+    );
   }
 
   /** Does away with everything that was of use on the way. */
@@ -190,12 +194,10 @@ class Restoration {
     this.#files.finish();
   }
 
-  #bear(): void {
+  #bear(): Restoree {
     const forking = new Stopwatch();
-    // A second slot is for the thread that helps with much memory.
-    const slots = Math.max(2, ...this.plan.all.map((process) => process.threads.length));
     const spans = [...this.#memory.spans(), ...readMaps(process.pid)];
-    const area = Area.place(spans, slots, BULK.RESTORE);
+    const area = Area.place(spans, 1, BULK.RESTORE);
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area));
     this.#root = spawnRoot(this.plan.root.pid, area, this.#serviceNumber(), this.options.restoreSibling);
     stage("restore/root");
@@ -204,6 +206,7 @@ class Restoration {
     this.#births.joinGroups();
     this.#births.bury();
     this.stats.forkingTime = forking.micros;
+    return this.#root;
   }
 
   /** The lowest descriptor number that no process of the tree uses. */
@@ -214,16 +217,24 @@ class Restoration {
     return number;
   }
 
-  #openFiles(): void {
+  /** Memory, files and directories of all processes, which work on them while we see to the next ones. */
+  #furnish(): void {
     const tables = new Set<number>();
+    const installed: (() => void)[] = [];
     for (const { planned, restoree } of this.#births.living) {
+      this.#memory.complete(restoree);
       const files = planned.ids?.files_id;
       if (files === undefined) throw new ImageValueError(`ids-${planned.pid}.img: missing`);
-      if (!tables.has(files)) this.#files.restoreTable(restoree, files);
+      if (!tables.has(files)) installed.push(this.#files.restoreTable(restoree, files));
       tables.add(files);
       this.#files.restoreFs(restoree, planned.pid);
+      restoree.table.start();
+      stage("restore/process");
     }
-    runTogether(this.#births.living.map(({ restoree }) => restoree.table));
+    for (const { restoree } of this.#births.living) restoree.table.run();
+    this.#memory.settle();
+    for (const check of installed) check();
+    stage("restore/memory");
     this.#files.restoreOwners();
     this.#endStandIns();
   }
@@ -256,35 +267,46 @@ class Restoration {
 
   #giveTasks(): void {
     const highest = lastCapability();
+    const birthright = ownBirthright();
     const tables = new Set<number>();
     for (const { planned, restoree } of this.#births.living) {
       const task = taskOf(planned.core, planned.pid);
-      const { leader, threads, pid } = restoree;
+      const { leader, pid } = restoree;
+      this.#giveThreads(restoree, highest);
       giveThread(leader.table, this.#core(pid));
-      const running = giveTask(leader.table, pid, task);
-      restoreProc(pid, task);
+      const running = giveTask(leader.table, pid, task, birthright);
+      restoreProc(pid, task, birthright);
       // Processes that share a table share our pidfd in it.
       const files = planned.ids?.files_id ?? 0;
       if (!tables.has(files)) leader.table.must("our pidfd", NR.close, restoree.ourPidfd);
       tables.add(files);
       stage("restore/task");
-      for (const thread of threads) {
-        giveThread(thread.table, this.#core(thread.task.tid));
-        this.#giveThreadLast(restoree, thread, highest);
-      }
-      this.#giveThreadLast(restoree, leader, highest);
+      this.#giveThreadLast(leader.table, leader.task, highest);
       giveTaskLast(leader.table, pid, task, this.#memory.dumpable(pid), running);
+      leader.table.start();
     }
-    runTogether(
-      this.#births.living.flatMap(({ restoree }) =>
-        [...restoree.threads, restoree.leader].map((thread) => thread.table),
-      ),
+    for (const { restoree } of this.#births.living) restoree.table.finish();
+  }
+
+  /** Gives the other threads of a process all that they have. They run nothing of ours after that. */
+  #giveThreads({ pid, area, leader, threads }: Restoree, highest: number): void {
+    if (threads.length === 0) return;
+    const pad = new Pad(area.bulkRegion(pid), leader.registers);
+    for (const task of threads) {
+      pad.begin(task, THREAD_ROOM);
+      giveThread(pad, this.#core(task.tid));
+      this.#giveThreadLast(pad, task, highest);
+    }
+    pad.run();
+    giveStates(
+      threads,
+      threads.map(({ tid }) => finalState(this.#core(tid))),
     );
   }
 
-  #giveThreadLast({ pid }: Restoree, { table, task: { tid } }: RestoredThread, highest: number): void {
+  #giveThreadLast(calls: Calls, { pid, tid }: Task, highest: number): void {
     const filters = this.#commonFilters.get(pid) ?? 0;
-    giveThreadLast(table, pid, tid, this.#core(tid), this.#seccomp, filters, highest);
+    giveThreadLast(calls, pid, tid, this.#core(tid), this.#seccomp, filters, highest);
   }
 
   #core(tid: number): CoreEntry {
@@ -296,25 +318,22 @@ class Restoration {
   /** Gives every thread its registers and lets all go. */
   release(): void {
     const living = this.#births.living;
-    for (const { restoree } of living) for (const { task } of restoree.threads) task.park();
     leaveAreas(
       living.map(({ restoree }) => restoree),
       living
         .filter(({ planned }) => ignoresTrap(taskOf(planned.core, planned.pid)))
         .map(({ restoree }) => restoree),
     );
-    for (const { restoree } of living) {
-      for (const { task } of [restoree.leader, ...restoree.threads])
-        restoreThreadState(task, this.#core(task.tid));
-    }
+    giveStates(
+      living.map(({ restoree }) => restoree.leader.task),
+      this.#states,
+    );
     for (const { planned, restoree } of living) {
       const task = taskOf(planned.core, planned.pid);
       if (task.task_state === TASK_STATE.STOPPED) stopProcess(restoree, task.stop_signo ?? SIG.STOP);
       else if (this.options.leaveStopped) stopProcess(restoree, SIG.STOP);
     }
-    for (const { restoree } of living) {
-      for (const { task } of [restoree.leader, ...restoree.threads]) task.detach();
-    }
+    detachAll(living.flatMap(({ restoree }) => restoree.tasks));
   }
 
   /** Removes every trace of a restore that failed. */

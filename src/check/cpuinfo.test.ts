@@ -31,7 +31,8 @@ function newDir(): ImageDir {
 function imageWith(change: (entry: CpuinfoX86Entry) => void): ImageDir {
   const dir = newDir();
   dumpCpuinfo(dir);
-  const whole = dir.readOne(IMAGES.cpuinfo);
+  // What was read is not to be changed (wire.ts).
+  const whole = structuredClone(dir.readOne(IMAGES.cpuinfo));
   for (const entry of whole.x86_entry) change(entry);
   dir.writeAll(IMAGES.cpuinfo, [whole]);
   return dir;

@@ -8,9 +8,10 @@ import type { FdinfoEntry, FdTypes, FileEntry } from "../images/schema/generated
 import type { FsEntry } from "../images/schema/generated/process.ts";
 import { KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
-import { listNumbers, O, open, readPiece } from "../linux/io.ts";
+import { listNumbers, O, open } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { type Mapping, readStatus } from "../linux/proc.ts";
+import type { Mapping } from "../linux/proc.ts";
+import { readTexts } from "../linux/read-many.ts";
 import { Level, log } from "../log.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
 import type { DumpStats } from "../stats.ts";
@@ -114,7 +115,7 @@ export class FilesDump {
   #dumpTable(dumpee: Dumpee): void {
     const tid = taskOf(dumpee);
     const numbers = listNumbers(`/proc/${tid}/fd`);
-    const texts = numbers.length > FEW ? [] : numbers.map((fd) => readPiece(`/proc/${tid}/fdinfo/${fd}`));
+    const texts = numbers.length > FEW ? [] : readTexts(numbers.map((fd) => `/proc/${tid}/fdinfo/${fd}`));
     const flags = descriptorFlags(dumpee, numbers, texts);
     const sights = look(tid, dumpee.pidfd, numbers);
     const known = sights.map((sight) => this.#descriptions.find(sight.status.ino, tid, sight.fd).known);
@@ -167,7 +168,7 @@ export class FilesDump {
   }
 
   #dumpFs(dumpee: Dumpee): FsEntry {
-    const umask = readStatus(taskOf(dumpee)).get("Umask");
+    const umask = dumpee.proc.status.get("Umask");
     return {
       cwd_id: this.#reference(dumpee, "cwd", "its working directory"),
       root_id: this.#reference(dumpee, "root", "its root directory"),
@@ -199,18 +200,22 @@ function taskOf(dumpee: Dumpee): number {
   return dumpee.frozen.threads[0]?.tid ?? dumpee.pid;
 }
 
-/** So few descriptors are asked of /proc, each by itself, in less time than a call inside the process takes. */
-const FEW = 8;
+/** So few descriptors are asked of /proc in less time than a call inside the process takes. */
+const FEW = 16;
 const FLAGS_LINE = /^flags:\s*([0-7]+)$/m;
 
 /** FD_CLOEXEC of each descriptor; `texts` is their fdinfo where there are few. */
-function descriptorFlags(dumpee: Dumpee, numbers: readonly number[], texts: readonly string[]): number[] {
+function descriptorFlags(
+  dumpee: Dumpee,
+  numbers: readonly number[],
+  texts: readonly (string | undefined)[],
+): number[] {
   if (texts.length < numbers.length) {
     const flags = dumpee.table.each(NR.fcntl, [], numbers, [F.GETFD]);
     return flags.map((each) => Math.max(each, 0) & FD_CLOEXEC);
   }
   return texts.map((text) => {
-    const flags = Number.parseInt(FLAGS_LINE.exec(text)?.[1] ?? "0", 8);
+    const flags = Number.parseInt(FLAGS_LINE.exec(text ?? "")?.[1] ?? "0", 8);
     return (flags & O.CLOEXEC) === 0 ? 0 : FD_CLOEXEC;
   });
 }

@@ -15,12 +15,13 @@ import { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { FdTypes, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import { close, pidfdOpen } from "../linux/io.ts";
-import { readMaps, readSmaps } from "../linux/proc.ts";
+import { readMaps, readProcess, readSmaps } from "../linux/proc.ts";
 import { Area, BULK } from "../tracee/area.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import { FrozenTree } from "../tracee/freeze.ts";
-import { Infection, saveThread } from "../tracee/infection.ts";
+import { Infection } from "../tracee/infection.ts";
 import type { Restoree } from "../tracee/restoree.ts";
+import { saveThreads } from "../tracee/saved.ts";
 import { spawnRoot } from "../tracee/spawn.ts";
 import { FilesDump } from "./dump.ts";
 import type { FilesDumpOptions } from "./kind.ts";
@@ -98,7 +99,9 @@ function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOpti
   const pidfd = pidfdOpen(pid);
   const entered: Infection[] = [];
   try {
-    const request = { carrier, saved: saveThread(carrier), slots: 1, maps: mappings };
+    const [saved] = saveThreads(pid, [carrier]);
+    if (saved === undefined) throw new Error("nothing saved");
+    const request = { carrier, saved, slots: 1, maps: mappings };
     const [infection] = Infection.enterAll([request], (each) => entered.push(each));
     if (infection === undefined) throw new Error("not inside");
     const ids = { vm: 2, files: FILES_ID, fs: 2, sighand: 2 };
@@ -109,6 +112,7 @@ function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOpti
       mappings,
       pidfd,
       infection,
+      proc: readProcess(pid),
       table: infection.table,
     };
     files.dumpProcess(dumpee);

@@ -24,6 +24,11 @@ export class Descriptions<K extends Known> {
       this.#byInode.set(ino, of);
       return { known: undefined, of, at: 0 };
     }
+    // After fork(2) it is mostly under the same number.
+    const namesake = list.find((known) => known.fd === fd);
+    if (namesake !== undefined && compareFiles(pid, fd, namesake.pid, namesake.fd) === 0) {
+      return { known: namesake };
+    }
     let low = 0;
     let high = list.length;
     while (low < high) {

@@ -28,6 +28,9 @@ export interface Wanted {
 /** What installing one takes at most: fetch, dup3 or fcntl, close, fcntl, and the end of the table. */
 const ROOM = 6 * ENTRY_SIZE;
 
+/** Fewer descriptors are fetched together with whatever else there is to do. */
+export const MANY = 16;
+
 /** How many of the first descriptors, by their numbers, get those from the kernel as they come. */
 export function countInPlace(numbers: readonly number[], ourPidfd: number): number {
   let free = 0;
@@ -42,17 +45,19 @@ export function countInPlace(numbers: readonly number[], ourPidfd: number): numb
 /**
  * Installs the descriptors, which come in ascending order and are distinct from each other and from
  * `restoree.ourPidfd`. The process has no other descriptors. Only of those in place may the process open some itself;
- * `opened` is told what came of it. @throws KernelError
+ * `opened` is told what came of it. Calls may be left in the table: what is returned is to be called when it has run.
+ * @throws KernelError
  */
 export function installDescriptors(
   restoree: Restoree,
   wanted: readonly Wanted[],
   opened: (wanted: Wanted, result: Opened) => void,
-): void {
+): () => void {
   const last = wanted.at(-1);
-  if (last === undefined) return;
+  if (last === undefined) return () => {};
   const { ourPidfd, pid } = restoree;
   allowDescriptors(pid, Math.max(last.number, ourPidfd, wanted.length) + 2);
+  if (wanted.length < MANY) return fetchApart(restoree, wanted, 0);
   const inPlace = countInPlace(
     wanted.map((each) => each.number),
     ourPidfd,
@@ -66,7 +71,7 @@ export function installDescriptors(
     else fetchInPlace(restoree, run);
     from = to;
   }
-  fetchApart(restoree, wanted.slice(inPlace), (wanted[inPlace - 1]?.number ?? -1) + 1);
+  return fetchApart(restoree, wanted.slice(inPlace), (wanted[inPlace - 1]?.number ?? -1) + 1);
 }
 
 function openInPlace(
@@ -102,7 +107,7 @@ function fetchInPlace(restoree: Restoree, wanted: readonly Wanted[]): void {
 }
 
 /** Those whose number is not the lowest free one, from the first that is not on. */
-function fetchApart(restoree: Restoree, wanted: readonly Wanted[], lowest: number): void {
+function fetchApart(restoree: Restoree, wanted: readonly Wanted[], lowest: number): () => void {
   const { table, ourPidfd, pid } = restoree;
   const fetched: { result: Result; expected: number }[] = [];
   let free = lowest;
@@ -122,8 +127,9 @@ function fetchApart(restoree: Restoree, wanted: readonly Wanted[], lowest: numbe
     }
     if (asyncFlags !== undefined) table.must(what, NR.fcntl, number, F.SETFL, asyncFlags);
   }
-  table.run();
-  for (const { result, expected } of fetched) expectNumber(pid, result.value, expected);
+  return () => {
+    for (const { result, expected } of fetched) expectNumber(pid, result.value, expected);
+  };
 }
 
 function oursOf({ source, number }: Wanted): number {

@@ -14,7 +14,7 @@ import { Level, log } from "../log.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import { Inherited } from "./inherit.ts";
-import { allowDescriptors, countInPlace, installDescriptors, type Wanted } from "./install.ts";
+import { allowDescriptors, countInPlace, installDescriptors, MANY, type Wanted } from "./install.ts";
 import type { FileKind, FileRestorer, FilesRestoreOptions, RestoreContext } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
 import { NamedRestore, named } from "./named.ts";
@@ -23,13 +23,11 @@ import { restoreOwner, restoreSignal } from "./owner.ts";
 import { pathAddress } from "./path.ts";
 import { readRemaps } from "./remap.ts";
 
-/** Of ours beside the descriptions: images, the log, what Bun has. */
-const SPARE_DESCRIPTORS = 256;
+/** Of ours beside the descriptions: images, the pages of processes at work, the log, what Bun has. */
+const SPARE_DESCRIPTORS = 1024;
 /** Where the kernel's own limit (fs.nr_open) is never above: 2^30. */
 const MAX_DESCRIPTOR = 1 << 30;
 const PERMISSIONS = 0o777;
-/** So many descriptors are opened together. */
-const MANY = 16;
 
 /** An open file description. */
 interface Description {
@@ -50,6 +48,8 @@ export class FilesRestore {
   readonly #descriptions = new Map<number, Description>();
   readonly #forMapping = new Map<string, number>();
   readonly #directories = new Map<number, number>();
+  /** Of the directories, by their ids, that are roots: whether that is ours. */
+  readonly #ourRoot = new Map<number, boolean>();
   /** Descriptions whose owner is to be set when all processes are there. */
   readonly #owned: { fd: number; owner: FownEntry; what: string }[] = [];
   /** Descriptors of ours that nobody needs any more. */
@@ -68,11 +68,14 @@ export class FilesRestore {
         throw new FileRestoreError(`files.img: file ${entry.id} is there twice`);
       this.#entries.set(entry.id, entry);
     }
+    const tables: number[] = [];
     for (const name of listDirectory(images.path)) {
       const id = /^fdinfo-(\d{1,10})\.img$/.exec(name)?.[1];
-      if (id !== undefined) this.#readTable(Number(id));
+      if (id !== undefined) tables.push(Number(id));
     }
-    if (this.#entries.size > SPARE_DESCRIPTORS) allowDescriptors(0, this.#entries.size + SPARE_DESCRIPTORS);
+    images.loadAhead(IMAGES.fdinfo, tables);
+    for (const id of tables) this.#readTable(id);
+    allowDescriptors(0, this.#entries.size + SPARE_DESCRIPTORS);
   }
 
   /** Processes that have ended, of which files of /proc are open: something must stand in for them meanwhile. */
@@ -109,10 +112,10 @@ export class FilesRestore {
   }
 
   /**
-   * Makes the descriptors of table `filesId` in a process whose only descriptor is `restoree.ourPidfd`.
-   * @throws FileRestoreError, KernelError
+   * Makes the descriptors of table `filesId` in a process whose only descriptor is `restoree.ourPidfd`. Calls may be left
+   * in its table: what is returned is to be called when it has run. @throws FileRestoreError, KernelError
    */
-  restoreTable(restoree: Restoree, filesId: number): void {
+  restoreTable(restoree: Restoree, filesId: number): () => void {
     const table = this.#tables.get(filesId) ?? [];
     const file = `fdinfo-${filesId}.img`;
     const descriptions = table.map((info) => this.#describe(info, file));
@@ -125,12 +128,15 @@ export class FilesRestore {
       const source = wishes[i] ?? description.fd ?? this.#open(description);
       return { number: fd, source, flags, asyncFlags: restorer.asyncFlags?.(entry), id };
     });
-    installDescriptors(restoree, wanted, ({ id }, result) => {
+    const installed = installDescriptors(restoree, wanted, ({ id }, result) => {
       const description = this.#descriptions.get(id);
       description?.restorer.opened?.(description.entry, result);
     });
-    for (const description of descriptions) this.#used(description);
-    log.debug("files/restore", `process ${restoree.pid}: ${table.length} descriptors`);
+    return () => {
+      installed();
+      for (const description of descriptions) this.#used(description);
+      log.debug("files/restore", `process ${restoree.pid}: ${table.length} descriptors`);
+    };
   }
 
   /** Adds to a process' table: its root, cwd and umask. @throws FileRestoreError, KernelError */
@@ -138,8 +144,13 @@ export class FilesRestore {
     const { cwd_id, root_id, umask } = this.#images.readOne(IMAGES.fs, pid);
     const { table } = restoree;
     const root = this.#directory(root_id);
+    let ours = this.#ourRoot.get(root_id);
+    if (ours === undefined) {
+      ours = isOurRoot(root);
+      this.#ourRoot.set(root_id, ours);
+    }
     // Our root is that of a process born of us, and who may not change it needs not.
-    if (!isOurRoot(root)) {
+    if (!ours) {
       const fd = restoree.fetch("root", root);
       table.must("root", NR.fchdir, fd);
       table.must("root", NR.chroot, table.data(new Uint8Array([0x2e, 0])));

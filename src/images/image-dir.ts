@@ -51,6 +51,7 @@ import {
 import { fileError, ImageError } from "./error.ts";
 import { encodeImage, IMAGE_MODE, ImageReader, ImageWriter, openForReading } from "./image-file.ts";
 import { type AnyImageKind, fileName, IMAGES, type ImageKind, type RawKind } from "./kinds.ts";
+import { loadSmallFiles } from "./load-ahead.ts";
 import type { InventoryEntry } from "./schema/generated/inventory.ts";
 import { Writer } from "./wire.ts";
 
@@ -59,6 +60,9 @@ export type Id = number | bigint | string;
 
 /** Name of the link to the parent directory. */
 export const PARENT_LINK = "parent";
+
+/** Fewer files are not worth to be loaded ahead. */
+const MANY = 8;
 
 /** An entry with the bytes that followed it. */
 export interface WithPayload<T> {
@@ -94,6 +98,8 @@ function entriesOf<T, H>(reader: ImageReader<T, H>): T[] {
 /** A directory of images; the layout is told at the top of image-dir.ts. All errors are ImageErrors. */
 export class ImageDir {
   readonly path: string;
+  /** Bytes of files that were loaded ahead, by their names. */
+  private readonly ahead = new Map<string, Uint8Array>();
 
   private constructor(path: string) {
     this.path = path;
@@ -135,7 +141,8 @@ export class ImageDir {
   }
 
   has(kind: AnyImageKind | RawKind, id?: Id): boolean {
-    return !isAbsent(this.filePath(kind, id));
+    const file = fileName(kind, id);
+    return this.ahead.has(file) || !isAbsent(`${this.path}/${file}`);
   }
 
   /** Removes the file, if it is there. */
@@ -148,6 +155,16 @@ export class ImageDir {
   }
 
   // --- reading
+
+  /**
+   * Says that these files will be read soon: small ones that are there are taken into memory, all at once, until they
+   * are. Files of raw bytes are not meant.
+   */
+  loadAhead(kind: AnyImageKind, ids: readonly Id[]): void {
+    if (ids.length < MANY) return;
+    const names = ids.map((id) => fileName(kind, id));
+    loadSmallFiles(this.path, names, (name, bytes) => this.ahead.set(name, bytes));
+  }
 
   /** Opens a file for reading entry by entry. Throws where it is not there. The caller closes it. */
   reader<T, H>(kind: ImageKind<T, H>, id?: Id): ImageReader<T, H> {
@@ -162,6 +179,11 @@ export class ImageDir {
   /** As reader; undefined where the file is not there. */
   tryReader<T, H>(kind: ImageKind<T, H>, id?: Id): ImageReader<T, H> | undefined {
     const file = fileName(kind, id);
+    const bytes = this.ahead.get(file);
+    if (bytes !== undefined) {
+      this.ahead.delete(file);
+      return new ImageReader(kind, file, bytes);
+    }
     const fd = openForReading(`${this.path}/${file}`, file);
     if (fd === undefined) return undefined;
     try {

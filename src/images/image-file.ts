@@ -248,7 +248,7 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
     const index = this.source.index(started + 4, size);
     this.fields.reset(this.source.bytes, index, index + size);
     try {
-      const message = codec.read(this.fields);
+      const message = this.fields.whole(codec);
       this.position = started + 4 + size;
       return message;
     } catch (error) {

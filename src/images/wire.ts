@@ -291,6 +291,16 @@ export class Writer {
   }
 }
 
+const compare = Buffer.prototype.compare;
+/** From so many bytes on a message is kept, to be given again where the same bytes come next. */
+const WORTH_KEEPING = 48;
+/**
+ * The last one of each type. What the processes of a tree and their threads have in common (credentials, handlers of
+ * signals, registers of those that wait) is so decoded once, and is one object: whoever makes something of it can do so
+ * once, too. Nobody changes a message that was read.
+ */
+const lastRead = new Map<object, { readonly bytes: Uint8Array; readonly message: unknown }>();
+
 /** Walks over the bytes of one message; `limit` is the end of the message being read. */
 export class Reader {
   /** Where the message is; the generated functions read from it by themselves up to `limit`. */
@@ -428,9 +438,23 @@ export class Reader {
     const outer = this.limit;
     if (++this.depth > MAX_DEPTH) this.fail("messages are nested too deeply");
     this.limit = this.pos + size;
-    const message = codec.read(this);
+    const message = this.whole(codec);
     this.limit = outer;
     this.depth--;
+    return message;
+  }
+
+  /** The message up to `limit`, which may be one that was given before. */
+  whole<T>(codec: Codec<T>): T {
+    const { data, pos, limit } = this;
+    if (limit - pos < WORTH_KEEPING) return codec.read(this);
+    const last = lastRead.get(codec);
+    if (last?.bytes.length === limit - pos && compare.call(last.bytes, data, pos, limit) === 0) {
+      this.pos = limit;
+      return last.message as T;
+    }
+    const message = codec.read(this);
+    lastRead.set(codec, { bytes: data.slice(pos, limit), message });
     return message;
   }
 

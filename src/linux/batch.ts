@@ -39,13 +39,15 @@ export class Layout {
   entry(index: number, op: number, ...args: number[]): void {
     const { words } = this;
     const at = index * ENTRY_WORDS;
-    words.fill(0, at, at + ENTRY_WORDS);
     words[at] = op;
-    for (let i = 0; i < args.length; i++) {
+    words[at + 1] = 0;
+    let word = at + ARGS_AT;
+    for (let i = 0; i < args.length; i++, word += 2) {
       const value = args[i] ?? 0;
-      words[at + ARGS_AT + 2 * i] = value;
-      words[at + ARGS_AT + 2 * i + 1] = Math.floor(value / HIGH);
+      words[word] = value;
+      words[word + 1] = value < 0 || value > 0xffff_ffff ? Math.floor(value / HIGH) : 0;
     }
+    for (const end = at + ENTRY_WORDS; word < end; word++) words[word] = 0;
   }
 
   /** Writes an entry that makes the result of entry `from` the argument `argument` (from 0) of entry `to`. */
@@ -67,14 +69,75 @@ export function resultAt(entry: number): number {
 
 /** A table of our own. */
 export class Batch extends Layout {
-  /** Runs the first `count` entries. The entry that follows is overwritten for the time. */
-  run(count: number): void {
+  /** Runs `count` entries from `first` on. The entry that follows them is overwritten for the time. */
+  run(count: number, first = 0): void {
     native ??= nativeFunction(placeCode(hostMachine.batchThunk));
     const { words } = this;
-    const at = count * ENTRY_WORDS;
+    const at = (first + count) * ENTRY_WORDS;
     const next = words[at] ?? 0;
     words[at] = OP.END;
-    native(this.address, 0, 0, 0, 0, 0, 0);
+    native(this.address + first * ENTRY_SIZE, 0, 0, 0, 0, 0, 0);
     words[at] = next;
+  }
+}
+
+/**
+ * The same calls for each of many things, and room for what they read and write. The calls of one are laid out by
+ * {@link call}, {@link spread} gives them to all, and then what differs is filled in.
+ */
+export class BlockBatch extends Batch {
+  readonly #rooms: number;
+
+  constructor(
+    private readonly count: number,
+    /** Calls for each. */
+    private readonly block: number,
+    /** Bytes for each, a multiple of 8. */
+    private readonly room: number,
+  ) {
+    const rooms = (count * block + 1) * ENTRY_SIZE;
+    super(rooms + count * room);
+    this.#rooms = rooms;
+  }
+
+  /** Gives all things the calls of the first one. */
+  spread(): void {
+    const end = this.count * this.block * ENTRY_SIZE;
+    for (let done = this.block * ENTRY_SIZE; done < end; done *= 2)
+      this.bytes.copyWithin(done, 0, Math.min(done, end - done));
+  }
+
+  /** Sets an argument of call `call` for thing `i`. */
+  argument(i: number, call: number, argument: number, value: number): void {
+    const at = argumentAt(i * this.block + call, argument);
+    this.words[at] = value;
+    this.words[at + 1] = Math.floor(value / HIGH);
+  }
+
+  /** Makes an argument of call `call` the address of byte `at` of each thing's room. */
+  rooms(call: number, argument: number, at: number): void {
+    for (let i = 0; i < this.count; i++) this.argument(i, call, argument, this.address + this.offset(i) + at);
+  }
+
+  /** Makes an argument of call `to` what call `from` of the same thing gives, by a move just before that call. */
+  moves(from: number, to: number, argument: number): void {
+    for (let i = 0; i < this.count; i++) {
+      const first = i * this.block;
+      this.move(first + to - 1, first + from, first + to, argument);
+    }
+  }
+
+  /** Where the room of thing `i` begins in `bytes`. */
+  offset(i: number): number {
+    return this.#rooms + i * this.room;
+  }
+
+  runAll(): void {
+    this.run(this.count * this.block);
+  }
+
+  /** The low half of a result, which is enough for descriptors, counts and errors. */
+  result(i: number, call: number): number {
+    return (this.words[resultAt(i * this.block + call)] ?? 0) | 0;
   }
 }

@@ -6,9 +6,13 @@ export const CLONE = {
   FS: 0x200,
   FILES: 0x400,
   SIGHAND: 0x800,
+  /** The child is held by whoever holds its parent, with the same options, and stops before its first instruction. */
+  PTRACE: 0x2000,
   PARENT: 0x8000,
   THREAD: 0x10000,
   SYSVSEM: 0x40000,
+  /** The parent's tracer is not told of the birth, whatever it asked for. */
+  UNTRACED: 0x80_0000,
   CLEAR_SIGHAND: 0x1_0000_0000,
 } as const;
 

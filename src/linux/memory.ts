@@ -38,8 +38,8 @@ function transfer(
 ): void {
   let done = 0;
   while (done < length) {
-    iovec.encodeInto(vectors, 0, { base: local + done, length: length - done });
-    iovec.encodeInto(vectors, iovec.size, { base: address + done, length: length - done });
+    iovec.write(vectors, 0, { base: local + done, length: length - done });
+    iovec.write(vectors, iovec.size, { base: address + done, length: length - done });
     const got = rawSyscall(nr, pid, localVector, 1, remoteVector, 1, 0);
     if (got <= 0) {
       const place = `memory of process ${pid} at 0x${(address + done).toString(16)}`;
@@ -59,6 +59,71 @@ export function readMemory(pid: number, address: number, buffer: Uint8Array): Ui
 export function writeMemory(pid: number, address: number, buffer: Uint8Array): void {
   instant();
   transfer(NR.process_vm_writev, "process_vm_writev", pid, address, addressOf(buffer), buffer.length);
+}
+
+/** A place in another process' memory. */
+export interface Piece {
+  readonly address: number;
+  readonly length: number;
+}
+
+/** UIO_MAXIOV. */
+const MOST_PIECES = 1024;
+
+/**
+ * As readMemory and writeMemory for many places, in turn with the bytes of `buffers`, one behind the other; both have as
+ * many bytes. @throws KernelError when any byte cannot be read or written
+ */
+function transferPieces(
+  nr: number,
+  name: string,
+  pid: number,
+  pieces: readonly Piece[],
+  buffers: readonly Uint8Array[],
+): void {
+  const [whole] = buffers;
+  if (pieces.length > MOST_PIECES && buffers.length === 1 && whole !== undefined) {
+    let done = 0;
+    for (let from = 0; from < pieces.length; from += MOST_PIECES) {
+      const some = pieces.slice(from, from + MOST_PIECES);
+      const length = some.reduce((sum, piece) => sum + piece.length, 0);
+      transferPieces(nr, name, pid, some, [whole.subarray(done, done + length)]);
+      done += length;
+    }
+    return;
+  }
+  const list = new Uint8Array((buffers.length + pieces.length) * iovec.size);
+  let wanted = 0;
+  buffers.forEach((buffer, i) => {
+    iovec.encodeInto(list, i * iovec.size, { base: addressOf(buffer), length: buffer.length });
+    wanted += buffer.length;
+  });
+  pieces.forEach(({ address, length }, i) => {
+    iovec.encodeInto(list, (buffers.length + i) * iovec.size, { base: address, length });
+  });
+  const local = addressOf(list);
+  const remote = local + buffers.length * iovec.size;
+  const got = rawSyscall(nr, pid, local, buffers.length, remote, pieces.length, 0);
+  if (got !== wanted) throw new KernelError(name, `memory of process ${pid}`, got < 0 ? -got : ERRNO.EFAULT);
+}
+
+/** Fills `buffers` from the places, in turn. @throws KernelError */
+export function readPieces(pid: number, pieces: readonly Piece[], ...buffers: Uint8Array[]): void {
+  transferPieces(NR.process_vm_readv, "process_vm_readv", pid, pieces, buffers);
+}
+
+/** Writes `buffers` to the places, in turn. @throws KernelError */
+export function writePieces(pid: number, pieces: readonly Piece[], ...buffers: Uint8Array[]): void {
+  instant();
+  transferPieces(NR.process_vm_writev, "process_vm_writev", pid, pieces, buffers);
+}
+
+let zeros = new Uint8Array(PAGE_SIZE);
+
+/** Whether all bytes are zero. */
+export function isZero(bytes: Uint8Array): boolean {
+  if (zeros.length < bytes.length) zeros = new Uint8Array(bytes.length);
+  return Buffer.compare(bytes, zeros.subarray(0, bytes.length)) === 0;
 }
 
 export function pageDown(address: number): number {

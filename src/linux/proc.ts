@@ -1,7 +1,8 @@
 /** Readers of /proc, one per file, each giving the fields in the kernel's own words (proc(5)). */
 
-import { ERRNO, isErrno } from "./errno.ts";
+import { ERRNO, isErrno, KernelError } from "./errno.ts";
 import { listNumbers, readPiece, readText } from "./io.ts";
+import { readTexts } from "./read-many.ts";
 
 /** /proc/PID/stat of a process or, with `tid`, of one thread. */
 export interface TaskStat {
@@ -31,7 +32,11 @@ function taskPath(pid: number, tid: number | undefined, file: string): string {
 }
 
 export function readStat(pid: number, tid?: number): TaskStat {
-  const text = readPiece(taskPath(pid, tid, "stat"));
+  return parseStat(readPiece(taskPath(pid, tid, "stat")));
+}
+
+/** The text of /proc/PID/stat. */
+export function parseStat(text: string): TaskStat {
   // The name may hold spaces and parentheses; it ends at the last one.
   const close = text.lastIndexOf(")");
   // The first of these is the state, field 3 of proc(5).
@@ -65,7 +70,7 @@ export function readParent(pid: number): number {
   return Number.parseInt(text.slice(text.lastIndexOf(")") + 4), 10);
 }
 
-/** /proc/PID/status: lines of a name and a value. */
+/** /proc/PID/status: lines of a name and a value. Few of its sixty are asked for, so they are looked for then. */
 export class TaskStatus {
   readonly #text: string;
 
@@ -80,10 +85,77 @@ export class TaskStatus {
     if (line < 0) return undefined;
     return text.slice(line + name.length + 2, text.indexOf("\n", line + 1)).trim();
   }
+
+  /** The lines from that of one name up to that of another, both included. */
+  lines(first: string, last: string): string {
+    const from = this.#text.indexOf(`\n${first}:`);
+    return this.#text.slice(from, this.#text.indexOf("\n", this.#text.indexOf(`\n${last}:`, from) + 1));
+  }
 }
 
+/** /proc/PID/status of a process or, with `tid`, of one thread. @throws KernelError */
 export function readStatus(pid: number, tid?: number): TaskStatus {
   return new TaskStatus(readPiece(taskPath(pid, tid, "status")));
+}
+
+/** What several rooms want to know of a process, of its small files in /proc. */
+export interface ProcessFiles {
+  readonly stat: TaskStat;
+  readonly status: TaskStatus;
+  /** The text of `timers` (CONFIG_CHECKPOINT_RESTORE). */
+  readonly timers: string;
+  readonly oomScoreAdj: number;
+  /** The text of `loginuid`; undefined without CONFIG_AUDIT. */
+  readonly loginuid: string | undefined;
+}
+
+/** Reads them all at once. @throws KernelError, ESRCH for a process that is gone */
+export function readProcess(pid: number): ProcessFiles {
+  const names = ["stat", "status", "timers", "oom_score_adj", "loginuid"];
+  const texts = readTexts(names.map((name) => taskPath(pid, undefined, name)));
+  const [stat, status, timers = "", oomScoreAdj, loginuid] = texts;
+  if (stat === undefined || status === undefined) {
+    throw new KernelError("read", `/proc of process ${pid}`, ERRNO.ESRCH);
+  }
+  return {
+    stat: parseStat(stat),
+    status: new TaskStatus(status),
+    timers,
+    oomScoreAdj: Number(oomScoreAdj),
+    loginuid,
+  };
+}
+
+/** The state of a task as /proc shows it, undefined when it is gone. */
+export function stateOf(pid: number, tid: number): string | undefined {
+  try {
+    const { state } = readStat(pid, tid);
+    return state === "X" ? undefined : state;
+  } catch (error) {
+    if (isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) return undefined;
+    throw error;
+  }
+}
+
+/** Whether a task is gone, or is a zombie. */
+export function hasEnded(pid: number, tid: number): boolean {
+  const state = stateOf(pid, tid);
+  return state === undefined || state === "Z";
+}
+
+/** /proc/PID/stat of many processes, in their order; undefined where one is gone. @throws KernelError */
+export function readStats(pids: readonly number[]): (TaskStat | undefined)[] {
+  return readTexts(pids.map((pid) => taskPath(pid, undefined, "stat"))).map((text) =>
+    text === undefined ? undefined : parseStat(text),
+  );
+}
+
+/** /proc/PID/status of many threads of a process, in their order. @throws KernelError, ESRCH for one that is gone */
+export function readStatuses(pid: number, tids: readonly number[]): TaskStatus[] {
+  return readTexts(tids.map((tid) => taskPath(pid, tid, "status"))).map((text, i) => {
+    if (text === undefined) throw new KernelError("read", `the status of task ${tids[i]}`, ERRNO.ESRCH);
+    return new TaskStatus(text);
+  });
 }
 
 /**
@@ -97,19 +169,18 @@ export function readThreads(pid: number): number[] {
   return tids;
 }
 
-/** The children of all threads of a process (needs CONFIG_PROC_CHILDREN, as CRIU does). */
-export function readChildren(pid: number): number[] {
-  const out: number[] = [];
-  for (const tid of readThreads(pid)) {
-    try {
-      for (const word of readText(`/proc/${pid}/task/${tid}/children`).split(" "))
-        if (word !== "") out.push(Number(word));
-    } catch (error) {
-      // A thread may end while we list.
-      if (!isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) throw error;
-    }
-  }
-  return out;
+/** The children of all threads of a process. @throws KernelError */
+export function readChildrenOf(pid: number): number[] {
+  return readChildren(readThreads(pid).map((tid) => ({ pid, tid }))).flat();
+}
+
+/** The children of each of some threads (needs CONFIG_PROC_CHILDREN, as CRIU does); of one that is gone, none. */
+export function readChildren(threads: readonly { readonly pid: number; readonly tid: number }[]): number[][] {
+  return readTexts(threads.map(({ pid, tid }) => taskPath(pid, tid, "children"))).map((text) => {
+    const out: number[] = [];
+    for (const word of (text ?? "").split(" ")) if (word !== "") out.push(Number(word));
+    return out;
+  });
 }
 
 /** One mapping of /proc/PID/smaps: the line of maps, and the two-letter VmFlags where smaps was read. */
@@ -175,18 +246,29 @@ function flagSet(line: string): ReadonlySet<string> {
   return flags;
 }
 
-/** /proc/PID/smaps: the mappings with their VmFlags. The kernel walks all page tables for it. */
+/** Mappings by their lines: processes of a tree have many in common, which are parsed once. */
+const knownMappings = new Map<string, Mapping>();
+const MOST_KNOWN = 10_000;
+
+/** /proc/PID/smaps: the mappings with their VmFlags. The kernel walks all page tables for it. Equal ones are one object. */
 export function readSmaps(pid: number): Mapping[] {
   const text = readText(`/proc/${pid}/smaps`);
   const out: Mapping[] = [];
   const marker = "\nVmFlags:";
+  if (knownMappings.size > MOST_KNOWN) knownMappings.clear();
   for (let at = 0; at < text.length; ) {
     const lineEnd = text.indexOf("\n", at);
     const flagsAt = text.indexOf(marker, lineEnd - 1);
     if (lineEnd < 0 || flagsAt < 0) break;
     const flagsEnd = text.indexOf("\n", flagsAt + 1);
-    const flags = flagSet(text.slice(flagsAt + marker.length, flagsEnd));
-    const mapping = parseMapLine(text.slice(at, lineEnd), flags);
+    const line = text.slice(at, lineEnd);
+    const flags = text.slice(flagsAt + marker.length, flagsEnd);
+    const key = line + flags;
+    let mapping = knownMappings.get(key);
+    if (mapping === undefined) {
+      mapping = parseMapLine(line, flagSet(flags));
+      if (mapping !== undefined) knownMappings.set(key, mapping);
+    }
     if (mapping !== undefined) out.push(mapping);
     at = flagsEnd + 1;
   }

@@ -83,10 +83,12 @@ export const userRegs = struct({
 });
 export type Registers = ReturnType<typeof userRegs.decode>;
 
-const iovec = struct({ base: word, length: word });
-const peekArguments = struct({ off: u64, flags: u32, nr: s32 });
+/** struct iovec: where a register set is read from or written to. */
+export const iovec = struct({ base: word, length: word });
+/** struct ptrace_peeksiginfo_args. */
+export const peekRequest = struct({ off: u64, flags: u32, nr: s32 });
 
-/** struct ptrace_rseq_configuration (kernel 5.13). */
+/** struct ptrace_rseq_configuration (kernel 5.13). An `rseq_abi_pointer` of 0 is no registration. */
 export const rseqConfiguration = struct({
   rseq_abi_pointer: u64,
   rseq_abi_size: u32,
@@ -140,18 +142,20 @@ export function getRegisters(tid: number): Registers {
   return userRegs.decode(scratch);
 }
 
-/** Sets the general registers of a stopped task. @throws KernelError */
-export function setRegisters(tid: number, registers: Registers): void {
-  userRegs.encodeInto(scratch, 0, registers);
+/** Sets the general registers of a stopped task, given by name or as a `userRegs`. @throws KernelError */
+export function setRegisters(tid: number, registers: Registers | Uint8Array): void {
+  if (registers instanceof Uint8Array) scratch.set(registers);
+  else userRegs.encodeInto(scratch, 0, registers);
   transferRegset(PTRACE.SETREGSET, tid, NT.PRSTATUS, userRegs.size);
 }
 
-/** The extended state in the standard XSAVE layout, a copy; its length depends on the CPU's features. */
-export function getExtendedState(tid: number): Uint8Array {
-  const length = transferRegset(PTRACE.GETREGSET, tid, NT.X86_XSTATE, scratch.length);
-  return scratch.slice(0, length);
+/** The same as the kernel has them, a copy. @throws KernelError */
+export function getRegisterBytes(tid: number): Uint8Array {
+  transferRegset(PTRACE.GETREGSET, tid, NT.PRSTATUS, userRegs.size);
+  return scratch.slice(0, userRegs.size);
 }
 
+/** Sets the extended state, an XSAVE image in the standard layout. @throws KernelError */
 export function setExtendedState(tid: number, state: Uint8Array): void {
   scratch.set(state);
   transferRegset(PTRACE.SETREGSET, tid, NT.X86_XSTATE, state.length);
@@ -174,10 +178,10 @@ const PEEK_SHARED = 1;
 /** Pending signals, oldest first, as raw siginfo_t; they stay pending. @throws KernelError */
 export function peekSiginfo(tid: number, shared: boolean): Uint8Array[] {
   const out: Uint8Array[] = [];
-  const request = new Uint8Array(peekArguments.size);
+  const request = new Uint8Array(peekRequest.size);
   const batch = 32;
   for (;;) {
-    peekArguments.encodeInto(request, 0, {
+    peekRequest.encodeInto(request, 0, {
       off: BigInt(out.length),
       flags: shared ? PEEK_SHARED : 0,
       nr: batch,
@@ -188,10 +192,15 @@ export function peekSiginfo(tid: number, shared: boolean): Uint8Array[] {
   }
 }
 
+/** si_code of a siginfo_t at byte `at`. */
+export function siginfoCode(view: DataView, at: number): number {
+  return view.getInt32(at + 8, true);
+}
+
 /** si_code of the signal whose delivery the task is stopped at. @throws KernelError (EINVAL in a group-stop) */
 export function getSiginfoCode(tid: number): number {
   ptrace(PTRACE.GETSIGINFO, tid, 0, scratchAddress);
-  return scratchView.getInt32(8, true);
+  return siginfoCode(scratchView, 0);
 }
 
 /** The message of a ptrace event: the new task's id for a fork or clone. */

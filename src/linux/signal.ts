@@ -1,6 +1,6 @@
 /** Signals: numbers, masks, siginfo and the frame that rt_sigreturn(2) takes a task back through. */
 
-import type { Registers } from "./ptrace.ts";
+import { userRegs } from "./ptrace.ts";
 import { array, bytes, s32, struct, u16, u32, u64, viewOf, word } from "./struct.ts";
 
 export const SIG = {
@@ -73,6 +73,42 @@ const sigcontext = struct({
   reserved: array(u64, 8),
 });
 
+/** Registers that a frame has as ptrace(2) has them, and those of which it has 16 bits. */
+const WHOLE = [
+  "r8",
+  "r9",
+  "r10",
+  "r11",
+  "r12",
+  "r13",
+  "r14",
+  "r15",
+  "di",
+  "si",
+  "bp",
+  "bx",
+  "dx",
+  "ax",
+  "cx",
+  "sp",
+  "ip",
+  "flags",
+] as const;
+const HALF = ["cs", "gs", "fs", "ss"] as const;
+let places: { readonly from: number; readonly to: number; readonly words: number }[] | undefined;
+
+/** Where each register is in a `userRegs` and in a frame, in words of 16 bits. */
+function registerPlaces(): { readonly from: number; readonly to: number; readonly words: number }[] {
+  const context = ucontext.offset.mcontext;
+  const place = (name: (typeof WHOLE | typeof HALF)[number], words: number) => ({
+    from: userRegs.offset[name] / 2,
+    to: (context + sigcontext.offset[name]) / 2,
+    words,
+  });
+  places ??= [...WHOLE.map((name) => place(name, 4)), ...HALF.map((name) => place(name, 1))];
+  return places;
+}
+
 /** struct ucontext: what rt_sigreturn(2) finds at the stack pointer. */
 const ucontext = struct({ flags: u64, link: word, stack: stackT, mcontext: sigcontext, sigmask: u64 });
 
@@ -95,36 +131,28 @@ const UC_FLAGS = 7n;
 const SS_FLAGS_INVALID = 0x1234;
 
 /**
- * A signal frame for a task: bytes to place at `address` (a multiple of 64), entered by rt_sigreturn(2) with the stack
+ * A signal frame for a task with registers given as a `userRegs`: bytes to place at `address` (a multiple of 64), entered by rt_sigreturn(2) with the stack
  * pointer there. Without `xstate`, the address of the XSAVE image of another frame may be shared through `fpstate`.
  */
 export function buildSigframe(
   address: number,
-  registers: Registers,
+  registers: Uint8Array,
   mask: bigint,
   fp: { xstate: Uint8Array } | { fpstate: number },
 ): Uint8Array {
   const fpAt = Math.ceil(ucontext.size / 64) * 64;
   const size = "xstate" in fp ? fpAt + fp.xstate.length + 4 : ucontext.size;
   const frame = new Uint8Array(size);
-  ucontext.encodeInto(frame, 0, {
-    flags: UC_FLAGS,
-    stack: { sp: 0, flags: SS_FLAGS_INVALID, pad: 0, size: 0 },
-    mcontext: {
-      ...registers,
-      cs: Number(registers.cs),
-      ss: Number(registers.ss),
-      gs: Number(registers.gs),
-      fs: Number(registers.fs),
-      err: 0n,
-      trapno: 0n,
-      oldmask: 0n,
-      cr2: 0n,
-      fpstate: "xstate" in fp ? address + fpAt : fp.fpstate,
-      reserved: [],
-    },
-    sigmask: mask,
-  });
+  u64.write(frame, ucontext.offset.flags, UC_FLAGS);
+  stackT.encodeInto(frame, STACK_AT, { flags: SS_FLAGS_INVALID });
+  u64.write(frame, ucontext.offset.sigmask, mask);
+  const fpstate = "xstate" in fp ? address + fpAt : fp.fpstate;
+  word.write(frame, ucontext.offset.mcontext + sigcontext.offset.fpstate, fpstate);
+  const source = new Uint16Array(registers.buffer, registers.byteOffset, registers.length / 2);
+  const target = new Uint16Array(frame.buffer, 0, ucontext.size / 2);
+  for (const { from, to, words } of registerPlaces()) {
+    for (let i = 0; i < words; i++) target[to + i] = source[from + i] ?? 0;
+  }
   if ("xstate" in fp) {
     frame.set(fp.xstate, fpAt);
     // PTRACE_GETREGSET leaves the enabled features where a signal frame has its software bytes.

@@ -4,18 +4,19 @@
  */
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
-import type { MmEntry, VmaEntry } from "../images/schema/generated/memory.ts";
-import { close, fstat, O, open, readFileBytes, readPiece, stat, withFd, writeAll } from "../linux/io.ts";
-import { MAP, PAGE_SIZE, pageDown, readMemory } from "../linux/memory.ts";
+import { type MmEntry, VmaEntry } from "../images/schema/generated/memory.ts";
+import { keepBytes } from "../images/wire.ts";
+import { close, fstat, O, open, readFileBytes, stat, withFd, writeAll } from "../linux/io.ts";
+import { isZero, MAP, PAGE_SIZE, pageDown, readMemory } from "../linux/memory.ts";
 import { MAP_MORE, MCL, PR_MM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { type PageRuns, scanPages } from "../linux/pagemap.ts";
-import { type Mapping, readSmaps, readStat } from "../linux/proc.ts";
+import { type Mapping, readSmaps } from "../linux/proc.ts";
 import { viewOf } from "../linux/struct.ts";
 import { log } from "../log.ts";
 import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
-import type { Result, Space } from "../tracee/table.ts";
+import type { Result, Space, Table } from "../tracee/table.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { createPages, nextPagesId, PE, RunList, writePagemap } from "./pages.ts";
 import { Pieces } from "./pieces.ts";
@@ -83,7 +84,8 @@ export class MemoryDump {
   readonly #shared = new Map<number, SharedObject>();
   readonly #sysv: SysvDump;
   readonly #copier = new PageCopier();
-  readonly #answers = new Map<number, Answers>();
+  #answers: Answers | undefined;
+  readonly #entries = new Map<Mapping, { readonly entry: VmaEntry; kept: boolean }>();
 
   constructor(
     private readonly images: ImageDir,
@@ -93,15 +95,18 @@ export class MemoryDump {
     this.#sysv = new SysvDump(images);
   }
 
-  /** Adds to the table of a process what it alone can tell of its memory. The table has to run before dumpProcess. */
-  ask({ pid, table }: Omit<Dumpee, "pidfd">): void {
+  /**
+   * Adds to a table what processes alone can tell of their memory. When dumpProcess is called, its answers are to be those
+   * of that process.
+   */
+  ask(table: Table): void {
     const fileSize = table.space(RLIMIT_SIZE);
-    this.#answers.set(pid, {
+    this.#answers = {
       brk: table.must("its break", NR.brk, 0),
       dumpable: table.must("its dumpable flag", NR.prctl, PR_MM.GET_DUMPABLE, 0, 0, 0, 0),
       thpDisabled: table.call(NR.prctl, PR_MM.GET_THP_DISABLE, 0, 0, 0, 0),
       fileSize,
-    });
+    };
     table.must("its limits", NR.prlimit64, 0, RLIMIT_FSIZE, 0, fileSize.address);
   }
 
@@ -112,7 +117,7 @@ export class MemoryDump {
   dumpProcess(dumpee: Dumpee): void {
     const began = performance.now();
     const { pid } = dumpee;
-    const answers = this.#answers.get(pid);
+    const answers = this.#answers;
     if (answers === undefined) throw new Error(`process ${pid} was not asked about its memory`);
     const described = this.#describe(dumpee);
     const runs = naming(pid, "its pages", () => scanPages(pid, dumpee.mappings));
@@ -160,7 +165,7 @@ export class MemoryDump {
         (entry.status & STATUS.VVAR) !== 0 &&
         (last.entry.status & STATUS.VVAR) !== 0
       ) {
-        last.entry.end = entry.end;
+        out[out.length - 1] = { ...last, entry: { ...last.entry, end: entry.end } };
         continue;
       }
       out.push({ mapping, entry });
@@ -168,7 +173,21 @@ export class MemoryDump {
     return out;
   }
 
+  /** Processes of a tree have many mappings in common, whose entries are made once. */
   #entry(dumpee: Dumpee, mapping: Mapping): VmaEntry {
+    const known = this.#entries.get(mapping);
+    if (known === undefined) {
+      const entry = this.#newEntry(dumpee, mapping);
+      // A SysV segment counts who has attached it.
+      if ((entry.status & STATUS.SYSVIPC) === 0) this.#entries.set(mapping, { entry, kept: false });
+      return entry;
+    }
+    if (!known.kept) keepBytes(VmaEntry, known.entry);
+    known.kept = true;
+    return known.entry;
+  }
+
+  #newEntry(dumpee: Dumpee, mapping: Mapping): VmaEntry {
     const entry: VmaEntry = {
       start: BigInt(mapping.start),
       end: BigInt(mapping.end),
@@ -247,8 +266,8 @@ export class MemoryDump {
   }
 
   #mm(dumpee: Dumpee, vmas: VmaEntry[], { brk, dumpable, thpDisabled }: Answers): MmEntry {
-    const { pid } = dumpee;
-    const stat = readStat(pid);
+    const { pid, proc } = dumpee;
+    const { stat } = proc;
     const auxv = readAuxv(pid);
     return {
       mm_start_code: BigInt(stat.startCode),
@@ -345,10 +364,6 @@ function coveredPages({ pid, infection: { covered } }: Dumpee): { address: numbe
   return pages;
 }
 
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
-}
-
 /** Whether CRIU would let pages of this mapping come after the process runs (lazy-pages). */
 function canBeLazy({ flags }: VmaEntry): boolean {
   const kind = MAP.ANONYMOUS | MAP.PRIVATE;
@@ -404,8 +419,8 @@ function guardEntries(runs: PageRuns, mappings: readonly Mapping[]): VmaEntry[] 
  * What mlockall(2) was told of mappings to come, which nothing shows but such a mapping: our area. Undefined for
  * nothing. More memory is locked than the process' own mappings make up, if so.
  */
-function lockedInFuture({ pid, mappings, infection: { area } }: Dumpee): number | undefined {
-  const kilobytes = Number(/^VmLck:\s*(\d+)/m.exec(readPiece(`/proc/${pid}/status`))?.[1] ?? 0);
+function lockedInFuture({ pid, mappings, proc, infection: { area } }: Dumpee): number | undefined {
+  const kilobytes = Number.parseInt(proc.status.get("VmLck") ?? "0", 10);
   let own = 0;
   for (const { flags, start, end } of mappings) if (flags.has("lo")) own += end - start;
   if (kilobytes * 1024 < own + area.size) return undefined;

@@ -38,7 +38,8 @@ export function matchMappings(child: readonly Vma[], parent: readonly Vma[]): (n
 
 /** Of a parent so much is kept, so that it is read once for many children. */
 const PARENT_WINDOW = 4 << 20;
-const CHILD_WINDOW = 1 << 20;
+/** Of a child little enough that it is still in the processor's cache when it is compared. */
+const CHILD_WINDOW = 128 << 10;
 
 /** A piece of a pages file in memory. */
 class Window {

@@ -28,7 +28,7 @@ import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
 import { createSharedMemory, fillShmem } from "./shmem.ts";
 import { Steps } from "./steps.ts";
 import { SysvRestore } from "./sysv.ts";
-import { mapVdso, placeVdso, planVdso, redirectVdso, type VdsoPlan } from "./vdso.ts";
+import { mapVdso, placeVdso, planVdso, redirectVdso, syscallInVdso, type VdsoPlan } from "./vdso.ts";
 import { checkVmas, has, isHuge, isPrivate, isVdso, STATUS, type Vma } from "./vma.ts";
 
 /** Who opens the files that are mapped. */
@@ -52,7 +52,7 @@ interface Plan {
 }
 
 /** So many processes work at once at most: each may hold a descriptor of ours open. */
-const MOST_BEGUN = 64;
+const MOST_BEGUN = 512;
 
 /** A shared anonymous object: how large, and where it is once made. */
 interface SharedObject {
@@ -65,6 +65,7 @@ export class MemoryRestore {
   readonly #plans = new Map<number, Plan>();
   readonly #shared = new Map<number, SharedObject>();
   readonly #sysv: SysvRestore;
+  readonly #checked = new Map<MmEntry, { readonly vmas: readonly Vma[]; readonly guards: readonly Vma[] }>();
   /** What processes still have to do, or are doing. */
   readonly #begun = new Map<Plan, Steps>();
 
@@ -76,6 +77,8 @@ export class MemoryRestore {
     private readonly stats: MemoryRestoreStats = { pagesCompared: 0, pagesSkippedCow: 0, pagesRestored: 0 },
   ) {
     this.#sysv = new SysvRestore(images);
+    images.loadAhead(IMAGES.mm, pids);
+    images.loadAhead(IMAGES.pagemap, pids);
     for (const pid of pids) this.#plans.set(pid, this.#load(pid));
     this.#placeVdsos();
   }
@@ -127,14 +130,13 @@ export class MemoryRestore {
   }
 
   /**
-   * When all children of a process are born: shared mappings, protections, advice, guards, locks. The process may work
-   * on it until {@link settle}; its table is not to be used until then. @throws KernelError, ImageError, MemoryError
+   * When all children of a process are born: shared mappings, protections, advice, guards, locks. Calls are left in its
+   * table, for the caller to add more and to start it; {@link settle} waits for it and looks at what came of them.
+   * @throws KernelError, ImageError, MemoryError
    */
   complete(restoree: Restoree): void {
     const plan = this.#plan(restoree.pid);
-    const before = this.#begun.get(plan);
-    if (before !== undefined) this.#conclude(plan, before);
-    const steps = new Steps(restoree);
+    const steps = this.#begun.get(plan) ?? new Steps(restoree);
     for (const vma of plan.vmas)
       if (!isPrivate(vma) && !has(vma, STATUS.SYSVIPC)) this.#mapShared(steps, plan, vma);
     steps.closeFile();
@@ -163,8 +165,13 @@ export class MemoryRestore {
     for (const vma of plan.vmas)
       if (vma.sealed && !isVdso(vma))
         steps.must(`mapping ${rangeText(vma)}`, NR.mseal, vma.start, vma.end - vma.start, 0);
-    steps.start();
+    steps.leave();
     this.#begin(plan, steps);
+  }
+
+  /** An address at which a process has a system call instruction of its own, where that is known. */
+  syscallAt(pid: number): number | undefined {
+    return syscallInVdso(this.#plan(pid).vdso);
   }
 
   /** Waits for what processes still work on. @throws KernelError, ImageError, MemoryError */
@@ -187,8 +194,8 @@ export class MemoryRestore {
 
   #begin(plan: Plan, steps: Steps): void {
     this.#begun.set(plan, steps);
-    const [oldest] = this.#begun;
-    if (this.#begun.size > MOST_BEGUN && oldest !== undefined) this.#conclude(...oldest);
+    const [oldest] = this.#begun.size > MOST_BEGUN ? this.#begun : [];
+    if (oldest !== undefined) this.#conclude(...oldest);
   }
 
   #conclude(plan: Plan, steps: Steps): void {
@@ -214,7 +221,13 @@ export class MemoryRestore {
 
   #load(pid: number): Plan {
     const mm = this.images.readOne(IMAGES.mm, pid);
-    const { vmas, guards } = checkVmas(pid, mm.vmas);
+    // Forked children often have what others have, which is one object then (images/wire.ts).
+    let checked = this.#checked.get(mm);
+    if (checked === undefined) {
+      checked = checkVmas(pid, mm.vmas);
+      this.#checked.set(mm, checked);
+    }
+    const { vmas, guards } = checked;
     const pages = Pagemap.read(this.images, IMAGES.pagemap, pid, TASK_SIZE);
     let vdso: VdsoPlan | undefined;
     try {

@@ -22,7 +22,6 @@ interface Expected {
 export class Steps {
   #expected: Expected[] = [];
   #checks: (() => void)[] = [];
-  #started = false;
   #open: { readonly ours: number; readonly inside: Result } | undefined;
 
   constructor(
@@ -85,14 +84,11 @@ export class Steps {
   /** Sets the process to work on what is left; its table is not to be used until {@link run}. */
   start(): void {
     this.table.start();
-    this.#started = true;
   }
 
   /** Runs what is left, and looks at all results, whoever ran them. @throws KernelError, ImageError */
   run(): void {
-    if (this.#started) this.table.finish();
-    else this.table.run();
-    this.#started = false;
+    this.table.run();
     const expected = this.#expected;
     const checks = this.#checks;
     this.#expected = [];

@@ -14,6 +14,7 @@ import { ARCH_MAP_VDSO_64 } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { readMaps } from "../linux/proc.ts";
 import { memoryAt } from "../linux/syscall.ts";
+import { hostMachine } from "../machine/host.ts";
 import { callGetrandom, callInstead, giveBack, jumpTo } from "../machine/vdso.ts";
 import { type Range, rangeText } from "./errors.ts";
 import type { Pagemap } from "./pages.ts";
@@ -130,6 +131,14 @@ export function placeVdso(spans: Iterable<Range>): Range {
     ceiling = Math.min(ceiling, span.start);
   }
   throw new ImageError(`the mappings leave no gap of ${size} bytes for the vDSO`);
+}
+
+/** Where the kernel's vDSO, which a process has, makes a system call; undefined where it has none. */
+export function syscallInVdso(plan: VdsoPlan | undefined): number | undefined {
+  if (plan?.place === undefined) return undefined;
+  const { code, codeAt } = ourVdso();
+  const found = Buffer.from(code.buffer, code.byteOffset, code.length).indexOf(hostMachine.gadgets.call);
+  return found < 0 ? undefined : plan.place.start + codeAt + found;
 }
 
 /** Maps the kernel's vDSO, of which the process has none now. */

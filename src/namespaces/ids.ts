@@ -1,7 +1,6 @@
 /** Namespaces by number, as ids-PID and the inventory have them. Today a tree must live in our own namespaces. */
 import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
-import { ERRNO, isErrno } from "../linux/errno.ts";
-import { readLink } from "../linux/io.ts";
+import { readLinks } from "../linux/read-many.ts";
 import { UnsupportedError } from "../process/errors.ts";
 import type { ObjectIds } from "../tracee/dumpee.ts";
 
@@ -23,21 +22,19 @@ const FOR_CHILDREN = [
   { name: "time", field: "time_ns_id" },
 ] as const;
 
-function namespaceOf(pid: number | "self", name: string): string | undefined {
-  try {
-    return readLink(`/proc/${pid}/ns/${name}`);
-  } catch (error) {
-    // A kind that this kernel is built without.
-    if (isErrno(error, ERRNO.ENOENT)) return undefined;
-    throw error;
-  }
+/** Links of /proc/PID/ns: those of the kinds, then those for children. */
+const LINKS = [...KINDS.map(({ name }) => name), ...FOR_CHILDREN.map(({ name }) => `${name}_for_children`)];
+
+/** What they say, in their order; undefined for a kind that this kernel is built without. @throws KernelError */
+function namespacesOf(pid: number | "self"): (string | undefined)[] {
+  return readLinks(LINKS.map((name) => `/proc/${pid}/ns/${name}`));
 }
 
-const ours = new Map<string, string | undefined>();
+let ours: (string | undefined)[] | undefined;
 
-function ownNamespace(name: string): string | undefined {
-  if (!ours.has(name)) ours.set(name, namespaceOf("self", name));
-  return ours.get(name);
+function ownNamespaces(): readonly (string | undefined)[] {
+  ours ??= namespacesOf("self");
+  return ours;
 }
 
 /** The numbers of a process' objects and namespaces. @throws UnsupportedError when it lives in another namespace */
@@ -48,30 +45,33 @@ export function dumpIds(pid: number, objects: ObjectIds): TaskKobjIdsEntry {
     fs_id: objects.fs,
     sighand_id: objects.sighand,
   };
-  for (const { name, field, own } of KINDS) {
-    const ours = ownNamespace(name);
-    if (ours === undefined) continue;
-    if (namespaceOf(pid, name) !== ours) {
+  const own = ownNamespaces();
+  const theirs = namespacesOf(pid);
+  KINDS.forEach(({ name, field, own: number }, i) => {
+    if (own[i] === undefined) return;
+    if (theirs[i] !== own[i]) {
       throw new UnsupportedError(
         `process ${pid}: lives in a ${name} namespace of its own, which cannot be dumped yet`,
       );
     }
-    entry[field] = own;
-  }
-  for (const { name, field } of FOR_CHILDREN) {
-    if (entry[field] === undefined || namespaceOf(pid, `${name}_for_children`) === ownNamespace(name))
-      continue;
+    entry[field] = number;
+  });
+  FOR_CHILDREN.forEach(({ name, field }, i) => {
+    const kind = KINDS.findIndex((each) => each.field === field);
+    if (entry[field] === undefined || theirs[KINDS.length + i] === own[kind]) return;
     throw new UnsupportedError(
       `process ${pid}: has another ${name} namespace for its children, which cannot be dumped yet`,
     );
-  }
+  });
   return entry;
 }
 
 /** What the inventory says of ourselves: a process with the same numbers lives where the dump was made. */
 export function ownIds(): TaskKobjIdsEntry {
   const entry: TaskKobjIdsEntry = { vm_id: 1, files_id: 1, fs_id: 1, sighand_id: 1 };
-  for (const { name, field, own } of KINDS) if (ownNamespace(name) !== undefined) entry[field] = own;
+  KINDS.forEach(({ field, own }, i) => {
+    if (ownNamespaces()[i] !== undefined) entry[field] = own;
+  });
   return entry;
 }
 

@@ -46,7 +46,6 @@ export class Births {
     if (planned.children.some((child) => child.kind === "helper" && child.children.length > 0)) {
       table.must("to take over orphans", NR.prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     }
-    table.run();
     this.#bear(
       born,
       inherited,
@@ -57,18 +56,19 @@ export class Births {
   #bear(parent: Born, memory: Born | undefined, children: readonly PlannedProcess[]): void {
     if (children.length === 0) return;
     const births = children.map((child) => ({ pid: child.pid, shares: sharedWith(parent.planned, child) }));
-    const restorees = spawnChildren(parent.restoree, births);
-    children.forEach((planned, i) => {
-      const restoree = restorees[i];
-      if (restoree === undefined || restoree.pid !== planned.pid)
-        throw new Error(`process ${planned.pid} was not born`);
-      this.#grow({ planned, restoree }, memory);
+    const unborn = children.values();
+    spawnChildren(parent.restoree, births, (restorees) => {
+      for (const restoree of restorees) {
+        const planned = unborn.next().value;
+        if (planned?.pid !== restoree.pid) throw new Error(`process ${restoree.pid} was not to be born`);
+        this.#grow({ planned, restoree }, memory);
+      }
     });
   }
 
   /** Moves every process into its group: those that lead one first. */
   joinGroups(): void {
-    const tables = this.all.filter(({ planned }) => planned.sid !== planned.pid);
+    const tables = this.all.filter(({ planned }) => planned.sid !== planned.pid && !bornIntoGroup(planned));
     for (const leads of [true, false]) {
       const joining = tables.filter(({ planned }) => (planned.pgid === planned.pid) === leads);
       for (const { planned, restoree } of joining) {
@@ -111,6 +111,13 @@ function awaitEnd({ leader, pid }: Restoree): void {
     // The signal that a zombie died of passes by us first.
     leader.task.resume(undefined, stop.status.event === 0 ? stop.status.signal : 0);
   }
+}
+
+/** Whether a process is in its group from its birth on, because that is its session's first. */
+function bornIntoGroup({ sid, pgid, parent }: PlannedProcess): boolean {
+  if (pgid !== sid) return false;
+  for (let born = parent; born !== undefined; born = born.parent) if (born.pid === sid) return true;
+  return false;
 }
 
 function sharedWith(parent: PlannedProcess, child: PlannedProcess): number {

@@ -1,32 +1,39 @@
 /** The core image of a process: what all its threads have in common, and its threads. */
-import { stage } from "../faults.ts";
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
-import type { CoreEntry, TaskCoreEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
+import type {
+  CoreEntry,
+  TaskCoreEntry,
+  TaskKobjIdsEntry,
+  TaskRlimitsEntry,
+} from "../images/schema/generated/process.ts";
 import { O, open, readPiece, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { readStat } from "../linux/proc.ts";
+import { readStat, readStatuses, type TaskStatus } from "../linux/proc.ts";
+import { askOutside } from "../linux/ptrace-many.ts";
 import { SIG, SIG_SETMASK } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
 import { cString } from "../linux/syscall.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import type { FrozenProcess } from "../tracee/freeze.ts";
-import type { Saved } from "../tracee/infection.ts";
+import type { Saved } from "../tracee/saved.ts";
 import type { Table } from "../tracee/table.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
-import { loginuidOf } from "./loginuid.ts";
+import { loginuidIn } from "./loginuid.ts";
 import { isCompat } from "./registers.ts";
-import { askRlimits, giveRlimits } from "./rlimits.ts";
+import { askRlimits, giveRlimits, ownRlimits } from "./rlimits.ts";
 import type { SeccompDump } from "./seccomp.ts";
 import { askSigactions, dumpPending, giveDrain, givePending, giveSigactions } from "./signals.ts";
-import { askThread, type ThreadState } from "./thread.ts";
-import { armTimers, askTimers, createPosixTimers, giveOverruns } from "./timers.ts";
+import { askThread, type Known, type ThreadState } from "./thread.ts";
+import { armTimers, askItimers, createPosixTimers, dumpPosixTimers, giveOverruns } from "./timers.ts";
 
 /** task_core_entry.task_state. */
 export const TASK_STATE = { ALIVE: 1, DEAD: 2, STOPPED: 3, HELPER: 4, ZOMBIE: 6 } as const;
 const MARCH_X86_64 = 1;
 const PR_GET_CHILD_SUBREAPER = 37;
 const RLIMIT_CORE = 4;
+/** Changes nothing (personality(2)). */
+const PERSONALITY_QUERY = 0xffff_ffff;
 const MEMBARRIER_CMD_GET_REGISTRATIONS = 1 << 9;
 
 /**
@@ -51,84 +58,99 @@ export function refuseThreads({ pid, threads }: FrozenProcess, saved: readonly S
   });
 }
 
-/**
- * Asks a live process for what core-TID of its threads holds, and returns what writes the images. The first thread is
- * set to work at once, so that many processes can be; the others follow it, because it makes their breakpoints safe.
- */
-export function askCore(
+/** What core-PID holds of a process. Its first thread has run the table that asked for it. */
+export interface CoreAnswers {
+  readonly task: (dumpee: Omit<Dumpee, "pidfd">, leader: ThreadState) => TaskCoreEntry;
+  readonly thread: (known: Known) => ThreadState;
+}
+
+/** Asks processes for what core-TID of their first threads holds: all of them run this table. */
+export function askCore(table: Table, seccomp: SeccompDump): CoreAnswers {
+  return { task: askTask(table), thread: askThread(table, seccomp) };
+}
+
+/** Writes core-TID of all threads of a process, and its ids. @throws KernelError, TaskGoneError, ImageError */
+export function dumpCore(
   images: ImageDir,
   dumpee: Omit<Dumpee, "pidfd">,
   saved: readonly Saved[],
   ids: TaskKobjIdsEntry,
   seccomp: SeccompDump,
-): () => void {
-  const { pid, table, infection, frozen } = dumpee;
+  own: CoreAnswers,
+): void {
+  const { pid, infection, frozen } = dumpee;
   const [leader, ...others] = frozen.threads.flatMap((task, i) => {
     const found = saved[i];
     return found === undefined ? [] : [{ task, saved: found }];
   });
   if (leader === undefined) throw new Error(`process ${pid} has no threads`);
-  const common = askTask(dumpee);
-  const own = askThread(table, leader.task, leader.saved, seccomp);
-  table.start();
-  return () => {
-    table.finish();
-    const tables = infection.enterThreads(others);
-    const answers = others.map(({ task, saved: found }, i) => {
-      const threadTable = tables[i];
-      if (threadTable === undefined) throw new Error(`no table for task ${task.tid}`);
-      const answer = askThread(threadTable, task, found, seccomp);
-      threadTable.start();
-      stage("dump/thread");
-      return { tid: task.tid, threadTable, answer };
-    });
-    const state = own();
-    images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: common(state) }], pid);
-    images.writeAll(IMAGES.ids, [ids], pid);
-    for (const { tid, threadTable, answer } of answers) {
-      threadTable.finish();
-      const thread = answer();
-      thread.thread_core.blk_sigset = thread.mask;
-      images.writeAll(IMAGES.core, [coreOf(thread)], tid);
-    }
-  };
+  const entered =
+    others.length === 0
+      ? undefined
+      : infection.enterThreads(others, (threadTable) => askThread(threadTable, seccomp));
+  for (const first of whatIsKnown([leader], [dumpee.proc.status])) {
+    const state = own.thread(first);
+    images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: own.task(dumpee, state) }], pid);
+  }
+  images.writeAll(IMAGES.ids, [ids], pid);
+  if (entered === undefined) return;
+  // What is asked from outside is asked of those that stand.
+  entered.answers.awaitAll();
+  const statuses = readStatuses(
+    pid,
+    others.map(({ task }) => task.tid),
+  );
+  whatIsKnown(others, statuses).forEach((thread, member) => {
+    entered.answers.look(member);
+    const state = entered.asked(thread);
+    state.thread_core.blk_sigset = state.mask;
+    images.writeAll(IMAGES.core, [coreOf(state)], thread.task.tid);
+  });
+}
+
+/** What is known of stopped threads without their help. @throws KernelError */
+function whatIsKnown(
+  threads: readonly Pick<Known, "task" | "saved">[],
+  statuses: readonly TaskStatus[],
+): Known[] {
+  const outside = askOutside(threads.map(({ task }) => task));
+  return threads.flatMap(({ task, saved }, i) => {
+    const status = statuses[i];
+    const rest = outside[i];
+    return status === undefined || rest === undefined ? [] : [{ task, saved, status, outside: rest }];
+  });
 }
 
 function coreOf(state: ThreadState): CoreEntry {
   return { mtype: MARCH_X86_64, thread_info: state.thread_info, thread_core: state.thread_core };
 }
 
-function askTask({
-  pid,
-  table,
-  infection,
-  frozen,
-}: Omit<Dumpee, "pidfd">): (leader: ThreadState) => TaskCoreEntry {
-  const sigactions = askSigactions(table, pid, infection.area.oldSigtrap);
-  const timers = askTimers(table, pid);
+function askTask(table: Table): CoreAnswers["task"] {
+  const sigactions = askSigactions(table);
+  const itimers = askItimers(table);
   const rlimits = askRlimits(table);
   const subreaper = table.space(8);
   table.must("its subreaper flag", NR.prctl, PR_GET_CHILD_SUBREAPER, subreaper.address, 0, 0, 0);
   // Kernels before 6.3 do not tell; a process that registered then registers again by itself at need.
   const membarrier = table.call(NR.membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
-  const stat = readStat(pid);
-  const personality = Number.parseInt(readPiece(`/proc/${pid}/personality`), 16);
-  return (leader) => {
+  const personality = table.must("its personality", NR.personality, PERSONALITY_QUERY);
+  return ({ pid, frozen, infection, proc }, leader) => {
+    const { stat } = proc;
     const task: TaskCoreEntry = {
       task_state: frozen.stopSignal === 0 ? TASK_STATE.ALIVE : TASK_STATE.STOPPED,
       exit_code: 0,
-      personality,
+      personality: personality.value,
       flags: stat.flags,
       blk_sigset: leader.mask,
       comm: stat.comm,
-      timers: timers(),
+      timers: { ...itimers(), posix: dumpPosixTimers(infection.table, proc.timers) },
       rlimits: rlimits(),
       signals_s: dumpPending(pid, true),
-      oom_score_adj: Number(readPiece(`/proc/${pid}/oom_score_adj`)),
-      sigactions: sigactions(),
+      oom_score_adj: proc.oomScoreAdj,
+      sigactions: sigactions(pid, infection.area.oldSigtrap),
       child_subreaper: viewOf(subreaper.bytes).getUint32(0, true) !== 0,
     };
-    const login = loginuidOf(pid);
+    const login = loginuidIn(proc.loginuid);
     if (login !== undefined) task.loginuid = login;
     if (frozen.stopSignal !== 0) task.stop_signo = frozen.stopSignal;
     if (!membarrier.failed && membarrier.raw !== 0) task.membarrier_registration_mask = membarrier.raw;
@@ -171,13 +193,29 @@ export function checkArchitecture({ mtype }: CoreEntry, tid: number): void {
     throw new ImageValueError(`core-${tid}.img: of architecture ${mtype}, this is x86-64`);
 }
 
+/** What every process is born with, because it descends from us. */
+export interface Birthright {
+  readonly rlimits: TaskRlimitsEntry;
+  readonly oomScoreAdj: number;
+}
+
+/** @throws KernelError */
+export function ownBirthright(): Birthright {
+  return { rlimits: ownRlimits(), oomScoreAdj: Number(readPiece("/proc/self/oom_score_adj")) };
+}
+
 /**
  * Gives a process what all its threads have in common and what needs no order: before its credentials. Returns the ids
  * of the timers that run already.
  */
-export function giveTask(table: Table, pid: number, task: TaskCoreEntry): ReadonlySet<number> {
+export function giveTask(
+  table: Table,
+  pid: number,
+  task: TaskCoreEntry,
+  birthright: Birthright,
+): ReadonlySet<number> {
   giveDrain(table);
-  giveSigactions(table, pid, task.sigactions);
+  table.share(task.sigactions, () => giveSigactions(table, pid, task.sigactions));
   table.must("its personality", NR.personality, task.personality);
   let running: ReadonlySet<number> = new Set();
   if (task.timers !== undefined) {
@@ -189,7 +227,7 @@ export function giveTask(table: Table, pid: number, task: TaskCoreEntry): Readon
     if (((task.membarrier_registration_mask ?? 0) & command) !== 0)
       table.must("membarrier", NR.membarrier, command, 0, 0);
   }
-  if (task.rlimits !== undefined) giveRlimits(table, pid, task.rlimits);
+  if (task.rlimits !== undefined) giveRlimits(table, pid, task.rlimits, birthright.rlimits);
   return running;
 }
 
@@ -222,15 +260,12 @@ export function ignoresTrap(task: TaskCoreEntry): boolean {
 }
 
 /** Sets from outside what /proc alone can set. */
-export function restoreProc(pid: number, task: TaskCoreEntry): void {
-  if (
-    task.oom_score_adj !== undefined &&
-    Number(readPiece(`/proc/${pid}/oom_score_adj`)) !== task.oom_score_adj
-  ) {
-    withFd(open(`/proc/${pid}/oom_score_adj`, O.WRONLY), (fd) => {
-      writeAll(fd, new TextEncoder().encode(String(task.oom_score_adj)));
-    });
-  }
+export function restoreProc(pid: number, task: TaskCoreEntry, { oomScoreAdj }: Birthright): void {
+  const wanted = task.oom_score_adj;
+  if (wanted === undefined || wanted === oomScoreAdj) return;
+  withFd(open(`/proc/${pid}/oom_score_adj`, O.WRONLY), (fd) => {
+    writeAll(fd, new TextEncoder().encode(String(wanted)));
+  });
 }
 
 /** Makes a process end as the image says it did; its parent finds the same status. */

@@ -1,8 +1,11 @@
 /** Credentials of a thread: ids, groups, capability sets, securebits, no_new_privs (credentials(7), capabilities(7)). */
-import type { CredsEntry } from "../images/schema/generated/process.ts";
+import { Repeated } from "../images/repeated.ts";
+import { CredsEntry } from "../images/schema/generated/process.ts";
+import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
 import type { TaskStatus } from "../linux/proc.ts";
-import { array, s32, struct, u32, viewOf } from "../linux/struct.ts";
+import { array, s32, struct, u32 } from "../linux/struct.ts";
+import type { Calls } from "../tracee/calls.ts";
 import type { Table } from "../tracee/table.ts";
 
 const PR = {
@@ -32,35 +35,44 @@ function words(mask: string | undefined): number[] {
 }
 
 /** Asks for what /proc does not tell of the thread that runs the table; `status` is the rest. */
-export function askCredentials(table: Table, status: TaskStatus): () => CredsEntry {
+export function askCredentials(table: Table): (status: TaskStatus) => CredsEntry {
   const securebits = table.must("its securebits", NR.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
-  return () => {
-    const ids = (name: string) => (status.get(name) ?? "").split("\t").map(Number);
-    const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid");
-    const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid");
-    const entry: CredsEntry = {
-      uid,
-      gid,
-      euid,
-      egid,
-      suid,
-      sgid,
-      fsuid,
-      fsgid,
-      cap_inh: words(status.get("CapInh")),
-      cap_prm: words(status.get("CapPrm")),
-      cap_eff: words(status.get("CapEff")),
-      cap_bnd: words(status.get("CapBnd")),
-      secbits: securebits.value,
-      groups: (status.get("Groups") ?? "")
-        .split(" ")
-        .filter((word) => word !== "")
-        .map(Number),
-      cap_amb: words(status.get("CapAmb")),
-    };
-    if (status.get("NoNewPrivs") === "1") entry.no_new_privs = 1;
-    return entry;
+  return (status) => credentialsOf(status, securebits.value);
+}
+
+const rights = new Repeated<CredsEntry>((entry) => keepBytes(CredsEntry, entry));
+
+function credentialsOf(status: TaskStatus, secbits: number): CredsEntry {
+  const key = `${secbits} ${status.lines("Uid", "Groups")} ${status.lines("CapInh", "NoNewPrivs")}`;
+  return rights.of(key, () => entryOf(status, secbits));
+}
+
+function entryOf(status: TaskStatus, secbits: number): CredsEntry {
+  const ids = (name: string) => (status.get(name) ?? "").split("\t").map(Number);
+  const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid");
+  const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid");
+  const entry: CredsEntry = {
+    uid,
+    gid,
+    euid,
+    egid,
+    suid,
+    sgid,
+    fsuid,
+    fsgid,
+    cap_inh: words(status.get("CapInh")),
+    cap_prm: words(status.get("CapPrm")),
+    cap_eff: words(status.get("CapEff")),
+    cap_bnd: words(status.get("CapBnd")),
+    secbits,
+    groups: (status.get("Groups") ?? "")
+      .split(" ")
+      .filter((word) => word !== "")
+      .map(Number),
+    cap_amb: words(status.get("CapAmb")),
   };
+  if (status.get("NoNewPrivs") === "1") entry.no_new_privs = 1;
+  return entry;
 }
 
 function hasCapability(set: readonly number[], capability: number): boolean {
@@ -71,7 +83,7 @@ function hasCapability(set: readonly number[], capability: number): boolean {
  * Gives a thread its credentials. Comes after everything that needs privilege; parent-death signal and dumpable come
  * after it, because a change of ids clears them (prctl(2)). `lastCapability` is the kernel's highest.
  */
-export function giveCredentials(table: Table, entry: CredsEntry, lastCapability: number): void {
+export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability: number): void {
   const prctl = (object: string, option: number, a = 0, b = 0) =>
     table.must(object, NR.prctl, option, a, b, 0, 0);
   table.reserve(ROOM + entry.groups.length * 4);
@@ -97,7 +109,7 @@ export function giveCredentials(table: Table, entry: CredsEntry, lastCapability:
       inheritable: entry.cap_inh[i] ?? 0,
     });
   }
-  capSets.write(viewOf(data), 0, sets);
+  capSets.write(data, 0, sets);
   table.must("capabilities", NR.capset, header, table.data(data));
   table.call(NR.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   for (let capability = 0; capability <= lastCapability; capability++) {

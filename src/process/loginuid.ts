@@ -5,12 +5,18 @@ import { NR } from "../linux/nr.ts";
 import { log } from "../log.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 
-/** The login uid of a process, or 4294967295 when it has none; undefined with a kernel that knows none. */
-export function loginuidOf(pid: number | "self"): number | undefined {
+/**
+ * The login uid in the text of /proc/PID/loginuid: 4294967295 where there is none; undefined with a kernel that knows
+ * none (CONFIG_AUDIT).
+ */
+export function loginuidIn(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
+}
+
+function ownLoginuid(): number | undefined {
   try {
-    return Number(readPiece(`/proc/${pid}/loginuid`));
+    return loginuidIn(readPiece("/proc/self/loginuid"));
   } catch (error) {
-    // A kernel without CONFIG_AUDIT.
     if (isErrno(error, ERRNO.ENOENT)) return undefined;
     throw error;
   }
@@ -24,7 +30,7 @@ let ours: number | undefined;
  */
 export function restoreLoginuid(restoree: Restoree, wanted: number | undefined): void {
   if (wanted === undefined) return;
-  ours ??= loginuidOf("self");
+  ours ??= ownLoginuid();
   if (ours === undefined || wanted === ours) return;
   const { pid, table } = restoree;
   // A process may write its own alone.

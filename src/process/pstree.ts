@@ -116,6 +116,14 @@ function idsOf(images: ImageDir, pid: number, core: CoreEntry): TaskKobjIdsEntry
 export function planPstree(images: ImageDir): PstreePlan {
   // Which throws where it is not there, unlike readAll.
   const { entries } = images.readHeaded(IMAGES.pstree);
+  images.loadAhead(
+    IMAGES.core,
+    entries.flatMap(({ pid, threads }) => [pid, ...threads.filter((tid) => tid !== pid)]),
+  );
+  images.loadAhead(
+    IMAGES.ids,
+    entries.map(({ pid }) => pid),
+  );
   const byPid = new Map<number, PlannedProcess>();
   const numbers = new Set<number>();
   let root: PlannedProcess | undefined;

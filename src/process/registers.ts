@@ -1,14 +1,17 @@
 /** General registers and extended state of a thread: core_entry.thread_info of x86-64. */
 
-import type {
-  UserX86FpregsEntry,
-  UserX86RegsEntry,
-  UserX86XsaveEntry,
+import { Repeated } from "../images/repeated.ts";
+import {
+  UserX86FpregsEntry as Fpregs,
+  type UserX86FpregsEntry,
+  type UserX86RegsEntry,
+  type UserX86XsaveEntry,
 } from "../images/schema/generated/x86.ts";
+import { keepBytes } from "../images/wire.ts";
 import { XFEATURE, xsaveComponent, xsaveHead, xsaveSize } from "../linux/cpuid.ts";
-import type { Registers } from "../linux/ptrace.ts";
+import { type Registers, userRegs } from "../linux/ptrace.ts";
 import { viewOf } from "../linux/struct.ts";
-import { restartedRegisters } from "../tracee/infection.ts";
+import { restartedRegisters } from "../tracee/saved.ts";
 import { UnsupportedError } from "./errors.ts";
 
 const NATIVE = 1;
@@ -26,10 +29,12 @@ export function dumpRegisters(registers: Registers): UserX86RegsEntry {
   return { ...restartedRegisters(registers), mode: NATIVE };
 }
 
-export function restoreRegisters(entry: UserX86RegsEntry): Registers {
-  const { mode: _, ...registers } = entry;
+/** As struct user_regs_struct. */
+export function restoreRegisters(entry: UserX86RegsEntry): Uint8Array {
+  const registers = userRegs.encode(entry);
   // No system call is being returned from: the kernel must not look for one to restart.
-  return { ...registers, orig_ax: 0xffff_ffff_ffff_ffffn };
+  userRegs.encodeInto(registers, 0, { orig_ax: 0xffff_ffff_ffff_ffffn });
+  return registers;
 }
 
 interface Component {
@@ -57,8 +62,14 @@ const COMPONENTS: readonly Component[] = [
   { feature: XFEATURE.PKRU, name: "pkru", words: 4, length: 2 },
 ];
 
-/** Makes the image's entry of an XSAVE image in the standard format, as ptrace gives it. */
+const states = new Repeated<UserX86FpregsEntry>((entry) => keepBytes(Fpregs, entry));
+
+/** The image's entry of an XSAVE image in the standard format, as ptrace gives it; not to be changed. */
 export function dumpExtendedState(state: Uint8Array): UserX86FpregsEntry {
+  return states.of(state, () => entryOf(state));
+}
+
+function entryOf(state: Uint8Array): UserX86FpregsEntry {
   const head = xsaveHead.decode(state);
   const view = viewOf(state);
   const xsave: UserX86XsaveEntry = {
@@ -98,8 +109,20 @@ export function dumpExtendedState(state: Uint8Array): UserX86FpregsEntry {
   };
 }
 
-/** Makes an XSAVE image of this CPU's layout for PTRACE_SETREGSET. @throws UnsupportedError for state the CPU lacks */
+/** Threads that wait mostly have the same state as others, which is one object then (images/wire.ts). */
+const made = new WeakMap<UserX86FpregsEntry, Uint8Array>();
+
+/** An XSAVE image of this CPU's layout for PTRACE_SETREGSET. @throws UnsupportedError for state the CPU lacks */
 export function restoreExtendedState(entry: UserX86FpregsEntry): Uint8Array {
+  let state = made.get(entry);
+  if (state === undefined) {
+    state = extendedState(entry);
+    made.set(entry, state);
+  }
+  return state;
+}
+
+function extendedState(entry: UserX86FpregsEntry): Uint8Array {
   const state = new Uint8Array(xsaveSize());
   const { xsave } = entry;
   const legacy = (1n << BigInt(XFEATURE.X87)) | (1n << BigInt(XFEATURE.SSE));

@@ -1,8 +1,8 @@
 /** Restartable sequences (rseq(2)): the registration of a thread's area. */
 import type { RseqEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
-import type { Saved } from "../tracee/infection.ts";
-import type { Table } from "../tracee/table.ts";
+import type { Calls } from "../tracee/calls.ts";
+import type { Saved } from "../tracee/saved.ts";
 
 /** The image's entry of a registration; undefined where there is none. */
 export function dumpRseq(configuration: Saved["rseq"]): RseqEntry | undefined {
@@ -15,7 +15,7 @@ export function dumpRseq(configuration: Saved["rseq"]): RseqEntry | undefined {
 }
 
 /** Registers the area again. The memory must be in place: the kernel writes the CPU number there. */
-export function giveRseq(table: Table, entry: RseqEntry): void {
+export function giveRseq(table: Calls, entry: RseqEntry): void {
   if (entry.rseq_abi_pointer === 0n) return;
   table.must(
     "its rseq area",

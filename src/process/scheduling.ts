@@ -2,6 +2,7 @@
 import type { ThreadCoreEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
 import { s32, struct } from "../linux/struct.ts";
+import type { Calls } from "../tracee/calls.ts";
 import type { Table } from "../tracee/table.ts";
 
 const schedParam = struct({ priority: s32 });
@@ -35,7 +36,7 @@ export function askScheduling(table: Table): () => Scheduling {
 }
 
 /** Sets policy and nice of the thread that runs the table. Only what differs from a new thread's needs a call. */
-export function giveScheduling(table: Table, entry: Scheduling): void {
+export function giveScheduling(table: Calls, entry: Scheduling): void {
   const policy = entry.sched_policy ?? SCHED_NORMAL;
   const priority = entry.sched_prio ?? 0;
   const parameters = table.data(schedParam.encode({ priority }));

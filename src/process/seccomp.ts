@@ -6,7 +6,7 @@ import type { TaskStatus } from "../linux/proc.ts";
 import { PTRACE, ptrace } from "../linux/ptrace.ts";
 import { struct, u16, u64, word } from "../linux/struct.ts";
 import { addressOf } from "../linux/syscall.ts";
-import type { Table } from "../tracee/table.ts";
+import type { Calls } from "../tracee/calls.ts";
 import { ImageValueError } from "./errors.ts";
 
 export const SECCOMP_MODE = { DISABLED: 0, STRICT: 1, FILTER: 2 } as const;
@@ -117,14 +117,14 @@ function equalFilters(a: SeccompFilter, b: SeccompFilter | undefined): boolean {
  * credentials.
  */
 export function giveFilters(
-  table: Table,
+  table: Calls,
   state: SeccompState,
   image: SeccompEntry | undefined,
   from: number,
   to?: number,
 ): void {
   for (const { filter, flags } of chainOf(state, image).slice(from, to)) {
-    if (table.free < filter.length + 1024) table.run();
+    table.reserve(filter.length + 1024);
     const program = sockFprog.encode({
       length: filter.length / SOCK_FILTER_SIZE,
       filter: table.data(filter),
@@ -135,7 +135,7 @@ export function giveFilters(
 
 /** Puts a thread under strict seccomp, or under all its filters but the `inherited` oldest, which it has. */
 export function giveSeccomp(
-  table: Table,
+  table: Calls,
   state: SeccompState,
   image: SeccompEntry | undefined,
   inherited: number,

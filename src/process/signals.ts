@@ -1,10 +1,13 @@
 /** Signal handling of a process and its threads: handlers, alternate stacks, masks, pending signals. */
-import type { SaEntry, SignalQueueEntry, ThreadSasEntry } from "../images/schema/generated/process.ts";
+import { Repeated } from "../images/repeated.ts";
+import { SaEntry, type SignalQueueEntry, type ThreadSasEntry } from "../images/schema/generated/process.ts";
+import { keepBytes } from "../images/wire.ts";
 import { readMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { peekSiginfo, SIGINFO_SIZE } from "../linux/ptrace.ts";
 import { MAX_SIGNAL, SIG, sigaction, siginfoHead, signalBit, stackT } from "../linux/signal.ts";
 import { struct, u64 } from "../linux/struct.ts";
+import type { Calls } from "../tracee/calls.ts";
 import type { Table } from "../tracee/table.ts";
 import { ImageValueError } from "./errors.ts";
 
@@ -17,8 +20,11 @@ for (let signal = 1; signal <= MAX_SIGNAL; signal++) {
   if (signal !== SIG.KILL && signal !== SIG.STOP) SETTABLE.push(signal);
 }
 
-/** Asks for the handling of every signal; `ownSigtrap` is where that of SIGTRAP stands while ours is in its place. */
-export function askSigactions(table: Table, pid: number, ownSigtrap: number): () => SaEntry[] {
+/**
+ * Asks for the handling of every signal. The answer is that of process `pid`, in which `ownSigtrap` is where the handling of
+ * SIGTRAP stands while ours is in its place.
+ */
+export function askSigactions(table: Table): (pid: number, ownSigtrap: number) => SaEntry[] {
   const space = table.space(SETTABLE.length * sigaction.size);
   SETTABLE.forEach((signal, i) => {
     if (signal === SIG.TRAP) return;
@@ -31,7 +37,7 @@ export function askSigactions(table: Table, pid: number, ownSigtrap: number): ()
       SIGSET_SIZE,
     );
   });
-  return () => {
+  return (pid, ownSigtrap) => {
     const { bytes } = space;
     const trap = new Uint8Array(bytes.buffer, bytes.byteOffset + TRAP_INDEX * sigaction.size, sigaction.size);
     readMemory(pid, ownSigtrap, trap);
@@ -40,14 +46,14 @@ export function askSigactions(table: Table, pid: number, ownSigtrap: number): ()
 }
 
 const TRAP_INDEX = SETTABLE.indexOf(SIG.TRAP);
-let lastBytes: Uint8Array = new Uint8Array();
-let lastEntries: SaEntry[] = [];
+const handlings = new Repeated<SaEntry[]>((entries) => {
+  for (const entry of entries) keepBytes(SaEntry, entry);
+});
 
-/** The image's entries of all handlers. Processes of a tree mostly have the same ones, which are made once. */
+/** The image's entries of all handlers. */
 function sigactionsOf(bytes: Uint8Array): SaEntry[] {
-  if (Buffer.compare(bytes, lastBytes) !== 0) {
-    lastBytes = bytes;
-    lastEntries = SETTABLE.map((_, i) => {
+  return handlings.of(bytes, () =>
+    SETTABLE.map((_, i) => {
       const { handler, flags, restorer, mask } = sigaction.decode(bytes, i * sigaction.size);
       return {
         sigaction: BigInt(handler),
@@ -56,13 +62,12 @@ function sigactionsOf(bytes: Uint8Array): SaEntry[] {
         mask,
         compat_sigaction: false,
       };
-    });
-  }
-  return lastEntries;
+    }),
+  );
 }
 
 /** Sets the handling of every signal as the image has it. */
-export function giveSigactions(table: Table, pid: number, entries: readonly SaEntry[]): void {
+export function giveSigactions(table: Calls, pid: number, entries: readonly SaEntry[]): void {
   SETTABLE.forEach((signal, i) => {
     const entry = entries[i];
     // Images of kernels with fewer signals have fewer entries; a restored process begins with the default handling.
@@ -89,7 +94,7 @@ export function askAltstack(table: Table): () => ThreadSasEntry {
   };
 }
 
-export function giveAltstack(table: Table, entry: ThreadSasEntry): void {
+export function giveAltstack(table: Calls, entry: ThreadSasEntry): void {
   const SS_ONSTACK = 1;
   const stack = stackT.encode({
     sp: Number(entry.ss_sp),
@@ -107,7 +112,7 @@ export function dumpPending(tid: number, shared: boolean): SignalQueueEntry {
 
 /** Queues pending signals from within: only the process itself may forge what the kernel would have sent. */
 export function givePending(
-  table: Table,
+  table: Calls,
   pid: number,
   tid: number,
   queue: SignalQueueEntry,
@@ -117,7 +122,7 @@ export function givePending(
     if (siginfo.length !== SIGINFO_SIZE)
       throw new ImageValueError(`a pending signal of ${siginfo.length} bytes`);
     const { signo } = siginfoHead.decode(siginfo);
-    if (table.free < 1024) table.run();
+    table.reserve(1024);
     const info = table.data(siginfo);
     if (shared) table.must(`pending signal ${signo}`, NR.rt_sigqueueinfo, pid, signo, info);
     else table.must(`pending signal ${signo}`, NR.rt_tgsigqueueinfo, pid, tid, signo, info);

@@ -1,13 +1,17 @@
 /** What every thread has of its own: thread_core_entry and thread_info. */
+import { Repeated } from "../images/repeated.ts";
 import type { CoreEntry, SeccompEntry, ThreadCoreEntry } from "../images/schema/generated/process.ts";
-import type { ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts";
+import { type ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts";
+import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
-import { readStatus } from "../linux/proc.ts";
-import { getRegisters, setExtendedState, setRegisters, setSignalMask } from "../linux/ptrace.ts";
-import { u64, viewOf, word } from "../linux/struct.ts";
-import { addressOf, cString, syscall } from "../linux/syscall.ts";
+import type { TaskStatus } from "../linux/proc.ts";
+import type { Outside } from "../linux/ptrace-many.ts";
+import { u64, viewOf } from "../linux/struct.ts";
+import { cString } from "../linux/syscall.ts";
 import { bytesToText } from "../linux/text.ts";
-import type { Saved } from "../tracee/infection.ts";
+import type { Calls } from "../tracee/calls.ts";
+import type { FinalState } from "../tracee/crowd.ts";
+import type { Saved } from "../tracee/saved.ts";
 import type { Table } from "../tracee/table.ts";
 import type { Task } from "../tracee/task.ts";
 import { askCredentials, giveCredentials } from "./credentials.ts";
@@ -24,24 +28,24 @@ const PR = { SET_PDEATHSIG: 1, GET_PDEATHSIG: 2, SET_NAME: 15, GET_NAME: 16, GET
 const COMM_SIZE = 16;
 
 /** The GDT entries of set_thread_area(2), which 64-bit threads have but do not use. */
-const UNUSED_TLS: readonly UserDescT[] = [12, 13, 14].map((entry_number) => ({
-  entry_number,
-  base_addr: 0,
-  limit: 0,
-  seg_32bit: false,
-  contents_h: false,
-  contents_l: false,
-  read_exec_only: true,
-  limit_in_pages: false,
-  seg_not_present: true,
-  usable: false,
-}));
+const unusedTls = new Repeated<UserDescT[]>((entries) => {
+  for (const entry of entries) keepBytes(UserDescT, entry);
+});
+const TLS_ENTRIES = [12, 13, 14];
 
-function robustList(tid: number): Pick<ThreadCoreEntry, "futex_rla" | "futex_rla_len"> {
-  const out = new Uint8Array(16);
-  const address = addressOf(out);
-  syscall(() => `of task ${tid}`, NR.get_robust_list, tid, address, address + 8);
-  return { futex_rla: u64.read(viewOf(out), 0), futex_rla_len: word.read(viewOf(out), 8) };
+function unusedTlsEntry(entry_number: number): UserDescT {
+  return {
+    entry_number,
+    base_addr: 0,
+    limit: 0,
+    seg_32bit: false,
+    contents_h: false,
+    contents_l: false,
+    read_exec_only: true,
+    limit_in_pages: false,
+    seg_not_present: true,
+    usable: false,
+  };
 }
 
 export interface ThreadState {
@@ -51,11 +55,18 @@ export interface ThreadState {
   readonly mask: bigint;
 }
 
-/** Asks a stopped thread, whose table this is, for its state. */
-export function askThread(table: Table, task: Task, saved: Saved, seccomp: SeccompDump): () => ThreadState {
-  const { pid, tid } = task;
-  const status = readStatus(pid, tid);
-  const credentials = askCredentials(table, status);
+/** What of a thread is known without its help. */
+export interface Known {
+  readonly task: Task;
+  readonly saved: Saved;
+  /** /proc/PID/task/TID/status. */
+  readonly status: TaskStatus;
+  readonly outside: Outside;
+}
+
+/** Asks the thread that runs this table for its state. A table may be run by many threads, and answers for each. */
+export function askThread(table: Table, seccomp: SeccompDump): (known: Known) => ThreadState {
+  const credentials = askCredentials(table);
   const scheduling = askScheduling(table);
   const altstack = askAltstack(table);
   const name = table.space(COMM_SIZE);
@@ -64,13 +75,14 @@ export function askThread(table: Table, task: Task, saved: Saved, seccomp: Secco
   const clearTid = table.space(8);
   table.must("its parent-death signal", NR.prctl, PR.GET_PDEATHSIG, pdeath.address, 0, 0, 0);
   table.must("its clear_child_tid", NR.prctl, PR.GET_TID_ADDRESS, clearTid.address, 0, 0, 0);
-  return () => {
+  return ({ task: { tid }, saved, status, outside }) => {
     const core: ThreadCoreEntry = {
-      ...robustList(tid),
+      futex_rla: outside.robustHead,
+      futex_rla_len: outside.robustLength,
       ...scheduling(),
       sas: altstack(),
-      signals_p: dumpPending(tid, false),
-      creds: credentials(),
+      signals_p: outside.pending ? dumpPending(tid, false) : { signals: [] },
+      creds: credentials(status),
       ...seccomp.dump(tid, status),
       comm: bytesToText(name.bytes.subarray(0, name.bytes.indexOf(0))),
       cg_set: 1,
@@ -81,10 +93,10 @@ export function askThread(table: Table, task: Task, saved: Saved, seccomp: Secco
     if (rseq !== undefined) core.rseq_entry = rseq;
     return {
       thread_info: {
-        clear_tid_addr: u64.read(viewOf(clearTid.bytes), 0),
+        clear_tid_addr: u64.read(clearTid.bytes, 0),
         gpregs: dumpRegisters(saved.registers),
         fpregs: dumpExtendedState(saved.xstate),
-        tls: [...UNUSED_TLS],
+        tls: unusedTls.of("unused", () => TLS_ENTRIES.map(unusedTlsEntry)),
       },
       thread_core: core,
       mask: saved.mask,
@@ -99,23 +111,26 @@ function partsOf(core: CoreEntry): { info: ThreadInfoX86; thread: ThreadCoreEntr
   return { info, thread };
 }
 
-/** Gives the thread that runs the table everything but registers, credentials and what must come last. */
-export function giveThread(table: Table, core: CoreEntry): void {
+/** What the calls of a thread take in a table at most, but for its pending signals and filters, in bytes. */
+export const THREAD_ROOM = 0x1000;
+
+/** Gives the thread that makes the calls everything but registers, credentials and what must come last. */
+export function giveThread(calls: Calls, core: CoreEntry): void {
   const { info, thread } = partsOf(core);
-  if (thread.sas !== undefined) giveAltstack(table, thread.sas);
-  table.must("its clear_child_tid", NR.set_tid_address, Number(info.clear_tid_addr));
+  if (thread.sas !== undefined) giveAltstack(calls, thread.sas);
+  calls.must("its clear_child_tid", NR.set_tid_address, Number(info.clear_tid_addr));
   if (thread.futex_rla_len !== 0) {
-    table.must("its robust list", NR.set_robust_list, Number(thread.futex_rla), thread.futex_rla_len);
+    calls.must("its robust list", NR.set_robust_list, Number(thread.futex_rla), thread.futex_rla_len);
   }
-  if (thread.rseq_entry !== undefined) giveRseq(table, thread.rseq_entry);
+  if (thread.rseq_entry !== undefined) giveRseq(calls, thread.rseq_entry);
   const comm = thread.comm ?? core.tc?.comm;
-  if (comm !== undefined) table.must("its name", NR.prctl, PR.SET_NAME, table.data(cString(comm)), 0, 0, 0);
-  giveScheduling(table, thread);
+  if (comm !== undefined) calls.must("its name", NR.prctl, PR.SET_NAME, calls.data(cString(comm)), 0, 0, 0);
+  giveScheduling(calls, thread);
 }
 
 /** Gives what takes privilege away, and what a change of credentials would clear; then the pending signals. */
 export function giveThreadLast(
-  table: Table,
+  calls: Calls,
   pid: number,
   tid: number,
   core: CoreEntry,
@@ -124,30 +139,19 @@ export function giveThreadLast(
   lastCapability: number,
 ): void {
   const { thread } = partsOf(core);
-  giveSeccomp(table, thread, seccomp, inheritedFilters);
-  if (thread.creds !== undefined) giveCredentials(table, thread.creds, lastCapability);
-  table.must("its parent-death signal", NR.prctl, PR.SET_PDEATHSIG, thread.pdeath_sig ?? 0, 0, 0, 0);
-  if (thread.signals_p !== undefined) givePending(table, pid, tid, thread.signals_p, false);
+  const { creds } = thread;
+  giveSeccomp(calls, thread, seccomp, inheritedFilters);
+  if (creds !== undefined) calls.share(creds, () => giveCredentials(calls, creds, lastCapability));
+  calls.must("its parent-death signal", NR.prctl, PR.SET_PDEATHSIG, thread.pdeath_sig ?? 0, 0, 0, 0);
+  if (thread.signals_p !== undefined) givePending(calls, pid, tid, thread.signals_p, false);
 }
 
-/**
- * Gives a thread its extended state, which nothing of ours touches from here on, and sees whether the kernel would take
- * its registers too. @throws KernelError
- */
-export function tryThreadState({ tid }: Task, core: CoreEntry): void {
-  const { info } = partsOf(core);
-  setExtendedState(tid, restoreExtendedState(info.fpregs));
-  const ours = getRegisters(tid);
-  try {
-    setRegisters(tid, restoreRegisters(info.gpregs));
-  } finally {
-    setRegisters(tid, ours);
-  }
-}
-
-/** Sets a thread's registers and mask by ptrace: from here on it is the one that was dumped. */
-export function restoreThreadState(task: Task, core: CoreEntry): void {
+/** Registers, extended state and mask: with these a thread is the one that was dumped. @throws UnsupportedError */
+export function finalState(core: CoreEntry): FinalState {
   const { info, thread } = partsOf(core);
-  setSignalMask(task.tid, thread.blk_sigset ?? core.tc?.blk_sigset ?? 0n);
-  setRegisters(task.tid, restoreRegisters(info.gpregs));
+  return {
+    registers: restoreRegisters(info.gpregs),
+    extended: restoreExtendedState(info.fpregs),
+    mask: thread.blk_sigset ?? core.tc?.blk_sigset ?? 0n,
+  };
 }

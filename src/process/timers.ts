@@ -1,6 +1,5 @@
 /** Interval timers (setitimer(2)) and POSIX timers (timer_create(2)) of a process. */
 import type { ItimerEntry, PosixTimerEntry, TaskTimersEntry } from "../images/schema/generated/process.ts";
-import { readText } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { s32, struct, u32, u64 } from "../linux/struct.ts";
 import { addressOf, syscall } from "../linux/syscall.ts";
@@ -15,6 +14,8 @@ const sigevent = struct({ value: u64, signo: s32, notify: s32, tid: s32, pad: u3
 
 const ITIMERS = ["real", "virt", "prof"] as const;
 const SIGEV_THREAD_ID = 4;
+/** What the two calls for a timer take in a table, and what they write. */
+const ROOM = 512;
 const SIGSET_SIZE = 8;
 /** prctl(2), kernel 6.16: timer_create takes the id that is asked for. */
 const PR_TIMER_CREATE_RESTORE_IDS = 77;
@@ -31,9 +32,10 @@ interface ListedTimer {
 
 const NOTIFY: Readonly<Record<string, number>> = { signal: 0, none: 1, thread: 2 };
 
-function listTimers(pid: number): ListedTimer[] {
+/** What /proc/PID/timers lists. */
+function listed(text: string): ListedTimer[] {
   const out: ListedTimer[] = [];
-  const text = readText(`/proc/${pid}/timers`);
+  if (text === "") return out;
   const entry = /ID: (\d+)\nsignal: (\d+)\/([0-9a-fx]+)\nnotify: (\w+)\/(pid|tid)\.(\d+)\nClockID: (-?\d+)/g;
   for (let m = entry.exec(text); m !== null; m = entry.exec(text)) {
     out.push({
@@ -48,41 +50,43 @@ function listTimers(pid: number): ListedTimer[] {
   return out;
 }
 
-/** Asks for all timers of process `pid`; the table is run by a thread of it. */
-export function askTimers(table: Table, pid: number): () => TaskTimersEntry {
+/** Asks for the interval timers of the process that runs the table. */
+export function askItimers(table: Table): () => Omit<TaskTimersEntry, "posix"> {
   const itimers = ITIMERS.map((name, which) => {
     const space = table.space(itimerval.size);
     table.must(`interval timer ${name}`, NR.getitimer, which, space.address);
     return space;
   });
-  const posix = listTimers(pid).map((timer) => {
-    const space = table.space(itimerspec.size);
-    table.must(`timer ${timer.id}`, NR.timer_gettime, timer.id, space.address);
-    return { timer, space, overrun: table.must(`timer ${timer.id}`, NR.timer_getoverrun, timer.id) };
-  });
   return () => {
     const [real, virt, prof] = itimers.map((space) => itimerval.decode(space.bytes));
     if (real === undefined || virt === undefined || prof === undefined)
       throw new Error("three interval timers");
-    return {
-      real,
-      virt,
-      prof,
-      posix: posix.map(({ timer, space, overrun }): PosixTimerEntry => {
-        const entry: PosixTimerEntry = {
-          it_id: timer.id,
-          clock_id: timer.clock >>> 0,
-          si_signo: timer.signo,
-          it_sigev_notify: timer.notify,
-          sival_ptr: timer.value,
-          overrun: overrun.value,
-          ...itimerspec.decode(space.bytes),
-        };
-        if ((timer.notify & SIGEV_THREAD_ID) !== 0) entry.notify_thread_id = timer.target;
-        return entry;
-      }),
-    };
+    return { real, virt, prof };
   };
+}
+
+/** The POSIX timers of the process that runs the table; `list` is its /proc/PID/timers. @throws KernelError */
+export function dumpPosixTimers(table: Table, list: string): PosixTimerEntry[] {
+  const asked = listed(list).map((timer) => {
+    table.reserve(ROOM);
+    const space = table.space(itimerspec.size);
+    table.must(`timer ${timer.id}`, NR.timer_gettime, timer.id, space.address);
+    return { timer, space, overrun: table.must(`timer ${timer.id}`, NR.timer_getoverrun, timer.id) };
+  });
+  table.run();
+  return asked.map(({ timer, space, overrun }) => {
+    const entry: PosixTimerEntry = {
+      it_id: timer.id,
+      clock_id: timer.clock >>> 0,
+      si_signo: timer.signo,
+      it_sigev_notify: timer.notify,
+      sival_ptr: timer.value,
+      overrun: overrun.value,
+      ...itimerspec.decode(space.bytes),
+    };
+    if ((timer.notify & SIGEV_THREAD_ID) !== 0) entry.notify_thread_id = timer.target;
+    return entry;
+  });
 }
 
 /**

@@ -133,6 +133,10 @@ export class Area {
   threadRegion(pid: number, index: number): Region {
     return { pid, address: this.slot(index) + TABLE_AT, size: TABLE_SIZE };
   }
+  /** Code, header and the carrier's slot. */
+  headRegion(pid: number): Region {
+    return { pid, address: this.address, size: 2 * SLOT_SIZE };
+  }
   bulkRegion(pid: number): Region {
     return { pid, address: this.slot(this.slots), size: this.bulk };
   }

@@ -1,5 +1,5 @@
 /** A process being dumped: frozen, with us inside. What the rooms above read from. */
-import type { Mapping } from "../linux/proc.ts";
+import type { Mapping, ProcessFiles } from "../linux/proc.ts";
 import type { FrozenProcess } from "./freeze.ts";
 import type { Infection } from "./infection.ts";
 import type { Table } from "./table.ts";
@@ -16,6 +16,8 @@ export interface Dumpee {
   readonly pid: number;
   readonly frozen: FrozenProcess;
   readonly ids: ObjectIds;
+  /** What /proc tells of it with us inside. */
+  readonly proc: ProcessFiles;
   /** Its mappings with VmFlags, as they were before we came in: our area is not among them. */
   readonly mappings: readonly Mapping[];
   /** A pidfd of it, for pidfd_getfd(2). */

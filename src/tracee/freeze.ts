@@ -1,12 +1,12 @@
 /** Stopping a process tree: every thread of every process seized and stopped, until nothing new appears. */
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { NR } from "../linux/nr.ts";
-import { readChildren, readStat, readThreads } from "../linux/proc.ts";
+import { hasEnded, readChildren, readStat, readStats, readThreads, stateOf } from "../linux/proc.ts";
 import { PTRACE_O, wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
-import { Task, TaskGoneError } from "./task.ts";
+import { Task } from "./task.ts";
 
 /** Milliseconds that a task may take to stop: CRIU's default of --timeout. */
 const PATIENCE = 10_000;
@@ -19,6 +19,8 @@ export interface FrozenProcess {
   /** Its live threads; empty for a zombie. The leader comes first if it lives. */
   readonly threads: Task[];
   zombie: boolean;
+  /** Whether all its threads are known to be held. */
+  whole: boolean;
   /** Signal that had stopped the process before us (SIGSTOP, SIGTSTP...), 0 if it ran. */
   stopSignal: number;
 }
@@ -47,6 +49,7 @@ export class FrozenTree {
       children: [],
       threads: [],
       zombie: false,
+      whole: false,
       stopSignal: 0,
     };
     const tree = new FrozenTree(root);
@@ -57,26 +60,16 @@ export class FrozenTree {
       const known = new Set<number>([pid]);
       // Children of a stopped process can appear only by reparenting from a process that is not stopped yet.
       for (let again = true; again; ) {
-        again = false;
-        for (const process of tree.processes) {
-          for (const child of readChildren(process.pid)) {
-            if (known.has(child)) continue;
-            known.add(child);
-            const frozen: FrozenProcess = {
-              pid: child,
-              parent: process,
-              children: [],
-              threads: [],
-              zombie: false,
-              stopSignal: 0,
-            };
-            // First into the tree: should it fail, all that is held by then is let go.
-            process.children.push(frozen);
-            if (!freezeChild(frozen)) process.children.splice(process.children.indexOf(frozen), 1);
-            else onProcess?.(frozen);
-            again = true;
-          }
+        const born = newChildren(tree.processes, known);
+        // First into the tree: should one fail, all that is held by then is let go.
+        for (const child of born) child.parent?.children.push(child);
+        seizeLeaders(born);
+        for (const child of born) {
+          const { parent } = child;
+          if (freezeChild(child)) onProcess?.(child);
+          else parent?.children.splice(parent.children.indexOf(child), 1);
         }
+        again = born.length > 0;
       }
     } catch (error) {
       tree.release();
@@ -118,6 +111,42 @@ export function awaitEnd(tid: number): void {
   }
 }
 
+/** The children of stopped processes that are not among `known` yet; they are now. */
+function newChildren(processes: readonly FrozenProcess[], known: Set<number>): FrozenProcess[] {
+  const threads = processes.flatMap((process) =>
+    process.threads.map(({ pid, tid }) => ({ pid, tid, process })),
+  );
+  return readChildren(threads).flatMap((children, i) => {
+    const fresh = children.filter((child) => !known.has(child));
+    return fresh.map((child) => {
+      known.add(child);
+      return {
+        pid: child,
+        parent: threads[i]?.process,
+        children: [],
+        threads: [],
+        zombie: false,
+        whole: false,
+        stopSignal: 0,
+      };
+    });
+  });
+}
+
+/** Stops the first thread of each of many processes, where that can be done at once; mostly it is the only one. */
+function seizeLeaders(processes: readonly FrozenProcess[]): void {
+  const byPid = new Map(processes.map((process) => [process.pid, process]));
+  const leaders = processes.map(({ pid }) => ({ pid, tid: pid }));
+  const { tasks } = Task.seizeAll(leaders, PTRACE_O.SUSPEND_SECCOMP);
+  for (const task of tasks) byPid.get(task.pid)?.threads.push(task);
+  Task.awaitTraps(tasks, PATIENCE, ({ pid }) => byPid.get(pid)?.threads.splice(0));
+  const held = processes.filter(({ threads }) => threads.length > 0);
+  readStats(held.map(({ pid }) => pid)).forEach((stat, i) => {
+    const process = held[i];
+    if (process !== undefined) process.whole = stat?.threadCount === 1;
+  });
+}
+
 /**
  * Freezes a process whose parent is stopped. It may end while we come for it: then it is a zombie, or gone, where its
  * parent ignores SIGCHLD; false if gone.
@@ -125,8 +154,9 @@ export function awaitEnd(tid: number): void {
 function freezeChild(process: FrozenProcess): boolean {
   const { pid, threads } = process;
   try {
-    if (stateOf(pid, pid) === "Z" && readThreads(pid).length === 1) process.zombie = true;
-    else freezeProcess(process);
+    if (threads.length === 0 && stateOf(pid, pid) === "Z" && readThreads(pid).length === 1) {
+      process.zombie = true;
+    } else freezeProcess(process);
     // It may have ended between the two looks.
     if (threads.length === 0) process.zombie = true;
     return true;
@@ -139,69 +169,52 @@ function freezeChild(process: FrozenProcess): boolean {
   }
 }
 
-/** The state of a task as /proc shows it, undefined when it is gone. */
-function stateOf(pid: number, tid: number): string | undefined {
-  try {
-    const { state } = readStat(pid, tid);
-    return state === "X" ? undefined : state;
-  } catch (error) {
-    if (isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) return undefined;
-    throw error;
-  }
-}
-
-/** Whether a task is gone, or is a zombie. */
-export function hasEnded(pid: number, tid: number): boolean {
-  const state = stateOf(pid, tid);
-  return state === undefined || state === "Z";
-}
-
 /**
  * Stops every thread of a process: until those that we hold, with the dead, are as many as it has. A listing without
  * news would not tell that: it may lack threads that live, when others ended while it was made.
  */
 function freezeProcess(process: FrozenProcess): void {
   const { pid, threads } = process;
-  const held = new Set<number>();
+  const held = new Set(threads.map(({ tid }) => tid));
   /** Threads that have ended and are still there. */
   const ended = new Set<number>();
   const deadline = performance.now() + PATIENCE;
-  for (;;) {
-    const fresh: Task[] = [];
+  while (!process.whole) {
     let dead = 0;
-    for (const tid of readThreads(pid)) {
-      if (held.has(tid)) continue;
-      // A leader that has ended while its threads live on is a zombie thread: there is nothing to seize.
-      if (tid === pid && readStat(pid, tid).state === "Z") {
-        dead++;
-        continue;
-      }
-      try {
-        const task = Task.seize(pid, tid, PTRACE_O.SUSPEND_SECCOMP);
-        held.add(tid);
-        threads.push(task);
-        fresh.push(task);
-        task.interrupt();
-      } catch (error) {
-        // The thread ended between the listing and now. One that is just ending may not be seized (EPERM).
-        if (!isErrno(error, ERRNO.ESRCH, ERRNO.EPERM) || tid === pid || !hasEnded(pid, tid)) throw error;
-        if (ended.has(tid)) dead++;
-        ended.add(tid);
-      }
-    }
+    const news = readThreads(pid).filter((tid) => !held.has(tid));
+    // A leader that has ended while its threads live on is a zombie thread: there is nothing to seize.
+    if (news[0] === pid && readStat(pid, pid).state === "Z") dead += news.splice(0, 1).length;
+    const { tasks: fresh, refused } = Task.seizeAll(
+      news.map((tid) => ({ pid, tid })),
+      PTRACE_O.SUSPEND_SECCOMP,
+    );
     for (const task of fresh) {
-      try {
-        task.awaitTrap(PATIENCE);
-        if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
-      } catch (error) {
-        if (!(error instanceof TaskGoneError) || task.tid === pid) throw error;
-        threads.splice(threads.indexOf(task), 1);
-        // Its number may be another's soon.
-        held.delete(task.tid);
-      }
+      held.add(task.tid);
+      threads.push(task);
     }
-    if (threads.length + dead === readStat(pid, pid).threadCount) break;
-    if (performance.now() > deadline) throw new KernelError("stop", `process ${pid}`, ERRNO.ETIMEDOUT);
+    for (const [tid, error] of refused) {
+      // The thread ended between the listing and now. One that is just ending may not be seized (EPERM).
+      if (!isErrno(error, ERRNO.ESRCH, ERRNO.EPERM) || tid === pid || !hasEnded(pid, tid)) throw error;
+      if (ended.has(tid)) dead++;
+      ended.add(tid);
+    }
+    Task.awaitTraps(fresh, PATIENCE, (error) => {
+      if (error.tid === pid) throw error;
+      threads.splice(
+        threads.findIndex(({ tid }) => tid === error.tid),
+        1,
+      );
+      // Its number may be another's soon.
+      held.delete(error.tid);
+    });
+    process.whole = threads.length + dead === readStat(pid, pid).threadCount;
+    if (!process.whole && performance.now() > deadline) {
+      throw new KernelError("stop", `process ${pid}`, ERRNO.ETIMEDOUT);
+    }
+  }
+  for (const task of threads) {
+    if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
+    task.isLeaderOfMany = task.tid === pid && threads.length > 1;
   }
   log.debug("freeze", `process ${pid} stopped, ${threads.length} threads`);
 }

@@ -16,43 +16,44 @@
  * than by rt_sigreturn, because that would forget a restart block (restart_syscall(2)).
  */
 import { stage } from "../faults.ts";
-import { ERESTART, ERRNO, isErrno, KernelError } from "../linux/errno.ts";
-import { MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
+import { ERRNO, KernelError } from "../linux/errno.ts";
+import { isZero, MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import type { Mapping } from "../linux/proc.ts";
 import {
-  getExtendedState,
   getRegisters,
-  getSignalMask,
   PTRACE,
   peekSiginfo,
   type Registers,
   setRegisters,
   setSignalMask,
+  userRegs,
 } from "../linux/ptrace.ts";
-import { type RseqState, readRseq } from "../linux/rseq.ts";
+import { askOutside } from "../linux/ptrace-many.ts";
 import {
   buildSigframe,
   MASK_WHILE_RUNNING,
   SA,
   SIG,
-  SIG_SETMASK,
   sigaction,
   sigframeFpstate,
-  sigframeStack,
   siginfoHead,
 } from "../linux/signal.ts";
 import { s64, struct, viewOf } from "../linux/struct.ts";
-import { checkResult, rawSyscall } from "../linux/syscall.ts";
-import { ENTRY_ARGS, ENTRY_SIZE, OP, SLOT_HEAL, SLOT_STACK } from "../machine/runner.ts";
+import { checkResult } from "../linux/syscall.ts";
+import { ENTRY_ARGS, ENTRY_SIZE, OP, SLOT_HEAL } from "../machine/runner.ts";
 import { Area, BULK } from "./area.ts";
+import { Crew } from "./crew.ts";
 import { findGadgets, type Gadgets } from "./gadgets.ts";
-import { Table, type TableExecutor } from "./table.ts";
+import { FLAGS_TF_DF, InsideThread, NO_SYSCALL, RED_ZONE } from "./inside.ts";
+import { encodeTable, moveStack, type RawEntry } from "./raw-table.ts";
+import { restartedBytes, type Saved } from "./saved.ts";
+import { SharedTable } from "./shared-table.ts";
+import { Table } from "./table.ts";
 import type { Task } from "./task.ts";
 
 const timespec = struct({ sec: s64, nsec: s64 });
 const MASK_ALL = 0xffff_ffff_ffff_ffffn;
-const NO_SYSCALL = 0xffff_ffff_ffff_ffffn;
 /**
  * Before each look at the count of threads inside: for one that stands at its door to count itself in. And for the last
  * ones, already counted out, to have left our code.
@@ -61,180 +62,11 @@ const POLL_NSEC = 250_000_000n;
 const LEAVE_NSEC = 100_000_000n;
 /** Looks at the count, one each POLL_NSEC. It is right, so this is never used up: a thread may write memory for long. */
 const PATIENCE = 2400n;
-const RED_ZONE = 128;
-/** Bytes of the instruction that an interrupted call is made again with. */
-const SYSCALL_LENGTH = 2n;
-/** TF would trap after the first instruction, DF would make string code run backwards. */
-const FLAGS_TF_DF = 0x500n;
-
-/** State of a thread as it was found: what it must get back. */
-export interface Saved {
-  /** General registers; a thread caught in a critical section of rseq(2) is at its abort handler already. */
-  readonly registers: Registers;
-  readonly mask: bigint;
-  /** The XSAVE image in the standard format. */
-  readonly xstate: Uint8Array;
-  readonly rseq: RseqState["configuration"];
-}
-
-/**
- * Registers that make an interrupted system call again, for whatever bypasses the kernel's own restart: a frame, an
- * image. The kernel has left in memory what remains of timeouts that it was given room for; a sleep goes on with that
- * rest. Calls with a relative timeout and no such room (poll(2), FUTEX_WAIT, usleep(3)) begin it anew.
- */
-export function restartedRegisters(registers: Registers): Registers {
-  if (BigInt.asIntN(64, registers.orig_ax) < 0n) return registers;
-  const again = { ...registers, ax: registers.orig_ax, ip: registers.ip - SYSCALL_LENGTH };
-  switch (-Number(BigInt.asIntN(64, registers.ax))) {
-    case ERESTART.SYS:
-    case ERESTART.NOINTR:
-    case ERESTART.NOHAND:
-      return again;
-    case ERESTART.RESTARTBLOCK:
-      // nanosleep(request, rest) and clock_nanosleep(clock, flags, request, rest)
-      if (registers.orig_ax === BigInt(NR.nanosleep) && registers.si !== 0n)
-        return { ...again, di: registers.si };
-      if (registers.orig_ax === BigInt(NR.clock_nanosleep) && registers.r10 !== 0n) {
-        return { ...again, dx: registers.r10 };
-      }
-      return again;
-    default:
-      return registers;
-  }
-}
-
-/** The calls that the kernel restarts by restart_syscall(2). */
-const WITH_RESTART_BLOCK: readonly number[] = [NR.poll, NR.nanosleep, NR.clock_nanosleep, NR.futex];
-/** Of code before a system call instruction, to find where its number is loaded: mov eax, imm32. */
-const CODE_BEFORE = 32;
-const MOV_EAX = 0xb8;
-
-/**
- * A call that was stopped before, by a signal or a tracer, is by now restart_syscall(2), which nobody but this thread's
- * kernel stack can make. What call it was stands in the code before the instruction. Gives the registers with the number
- * of that call, or as they are where it cannot be told.
- */
-function nameRestarted(pid: number, registers: Registers): Registers {
-  const waits = registers.ax === BigInt.asUintN(64, BigInt(-ERESTART.RESTARTBLOCK));
-  if (!waits || registers.orig_ax !== BigInt(NR.restart_syscall)) return registers;
-  const code = new Uint8Array(CODE_BEFORE);
-  try {
-    readMemory(pid, Number(registers.ip - SYSCALL_LENGTH) - CODE_BEFORE, code);
-  } catch (error) {
-    if (isErrno(error, ERRNO.EFAULT)) return registers;
-    throw error;
-  }
-  for (let at = CODE_BEFORE - 5; at >= 0; at--) {
-    const nr = viewOf(code).getUint32(at + 1, true);
-    if (code[at] === MOV_EAX && WITH_RESTART_BLOCK.includes(nr)) return { ...registers, orig_ax: BigInt(nr) };
-  }
-  return registers;
-}
-
-/** Takes down the state of a stopped thread. @throws KernelError */
-export function saveThread(task: Task): Saved {
-  const registers = nameRestarted(task.pid, getRegisters(task.tid));
-  const rseq = readRseq(task.pid, task.tid, registers.ip);
-  return {
-    registers: rseq.abortIp === undefined ? registers : { ...registers, ip: rseq.abortIp },
-    mask: getSignalMask(task.tid),
-    xstate: getExtendedState(task.tid),
-    rseq: rseq.configuration,
-  };
-}
 
 /** A blocked SIGTRAP that waits would come as soon as we let a breakpoint through, and be lost. @throws KernelError */
 function refusePendingTrap({ pid, tid }: Task, shared: boolean): void {
   if (peekSiginfo(tid, shared).some((info) => siginfoHead.decode(info).signo === SIG.TRAP))
     throw new KernelError("entering", `process ${pid}: SIGTRAP is pending for task ${tid}`, ERRNO.EBUSY);
-}
-
-/** A thread inside the area: runs tables on its slot's stack. */
-export class InsideThread implements TableExecutor {
-  /** Whether its registers have been touched. */
-  inside = false;
-  /** Whether it has been given a table. */
-  started = false;
-  /** Whether it runs a table just now. */
-  #running = false;
-
-  constructor(
-    readonly task: Task,
-    readonly saved: Saved,
-    private readonly area: Area,
-    private readonly index: number,
-  ) {}
-
-  startTable(address: number): void {
-    const { tid } = this.task;
-    // Registers first: whatever happens next, the thread is on the way that leads back.
-    if (this.inside) setRegisters(tid, this.#registersAt(address, this.area.stackTop(this.index)));
-    else {
-      setRegisters(tid, this.#registersAt(this.area.door(this.index), this.#ownStack));
-      this.inside = true;
-      setSignalMask(tid, MASK_WHILE_RUNNING);
-    }
-    this.started = true;
-    this.#running = true;
-    this.task.resume();
-  }
-
-  awaitTable(): void {
-    this.task.awaitBreakpoint();
-    this.#running = false;
-  }
-
-  /** Makes the thread run its heal table when it goes on; on `stack`, which the table does not use. */
-  turnToHeal(stack = this.area.stackTop(this.index)): void {
-    setRegisters(this.task.tid, this.#registersAt(this.area.healTable(this.index), stack));
-  }
-
-  /**
-   * Stops it, out of any table that it runs, and gives it back mask and registers. `countOut` is to take it from the
-   * count of those inside: before it is out, as to count one too few does no harm.
-   */
-  leave(countOut: () => void): void {
-    if (this.#running) this.awaitTable();
-    this.task.park();
-    // A mask with SIGTRAP blocked must not meet a breakpoint, should we die between the two: the heal table has none.
-    this.turnToHeal(this.#ownStack);
-    countOut();
-    this.putBack();
-  }
-
-  /** For a thread whose registers lead it back anyhow. */
-  putBack(): void {
-    const { task, saved } = this;
-    setSignalMask(task.tid, saved.mask);
-    setRegisters(task.tid, saved.registers);
-    for (const signal of task.withheld.splice(0)) {
-      // A stop is for the process, and comes when it is let go.
-      if (signal === SIG.STOP) rawSyscall(NR.kill, task.pid, signal);
-      else rawSyscall(NR.tgkill, task.pid, task.tid, signal);
-    }
-  }
-
-  /** Ends a table that was started and that nobody waited for. */
-  settle(): void {
-    if (this.#running) this.awaitTable();
-  }
-
-  /** Where its handlers may run, should a signal come before the mask is set: below what it uses itself. */
-  get #ownStack(): number {
-    const below = Number(this.saved.registers.sp) - RED_ZONE;
-    return below - (below % 16);
-  }
-
-  #registersAt(table: number, stack: number): Registers {
-    return {
-      ...this.saved.registers,
-      ip: BigInt(this.area.run),
-      bx: BigInt(table),
-      sp: BigInt(stack),
-      orig_ax: NO_SYSCALL,
-      flags: this.saved.registers.flags & ~FLAGS_TF_DF,
-    };
-  }
 }
 
 /** A process to be entered. */
@@ -259,7 +91,7 @@ interface Chain {
 export class Infection {
   readonly #threads: InsideThread[] = [];
   readonly #carrier: InsideThread;
-  /** Tables of the carrier: process-wide work. */
+  /** Tables of the carrier: process-wide work, after what `askAll` asks. */
   readonly table: Table;
   #holds = false;
   #mapped = false;
@@ -299,6 +131,28 @@ export class Infection {
     return all;
   }
 
+  /**
+   * Has the carriers of processes that were entered just now run the table that `fill` makes, all at the same time. It is
+   * their first: it begins with taking SIGTRAP. @throws KernelError
+   */
+  static askAll<T>(
+    infections: readonly Infection[],
+    fill: (table: Table) => T,
+  ): { answers: SharedTable; asked: T } {
+    const answers = new SharedTable(
+      infections.map((infection) => {
+        const { pid, area } = infection;
+        const region = area.bulkRegion(pid);
+        return { thread: infection.#carrier, region, homes: [area.headRegion(pid), region] };
+      }),
+    );
+    const [first] = infections;
+    if (first !== undefined) first.#takeSigtrap(answers.table);
+    const asked = fill(answers.table);
+    answers.start();
+    return { answers, asked };
+  }
+
   static #lay({ carrier, saved, slots, maps }: EnterRequest): Infection {
     const { pid } = carrier;
     const gadgets = findGadgets(pid, maps);
@@ -326,46 +180,25 @@ export class Infection {
   }
 
   /**
-   * Lets the other threads in; they stand in a PTRACE_EVENT_STOP, `saved` is their state. Gives a table for each, of a
-   * few KiB. A thread is inside from the first start of its table.
+   * Lets the other threads in, all at once, and has each run the table that `fill` makes, whose value comes back; they
+   * stand in a PTRACE_EVENT_STOP. @throws KernelError
    */
-  enterThreads(threads: readonly { task: Task; saved: Saved }[]): Table[] {
-    const { area, pid } = this;
-    for (const { task } of threads) refusePendingTrap(task, false);
-    const tables = threads.map(({ task, saved }) => {
-      const index = this.#threads.length + 1;
-      const inside = new InsideThread(task, saved, area, index);
-      this.#threads.push(inside);
-      const frame = buildSigframe(area.frame(index), restartedRegisters(saved.registers), saved.mask, {
-        xstate: saved.xstate,
-      });
-      const within = (address: number) => address - area.slot(index);
-      const slot = new Uint8Array(within(area.frame(index)) + frame.length);
-      const view = viewOf(slot);
-      const region = area.threadRegion(pid, index);
-      slot.set(frame, within(area.frame(index)));
-      encodeTable(slot, within(area.healTable(index)), [
-        ...moveStack(area.slot(index), area.frame(index)),
-        { op: OP.DECREMENT, args: [area.count] },
-        { op: OP.LEAVE, args: [area.frame(index), area.sigreturn, NR.rt_sigreturn] },
-      ]);
-      // The door: sets the mask, counts the thread in, then changes to the slot's stack and, by way of the heal pointer,
-      // to the first table, which begins with putting that pointer right.
-      encodeTable(slot, within(area.door(index)), [
-        { op: NR.rt_sigprocmask, args: [SIG_SETMASK, area.mask(index), 0, 8] },
-        { op: OP.INCREMENT, args: [area.count] },
-        { op: OP.LEAVE, args: [area.stackTop(index), area.heal] },
-      ]);
-      view.setBigUint64(within(area.mask(index)), MASK_WHILE_RUNNING, true);
-      view.setBigUint64(within(area.healAddress(index)), BigInt(area.healTable(index)), true);
-      view.setBigUint64(SLOT_HEAL, BigInt(region.address), true);
-      writeMemory(pid, area.slot(index), slot);
-      const table = new Table(inside, region);
-      table.operation(OP.MOVE, area.healAddress(index), area.slot(index) + SLOT_HEAL);
-      return table;
+  enterThreads<T>(
+    threads: readonly { task: Task; saved: Saved }[],
+    fill: (table: Table) => T,
+  ): { answers: SharedTable; asked: T } {
+    const tasks = threads.map(({ task }) => task);
+    askOutside(tasks).forEach(({ pending }, i) => {
+      const task = tasks[i];
+      if (pending && task !== undefined) refusePendingTrap(task, false);
     });
+    const crew = new Crew(this.pid, this.area, threads);
+    this.#threads.push(...crew.members);
+    const asked = fill(crew.shared.table);
+    crew.lay();
     this.#writeCarrierHealTable();
-    return tables;
+    crew.start();
+    return { answers: crew.shared, asked };
   }
 
   /**
@@ -491,7 +324,7 @@ export class Infection {
     checkResult(this.#awaitMapping(), NR.mmap, `of our area in process ${this.pid}`);
   }
 
-  /** Writes what a table needs to run, and to be left; the first one begins with taking SIGTRAP. */
+  /** Writes what a table needs to run, and to be left. */
   #prepare(): void {
     const { area, pid } = this;
     const { head } = area;
@@ -510,7 +343,11 @@ export class Infection {
     });
     writeMemory(pid, area.address, head);
     this.#writeCarrierHealTable();
-    this.table.must("SIGTRAP", NR.rt_sigaction, SIG.TRAP, area.ourSigtrap, area.oldSigtrap, 8);
+  }
+
+  #takeSigtrap(table: Table): void {
+    const { area } = this;
+    table.must("SIGTRAP", NR.rt_sigaction, SIG.TRAP, area.ourSigtrap, area.oldSigtrap, 8);
   }
 
   #setCount(count: number): void {
@@ -522,7 +359,7 @@ export class Infection {
     const { area } = this;
     const alone = this.#threads.length === 0;
     const before = alone ? 0 : 3;
-    const entries: HealEntry[] = [
+    const entries: RawEntry[] = [
       ...(alone
         ? []
         : [
@@ -550,29 +387,6 @@ export class Infection {
   }
 }
 
-interface HealEntry {
-  readonly op: number;
-  readonly args: readonly number[];
-}
-
-/** Copies the alternate stack that the heal entry has found to the frame that goes back. */
-function moveStack(slot: number, frame: number): HealEntry[] {
-  return [0, 8, 16].map((word) => ({
-    op: OP.MOVE,
-    args: [slot + SLOT_STACK + word, sigframeStack(frame) + word],
-  }));
-}
-
-function encodeTable(buffer: Uint8Array, at: number, entries: readonly HealEntry[]): void {
-  const view = viewOf(buffer);
-  entries.forEach(({ op, args }, i) => {
-    view.setUint32(at + i * ENTRY_SIZE, op, true);
-    args.forEach((arg, k) => {
-      view.setBigInt64(at + i * ENTRY_SIZE + ENTRY_ARGS + k * 8, BigInt(arg), true);
-    });
-  });
-}
-
 /** Lays the way out into unused stack: [return to sigreturn, frame: munmap] [return to sigreturn, frame: as it was]. */
 function layChain(pid: number, saved: Saved, area: Area, gadgets: Gadgets, maps: readonly Mapping[]): Chain {
   const { xstate } = saved;
@@ -580,21 +394,17 @@ function layChain(pid: number, saved: Saved, area: Area, gadgets: Gadgets, maps:
   const base = chainBase(pid, Number(saved.registers.sp), room, maps);
   const unmapFrameAt = base + 64;
   const backFrameAt = base + 64 + 0x400;
-  const back = buildSigframe(backFrameAt, restartedRegisters(saved.registers), saved.mask, { xstate });
-  const unmap = buildSigframe(
-    unmapFrameAt,
-    {
-      ...saved.registers,
-      ip: BigInt(gadgets.callAndReturn),
-      sp: BigInt(backFrameAt - 8),
-      ax: BigInt(NR.munmap),
-      di: BigInt(area.address),
-      si: BigInt(area.size),
-      flags: saved.registers.flags & ~FLAGS_TF_DF,
-    },
-    saved.mask,
-    { fpstate: sigframeFpstate(backFrameAt) },
-  );
+  const back = buildSigframe(backFrameAt, restartedBytes(saved), saved.mask, { xstate });
+  const call = saved.bytes.slice();
+  userRegs.encodeInto(call, 0, {
+    ip: BigInt(gadgets.callAndReturn),
+    sp: BigInt(backFrameAt - 8),
+    ax: BigInt(NR.munmap),
+    di: BigInt(area.address),
+    si: BigInt(area.size),
+    flags: saved.registers.flags & ~FLAGS_TF_DF,
+  });
+  const unmap = buildSigframe(unmapFrameAt, call, saved.mask, { fpstate: sigframeFpstate(backFrameAt) });
   const image = new Uint8Array(backFrameAt + back.length - base);
   const view = viewOf(image);
   view.setBigUint64(unmapFrameAt - 8 - base, BigInt(gadgets.sigreturn), true);
@@ -627,7 +437,7 @@ function chainBase(pid: number, sp: number, room: number, maps: readonly Mapping
     const bytes = new Uint8Array(room);
     for (const offset of CHAIN_OFFSETS) {
       const base = stack.start + offset;
-      if (base + room <= top && readMemory(pid, base, bytes).every((byte) => byte === 0)) return base;
+      if (base + room <= top && isZero(readMemory(pid, base, bytes))) return base;
     }
   }
   const below = sp - RED_ZONE - room;

@@ -3,17 +3,11 @@ import { ERRNO, KernelError } from "../linux/errno.ts";
 import { readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { readMaps } from "../linux/proc.ts";
-import {
-  getRegisters,
-  getSignalMask,
-  PTRACE,
-  PTRACE_EVENT,
-  setRegisters,
-  setSignalMask,
-} from "../linux/ptrace.ts";
+import { getSignalMask, PTRACE, PTRACE_EVENT, setSignalMask, userRegs } from "../linux/ptrace.ts";
 import { SIG, sigaction, signalBit } from "../linux/signal.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
+import { callOnce } from "./crowd.ts";
 import type { Restoree } from "./restoree.ts";
 
 /** An address, outside our area, at which the process has a system call instruction. */
@@ -31,42 +25,41 @@ function findSyscall({ pid, area }: Restoree): number {
   throw new KernelError("leaving", `process ${pid}: no system call instruction in its code`, ERRNO.ENOEXEC);
 }
 
-/** Makes one call in each process' first thread, stop by stop, with an instruction of its own. All work at once. */
+/** Makes one call in each process' first thread with an instruction of its own. All work at once. */
 function callOutside(
   restorees: readonly Restoree[],
   object: string,
   nr: number,
   args: (restoree: Restoree) => readonly [number, number, number?, number?],
 ): void {
-  for (const restoree of restorees) {
-    const { task } = restoree.leader;
+  const calls = restorees.map((restoree) => {
     const [di, si, dx = 0, r10 = 0] = args(restoree);
-    setRegisters(task.tid, {
-      ...getRegisters(task.tid),
+    const registers = restoree.leader.registers.slice();
+    userRegs.encodeInto(registers, 0, {
       ip: BigInt(restoree.exit),
-      orig_ax: 0xffff_ffff_ffff_ffffn,
       ax: BigInt(nr),
       di: BigInt(di),
       si: BigInt(si),
       dx: BigInt(dx),
       r10: BigInt(r10),
     });
-    task.resume(PTRACE.SYSCALL);
-  }
-  for (const { leader } of restorees) {
-    leader.task.awaitSyscallStop();
-    leader.task.resume(PTRACE.SYSCALL);
-  }
-  for (const { leader, pid } of restorees) {
-    leader.task.awaitSyscallStop();
-    const result = Number(BigInt.asIntN(64, getRegisters(leader.task.tid).ax));
-    checkResult(result, nr, `${object} in process ${pid}`);
-  }
+    return registers;
+  });
+  const tasks = restorees.map(({ leader }) => leader.task);
+  callOnce(tasks, calls).forEach((result, i) => {
+    checkResult(result, nr, `${object} in process ${tasks[i]?.pid}`);
+  });
 }
 
-/** Finds what {@link leaveAreas} needs; after this nothing can fail for a reason of the image. */
-export function prepareToLeave(restorees: readonly Restoree[]): void {
-  for (const restoree of restorees) restoree.exit = findSyscall(restoree);
+/**
+ * Finds what {@link leaveAreas} needs; after this nothing can fail for a reason of the image. `known` gives the address of
+ * a system call instruction of a process, where that is known.
+ */
+export function prepareToLeave(
+  restorees: readonly Restoree[],
+  known: (pid: number) => number | undefined,
+): void {
+  for (const restoree of restorees) restoree.exit = known(restoree.pid) ?? findSyscall(restoree);
 }
 
 /**
@@ -79,15 +72,14 @@ export function leaveAreas(restorees: readonly Restoree[], ignoresTrap: readonly
   for (const { pid, area } of ignoresTrap) writeMemory(pid, area.ourSigtrap, ignore);
   callOutside(ignoresTrap, "SIGTRAP", NR.rt_sigaction, ({ area }) => [SIG.TRAP, area.ourSigtrap, 0, 8]);
   callOutside(restorees, "of our area", NR.munmap, ({ area }) => [area.address, area.size]);
-  for (const { leader } of restorees) leader.task.park();
 }
 
 /**
- * Puts a process, whose first thread stands in a PTRACE_EVENT_STOP with its own registers, into the group-stop of
- * `signal`. Where the kernel does not stop for that signal (the group is orphaned), SIGSTOP does.
+ * Puts a process, whose first thread is stopped with its own registers, into the group-stop of `signal`. Where the kernel does not stop for that signal (the group is orphaned), SIGSTOP does.
  */
 export function stopProcess({ leader, pid }: Restoree, signal: number): void {
   const { task } = leader;
+  task.park();
   const mask = getSignalMask(task.tid);
   for (const each of signal === SIG.STOP ? [SIG.STOP] : [signal, SIG.STOP]) {
     // No other signal's handler may run on the way.

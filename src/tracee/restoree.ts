@@ -1,33 +1,39 @@
 /** A process being restored: born bare, held, and built into the image by calls inside it. */
 import { NR } from "../linux/nr.ts";
-import { getRegisters, type Registers, setRegisters } from "../linux/ptrace.ts";
+import { getRegisterBytes, setRegisters, userRegs } from "../linux/ptrace.ts";
+import { viewOf } from "../linux/struct.ts";
 import type { Area } from "./area.ts";
 import { type Region, type Result, Table, type TableExecutor } from "./table.ts";
 import type { Task } from "./task.ts";
 
-/** A thread being restored; it runs tables in its own region of the area. */
+/** The registers that tables are run with (struct user_regs_struct), made of those that a task stands with now. */
+export function runnerRegisters(tid: number, area: Area): Uint8Array {
+  const registers = getRegisterBytes(tid);
+  userRegs.encodeInto(registers, 0, {
+    ip: BigInt(area.run),
+    // Nobody needs the stack.
+    sp: BigInt(area.stackTop(0)),
+    orig_ax: 0xffff_ffff_ffff_ffffn,
+  });
+  return registers;
+}
+
+/** A thread that runs tables of its own, one after the other. */
 export class RestoredThread implements TableExecutor {
   readonly table: Table;
-  readonly #registers: Registers;
 
   constructor(
     readonly task: Task,
-    readonly area: Area,
-    readonly index: number,
-    region: Region = index === 0 ? area.bulkRegion(task.pid) : area.threadRegion(task.pid, index),
+    /** Those of the runner. All that is born of the same root has the same ones. */
+    readonly registers: Uint8Array,
+    region: Region,
   ) {
-    this.#registers = getRegisters(task.tid);
     this.table = new Table(this, region);
   }
 
   startTable(address: number): void {
-    setRegisters(this.task.tid, {
-      ...this.#registers,
-      ip: BigInt(this.area.run),
-      bx: BigInt(address),
-      sp: BigInt(this.area.stackTop(this.index)),
-      orig_ax: 0xffff_ffff_ffff_ffffn,
-    });
+    viewOf(this.registers).setBigUint64(userRegs.offset.bx, BigInt(address), true);
+    setRegisters(this.task.tid, this.registers);
     this.task.resume();
   }
 
@@ -37,31 +43,38 @@ export class RestoredThread implements TableExecutor {
 }
 
 export class Restoree {
-  /** Children just born that nobody has taken over yet. */
-  readonly newborn: Task[] = [];
+  /** Its first thread; makes the process-wide calls. */
+  readonly leader: RestoredThread;
   /** Address of a system call instruction of its own, once it is known (release.ts). */
   exit = 0;
   /** Its other threads, once they are there. */
-  readonly threads: RestoredThread[] = [];
+  readonly threads: Task[] = [];
 
   constructor(
-    readonly pid: number,
-    /** Its first thread; makes the process-wide calls. */
-    readonly leader: RestoredThread,
+    task: Task,
+    readonly area: Area,
+    registers: Uint8Array,
     /**
      * Number, inside the process, of a pidfd of ours: by it the process fetches descriptors that we opened. No
      * descriptor of the image has this number; it is closed last.
      */
     readonly ourPidfd: number,
-  ) {}
+  ) {
+    this.leader = new RestoredThread(task, registers, area.bulkRegion(task.pid));
+  }
+
+  get pid(): number {
+    return this.leader.task.pid;
+  }
+
+  /** All its threads. */
+  get tasks(): Task[] {
+    return [this.leader.task, ...this.threads];
+  }
 
   /** Calls inside it, by the leader. */
   get table(): Table {
     return this.leader.table;
-  }
-
-  get area(): Area {
-    return this.leader.area;
   }
 
   /**

@@ -2,9 +2,11 @@
  * Birth under ptrace: processes and threads with chosen ids, held before their first instruction of their own.
  *
  * The root of a tree is cloned from us: for a moment it has our memory, copy-on-write, and executes nothing but a
- * pause, until it is seized. All others are cloned by calls inside their parents and come to us seized already.
+ * pause, until it is seized. All others are cloned by calls inside their parents and are held by us as their parents are.
  */
+import { resultAt } from "../linux/batch.ts";
 import { CLONE, CLONE_AS_THREAD, cloneArgs, setTid } from "../linux/clone.ts";
+import { KernelError } from "../linux/errno.ts";
 import { O } from "../linux/io.ts";
 import { MAP, PROT } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
@@ -23,17 +25,15 @@ import {
 import { hostMachine } from "../machine/host.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE } from "../machine/runner.ts";
 import type { Area } from "./area.ts";
-import { RestoredThread, Restoree } from "./restoree.ts";
+import { awaitNewborn } from "./crowd.ts";
+import { LaidTable } from "./laid-table.ts";
+import { RestoredThread, Restoree, runnerRegisters } from "./restoree.ts";
 import { Task } from "./task.ts";
 
 const RSEQ_UNREGISTER = 1;
 const LAST_FD = 0x7fff_ffff;
-const OPTIONS =
-  PTRACE_O.EXITKILL |
-  PTRACE_O.TRACEFORK |
-  PTRACE_O.TRACEVFORK |
-  PTRACE_O.TRACECLONE |
-  PTRACE_O.SUSPEND_SECCOMP;
+/** Those that a child inherits with being held. */
+const OPTIONS = PTRACE_O.EXITKILL | PTRACE_O.SUSPEND_SECCOMP;
 
 /**
  * A table for a child that nobody holds yet. It waits for bytes from a pipe whose other end is ours alone, and that never
@@ -159,7 +159,7 @@ function cloneWaiting(pid: number, area: Area, asSibling: boolean): Waiting {
 function takeRoot(task: Task, area: Area, inheritedPidfd: number, pidfdNumber: number): Restoree {
   setSignalMask(task.tid, MASK_WHILE_RUNNING);
   const rseq = getRseq(task.tid);
-  const restoree = new Restoree(task.pid, new RestoredThread(task, area, 0), pidfdNumber);
+  const restoree = new Restoree(task, area, runnerRegisters(task.tid, area), pidfdNumber);
   const { table } = restoree;
   if (rseq !== undefined && rseq.rseq_abi_pointer !== 0n) {
     // It lies in our memory, which the process is about to lose.
@@ -182,70 +182,104 @@ function takeRoot(task: Task, area: Area, inheritedPidfd: number, pidfdNumber: n
   return restoree;
 }
 
-/** Waits for a newborn's first stop and takes hold of it. */
-function takeNewborn(pid: number, tid: number): Task {
-  const task = Task.newborn(pid, tid);
-  task.awaitTrap();
-  return task;
-}
-
 export interface Birth {
   readonly pid: number;
   /** CLONE_FILES, CLONE_FS: what the child shares with its parent. */
   readonly shares: number;
 }
 
+/** What a task of ours is born with: held by us from its first instruction on, and without an event to wait for. */
+const HELD = CLONE.PTRACE | CLONE.UNTRACED;
+
+/** So many children are born before the first of them is looked after. */
+const LOT = 16;
+
 /**
- * Clones children of a held process, in order, all in one table where they fit. Each has the parent's memory as it is
- * now, copy-on-write, our area in it.
+ * Clones children of a held process, in order. Each has the parent's memory as it is now, copy-on-write, our area in it.
+ * `born` gets them lot by lot, and works while the parent bears the next lot.
+ * @throws KernelError where one cannot be born; those before it are there then
  */
-export function spawnChildren(parent: Restoree, births: readonly Birth[]): Restoree[] {
-  const { table } = parent;
-  for (const { pid, shares } of births) {
-    if (table.free < 512) table.run();
-    const ids = table.data(setTid(pid));
-    const args = cloneArgs.encode({ flags: shares, exit_signal: SIG.CHLD, set_tid: ids, set_tid_size: 1 });
-    table.must(`with pid ${pid}`, NR.clone3, table.data(args), args.length);
-  }
-  const { task } = parent.leader;
-  try {
-    table.run();
-  } finally {
-    // Also those that were born before another one failed: they are ours to end.
-    for (const pid of task.newborn.splice(0)) parent.newborn.push(takeNewborn(pid, pid));
-  }
-  return parent.newborn.splice(0).map((task) => {
-    return new Restoree(task.pid, new RestoredThread(task, parent.area, 0), parent.ourPidfd);
+export function spawnChildren(
+  parent: Restoree,
+  births: readonly Birth[],
+  born: (children: Restoree[]) => void,
+): void {
+  const { area, leader, ourPidfd } = parent;
+  const wanted = births.map(({ pid, shares }) => ({ id: pid, flags: shares, exitSignal: SIG.CHLD }));
+  bear(parent, wanted, LOT, (pids) => {
+    const tasks = pids.map((pid) => Task.newborn(pid, pid));
+    awaitNewborn(tasks);
+    born(tasks.map((task) => new Restoree(task, area, leader.registers, ourPidfd)));
   });
 }
 
-/** Creates the other threads of a held process, slots 1 and up. */
-export function spawnThreads(restoree: Restoree, tids: readonly number[]): RestoredThread[] {
-  const { table, pid } = restoree;
-  for (const tid of tids) {
-    if (table.free < 512) table.run();
-    const ids = table.data(setTid(tid));
-    const args = cloneArgs.encode({ flags: CLONE_AS_THREAD, set_tid: ids, set_tid_size: 1 });
-    table.must(`thread ${tid}`, NR.clone3, table.data(args), args.length);
-  }
-  table.run();
-  return restoree.leader.task.newborn.splice(0).map((tid, i) => {
-    return new RestoredThread(takeNewborn(pid, tid), restoree.area, i + 1);
+/** Creates the other threads of a held process. @throws KernelError as spawnChildren */
+export function spawnThreads(restoree: Restoree, tids: readonly number[]): Task[] {
+  const wanted = tids.map((id) => ({ id, flags: CLONE_AS_THREAD, exitSignal: 0 }));
+  const tasks: Task[] = [];
+  bear(restoree, wanted, tids.length, (ids) => {
+    tasks.push(...ids.map((tid) => Task.newborn(restoree.pid, tid)));
   });
+  awaitNewborn(tasks);
+  return tasks;
+}
+
+/** What one birth takes in a table: the call, its arguments, the id. */
+const IDS_AT = cloneArgs.size;
+const BIRTH = ENTRY_SIZE + IDS_AT + 8;
+
+function bear(
+  restoree: Restoree,
+  births: readonly { readonly id: number; readonly flags: number; readonly exitSignal: number }[],
+  lot: number,
+  born: (ids: number[]) => void,
+): void {
+  const { pid, address, size } = restoree.area.bulkRegion(restoree.pid);
+  const most = Math.min(births.length, lot, Math.floor((size - ENTRY_SIZE) / BIRTH));
+  const data = (most + 1) * ENTRY_SIZE;
+  const region = { pid, address, size: data + most * (BIRTH - ENTRY_SIZE) };
+  const table = new LaidTable(restoree.leader, region);
+  let before: number[] = [];
+  restoree.table.run();
+  for (let from = 0; from < births.length; from += most) {
+    const some = births.slice(from, from + most);
+    some.forEach(({ id, flags, exitSignal }, i) => {
+      const at = data + i * (BIRTH - ENTRY_SIZE);
+      const ids = at + IDS_AT;
+      const given = { flags: flags + HELD, exit_signal: exitSignal, set_tid: address + ids, set_tid_size: 1 };
+      cloneArgs.encodeInto(table.bytes, at, given);
+      table.words[ids / 4] = id;
+      table.must(i, NR.clone3, address + at, cloneArgs.size);
+    });
+    table.start(some.length, region.size);
+    try {
+      if (before.length > 0) born(before);
+    } finally {
+      table.finish(some.length * ENTRY_SIZE);
+    }
+    some.forEach(({ id, flags }, i) => {
+      const result = (table.words[resultAt(i)] ?? 0) | 0;
+      const what = (flags & CLONE.THREAD) !== 0 ? "thread" : "with pid";
+      if (result !== id) throw new KernelError("clone3", `${what} ${id} in process ${pid}`, -result);
+    });
+    before = some.map(({ id }) => id);
+  }
+  born(before);
 }
 
 /**
  * Gives a process a second thread for as long as `work` takes, to share the process-wide work with. It has an id of the
- * kernel's choice, slot 1, and is gone afterwards. The process has no threads of its own yet. @throws KernelError
+ * kernel's choice, and is gone afterwards. The process has no threads of its own yet. @throws KernelError
  */
 export function withHelper(restoree: Restoree, work: (helper: RestoredThread) => void): void {
   const { table, pid, area, leader } = restoree;
-  const args = cloneArgs.encode({ flags: CLONE_AS_THREAD });
-  table.must("a helping thread", NR.clone3, table.data(args), args.length);
+  const args = cloneArgs.encode({ flags: CLONE_AS_THREAD + HELD });
+  const born = table.must("a helping thread", NR.clone3, table.data(args), args.length);
   table.run();
-  const [tid] = leader.task.newborn.splice(0);
-  if (tid === undefined) throw new Error(`process ${pid} got no helping thread`);
-  const helper = new RestoredThread(takeNewborn(pid, tid), area, 1, area.helperRegion(pid));
+  const tid = born.value;
+  const task = Task.newborn(pid, tid);
+  task.awaitTrap();
+  const helper = new RestoredThread(task, leader.registers, area.helperRegion(pid));
   work(helper);
   helper.table.must("its end", NR.exit, 0);
   helper.table.start();

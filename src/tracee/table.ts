@@ -11,7 +11,7 @@
  */
 
 import { KernelError } from "../linux/errno.ts";
-import { readMemory, writeMemory } from "../linux/memory.ts";
+import { type Piece, readMemory, readPieces, writeMemory, writePieces } from "../linux/memory.ts";
 import { viewOf } from "../linux/struct.ts";
 import { callName, checkResult } from "../linux/syscall.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../machine/runner.ts";
@@ -91,6 +91,21 @@ export type Argument = number | Result;
 
 const DATA_ALIGN = 16;
 
+/** Calls that many tables have in common, as they stood in one of them. */
+interface Sheet {
+  readonly entries: Uint8Array;
+  readonly data: Uint8Array;
+  /** Address of the data there. */
+  readonly dataAt: number;
+  /** Where in the entries, in words of 32 bits, addresses of data stand. */
+  readonly addresses: readonly number[];
+  /** Of each entry that must succeed. */
+  readonly objects: readonly (string | undefined)[];
+}
+
+const sheets = new WeakMap<object, Sheet>();
+const wantedOnce = new WeakSet<object>();
+
 export class Table {
   readonly #mirror: Uint8Array;
   readonly #view: DataView;
@@ -98,6 +113,10 @@ export class Table {
   #dataStart: number;
   #pending: Result[] = [];
   #spaces: Space[] = [];
+  #placed: { readonly sheet: Sheet; readonly at: number }[] = [];
+  #running = false;
+  /** How often it was run. */
+  #runs = 0;
 
   constructor(
     private readonly executor: TableExecutor,
@@ -187,66 +206,150 @@ export class Table {
     return this.#used === 0;
   }
 
+  /**
+   * Adds what `lay` adds: calls whose results nobody asks for. For the same key that is the same again, in whatever
+   * table, and from the third time on it is copied.
+   */
+  share(key: object, lay: () => void): void {
+    const sheet = sheets.get(key);
+    if (sheet !== undefined && this.free > sheet.entries.length + sheet.data.length) {
+      this.#place(sheet);
+      return;
+    }
+    const runs = this.#runs;
+    const first = this.#used;
+    const dataEnd = this.#dataStart;
+    lay();
+    if (wantedOnce.has(key) && this.#runs === runs) sheets.set(key, this.#sheetOf(first, dataEnd));
+    else wantedOnce.add(key);
+  }
+
   /** Sees to room for `bytes` of entries and data, by running what has been added if need be. */
   reserve(bytes: number): void {
     if (this.free < bytes) this.run();
   }
 
+  /** What is to be written before it runs, valid until then: its entries, to the region's beginning; its data, to the end. */
+  get laid(): { readonly entries: Uint8Array; readonly data: Uint8Array } {
+    this.#view.setUint32(this.#used, OP.END, true);
+    return {
+      entries: this.#mirror.subarray(0, this.#used + ENTRY_SIZE),
+      data: this.#mirror.subarray(this.#dataStart),
+    };
+  }
+
+  /** Where `laid` stands in the task. */
+  get #places(): Piece[] {
+    const { address, size } = this.region;
+    return [
+      { address, length: this.#used + ENTRY_SIZE },
+      { address: address + this.#dataStart, length: size - this.#dataStart },
+    ];
+  }
+
   /** Writes the table into the task and sets it running. */
   start(): void {
-    this.#view.setUint32(this.#used, OP.END, true);
-    writeMemory(this.region.pid, this.region.address, this.#mirror.subarray(0, this.#used + ENTRY_SIZE));
-    if (this.#dataStart < this.region.size) {
-      writeMemory(
-        this.region.pid,
-        this.region.address + this.#dataStart,
-        this.#mirror.subarray(this.#dataStart),
-      );
-    }
-    this.executor.startTable(this.region.address);
+    const { pid, address } = this.region;
+    const { entries, data } = this.laid;
+    this.#running = true;
+    this.#runs++;
+    if (data.length === 0) writeMemory(pid, address, entries);
+    else writePieces(pid, this.#places, entries, data);
+    this.executor.startTable(address);
   }
 
   /** Waits for the end of a started table and settles its results. @throws KernelError for a `must` that failed */
   finish(): void {
+    this.#running = false;
     this.executor.awaitTable();
-    readMemory(this.region.pid, this.region.address, this.#mirror.subarray(0, this.#used));
-    if (this.#spaces.length > 0) {
-      readMemory(
-        this.region.pid,
-        this.region.address + this.#dataStart,
-        this.#mirror.subarray(this.#dataStart),
-      );
+    const { pid, address } = this.region;
+    const { entries, data } = this.laid;
+    if (this.#spaces.length === 0) readMemory(pid, address, entries);
+    else readPieces(pid, this.#places, entries, data);
+    try {
+      this.settle();
+    } finally {
+      this.#mirror.fill(0, 0, this.#used + ENTRY_SIZE);
+      this.#mirror.fill(0, this.#dataStart);
+      this.#used = 0;
+      this.#dataStart = this.region.size;
+      this.#pending = [];
+      this.#spaces = [];
+      this.#placed = [];
     }
-    for (const space of this.#spaces)
+  }
+
+  /**
+   * Takes the results out of what `laid` gives, where it was read back, from process `pid`.
+   * @throws KernelError for a `must` that failed
+   */
+  settle(pid = this.region.pid): void {
+    for (const space of this.#spaces) {
       space.settle(this.#mirror.slice(space.offset, space.offset + space.length));
-    const settled = this.#pending;
-    let failure: KernelError | undefined;
-    for (const result of settled) {
+    }
+    for (const result of this.#pending) {
       const value = this.#readWord(result.entry + ENTRY_RESULT);
       result.settle(value);
       if (result.object !== undefined && value < 0 && value > -4096) {
-        failure = new KernelError(
-          callName(result.nr),
-          `${result.object} in process ${this.region.pid}`,
-          -value,
-        );
-        break;
+        throw new KernelError(callName(result.nr), `${result.object} in process ${pid}`, -value);
       }
     }
-    this.#mirror.fill(0, 0, this.#used + ENTRY_SIZE);
-    this.#mirror.fill(0, this.#dataStart);
-    this.#used = 0;
-    this.#dataStart = this.region.size;
-    this.#pending = [];
-    this.#spaces = [];
-    if (failure !== undefined) throw failure;
+    for (const { sheet, at } of this.#placed) this.#refuseFailureIn(sheet, at, pid);
   }
 
-  /** Runs what has been added. @throws KernelError for a `must` that failed */
+  /** Runs what has been added, or waits for it where it was started. @throws KernelError for a `must` that failed */
   run(): void {
     if (this.#used === 0) return;
-    this.start();
+    if (!this.#running) this.start();
     this.finish();
+  }
+
+  /** What was added since then as a sheet. */
+  #sheetOf(first: number, dataEnd: number): Sheet {
+    const { address } = this.region;
+    const low = address + this.#dataStart;
+    const high = address + dataEnd;
+    const addresses: number[] = [];
+    for (let at = first; at < this.#used; at += ENTRY_SIZE) {
+      for (let word = at + ENTRY_ARGS; word < at + ENTRY_RESULT; word += 8) {
+        const value = this.#readWord(word);
+        if (value >= low && value < high) addresses.push((word - first) / 4);
+      }
+    }
+    return {
+      entries: this.#mirror.slice(first, this.#used),
+      data: this.#mirror.slice(this.#dataStart, dataEnd),
+      dataAt: low,
+      addresses,
+      objects: this.#pending.filter(({ entry }) => entry >= first).map(({ object }) => object),
+    };
+  }
+
+  #place(sheet: Sheet): void {
+    const at = this.#used;
+    const { entries, data, dataAt, addresses } = sheet;
+    this.#dataStart -= data.length;
+    this.#mirror.set(data, this.#dataStart);
+    this.#mirror.set(entries, at);
+    const moved = this.region.address + this.#dataStart - dataAt;
+    const words = new Uint32Array(this.#mirror.buffer, at, entries.length / 4);
+    for (const word of addresses) {
+      const low = (words[word] ?? 0) + moved;
+      words[word] = low;
+      words[word + 1] = (words[word + 1] ?? 0) + Math.floor(low / 0x1_0000_0000);
+    }
+    this.#placed.push({ sheet, at });
+    this.#used += entries.length;
+  }
+
+  #refuseFailureIn({ entries, objects }: Sheet, at: number, pid: number): void {
+    for (let i = 0; i * ENTRY_SIZE < entries.length; i++) {
+      const value = this.#readWord(at + i * ENTRY_SIZE + ENTRY_RESULT);
+      const object = objects[i];
+      if (object === undefined || value >= 0 || value <= -4096) continue;
+      const nr = this.#view.getUint32(at + i * ENTRY_SIZE, true);
+      throw new KernelError(callName(nr), `${object} in process ${pid}`, -value);
+    }
   }
 
   #add(nr: number, object: string | undefined, args: readonly Argument[]): Result {

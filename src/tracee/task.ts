@@ -7,6 +7,7 @@
  */
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { NR } from "../linux/nr.ts";
+import { hasEnded } from "../linux/proc.ts";
 import {
   getEventMessage,
   getSiginfoCode,
@@ -18,13 +19,23 @@ import {
   type WaitStatus,
   wait,
 } from "../linux/ptrace.ts";
+import { type Report, seizeMany, waitMany } from "../linux/ptrace-many.ts";
 import { SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 
 /** si_code of a breakpoint: the kernel sends it itself. */
-const SI_KERNEL = 0x80;
+export const SI_KERNEL = 0x80;
 /** A stop at a system call's entry or exit, with PTRACE_O_TRACESYSGOOD. */
-const SYSCALL_STOP = SIG.TRAP | 0x80;
+export const SYSCALL_STOP = SIG.TRAP | 0x80;
+
+/** Every so many looks at a task that does not report it is seen to whether it lives. */
+const LOOKS = 32;
+
+/** Between two looks at tasks. Most stop within microseconds: first only the processor is offered to them. */
+function pause(look: number): void {
+  if (look < 20) rawSyscall(NR.sched_yield);
+  else Bun.sleepSync(look < 200 ? 0.1 : 1);
+}
 
 /** A task ended while we held it. */
 export class TaskGoneError extends Error {
@@ -45,6 +56,11 @@ export class Task {
   readonly newborn: number[] = [];
   /** Signals that somebody sent while the task worked for us, and that it did not get. */
   readonly withheld: number[] = [];
+  /**
+   * It is the first thread of a process whose other threads we hold as well: should the process be killed, its end is not
+   * reported before theirs have been waited for, and a wait for it alone would last for ever.
+   */
+  isLeaderOfMany = false;
   #gone = false;
 
   private constructor(
@@ -52,13 +68,27 @@ export class Task {
     readonly tid: number,
   ) {}
 
-  /**
-   * Attaches to a running task without stopping it. @throws KernelError (EPERM: no right, or another tracer holds it;
-   * ESRCH: gone)
-   */
+  /** Attaches to a running task without stopping it. @throws KernelError as {@link seizeAll} says */
   static seize(pid: number, tid: number, options: number): Task {
     ptrace(PTRACE.SEIZE, tid, 0, options | PTRACE_O.TRACESYSGOOD);
     return new Task(pid, tid);
+  }
+
+  /**
+   * Attaches to running tasks and asks them to stop; {@link awaitTraps} waits for it. `refused` says of those that are not
+   * ours why (EPERM: no right, or another tracer holds it, or it is just ending; ESRCH: gone).
+   */
+  static seizeAll(
+    ids: readonly { readonly pid: number; readonly tid: number }[],
+    options: number,
+  ): { tasks: Task[]; refused: Map<number, KernelError> } {
+    const tasks: Task[] = [];
+    const refused = new Map<number, KernelError>();
+    seizeMany(ids, options | PTRACE_O.TRACESYSGOOD, ({ pid, tid }, error) => {
+      if (error === undefined) tasks.push(new Task(pid, tid));
+      else refused.set(tid, error);
+    });
+    return { tasks, refused };
   }
 
   /** A task that the kernel attached to us at its birth, by a PTRACE_O_TRACE* option of its parent. */
@@ -76,19 +106,38 @@ export class Task {
   }
 
   /**
-   * Waits until the task stands in a PTRACE_EVENT_STOP. Signals on their way to it meanwhile are let through to its
-   * own handlers. `patience` is in milliseconds. @throws TaskGoneError, KernelError ETIMEDOUT
+   * Waits until each of the tasks stands in a PTRACE_EVENT_STOP. Signals on their way to it meanwhile are let through to
+   * its own handlers. `patience` is in milliseconds: a task in an uninterruptible sleep comes to no stop. `gone` is told
+   * of those that have ended. @throws KernelError ETIMEDOUT
    */
-  awaitTrap(patience = Number.POSITIVE_INFINITY): void {
+  static awaitTraps(tasks: readonly Task[], patience: number, gone: (error: TaskGoneError) => void): void {
     const deadline = performance.now() + patience;
-    for (;;) {
-      const stop = patience === Number.POSITIVE_INFINITY ? this.#await() : this.#poll(deadline);
-      if (stop.event === PTRACE_EVENT.STOP) {
-        this.stopSignal = stop.signal === SIG.TRAP ? 0 : stop.signal;
-        return;
+    for (let waiting = tasks, look = 0; waiting.length > 0; look++) {
+      const still: Task[] = [];
+      eachReport(waiting, WAIT.NOHANG, gone, (task, report) => {
+        if (report === undefined || !task.#cameToTrap(task.#stopOf(report.status))) still.push(task);
+      });
+      const [first] = still;
+      if (first !== undefined && performance.now() > deadline) {
+        throw new KernelError("stop", `task ${first.tid} of process ${first.pid}`, ERRNO.ETIMEDOUT);
       }
-      this.resume(PTRACE.CONT, stop.event === 0 && stop.signal !== SYSCALL_STOP ? stop.signal : 0);
+      waiting = still;
+      if (first !== undefined) pause(look);
     }
+  }
+
+  /** Waits until the task stands in a PTRACE_EVENT_STOP, however long; as {@link awaitTraps}. @throws TaskGoneError */
+  awaitTrap(): void {
+    while (!this.#cameToTrap(this.#await()));
+  }
+
+  #cameToTrap(stop: { signal: number; event: number }): boolean {
+    if (stop.event === PTRACE_EVENT.STOP) {
+      this.stopSignal = stop.signal === SIG.TRAP ? 0 : stop.signal;
+      return true;
+    }
+    this.resume(PTRACE.CONT, stop.event === 0 && stop.signal !== SYSCALL_STOP ? stop.signal : 0);
+    return false;
   }
 
   /** Lets the task run on; `signal` is delivered if the stop was that of a signal's delivery. */
@@ -98,13 +147,37 @@ export class Task {
 
   /** Waits for the breakpoint that ends a table. @throws TaskGoneError */
   awaitBreakpoint(): void {
-    for (;;) {
-      const stop = this.#await();
-      if (stop.event === 0 && stop.signal === SIG.TRAP && this.#stoppedByBreakpoint()) return;
-      if (stop.event === 0) this.#foreignSignal(stop.signal);
-      this.#noteBirth(stop.event);
-      this.resume();
+    while (!this.#cameToBreakpoint(this.#await()));
+  }
+
+  /** The same for many tasks; `came` is told of each that came there. @throws TaskGoneError when all have been waited for */
+  static awaitBreakpoints(tasks: readonly Task[], came: (task: Task) => void): void {
+    const gone: TaskGoneError[] = [];
+    const lost = (error: TaskGoneError) => void gone.push(error);
+    const many = tasks.filter(({ isLeaderOfMany }) => isLeaderOfMany);
+    const alone = many.length === 0 ? tasks : tasks.filter(({ isLeaderOfMany }) => !isLeaderOfMany);
+    eachReport(alone, 0, lost, (task, report) => {
+      if (report === undefined || !task.#cameToBreakpoint(task.#stopOf(report.status), report.code)) {
+        task.awaitBreakpoint();
+      }
+      came(task);
+    });
+    for (const task of many) {
+      task.awaitBreakpoint();
+      came(task);
     }
+    if (gone[0] !== undefined) throw gone[0];
+  }
+
+  /** Whether a stop is that of the breakpoint; from any other the task goes on. */
+  #cameToBreakpoint(stop: { signal: number; event: number }, code?: number): boolean {
+    if (stop.event === 0 && stop.signal === SIG.TRAP && (code ?? getSiginfoCode(this.tid)) === SI_KERNEL) {
+      return true;
+    }
+    if (stop.event === 0) this.#foreignSignal(stop.signal);
+    this.#noteBirth(stop.event);
+    this.resume();
+    return false;
   }
 
   /** Waits for the next system call stop. @throws TaskGoneError */
@@ -144,21 +217,14 @@ export class Task {
     }
   }
 
-  /** As await, but not for ever: a task in an uninterruptible sleep comes to no stop. */
-  #poll(deadline: number): { signal: number; event: number } {
-    for (let pause = 0; ; pause++) {
-      const result = wait(this.tid, WAIT.NOHANG);
-      if (result !== undefined) return this.#stopOf(result.status);
-      if (performance.now() > deadline)
-        throw new KernelError("stop", `task ${this.tid} of process ${this.pid}`, ERRNO.ETIMEDOUT);
-      // Most tasks stop within microseconds: first only the processor is offered to them.
-      if (pause < 20) rawSyscall(NR.sched_yield);
-      else Bun.sleepSync(pause < 200 ? 0.1 : 5);
-    }
-  }
-
   #await(): { signal: number; event: number } {
-    return this.#stopOf(wait(this.tid)?.status);
+    if (!this.isLeaderOfMany) return this.#stopOf(wait(this.tid)?.status);
+    for (let look = 0; ; look++) {
+      const ended = look % LOOKS === LOOKS - 1 && hasEnded(this.pid, this.tid);
+      const result = wait(this.tid, WAIT.NOHANG);
+      if (result !== undefined || ended) return this.#stopOf(result?.status);
+      pause(look);
+    }
   }
 
   #stopOf(status: WaitStatus | undefined): { signal: number; event: number } {
@@ -169,10 +235,6 @@ export class Task {
       this.tid,
       status?.kind === "killed" ? `was killed by signal ${status.signal}` : "ended",
     );
-  }
-
-  #stoppedByBreakpoint(): boolean {
-    return getSiginfoCode(this.tid) === SI_KERNEL;
   }
 
   #noteBirth(event: number): void {
@@ -189,4 +251,29 @@ export class Task {
     if (signal === SIG.STOP || signal === SIG.TRAP) this.withheld.push(signal);
     else throw new TaskGoneError(this.pid, this.tid, `faulted with signal ${signal}`);
   }
+}
+
+/**
+ * Waits for tasks, and looks at what each reports. What has been reported is not reported again: so all are looked at
+ * before anything is said of one that is gone, or thrown.
+ */
+function eachReport(
+  tasks: readonly Task[],
+  options: number,
+  gone: (error: TaskGoneError) => void,
+  look: (task: Task, report: Report | undefined) => void,
+): void {
+  const lost: TaskGoneError[] = [];
+  const failures: unknown[] = [];
+  waitMany(tasks, options, (task, outcome) => {
+    try {
+      if (outcome instanceof KernelError) throw outcome;
+      look(task, outcome);
+    } catch (error) {
+      if (error instanceof TaskGoneError) lost.push(error);
+      else failures.push(error);
+    }
+  });
+  for (const error of lost) gone(error);
+  if (failures.length > 0) throw failures[0];
 }

@@ -1,0 +1,312 @@
+/** What ptrace(2) and wait4(2) do to many tasks, in native loops: a process may have thousands of threads. */
+import { Blocks, wholeWords } from "./blocks.ts";
+import { xsaveSize } from "./cpuid.ts";
+import { ERRNO, KernelError, nameOf } from "./errno.ts";
+import { NR } from "./nr.ts";
+import {
+  decodeStatus,
+  iovec,
+  NT,
+  PTRACE,
+  peekRequest,
+  rseqConfiguration,
+  SIGINFO_SIZE,
+  siginfoCode,
+  userRegs,
+  WAIT,
+  type WaitStatus,
+} from "./ptrace.ts";
+import { MASK_WHILE_RUNNING } from "./signal.ts";
+import { viewOf } from "./struct.ts";
+
+/** Tasks in one native call. */
+const CHUNK = 128;
+const MASK_SIZE = 8;
+
+function lazily<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+function refused(request: number, tid: number, errno: number): KernelError {
+  return new KernelError(`ptrace(${nameOf(PTRACE, request) ?? request})`, `task ${tid}`, errno);
+}
+
+const SEIZE = 0;
+const INTERRUPT = 1;
+const seizing = lazily(
+  () =>
+    new Blocks({ capacity: CHUNK, entries: 2, bytes: 0 }, (blocks, block) => {
+      blocks.entry(blocks.entryOf(block, SEIZE), NR.ptrace, PTRACE.SEIZE, 0, 0, 0);
+      blocks.entry(blocks.entryOf(block, INTERRUPT), NR.ptrace, PTRACE.INTERRUPT, 0, 0, 0);
+    }),
+);
+
+/**
+ * Seizes running tasks and asks each to stop; one that cannot be asked has ended, as a wait for it will tell. `done` is
+ * told of each: undefined, or why it is not ours.
+ */
+export function seizeMany<T extends { readonly tid: number }>(
+  tasks: readonly T[],
+  options: number,
+  done: (task: T, error: KernelError | undefined) => void,
+): void {
+  const blocks = seizing();
+  blocks.forEach(
+    tasks,
+    ({ tid }, block) => {
+      blocks.give(block, SEIZE, 1, tid);
+      blocks.give(block, SEIZE, 3, options);
+      blocks.give(block, INTERRUPT, 1, tid);
+    },
+    (task, block) => {
+      const seized = blocks.result(block, SEIZE);
+      done(task, seized < 0 ? refused(PTRACE.SEIZE, task.tid, -seized) : undefined);
+    },
+    true,
+  );
+}
+
+const WAIT_STEP = 0;
+const CODE = 1;
+const STATUS_AT = 0;
+const INFO_AT = 8;
+const waiting = lazily(
+  () =>
+    new Blocks({ capacity: CHUNK, entries: 2, bytes: INFO_AT + SIGINFO_SIZE }, (blocks, block) => {
+      const own = blocks.address + blocks.bytesOf(block);
+      blocks.entry(blocks.entryOf(block, WAIT_STEP), NR.wait4, 0, own + STATUS_AT, 0, 0);
+      blocks.entry(blocks.entryOf(block, CODE), NR.ptrace, PTRACE.GETSIGINFO, 0, 0, own + INFO_AT);
+    }),
+);
+
+/** What wait4(2) told of a task. */
+export interface Report {
+  readonly status: WaitStatus;
+  /** si_code of the signal whose delivery it is stopped at, undefined where it is not. */
+  readonly code: number | undefined;
+}
+
+/**
+ * wait4(2) for each of many tasks of ours; `options` as for `wait` in ptrace.ts. `done` is told of every one what came of
+ * it, and is not to throw: undefined for a task that has nothing to report, which without WAIT.NOHANG is to be asked
+ * again (EINTR); an error where there is nobody to wait for (ECHILD).
+ */
+export function waitMany<T extends { readonly tid: number }>(
+  tasks: readonly T[],
+  options: number,
+  done: (task: T, outcome: Report | KernelError | undefined) => void,
+): void {
+  const blocks = waiting();
+  const view = viewOf(blocks.bytes);
+  blocks.forEach(
+    tasks,
+    ({ tid }, block) => {
+      blocks.give(block, WAIT_STEP, 0, tid);
+      blocks.give(block, WAIT_STEP, 2, options | WAIT.ALL);
+      blocks.give(block, CODE, 1, tid);
+    },
+    (task, block) => {
+      const waited = blocks.result(block, WAIT_STEP);
+      if (waited === 0 || waited === -ERRNO.EINTR) return done(task, undefined);
+      if (waited < 0) return done(task, new KernelError("wait4", `task ${task.tid}`, -waited));
+      const own = blocks.bytesOf(block);
+      const code = blocks.result(block, CODE) < 0 ? undefined : siginfoCode(view, own + INFO_AT);
+      done(task, { status: decodeStatus(view.getInt32(own + STATUS_AT, true)), code });
+    },
+  );
+}
+
+/** The state of a stopped task, as ptrace tells it. */
+export interface RawState {
+  /** A `userRegs`. */
+  readonly registers: Uint8Array;
+  readonly mask: bigint;
+  /** The extended state in the standard XSAVE layout. */
+  readonly xstate: Uint8Array;
+  readonly rseq: ReturnType<typeof rseqConfiguration.decode> | undefined;
+}
+
+const STATE = { REGISTERS: 0, XSTATE: 1, MASK: 2, RSEQ: 3 } as const;
+const STATE_STEPS = 4;
+const REGISTERS_VECTOR_AT = 0;
+const XSTATE_VECTOR_AT = REGISTERS_VECTOR_AT + iovec.size;
+const SAVED_MASK_AT = XSTATE_VECTOR_AT + iovec.size;
+const RSEQ_AT = SAVED_MASK_AT + MASK_SIZE;
+const REGISTERS_AT = RSEQ_AT + wholeWords(rseqConfiguration.size);
+const XSTATE_AT = REGISTERS_AT + wholeWords(userRegs.size);
+const reading = lazily(
+  () =>
+    new Blocks(
+      { capacity: CHUNK, entries: STATE_STEPS, bytes: XSTATE_AT + wholeWords(xsaveSize()) },
+      (blocks, block) => {
+        const own = blocks.address + blocks.bytesOf(block);
+        const lay = (step: number, request: number, address: number, data: number) =>
+          blocks.entry(blocks.entryOf(block, step), NR.ptrace, request, 0, address, data);
+        lay(STATE.REGISTERS, PTRACE.GETREGSET, NT.PRSTATUS, own + REGISTERS_VECTOR_AT);
+        lay(STATE.XSTATE, PTRACE.GETREGSET, NT.X86_XSTATE, own + XSTATE_VECTOR_AT);
+        lay(STATE.MASK, PTRACE.GETSIGMASK, MASK_SIZE, own + SAVED_MASK_AT);
+        lay(STATE.RSEQ, PTRACE.GET_RSEQ_CONFIGURATION, rseqConfiguration.size, own + RSEQ_AT);
+      },
+    ),
+);
+
+/** Takes down the states of stopped tasks, in their order; the bytes are the caller's. @throws KernelError */
+export function readStates<T extends { readonly tid: number }>(tasks: readonly T[]): RawState[] {
+  const blocks = reading();
+  const { bytes } = blocks;
+  const view = viewOf(bytes);
+  const xstateRoom = blocks.shape.bytes - XSTATE_AT;
+  const states: RawState[] = [];
+  blocks.forEach(
+    tasks,
+    ({ tid }, block) => {
+      for (let step = 0; step < STATE_STEPS; step++) blocks.give(block, step, 1, tid);
+      const own = blocks.bytesOf(block);
+      const base = blocks.address + own;
+      iovec.write(blocks.bytes, own + REGISTERS_VECTOR_AT, {
+        base: base + REGISTERS_AT,
+        length: userRegs.size,
+      });
+      iovec.write(blocks.bytes, own + XSTATE_VECTOR_AT, {
+        base: base + XSTATE_AT,
+        length: xstateRoom,
+      });
+    },
+    ({ tid }, block) => {
+      const own = blocks.bytesOf(block);
+      must(blocks, block, STATE.REGISTERS, PTRACE.GETREGSET, tid);
+      must(blocks, block, STATE.XSTATE, PTRACE.GETREGSET, tid);
+      must(blocks, block, STATE.MASK, PTRACE.GETSIGMASK, tid);
+      // Kernels before 5.13 cannot tell.
+      const tells = blocks.result(block, STATE.RSEQ) !== -ERRNO.EIO;
+      if (tells) must(blocks, block, STATE.RSEQ, PTRACE.GET_RSEQ_CONFIGURATION, tid);
+      const { length } = iovec.read(bytes, own + XSTATE_VECTOR_AT);
+      states.push({
+        registers: bytes.slice(own + REGISTERS_AT, own + REGISTERS_AT + userRegs.size),
+        mask: view.getBigUint64(own + SAVED_MASK_AT, true),
+        xstate: bytes.slice(own + XSTATE_AT, own + XSTATE_AT + length),
+        rseq: tells ? rseqConfiguration.read(bytes, own + RSEQ_AT) : undefined,
+      });
+    },
+  );
+  return states;
+}
+
+function must(blocks: Blocks, block: number, step: number, request: number, tid: number): void {
+  const result = blocks.result(block, step);
+  if (result < 0) throw refused(request, tid, -result);
+}
+
+const START = { REGISTERS: 0, MASK: 1, CONT: 2 } as const;
+const START_MASK_AT = iovec.size;
+const START_REGISTERS_AT = START_MASK_AT + MASK_SIZE;
+const starting = lazily(
+  () =>
+    new Blocks(
+      { capacity: CHUNK, entries: 3, bytes: START_REGISTERS_AT + wholeWords(userRegs.size) },
+      (blocks, block) => {
+        const own = blocks.bytesOf(block);
+        const base = blocks.address + own;
+        const view = viewOf(blocks.bytes);
+        iovec.write(blocks.bytes, own, { base: base + START_REGISTERS_AT, length: userRegs.size });
+        view.setBigUint64(own + START_MASK_AT, MASK_WHILE_RUNNING, true);
+        const lay = (step: number, request: number, address: number, data: number) =>
+          blocks.entry(blocks.entryOf(block, step), NR.ptrace, request, 0, address, data);
+        lay(START.REGISTERS, PTRACE.SETREGSET, NT.PRSTATUS, base);
+        lay(START.MASK, PTRACE.SETSIGMASK, MASK_SIZE, base + START_MASK_AT);
+        lay(START.CONT, PTRACE.CONT, 0, 0);
+      },
+    ),
+);
+
+/** How far a task came that was to be started: its registers are set, it runs. */
+export interface Started {
+  readonly set: boolean;
+  readonly runs: boolean;
+  readonly error: KernelError | undefined;
+}
+
+/**
+ * Gives each of many stopped tasks its registers, a `userRegs`, then the mask of those that work for us, then lets it run:
+ * registers first, so that whatever happens next it is on its way.
+ */
+export function startMany<T extends { readonly tid: number }>(
+  tasks: readonly T[],
+  registersOf: (task: T) => Uint8Array,
+  done: (task: T, started: Started) => void,
+): void {
+  const blocks = starting();
+  blocks.forEach(
+    tasks,
+    (task, block) => {
+      for (let step = 0; step <= START.CONT; step++) blocks.give(block, step, 1, task.tid);
+      blocks.bytes.set(registersOf(task), blocks.bytesOf(block) + START_REGISTERS_AT);
+    },
+    (task, block) => {
+      const results = [START.REGISTERS, START.MASK, START.CONT].map((step) => blocks.result(block, step));
+      const failed = results.findIndex((result) => result < 0);
+      const requests = [PTRACE.SETREGSET, PTRACE.SETSIGMASK, PTRACE.CONT];
+      done(task, {
+        set: (results[START.REGISTERS] ?? 0) >= 0,
+        runs: (results[START.CONT] ?? 0) >= 0,
+        error: failed < 0 ? undefined : refused(requests[failed] ?? 0, task.tid, -(results[failed] ?? 0)),
+      });
+    },
+    true,
+  );
+}
+
+const LATE = { PENDING: 0, ROBUST: 1 } as const;
+const PEEK_AT = 0;
+const PEEKED_AT = wholeWords(peekRequest.size);
+const ROBUST_AT = PEEKED_AT + SIGINFO_SIZE;
+const asking = lazily(
+  () =>
+    new Blocks({ capacity: CHUNK, entries: 2, bytes: ROBUST_AT + 2 * 8 }, (blocks, block) => {
+      const own = blocks.bytesOf(block);
+      const base = blocks.address + own;
+      peekRequest.write(blocks.bytes, own + PEEK_AT, { off: 0n, flags: 0, nr: 1 });
+      const pending = blocks.entryOf(block, LATE.PENDING);
+      blocks.entry(pending, NR.ptrace, PTRACE.PEEKSIGINFO, 0, base + PEEK_AT, base + PEEKED_AT);
+      const robust = blocks.entryOf(block, LATE.ROBUST);
+      blocks.entry(robust, NR.get_robust_list, 0, base + ROBUST_AT, base + ROBUST_AT + 8);
+    }),
+);
+
+export interface Outside {
+  /** Whether signals are pending for this thread alone: `peekSiginfo` tells which. */
+  readonly pending: boolean;
+  /** get_robust_list(2): head and length. */
+  readonly robustHead: bigint;
+  readonly robustLength: number;
+}
+
+/** What is asked of stopped tasks from outside, without registers. @throws KernelError */
+export function askOutside<T extends { readonly tid: number }>(tasks: readonly T[]): Outside[] {
+  const blocks = asking();
+  const view = viewOf(blocks.bytes);
+  const out: Outside[] = [];
+  blocks.forEach(
+    tasks,
+    ({ tid }, block) => {
+      blocks.give(block, LATE.PENDING, 1, tid);
+      blocks.give(block, LATE.ROBUST, 0, tid);
+    },
+    ({ tid }, block) => {
+      must(blocks, block, LATE.PENDING, PTRACE.PEEKSIGINFO, tid);
+      const robust = blocks.result(block, LATE.ROBUST);
+      if (robust < 0) throw new KernelError("get_robust_list", `of task ${tid}`, -robust);
+      const own = blocks.bytesOf(block);
+      out.push({
+        pending: blocks.result(block, LATE.PENDING) > 0,
+        robustHead: view.getBigUint64(own + ROBUST_AT, true),
+        robustLength: view.getUint32(own + ROBUST_AT + 8, true),
+      });
+    },
+  );
+  return out;
+}
