@@ -2,7 +2,7 @@
 
 import { ERRNO, KernelError } from "./errno.ts";
 import { NR } from "./nr.ts";
-import { s64, struct, u8, u16, u32, u64, viewOf, word } from "./struct.ts";
+import { s64, struct, u8, u16, u32, u64, word } from "./struct.ts";
 import { addressOf, checkResult, nameAddress, rawSyscall, syscall } from "./syscall.ts";
 import { textOf } from "./text.ts";
 
@@ -98,8 +98,8 @@ export function fstat(fd: number): Stat {
 /** Bytes of a regular file; undefined for anything that is none. @throws KernelError */
 export function regularSize(fd: number): number | undefined {
   syscall(() => `descriptor ${fd}`, NR.fstat, fd, statAddress);
-  if (!isRegular(u32.read(viewOf(statBuffer), stat64.offset.mode))) return undefined;
-  return word.read(viewOf(statBuffer), stat64.offset.size);
+  if (!isRegular(u32.read(statBuffer, stat64.offset.mode))) return undefined;
+  return word.read(statBuffer, stat64.offset.size);
 }
 
 /** stat(2). @throws KernelError */
@@ -292,9 +292,8 @@ export function listDirectory(path: string, dirfd: number = AT.FDCWD): string[] 
     for (;;) {
       const length = syscall(path, NR.getdents64, fd, direntAddress, direntBuffer.length);
       if (length === 0) return names;
-      const view = viewOf(direntBuffer);
       for (let at = 0; at < length; ) {
-        const size = u16.read(view, at + dirent.offset.reclen);
+        const size = u16.read(direntBuffer, at + dirent.offset.reclen);
         const start = at + dirent.size;
         const name = textOf(direntBuffer, start, direntBuffer.indexOf(0, start));
         if (name !== "." && name !== "..") names.push(name);

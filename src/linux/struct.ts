@@ -13,93 +13,9 @@
 export interface Field<T> {
   readonly size: number;
   readonly align: number;
-  read(view: DataView, at: number): T;
-  write(view: DataView, at: number, value: T): void;
+  read(bytes: Uint8Array, at: number): T;
+  write(bytes: Uint8Array, at: number, value: T): void;
 }
-
-export const u8: Field<number> = {
-  size: 1,
-  align: 1,
-  read: (view, at) => view.getUint8(at),
-  write: (view, at, value) => view.setUint8(at, value),
-};
-export const u16: Field<number> = {
-  size: 2,
-  align: 2,
-  read: (view, at) => view.getUint16(at, true),
-  write: (view, at, value) => view.setUint16(at, value, true),
-};
-export const u32: Field<number> = {
-  size: 4,
-  align: 4,
-  read: (view, at) => view.getUint32(at, true),
-  write: (view, at, value) => view.setUint32(at, value, true),
-};
-export const s32: Field<number> = {
-  size: 4,
-  align: 4,
-  read: (view, at) => view.getInt32(at, true),
-  write: (view, at, value) => view.setInt32(at, value, true),
-};
-/** 64 bits whose top ones can be set: register contents, masks. */
-export const u64: Field<bigint> = {
-  size: 8,
-  align: 8,
-  read: (view, at) => view.getBigUint64(at, true),
-  write: (view, at, value) => view.setBigUint64(at, value, true),
-};
-export const s64: Field<bigint> = {
-  size: 8,
-  align: 8,
-  read: (view, at) => view.getBigInt64(at, true),
-  write: (view, at, value) => view.setBigInt64(at, value, true),
-};
-/** A user-space address, size or count: 64 bits that fit in a number. Larger values lose their low bits. */
-export const word: Field<number> = {
-  size: 8,
-  align: 8,
-  read: (view, at) => view.getUint32(at + 4, true) * HIGH + view.getUint32(at, true),
-  write: (view, at, value) => {
-    view.setUint32(at, value, true);
-    view.setUint32(at + 4, Math.floor(value / HIGH), true);
-  },
-};
-const HIGH = 0x1_0000_0000;
-
-/** A fixed number of raw bytes. Reading copies; writing pads with zeros. */
-export function bytes(length: number): Field<Uint8Array> {
-  const place = (view: DataView, at: number) => new Uint8Array(view.buffer, view.byteOffset + at, length);
-  return {
-    size: length,
-    align: 1,
-    read: (view, at) => place(view, at).slice(),
-    write: (view, at, value) => {
-      const target = place(view, at);
-      target.fill(0);
-      target.set(value.subarray(0, length));
-    },
-  };
-}
-
-/** A fixed number of equal fields. */
-export function array<T>(field: Field<T>, length: number): Field<T[]> {
-  return {
-    size: field.size * length,
-    align: field.align,
-    read: (view, at) => {
-      const values: T[] = [];
-      for (let i = 0; i < length; i++) values.push(field.read(view, at + i * field.size));
-      return values;
-    },
-    write: (view, at, values) => {
-      for (let i = 0; i < length && i < values.length; i++)
-        field.write(view, at + i * field.size, values[i] as T);
-    },
-  };
-}
-
-export type Shape = Readonly<Record<string, Field<unknown>>>;
-export type Values<S extends Shape> = { [K in keyof S]: S[K] extends Field<infer T> ? T : never };
 
 let lastViewed: Uint8Array = new Uint8Array();
 let lastView: DataView = new DataView(lastViewed.buffer);
@@ -112,6 +28,92 @@ export function viewOf(buffer: Uint8Array): DataView {
   }
   return lastView;
 }
+
+export const u8: Field<number> = {
+  size: 1,
+  align: 1,
+  read: (bytes, at) => viewOf(bytes).getUint8(at),
+  write: (bytes, at, value) => viewOf(bytes).setUint8(at, value),
+};
+export const u16: Field<number> = {
+  size: 2,
+  align: 2,
+  read: (bytes, at) => viewOf(bytes).getUint16(at, true),
+  write: (bytes, at, value) => viewOf(bytes).setUint16(at, value, true),
+};
+export const u32: Field<number> = {
+  size: 4,
+  align: 4,
+  read: (bytes, at) => viewOf(bytes).getUint32(at, true),
+  write: (bytes, at, value) => viewOf(bytes).setUint32(at, value, true),
+};
+export const s32: Field<number> = {
+  size: 4,
+  align: 4,
+  read: (bytes, at) => viewOf(bytes).getInt32(at, true),
+  write: (bytes, at, value) => viewOf(bytes).setInt32(at, value, true),
+};
+/** 64 bits whose top ones can be set: register contents, masks. */
+export const u64: Field<bigint> = {
+  size: 8,
+  align: 8,
+  read: (bytes, at) => viewOf(bytes).getBigUint64(at, true),
+  write: (bytes, at, value) => viewOf(bytes).setBigUint64(at, value, true),
+};
+export const s64: Field<bigint> = {
+  size: 8,
+  align: 8,
+  read: (bytes, at) => viewOf(bytes).getBigInt64(at, true),
+  write: (bytes, at, value) => viewOf(bytes).setBigInt64(at, value, true),
+};
+/** A user-space address, size or count: 64 bits that fit in a number. Larger values lose their low bits. */
+export const word: Field<number> = {
+  size: 8,
+  align: 8,
+  read: (bytes, at) => {
+    const view = viewOf(bytes);
+    return view.getUint32(at + 4, true) * HIGH + view.getUint32(at, true);
+  },
+  write: (bytes, at, value) => {
+    const view = viewOf(bytes);
+    view.setUint32(at, value, true);
+    view.setUint32(at + 4, Math.floor(value / HIGH), true);
+  },
+};
+const HIGH = 0x1_0000_0000;
+
+/** A fixed number of raw bytes. Reading copies; writing pads with zeros. */
+export function bytes(length: number): Field<Uint8Array> {
+  return {
+    size: length,
+    align: 1,
+    read: (bytes, at) => bytes.slice(at, at + length),
+    write: (bytes, at, value) => {
+      bytes.fill(0, at, at + length);
+      bytes.set(value.subarray(0, length), at);
+    },
+  };
+}
+
+/** A fixed number of equal fields. */
+export function array<T>(field: Field<T>, length: number): Field<T[]> {
+  return {
+    size: field.size * length,
+    align: field.align,
+    read: (bytes, at) => {
+      const values: T[] = [];
+      for (let i = 0; i < length; i++) values.push(field.read(bytes, at + i * field.size));
+      return values;
+    },
+    write: (bytes, at, values) => {
+      for (let i = 0; i < length && i < values.length; i++)
+        field.write(bytes, at + i * field.size, values[i] as T);
+    },
+  };
+}
+
+export type Shape = Readonly<Record<string, Field<unknown>>>;
+export type Values<S extends Shape> = { [K in keyof S]: S[K] extends Field<infer T> ? T : never };
 
 /** A field in its place: `at` bytes from the beginning of the structure. */
 interface Member {
@@ -171,39 +173,39 @@ export class Struct<S extends Shape> implements Field<Values<S>> {
     return this.#offset;
   }
 
-  read(view: DataView, at: number): Values<S> {
+  read(bytes: Uint8Array, at: number): Values<S> {
     const values: Record<string, unknown> = {};
     for (const member of this.#members ?? this.#layout())
-      values[member.name] = member.field.read(view, at + member.at);
+      values[member.name] = member.field.read(bytes, at + member.at);
     return values as Values<S>;
   }
 
-  write(view: DataView, at: number, values: Values<S>): void {
-    this.#write(view, at, values);
+  write(bytes: Uint8Array, at: number, values: Values<S>): void {
+    this.#write(bytes, at, values);
   }
 
-  #write(view: DataView, at: number, values: Partial<Values<S>>): void {
+  #write(bytes: Uint8Array, at: number, values: Partial<Values<S>>): void {
     for (const member of this.#members ?? this.#layout()) {
       const value = values[member.name];
-      if (value !== undefined) member.field.write(view, at + member.at, value);
+      if (value !== undefined) member.field.write(bytes, at + member.at, value);
     }
   }
 
   /** Reads the structure out of `buffer` at byte `at`. @throws RangeError when it does not fit. */
   decode(buffer: Uint8Array, at = 0): Values<S> {
-    return this.read(viewOf(buffer), at);
+    return this.read(buffer, at);
   }
 
   /** Makes the bytes of the structure; fields not given are zero. */
   encode(values: Partial<Values<S>>): Uint8Array {
     const buffer = new Uint8Array(this.size);
-    this.#write(viewOf(buffer), 0, values);
+    this.#write(buffer, 0, values);
     return buffer;
   }
 
   /** Writes the given fields into `buffer` at byte `at` and leaves the others as they are. */
   encodeInto(buffer: Uint8Array, at: number, values: Partial<Values<S>>): void {
-    this.#write(viewOf(buffer), at, values);
+    this.#write(buffer, at, values);
   }
 }
 

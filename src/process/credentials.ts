@@ -4,7 +4,7 @@ import { CredsEntry } from "../images/schema/generated/process.ts";
 import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
 import type { TaskStatus } from "../linux/proc.ts";
-import { array, s32, struct, u32, viewOf } from "../linux/struct.ts";
+import { array, s32, struct, u32 } from "../linux/struct.ts";
 import type { Calls } from "../tracee/calls.ts";
 import type { Table } from "../tracee/table.ts";
 
@@ -109,7 +109,7 @@ export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability:
       inheritable: entry.cap_inh[i] ?? 0,
     });
   }
-  capSets.write(viewOf(data), 0, sets);
+  capSets.write(data, 0, sets);
   table.must("capabilities", NR.capset, header, table.data(data));
   table.call(NR.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   for (let capability = 0; capability <= lastCapability; capability++) {

@@ -1,7 +1,7 @@
 /** Resource limits of a process, all sixteen (prlimit(2)). */
 import type { RlimitEntry, TaskRlimitsEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
-import { array, struct, u64, viewOf } from "../linux/struct.ts";
+import { array, struct, u64 } from "../linux/struct.ts";
 import { addressOf, syscall } from "../linux/syscall.ts";
 import type { Table } from "../tracee/table.ts";
 
@@ -16,7 +16,7 @@ export function askRlimits(table: Table): () => TaskRlimitsEntry {
   for (let resource = 0; resource < RLIM_NLIMITS; resource++) {
     table.must("a resource limit", NR.prlimit64, 0, resource, 0, space.address + resource * rlimit.size);
   }
-  return () => ({ rlimits: rlimits.read(viewOf(space.bytes), 0) });
+  return () => ({ rlimits: rlimits.read(space.bytes, 0) });
 }
 
 /** Our own limits, which processes are born with. @throws KernelError */

@@ -93,7 +93,7 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
     if (rseq !== undefined) core.rseq_entry = rseq;
     return {
       thread_info: {
-        clear_tid_addr: u64.read(viewOf(clearTid.bytes), 0),
+        clear_tid_addr: u64.read(clearTid.bytes, 0),
         gpregs: dumpRegisters(saved.registers),
         fpregs: dumpExtendedState(saved.xstate),
         tls: unusedTls.of("unused", () => TLS_ENTRIES.map(unusedTlsEntry)),
