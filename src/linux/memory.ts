@@ -2,7 +2,7 @@
 import { instant } from "../faults.ts";
 import { ERRNO, KernelError } from "./errno.ts";
 import { NR } from "./nr.ts";
-import { struct, viewOf, word } from "./struct.ts";
+import { struct, word } from "./struct.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";
 
 export const PAGE_SIZE = 4096;
@@ -25,7 +25,6 @@ export const MAP = {
 
 const iovec = struct({ base: word, length: word });
 const vectors = new Uint8Array(2 * iovec.size);
-const vectorsView = viewOf(vectors);
 const localVector = addressOf(vectors);
 const remoteVector = localVector + iovec.size;
 
@@ -39,8 +38,8 @@ function transfer(
 ): void {
   let done = 0;
   while (done < length) {
-    iovec.write(vectorsView, 0, { base: local + done, length: length - done });
-    iovec.write(vectorsView, iovec.size, { base: address + done, length: length - done });
+    iovec.write(vectors, 0, { base: local + done, length: length - done });
+    iovec.write(vectors, iovec.size, { base: address + done, length: length - done });
     const got = rawSyscall(nr, pid, localVector, 1, remoteVector, 1, 0);
     if (got <= 0) {
       const place = `memory of process ${pid} at 0x${(address + done).toString(16)}`;

@@ -168,11 +168,11 @@ export function readStates<T extends { readonly tid: number }>(tasks: readonly T
       for (let step = 0; step < STATE_STEPS; step++) blocks.give(block, step, 1, tid);
       const own = blocks.bytesOf(block);
       const base = blocks.address + own;
-      iovec.write(view, own + REGISTERS_VECTOR_AT, {
+      iovec.write(blocks.bytes, own + REGISTERS_VECTOR_AT, {
         base: base + REGISTERS_AT,
         length: userRegs.size,
       });
-      iovec.write(view, own + XSTATE_VECTOR_AT, {
+      iovec.write(blocks.bytes, own + XSTATE_VECTOR_AT, {
         base: base + XSTATE_AT,
         length: xstateRoom,
       });
@@ -185,12 +185,12 @@ export function readStates<T extends { readonly tid: number }>(tasks: readonly T
       // Kernels before 5.13 cannot tell.
       const tells = blocks.result(block, STATE.RSEQ) !== -ERRNO.EIO;
       if (tells) must(blocks, block, STATE.RSEQ, PTRACE.GET_RSEQ_CONFIGURATION, tid);
-      const { length } = iovec.read(view, own + XSTATE_VECTOR_AT);
+      const { length } = iovec.read(bytes, own + XSTATE_VECTOR_AT);
       states.push({
         registers: bytes.slice(own + REGISTERS_AT, own + REGISTERS_AT + userRegs.size),
         mask: view.getBigUint64(own + SAVED_MASK_AT, true),
         xstate: bytes.slice(own + XSTATE_AT, own + XSTATE_AT + length),
-        rseq: tells ? rseqConfiguration.read(view, own + RSEQ_AT) : undefined,
+        rseq: tells ? rseqConfiguration.read(bytes, own + RSEQ_AT) : undefined,
       });
     },
   );
@@ -214,7 +214,7 @@ const starting = lazily(
         const own = blocks.bytesOf(block);
         const base = blocks.address + own;
         const view = viewOf(blocks.bytes);
-        iovec.write(view, own, { base: base + START_REGISTERS_AT, length: userRegs.size });
+        iovec.write(blocks.bytes, own, { base: base + START_REGISTERS_AT, length: userRegs.size });
         view.setBigUint64(own + START_MASK_AT, MASK_WHILE_RUNNING, true);
         const lay = (step: number, request: number, address: number, data: number) =>
           blocks.entry(blocks.entryOf(block, step), NR.ptrace, request, 0, address, data);
@@ -271,7 +271,7 @@ const asking = lazily(
     new Blocks({ capacity: CHUNK, entries: 2, bytes: ROBUST_AT + 2 * 8 }, (blocks, block) => {
       const own = blocks.bytesOf(block);
       const base = blocks.address + own;
-      peekRequest.write(viewOf(blocks.bytes), own + PEEK_AT, { off: 0n, flags: 0, nr: 1 });
+      peekRequest.write(blocks.bytes, own + PEEK_AT, { off: 0n, flags: 0, nr: 1 });
       const pending = blocks.entryOf(block, LATE.PENDING);
       blocks.entry(pending, NR.ptrace, PTRACE.PEEKSIGINFO, 0, base + PEEK_AT, base + PEEKED_AT);
       const robust = blocks.entryOf(block, LATE.ROBUST);

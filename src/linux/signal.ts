@@ -143,12 +143,11 @@ export function buildSigframe(
   const fpAt = Math.ceil(ucontext.size / 64) * 64;
   const size = "xstate" in fp ? fpAt + fp.xstate.length + 4 : ucontext.size;
   const frame = new Uint8Array(size);
-  const view = viewOf(frame);
-  u64.write(view, ucontext.offset.flags, UC_FLAGS);
+  u64.write(frame, ucontext.offset.flags, UC_FLAGS);
   stackT.encodeInto(frame, STACK_AT, { flags: SS_FLAGS_INVALID });
-  u64.write(view, ucontext.offset.sigmask, mask);
+  u64.write(frame, ucontext.offset.sigmask, mask);
   const fpstate = "xstate" in fp ? address + fpAt : fp.fpstate;
-  word.write(view, ucontext.offset.mcontext + sigcontext.offset.fpstate, fpstate);
+  word.write(frame, ucontext.offset.mcontext + sigcontext.offset.fpstate, fpstate);
   const source = new Uint16Array(registers.buffer, registers.byteOffset, registers.length / 2);
   const target = new Uint16Array(frame.buffer, 0, ucontext.size / 2);
   for (const { from, to, words } of registerPlaces()) {

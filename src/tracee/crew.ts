@@ -88,8 +88,8 @@ export class Crew {
       { op: OP.LEAVE, args: [area.stackTop(FIRST), area.heal] },
     ]);
     view.setBigUint64(area.mask(FIRST) - base, MASK_WHILE_RUNNING, true);
-    word.write(view, area.healAddress(FIRST) - base, area.healTable(FIRST));
-    word.write(view, SLOT_HEAL, area.threadRegion(this.pid, FIRST).address);
+    word.write(slot, area.healAddress(FIRST) - base, area.healTable(FIRST));
+    word.write(slot, SLOT_HEAL, area.threadRegion(this.pid, FIRST).address);
     return slot;
   }
 }

@@ -70,7 +70,7 @@ const reading = lazily(
     new Blocks({ capacity: CHUNK, entries: 1, bytes: READ_AT + userRegs.size }, (blocks, block) => {
       const own = blocks.bytesOf(block);
       blocks.entry(block, NR.ptrace, PTRACE.GETREGSET, 0, NT.PRSTATUS, blocks.address + own);
-      point(viewOf(blocks.bytes), own, blocks.address + own + READ_AT, userRegs.size);
+      point(blocks.bytes, own, blocks.address + own + READ_AT, userRegs.size);
     }),
 );
 
@@ -122,9 +122,9 @@ function setStates(
       const last = after(state);
       const own = blocks.bytesOf(block);
       for (let step = 0; step <= SET.MASK; step++) blocks.give(block, step, 1, tid);
-      point(view, own, addressOf(extended), extended.length);
-      point(view, own + REGISTERS_AT, addressOf(registers), registers.length);
-      point(view, own + AGAIN_AT, addressOf(last.registers), last.registers.length);
+      point(blocks.bytes, own, addressOf(extended), extended.length);
+      point(blocks.bytes, own + REGISTERS_AT, addressOf(registers), registers.length);
+      point(blocks.bytes, own + AGAIN_AT, addressOf(last.registers), last.registers.length);
       view.setBigUint64(own + MASK_AT, last.mask, true);
     },
     ({ tid }, block) => {
@@ -211,6 +211,6 @@ function requestOfAll(
 }
 
 /** Writes a vector, at `at`, to `length` bytes at an address of ours. */
-function point(view: DataView, at: number, base: number, length: number): void {
-  iovec.write(view, at, { base, length });
+function point(bytes: Uint8Array, at: number, base: number, length: number): void {
+  iovec.write(bytes, at, { base, length });
 }

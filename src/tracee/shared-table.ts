@@ -5,7 +5,7 @@
  */
 import { type Piece, readPieces, writePieces } from "../linux/memory.ts";
 import { startMany } from "../linux/ptrace-many.ts";
-import { viewOf, word } from "../linux/struct.ts";
+import { word } from "../linux/struct.ts";
 import type { InsideThread } from "./inside.ts";
 import { type Region, Table, type TableExecutor } from "./table.ts";
 import { Task } from "./task.ts";
@@ -145,10 +145,9 @@ interface Pointer {
  * large as an address.
  */
 export function pointersInto(bytes: Uint8Array, homes: readonly Home[]): Pointer[] {
-  const view = viewOf(bytes);
   const out: Pointer[] = [];
   for (let at = 0; at + word.size <= bytes.length; at += word.size) {
-    const value = word.read(view, at);
+    const value = word.read(bytes, at);
     const home = homes.findIndex(({ address, size }) => value >= address && value < address + size);
     if (home >= 0) out.push({ at, home });
   }
@@ -165,7 +164,6 @@ export function moved(
   const distances = from.map(({ address }, i) => (to[i]?.address ?? address) - address);
   if (distances.every((distance) => distance === 0)) return bytes;
   const copy = bytes.slice();
-  const view = viewOf(copy);
-  for (const { at, home } of pointers) word.write(view, at, word.read(view, at) + (distances[home] ?? 0));
+  for (const { at, home } of pointers) word.write(copy, at, word.read(copy, at) + (distances[home] ?? 0));
   return copy;
 }
