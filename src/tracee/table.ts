@@ -334,8 +334,9 @@ export class Table {
     this.#mirror.set(data, this.#dataStart);
     this.#mirror.set(entries, at);
     const moved = this.region.address + this.#dataStart - dataAt;
-    const words = new Uint32Array(this.#mirror.buffer, at, entries.length / 4);
-    for (const word of addresses) {
+    const words = this.#words;
+    for (let i = 0; i < addresses.length; i++) {
+      const word = at / 4 + (addresses[i] ?? 0);
       const low = (words[word] ?? 0) + moved;
       words[word] = low;
       words[word + 1] = (words[word + 1] ?? 0) + Math.floor(low / 0x1_0000_0000);
@@ -344,11 +345,15 @@ export class Table {
     this.#used += entries.length;
   }
 
-  #refuseFailureIn({ entries, objects }: Sheet, at: number, pid: number): void {
-    for (let i = 0; i * ENTRY_SIZE < entries.length; i++) {
+  #refuseFailureIn({ objects }: Sheet, at: number, pid: number): void {
+    const words = this.#words;
+    const high = (at + ENTRY_RESULT) / 4 + 1;
+    for (let i = 0; i < objects.length; i++) {
+      // Nearly all have succeeded, and the high half of a result shows it.
+      if (words[high + (i * ENTRY_SIZE) / 4] !== 0xffff_ffff) continue;
       const value = this.#readWord(at + i * ENTRY_SIZE + ENTRY_RESULT);
       const object = objects[i];
-      if (object === undefined || value >= 0 || value <= -4096) continue;
+      if (object === undefined || value <= -4096) continue;
       const nr = this.#view.getUint32(at + i * ENTRY_SIZE, true);
       throw new KernelError(callName(nr), `${object} in process ${pid}`, -value);
     }
