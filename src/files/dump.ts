@@ -150,7 +150,7 @@ export class FilesDump {
 
   #dump(file: OpenFile): { id: number; type: FdTypes } {
     try {
-      const kind = fileKinds.find((each) => each.recognises(file));
+      const kind = kindOf(file);
       if (kind === undefined) throw unsupported(file);
       let dumper = this.#dumpers.get(kind);
       if (dumper === undefined) {
@@ -218,4 +218,9 @@ function descriptorFlags(
     const flags = Number.parseInt(FLAGS_LINE.exec(text ?? "")?.[1] ?? "0", 8);
     return (flags & O.CLOEXEC) === 0 ? 0 : FD_CLOEXEC;
   });
+}
+
+function kindOf(file: OpenFile): FileKind | undefined {
+  for (const kind of fileKinds) if (kind.recognises(file)) return kind;
+  return undefined;
 }

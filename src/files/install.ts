@@ -53,7 +53,7 @@ export function installDescriptors(
   wanted: readonly Wanted[],
   opened: (wanted: Wanted, result: Opened) => void,
 ): () => void {
-  const last = wanted.at(-1);
+  const last = wanted[wanted.length - 1];
   if (last === undefined) return () => {};
   const { ourPidfd, pid } = restoree;
   allowDescriptors(pid, Math.max(last.number, ourPidfd, wanted.length) + 2);

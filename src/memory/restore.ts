@@ -281,7 +281,7 @@ export class MemoryRestore {
 
   /** Where code, data, heap, arguments lie; the auxiliary vector; the executable where it is not the parent's. */
   #setMarks(steps: Steps, { mm, pid }: Plan, withExe: boolean): void {
-    const auxv = new Uint8Array(BigUint64Array.from([...mm.mm_saved_auxv, ...mm.mm_saved_auxv_rest]).buffer);
+    const auxv = new Uint8Array(new BigUint64Array([...mm.mm_saved_auxv, ...mm.mm_saved_auxv_rest]).buffer);
     const map = prctlMmMap.encode({
       start_code: mark(pid, mm.mm_start_code),
       end_code: mark(pid, mm.mm_end_code),
