@@ -47,7 +47,7 @@ import { awaitEnd } from "./tracee/freeze.ts";
 import { Pad } from "./tracee/pad.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/release.ts";
 import type { Restoree } from "./tracee/restoree.ts";
-import { spawnRoot, spawnStandIn, spawnThreads } from "./tracee/spawn.ts";
+import { spawnRoot, spawnStandIn, spawnThreads, type UnbornThreads } from "./tracee/spawn.ts";
 import type { Task } from "./tracee/task.ts";
 
 /** img_version of images that begin with a common magic; the only one written since CRIU 1.6. */
@@ -131,6 +131,8 @@ class Restoration {
   readonly #standIns: { end(): void }[] = [];
   /** How many filters of seccomp(2) the threads of a process were born with. */
   readonly #commonFilters = new Map<number, number>();
+  /** Other threads that may still be on their way. */
+  readonly #unborn = new Map<Restoree, UnbornThreads>();
   /** What the first threads of the living are let go with, once they are known to be good. */
   readonly #states: FinalState[] = [];
   #root: Restoree | undefined;
@@ -249,7 +251,9 @@ class Restoration {
       const tids = planned.threads.filter((tid) => tid !== planned.pid);
       if (tids.length > 0) {
         this.#giveCommonFilters(restoree, planned.threads);
-        restoree.threads.push(...spawnThreads(restoree, tids));
+        const unborn = spawnThreads(restoree, tids);
+        restoree.threads.push(...unborn.tasks);
+        this.#unborn.set(restoree, unborn);
       }
       stage("restore/thread");
     }
@@ -289,9 +293,12 @@ class Restoration {
   }
 
   /** Gives the other threads of a process all that they have. They run nothing of ours after that. */
-  #giveThreads({ pid, area, leader, threads }: Restoree, highest: number): void {
-    if (threads.length === 0) return;
-    const pad = new Pad(area.bulkRegion(pid), leader.registers);
+  #giveThreads(restoree: Restoree, highest: number): void {
+    const unborn = this.#unborn.get(restoree);
+    if (unborn === undefined) return;
+    const { pid, area, leader, threads } = restoree;
+    // While they are being born their calls are laid out.
+    const pad = new Pad(area.bulkRegion(pid), leader.registers, () => unborn.born());
     for (const task of threads) {
       pad.begin(task, THREAD_ROOM);
       giveThread(pad, this.#core(task.tid));

@@ -7,20 +7,19 @@ import { IMAGES } from "../images/kinds.ts";
 import type { FdinfoEntry, FdTypes, FileEntry } from "../images/schema/generated/files.ts";
 import type { FsEntry } from "../images/schema/generated/process.ts";
 import { KernelError } from "../linux/errno.ts";
-import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
+import { FD_CLOEXEC } from "../linux/fcntl.ts";
 import { listNumbers, O, open } from "../linux/io.ts";
-import { NR } from "../linux/nr.ts";
 import type { Mapping } from "../linux/proc.ts";
-import { readTexts } from "../linux/read-many.ts";
 import { Level, log } from "../log.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
 import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import { FileDumpError } from "./errors.ts";
+import { FdinfoLook } from "./fdinfo.ts";
 import { Descriptions, type Known } from "./identity.ts";
 import type { DumpContext, FileDumper, FileKind, FilesDumpOptions } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
-import { FileLocks } from "./locks.ts";
+import { refuseLock } from "./locks.ts";
 import { NamedDump, named } from "./named.ts";
 import { OpenFile } from "./open-file.ts";
 import { follow, look, type Sight } from "./survey.ts";
@@ -38,8 +37,8 @@ export class FilesDump {
   readonly #entries: FileEntry[] = [];
   readonly #dumpers = new Map<FileKind, FileDumper>();
   readonly #context: DumpContext;
+  readonly #fdinfo = new FdinfoLook();
   readonly #descriptions = new Descriptions<KnownDescription>();
-  readonly #locks = new FileLocks();
   /** Tables that are dumped, by their number. */
   readonly #tables = new Set<number>();
   /** cwd, root and umask, which processes may share, by their number. */
@@ -115,29 +114,29 @@ export class FilesDump {
   #dumpTable(dumpee: Dumpee): void {
     const tid = taskOf(dumpee);
     const numbers = listNumbers(`/proc/${tid}/fd`);
-    const texts = numbers.length > FEW ? [] : readTexts(numbers.map((fd) => `/proc/${tid}/fdinfo/${fd}`));
-    const flags = descriptorFlags(dumpee, numbers, texts);
     const sights = look(tid, dumpee.pidfd, numbers);
+    const facts = this.#fdinfo.at(dumpee, tid, sights);
     const known = sights.map((sight) => this.#descriptions.find(sight.status.ino, tid, sight.fd).known);
     follow(
       tid,
       sights.filter((_, i) => known[i] === undefined),
     );
     const table = sights.map((sight, i): FdinfoEntry => {
-      const { id, type } = known[i] ?? this.#describe(dumpee, tid, sight, texts[i]);
-      return { id, flags: flags[i] ?? 0, type, fd: sight.fd };
+      // A lock belongs to the process that has taken it, not only to the description.
+      if (facts[i]?.locked === true) refuseLock(OpenFile.descriptor(tid, dumpee.pidfd, sight));
+      const { id, type } = known[i] ?? this.#describe(dumpee, tid, sight);
+      return { id, flags: facts[i]?.cloexec === true ? FD_CLOEXEC : 0, type, fd: sight.fd };
     });
     this.#images.writeAll(IMAGES.fdinfo, table, dumpee.ids.files);
     log.debug("files/dump", `process ${dumpee.pid}: ${table.length} descriptors`);
   }
 
   /** The description that a descriptor leads to; dumped, if it is the first one that does. */
-  #describe(dumpee: Dumpee, tid: number, sight: Sight, fdinfo: string | undefined): KnownDescription {
+  #describe(dumpee: Dumpee, tid: number, sight: Sight): KnownDescription {
     const found = this.#descriptions.find(sight.status.ino, tid, sight.fd);
     if (found.known !== undefined) return found.known;
     const file = OpenFile.descriptor(tid, dumpee.pidfd, sight);
     try {
-      this.#locks.refuse(file, fdinfo);
       const { id, type } = this.#dump(file);
       const description: KnownDescription = { pid: tid, fd: sight.fd, id, type };
       if (found.at === found.of.length) found.of.push(description);
@@ -198,26 +197,6 @@ export class FilesDump {
 /** A live thread: a leader that has ended has no files any more. */
 function taskOf(dumpee: Dumpee): number {
   return dumpee.frozen.threads[0]?.tid ?? dumpee.pid;
-}
-
-/** So few descriptors are asked of /proc in less time than a call inside the process takes. */
-const FEW = 16;
-const FLAGS_LINE = /^flags:\s*([0-7]+)$/m;
-
-/** FD_CLOEXEC of each descriptor; `texts` is their fdinfo where there are few. */
-function descriptorFlags(
-  dumpee: Dumpee,
-  numbers: readonly number[],
-  texts: readonly (string | undefined)[],
-): number[] {
-  if (texts.length < numbers.length) {
-    const flags = dumpee.table.each(NR.fcntl, [], numbers, [F.GETFD]);
-    return flags.map((each) => Math.max(each, 0) & FD_CLOEXEC);
-  }
-  return texts.map((text) => {
-    const flags = Number.parseInt(FLAGS_LINE.exec(text ?? "")?.[1] ?? "0", 8);
-    return (flags & O.CLOEXEC) === 0 ? 0 : FD_CLOEXEC;
-  });
 }
 
 function kindOf(file: OpenFile): FileKind | undefined {

@@ -45,19 +45,20 @@ export function countInPlace(numbers: readonly number[], ourPidfd: number): numb
 /**
  * Installs the descriptors, which come in ascending order and are distinct from each other and from
  * `restoree.ourPidfd`. The process has no other descriptors. Only of those in place may the process open some itself;
- * `opened` is told what came of it. Calls may be left in the table: what is returned is to be called when it has run.
+ * `opened` is told what came of it; `calls` keeps what was called for others. Calls may be left in the table: what is returned is to be called when it has run.
  * @throws KernelError
  */
 export function installDescriptors(
   restoree: Restoree,
   wanted: readonly Wanted[],
   opened: (wanted: Wanted, result: Opened) => void,
+  calls: Map<string, object>,
 ): () => void {
   const last = wanted[wanted.length - 1];
   if (last === undefined) return () => {};
   const { ourPidfd, pid } = restoree;
   allowDescriptors(pid, Math.max(last.number, ourPidfd, wanted.length) + 2);
-  if (wanted.length < MANY) return fetchApart(restoree, wanted, 0);
+  if (wanted.length < MANY) return fetchApart(restoree, wanted, 0, calls);
   const inPlace = countInPlace(
     wanted.map((each) => each.number),
     ourPidfd,
@@ -71,7 +72,7 @@ export function installDescriptors(
     else fetchInPlace(restoree, run);
     from = to;
   }
-  return fetchApart(restoree, wanted.slice(inPlace), (wanted[inPlace - 1]?.number ?? -1) + 1);
+  return fetchApart(restoree, wanted.slice(inPlace), (wanted[inPlace - 1]?.number ?? -1) + 1, calls);
 }
 
 function openInPlace(
@@ -107,9 +108,31 @@ function fetchInPlace(restoree: Restoree, wanted: readonly Wanted[]): void {
 }
 
 /** Those whose number is not the lowest free one, from the first that is not on. */
-function fetchApart(restoree: Restoree, wanted: readonly Wanted[], lowest: number): () => void {
-  const { table, ourPidfd, pid } = restoree;
+function fetchApart(
+  restoree: Restoree,
+  wanted: readonly Wanted[],
+  lowest: number,
+  calls: Map<string, object>,
+): () => void {
+  const { table, pid } = restoree;
   const fetched: { result: Result; expected: number }[] = [];
+  table.reserve(wanted.length < MANY ? wanted.length * ROOM : 0);
+  // The children of a process mostly have the same ones: the same numbers, ours and theirs, are the same calls.
+  const fetch = () => fetchEach(restoree, wanted, lowest, fetched);
+  if (wanted.length < MANY) table.share(callsOf(calls, restoree.ourPidfd, lowest, wanted), fetch);
+  else fetch();
+  return () => {
+    for (const { result, expected } of fetched) expectNumber(pid, result.value, expected);
+  };
+}
+
+function fetchEach(
+  restoree: Restoree,
+  wanted: readonly Wanted[],
+  lowest: number,
+  fetched: { result: Result; expected: number }[],
+): void {
+  const { table, ourPidfd } = restoree;
   let free = lowest;
   for (const each of wanted) {
     const what = nameOf(each);
@@ -127,9 +150,24 @@ function fetchApart(restoree: Restoree, wanted: readonly Wanted[], lowest: numbe
     }
     if (asyncFlags !== undefined) table.must(what, NR.fcntl, number, F.SETFL, asyncFlags);
   }
-  return () => {
-    for (const { result, expected } of fetched) expectNumber(pid, result.value, expected);
-  };
+}
+
+/** One object for what would be the same calls. */
+function callsOf(
+  calls: Map<string, object>,
+  ourPidfd: number,
+  lowest: number,
+  wanted: readonly Wanted[],
+): object {
+  let key = `${ourPidfd} ${lowest}`;
+  for (const each of wanted)
+    key += ` ${each.number} ${oursOf(each)} ${each.flags & FD_CLOEXEC} ${each.asyncFlags ?? ""} ${each.id}`;
+  let known = calls.get(key);
+  if (known === undefined) {
+    known = {};
+    calls.set(key, known);
+  }
+  return known;
 }
 
 function oursOf({ source, number }: Wanted): number {

@@ -18,7 +18,7 @@ import { allowDescriptors, countInPlace, installDescriptors, MANY, type Wanted }
 import type { FileKind, FileRestorer, FilesRestoreOptions, RestoreContext } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
 import { NamedRestore, named } from "./named.ts";
-import type { Wish } from "./open-many.ts";
+import type { Opened, Wish } from "./open-many.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
 import { pathAddress } from "./path.ts";
 import { readRemaps } from "./remap.ts";
@@ -47,6 +47,8 @@ export class FilesRestore {
   readonly #tables = new Map<number, FdinfoEntry[]>();
   readonly #descriptions = new Map<number, Description>();
   readonly #forMapping = new Map<string, number>();
+  /** What install.ts knows of the calls that it has made. */
+  readonly #calls = new Map<string, object>();
   readonly #directories = new Map<number, number>();
   /** Of the directories, by their ids, that are roots: whether that is ours. */
   readonly #ourRoot = new Map<number, boolean>();
@@ -128,10 +130,11 @@ export class FilesRestore {
       const source = wishes[i] ?? description.fd ?? this.#open(description);
       return { number: fd, source, flags, asyncFlags: restorer.asyncFlags?.(entry), id };
     });
-    const installed = installDescriptors(restoree, wanted, ({ id }, result) => {
+    const opened = ({ id }: Wanted, result: Opened) => {
       const description = this.#descriptions.get(id);
       description?.restorer.opened?.(description.entry, result);
-    });
+    };
+    const installed = installDescriptors(restoree, wanted, opened, this.#calls);
     return () => {
       installed();
       for (const description of descriptions) this.#used(description);

@@ -163,6 +163,39 @@ describe("a directory", () => {
   });
 });
 
+describe("files loaded ahead", () => {
+  const ids = Array.from({ length: 100 }, (_, i) => i + 1);
+  const entry = (pid: number) => ({ cwd_id: pid, root_id: 1, umask: 0o22 });
+
+  test("are read as others are, and once", () => {
+    const dir = newDir();
+    for (const pid of ids) dir.writeAll(IMAGES.fs, [entry(pid)], pid);
+    dir.loadAhead(IMAGES.fs, ids);
+    for (const pid of ids) rmSync(join(dir.path, `fs-${pid}.img`));
+    for (const pid of ids) {
+      expect(dir.has(IMAGES.fs, pid)).toBe(true);
+      expect(dir.readOne(IMAGES.fs, pid)).toEqual(entry(pid));
+      expect(dir.has(IMAGES.fs, pid)).toBe(false);
+    }
+  });
+
+  test("that are not there, damaged or large are told of when they are read", () => {
+    const dir = newDir();
+    for (const pid of ids) dir.writeAll(IMAGES.fs, [entry(pid)], pid);
+    const many = Array.from({ length: 5000 }, () => entry(7));
+    rmSync(join(dir.path, "fs-1.img"));
+    truncateSync(join(dir.path, "fs-2.img"), 9);
+    writeFileSync(join(dir.path, "fs-3.img"), "");
+    dir.writeAll(IMAGES.fs, many, 4);
+    dir.loadAhead(IMAGES.fs, ids);
+    expect(errorOf(() => dir.readOne(IMAGES.fs, 1)).message).toContain("ENOENT");
+    expect(errorOf(() => dir.readOne(IMAGES.fs, 2)).message).toContain("cut short");
+    expect(errorOf(() => dir.readOne(IMAGES.fs, 3)).message).toContain("bad magic");
+    expect(dir.readAll(IMAGES.fs, 4)).toEqual(many);
+    expect(dir.readOne(IMAGES.fs, 5)).toEqual(entry(5));
+  });
+});
+
 describe("a message of what is wrong", () => {
   const dir = newDir();
   test.each<[string, AnyImageKind, number | undefined, string | undefined, string]>([

@@ -1,6 +1,6 @@
 // Many small files read at once, in native loops (linux/batch.ts): open, read, close for each of them.
 
-import { BlockBatch } from "../linux/batch.ts";
+import { Blocks } from "../linux/blocks.ts";
 import { AT, O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { textToBytes } from "../linux/text.ts";
@@ -27,31 +27,31 @@ export function loadSmallFiles(
   loaded: (name: string, bytes: Uint8Array) => void,
 ): void {
   const prefix = textToBytes(`${directory}/`);
-  const batch = new BlockBatch(Math.min(CHUNK, names.length), BLOCK, LONGEST_PATH + LARGEST);
-  // Not to wait for the other end, were it a FIFO.
-  batch.entry(OPEN, NR.openat, AT.FDCWD, 0, O.RDONLY | O.NONBLOCK | O.CLOEXEC, 0);
-  batch.entry(READ, NR.pread64, 0, 0, LARGEST, 0);
-  batch.entry(CLOSE, NR.close, 0);
-  batch.spread();
-  batch.rooms(OPEN, 1, 0);
-  batch.rooms(READ, 1, LONGEST_PATH);
-  batch.moves(OPEN, READ, 0);
-  batch.moves(OPEN, CLOSE, 0);
-  for (let from = 0; from < names.length; from += CHUNK) {
-    const chunk = names.slice(from, from + CHUNK);
-    chunk.forEach((name, i) => {
-      const at = batch.offset(i);
-      const end = at + prefix.length + name.length;
-      if (prefix.length + name.length >= LONGEST_PATH) return;
-      batch.bytes.set(prefix, at);
-      for (let k = 0; k < name.length; k++) batch.bytes[end - name.length + k] = name.charCodeAt(k);
-      batch.bytes[end] = 0;
-    });
-    batch.run(chunk.length * BLOCK);
-    chunk.forEach((name, i) => {
-      const length = batch.result(i, READ);
-      const start = batch.offset(i) + LONGEST_PATH;
-      if (length > 0 && length < LARGEST) loaded(name, batch.bytes.slice(start, start + length));
-    });
-  }
+  const short = names.filter((name) => prefix.length + name.length < LONGEST_PATH);
+  const shape = { capacity: Math.min(CHUNK, short.length), entries: BLOCK, bytes: LONGEST_PATH + LARGEST };
+  const files = new Blocks(shape, (blocks, block) => {
+    const own = blocks.bytesOf(block);
+    const at = (step: number) => blocks.entryOf(block, step);
+    blocks.bytes.set(prefix, own);
+    // Not to wait for the other end, were it a FIFO.
+    const flags = O.RDONLY | O.NONBLOCK | O.CLOEXEC;
+    blocks.entry(at(OPEN), NR.openat, AT.FDCWD, blocks.address + own, flags, 0);
+    blocks.move(at(READ - 1), at(OPEN), at(READ), 0);
+    blocks.entry(at(READ), NR.pread64, 0, blocks.address + own + LONGEST_PATH, LARGEST, 0);
+    blocks.move(at(CLOSE - 1), at(OPEN), at(CLOSE), 0);
+    blocks.entry(at(CLOSE), NR.close, 0);
+  });
+  files.forEach(
+    short,
+    (name, block) => {
+      const at = files.bytesOf(block) + prefix.length;
+      for (let i = 0; i < name.length; i++) files.bytes[at + i] = name.charCodeAt(i);
+      files.bytes[at + name.length] = 0;
+    },
+    (name, block) => {
+      const length = files.result(block, READ);
+      const start = files.bytesOf(block) + LONGEST_PATH;
+      if (length > 0 && length < LARGEST) loaded(name, files.bytes.slice(start, start + length));
+    },
+  );
 }

@@ -215,8 +215,11 @@ export function fcntl(fd: number, command: number, argument = 0): number {
 let whole = new Uint8Array(1 << 14);
 let wholeAddress = addressOf(whole);
 
-/** Reads an open file into `whole`, all of it or as much as one read(2) gives, and returns how many bytes that is. */
-function fill(fd: number, once: boolean): number {
+/**
+ * Reads an open file into `whole`, all of it or as much as one read(2) gives, and returns how many bytes that is. No
+ * read(2) asks for more than `step`.
+ */
+function fill(fd: number, once: boolean, step = Number.POSITIVE_INFINITY): number {
   let length = 0;
   for (;;) {
     if (length === whole.length) {
@@ -225,7 +228,7 @@ function fill(fd: number, once: boolean): number {
       whole = larger;
       wholeAddress = addressOf(whole);
     }
-    const got = rawSyscall(NR.read, fd, wholeAddress + length, whole.length - length);
+    const got = rawSyscall(NR.read, fd, wholeAddress + length, Math.min(step, whole.length - length));
     if (got > 0) {
       length += got;
       if (once && length < whole.length) return length;
@@ -248,10 +251,10 @@ export function readFileBytes(path: string, dirfd: number = AT.FDCWD): Uint8Arra
   return withFd(openAt(dirfd, path, O.RDONLY), (fd) => readWhole(fd).slice());
 }
 
-function textIn(path: string, dirfd: number, once: boolean): string {
+function textIn(path: string, dirfd: number, once: boolean, step?: number): string {
   const fd = openAt(dirfd, path, O.RDONLY);
   try {
-    const length = fill(fd, once);
+    const length = fill(fd, once, step);
     return textOf(whole, 0, length);
   } finally {
     close(fd);
@@ -269,6 +272,15 @@ export function readText(path: string, dirfd: number = AT.FDCWD): string {
  */
 export function readPiece(path: string, dirfd: number = AT.FDCWD): string {
   return textIn(path, dirfd, true);
+}
+
+/**
+ * A list of /proc whose entries cost the kernel much. It makes entries until a page (its own buffer) is full, and makes the
+ * one that did not fit again for the next read(2): reads that ask for `step` bytes, a page less the longest entry, waste
+ * none. @throws KernelError
+ */
+export function readSteps(path: string, step: number): string {
+  return textIn(path, AT.FDCWD, false, step);
 }
 
 const linkBuffer = new Uint8Array(4096 * 2);

@@ -20,6 +20,8 @@ export const MADV = {
   NOHUGEPAGE: 15,
   DONTDUMP: 16,
   WIPEONFORK: 18,
+  /** Faults all pages of a range in for writing, without touching them (5.14). */
+  POPULATE_WRITE: 23,
   /** Makes huge pages of a range at once, whatever the range's own advice (6.1). */
   COLLAPSE: 25,
   /** Accesses fault until the guard is removed (6.13). */

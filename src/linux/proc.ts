@@ -1,7 +1,7 @@
 /** Readers of /proc, one per file, each giving the fields in the kernel's own words (proc(5)). */
 
 import { ERRNO, isErrno, KernelError } from "./errno.ts";
-import { listNumbers, readPiece, readText } from "./io.ts";
+import { listNumbers, readPiece, readSteps, readText } from "./io.ts";
 import { readTexts } from "./read-many.ts";
 
 /** /proc/PID/stat of a process or, with `tid`, of one thread. */
@@ -249,10 +249,12 @@ function flagSet(line: string): ReadonlySet<string> {
 /** Mappings by their lines: processes of a tree have many in common, which are parsed once. */
 const knownMappings = new Map<string, Mapping>();
 const MOST_KNOWN = 10_000;
+/** Of a page less the largest entry of smaps, unless its path is very long. */
+const SMAPS_STEP = 2048;
 
 /** /proc/PID/smaps: the mappings with their VmFlags. The kernel walks all page tables for it. Equal ones are one object. */
 export function readSmaps(pid: number): Mapping[] {
-  const text = readText(`/proc/${pid}/smaps`);
+  const text = readSteps(`/proc/${pid}/smaps`, SMAPS_STEP);
   const out: Mapping[] = [];
   const marker = "\nVmFlags:";
   if (knownMappings.size > MOST_KNOWN) knownMappings.clear();

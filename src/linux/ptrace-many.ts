@@ -20,10 +20,11 @@ import { MASK_WHILE_RUNNING } from "./signal.ts";
 import { viewOf } from "./struct.ts";
 
 /** Tasks in one native call. */
-const CHUNK = 128;
-const MASK_SIZE = 8;
+export const CHUNK = 128;
+export const MASK_SIZE = 8;
 
-function lazily<T>(make: () => T): () => T {
+/** Blocks are made when they are first used. */
+export function lazily<T>(make: () => T): () => T {
   let made: T | undefined;
   return () => {
     made ??= make();
@@ -196,7 +197,8 @@ export function readStates<T extends { readonly tid: number }>(tasks: readonly T
   return states;
 }
 
-function must(blocks: Blocks, block: number, step: number, request: number, tid: number): void {
+/** @throws KernelError where this step, a request for `tid`, failed */
+export function must(blocks: Blocks, block: number, step: number, request: number, tid: number): void {
   const result = blocks.result(block, step);
   if (result < 0) throw refused(request, tid, -result);
 }

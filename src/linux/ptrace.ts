@@ -14,7 +14,6 @@ export const PTRACE = {
   DETACH: 17,
   SYSCALL: 24,
   SETOPTIONS: 0x4200,
-  GETEVENTMSG: 0x4201,
   GETSIGINFO: 0x4202,
   GETREGSET: 0x4204,
   SETREGSET: 0x4205,
@@ -31,14 +30,11 @@ export const PTRACE = {
 
 export const PTRACE_O = {
   TRACESYSGOOD: 1,
-  TRACEFORK: 2,
-  TRACEVFORK: 4,
-  TRACECLONE: 8,
   EXITKILL: 1 << 20,
   SUSPEND_SECCOMP: 1 << 21,
 } as const;
 
-export const PTRACE_EVENT = { FORK: 1, VFORK: 2, CLONE: 3, STOP: 128 } as const;
+export const PTRACE_EVENT = { STOP: 128 } as const;
 
 /** ELF note types that name register sets. */
 export const NT = { PRSTATUS: 1, PRFPREG: 2, X86_XSTATE: 0x202 } as const;
@@ -155,12 +151,6 @@ export function getRegisterBytes(tid: number): Uint8Array {
   return scratch.slice(0, userRegs.size);
 }
 
-/** Sets the extended state, an XSAVE image in the standard layout. @throws KernelError */
-export function setExtendedState(tid: number, state: Uint8Array): void {
-  scratch.set(state);
-  transferRegset(PTRACE.SETREGSET, tid, NT.X86_XSTATE, state.length);
-}
-
 /** The mask of blocked signals. @throws KernelError */
 export function getSignalMask(tid: number): bigint {
   ptrace(PTRACE.GETSIGMASK, tid, 8, scratchAddress);
@@ -201,12 +191,6 @@ export function siginfoCode(view: DataView, at: number): number {
 export function getSiginfoCode(tid: number): number {
   ptrace(PTRACE.GETSIGINFO, tid, 0, scratchAddress);
   return siginfoCode(scratchView, 0);
-}
-
-/** The message of a ptrace event: the new task's id for a fork or clone. */
-export function getEventMessage(tid: number): number {
-  ptrace(PTRACE.GETEVENTMSG, tid, 0, scratchAddress);
-  return Number(scratchView.getBigUint64(0, true));
 }
 
 /** The rseq registration of a stopped thread, undefined on kernels that cannot tell (before 5.13). */

@@ -150,6 +150,7 @@ export const FS_MAGIC = {
   PROC: 0x9fa0,
   DEVPTS: 0x1cd1,
   NFS: 0x6969,
+  TMPFS: 0x01021994,
   OVERLAYFS: 0x794c7630,
 } as const;
 

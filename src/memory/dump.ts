@@ -120,7 +120,9 @@ export class MemoryDump {
     const answers = this.#answers;
     if (answers === undefined) throw new Error(`process ${pid} was not asked about its memory`);
     const described = this.#describe(dumpee);
-    const runs = naming(pid, "its pages", () => scanPages(pid, dumpee.mappings));
+    const runs = naming(pid, "its pages", () =>
+      scanPages(pid, dumpee.mappings, dumpee.mappings.filter(isLargeAndFileless)),
+    );
     const entries = described.map(({ entry }) => entry);
     entries.push(...guardEntries(runs, dumpee.mappings));
     this.images.writeAll(IMAGES.mm, [this.#mm(dumpee, entries, answers)], pid);
@@ -332,6 +334,7 @@ export class MemoryDump {
       });
     }
     this.stats.pagesWritten += runs.pages;
+    dumpee.frozen.memory = runs.pages * PAGE_SIZE;
     const began = performance.now();
     const pagesId = nextPagesId(this.images);
     const fd = createPages(this.images, pagesId);
@@ -362,6 +365,13 @@ function coveredPages({ pid, infection: { covered } }: Dumpee): { address: numbe
     pages.push({ address, bytes });
   }
   return pages;
+}
+
+/** Mappings of this size are looked at by a call of their own: each page is cheaper to look at there. */
+const LARGE = 16 << 20;
+
+function isLargeAndFileless({ start, end, read, shared, path }: Mapping): boolean {
+  return end - start >= LARGE && read && !shared && (path === "" || path.startsWith("["));
 }
 
 /** Whether CRIU would let pages of this mapping come after the process runs (lazy-pages). */

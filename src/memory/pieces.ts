@@ -28,6 +28,11 @@ export class Pieces {
     return this.pages * PAGE_SIZE;
   }
 
+  /** The offset behind the last. */
+  get end(): number {
+    return (this.offset.at(-1) ?? 0) + (this.bytes.at(-1) ?? 0);
+  }
+
   add(address: number, length: number, offset: number): void {
     this.pages += length / PAGE_SIZE;
     const last = this.length - 1;

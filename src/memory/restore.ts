@@ -45,10 +45,74 @@ interface Plan {
   readonly mm: MmEntry;
   readonly vmas: readonly Vma[];
   readonly guards: readonly Vma[];
+  readonly layout: Layout;
   readonly pages: Pagemap;
   readonly vdso: VdsoPlan | undefined;
   /** Protection that each mapping has now; undefined: it is not mapped yet. */
   readonly now: (number | undefined)[];
+}
+
+/** The mappings of an image, and which of them ask for what. */
+interface Layout {
+  readonly vmas: readonly Vma[];
+  readonly guards: readonly Vma[];
+  /** Indexes of those whose content is the process' own. */
+  readonly private: readonly number[];
+  readonly anonShared: readonly Vma[];
+  /** Shared ones, System V segments and the rest. */
+  readonly segments: readonly Vma[];
+  readonly shared: readonly Vma[];
+  /** With a name or advice; locked; sealed. */
+  readonly marked: readonly Vma[];
+  readonly locked: readonly Vma[];
+  readonly sealed: readonly Vma[];
+  /** The auxiliary vector, and struct prctl_mm_map without it and without the executable. */
+  readonly auxv: Uint8Array;
+  readonly marks: Uint8Array;
+}
+
+/** @throws ImageError */
+function layoutOf(pid: number, mm: MmEntry): Layout {
+  const { vmas, guards } = checkVmas(pid, mm.vmas);
+  const auxv = new Uint8Array(new BigUint64Array([...mm.mm_saved_auxv, ...mm.mm_saved_auxv_rest]).buffer);
+  const marks = prctlMmMap.encode({
+    start_code: mark(pid, mm.mm_start_code),
+    end_code: mark(pid, mm.mm_end_code),
+    start_data: mark(pid, mm.mm_start_data),
+    end_data: mark(pid, mm.mm_end_data),
+    start_brk: mark(pid, mm.mm_start_brk),
+    brk: mark(pid, mm.mm_brk),
+    start_stack: mark(pid, mm.mm_start_stack),
+    arg_start: mark(pid, mm.mm_arg_start),
+    arg_end: mark(pid, mm.mm_arg_end),
+    env_start: mark(pid, mm.mm_env_start),
+    env_end: mark(pid, mm.mm_env_end),
+    auxv_size: auxv.length,
+  });
+  const layout = {
+    vmas,
+    guards,
+    private: [] as number[],
+    anonShared: [] as Vma[],
+    segments: [] as Vma[],
+    shared: [] as Vma[],
+    marked: [] as Vma[],
+    locked: [] as Vma[],
+    sealed: [] as Vma[],
+    auxv,
+    marks,
+  };
+  vmas.forEach((vma, i) => {
+    if (has(vma, STATUS.ANON_SHARED)) layout.anonShared.push(vma);
+    if (has(vma, STATUS.SYSVIPC)) layout.segments.push(vma);
+    else if (isPrivate(vma)) layout.private.push(i);
+    else layout.shared.push(vma);
+    if ((vma.flags & MAP.LOCKED) !== 0) layout.locked.push(vma);
+    if (isVdso(vma)) return;
+    if (vma.name !== undefined || vma.advice.length > 0) layout.marked.push(vma);
+    if (vma.sealed) layout.sealed.push(vma);
+  });
+  return layout;
 }
 
 /** So many processes work at once at most: each may hold a descriptor of ours open. */
@@ -65,7 +129,11 @@ export class MemoryRestore {
   readonly #plans = new Map<number, Plan>();
   readonly #shared = new Map<number, SharedObject>();
   readonly #sysv: SysvRestore;
-  readonly #checked = new Map<MmEntry, { readonly vmas: readonly Vma[]; readonly guards: readonly Vma[] }>();
+  readonly #layouts = new Map<MmEntry, Layout>();
+  /** The children of a process mostly have what the one before them has. */
+  #lastMatch:
+    | { child: readonly Vma[]; parent: readonly Vma[]; inherited: readonly (number | undefined)[] }
+    | undefined;
   /** What processes still have to do, or are doing. */
   readonly #begun = new Map<Plan, Steps>();
 
@@ -85,8 +153,8 @@ export class MemoryRestore {
 
   /** Every mapping of every process: our area must avoid them all. */
   *spans(): Generator<Range> {
-    for (const { vmas, vdso } of this.#plans.values()) {
-      yield* vmas;
+    for (const { vmas } of this.#layouts.values()) yield* vmas;
+    for (const { vdso } of this.#plans.values()) {
       if (vdso?.old !== undefined && vdso.place !== undefined) yield vdso.place;
     }
   }
@@ -107,7 +175,7 @@ export class MemoryRestore {
     // Another executable cannot be set while the old one is mapped, and what it maps is another program anyway.
     const heir =
       parentPlan !== undefined && parentPlan.mm.exe_file_id === plan.mm.exe_file_id ? parentPlan : undefined;
-    const inherited = heir === undefined ? [] : matchMappings(plan.vmas, heir.vmas);
+    const inherited = heir === undefined ? [] : this.#match(plan, heir);
     if (heir === undefined) unmapAll(steps);
     else unmapOthers(steps, heir, inherited);
     this.#mapVdso(steps, plan, heir);
@@ -137,8 +205,8 @@ export class MemoryRestore {
   complete(restoree: Restoree): void {
     const plan = this.#plan(restoree.pid);
     const steps = this.#begun.get(plan) ?? new Steps(restoree);
-    for (const vma of plan.vmas)
-      if (!isPrivate(vma) && !has(vma, STATUS.SYSVIPC)) this.#mapShared(steps, plan, vma);
+    const { layout } = plan;
+    for (const vma of layout.shared) this.#mapShared(steps, plan, vma);
     steps.closeFile();
     this.#attachSegments(steps, plan);
     plan.vmas.forEach((vma, i) => {
@@ -147,8 +215,7 @@ export class MemoryRestore {
       steps.must(`mapping ${rangeText(vma)}`, NR.mprotect, vma.start, vma.end - vma.start, vma.prot);
       plan.now[i] = vma.prot;
     });
-    for (const vma of plan.vmas) {
-      if (isVdso(vma)) continue;
+    for (const vma of layout.marked) {
       if (vma.name !== undefined) name(steps, vma, vma.name);
       for (const advice of vma.advice)
         steps.must(`mapping ${rangeText(vma)}`, NR.madvise, vma.start, vma.end - vma.start, advice);
@@ -157,14 +224,13 @@ export class MemoryRestore {
       const object = `guards ${rangeText(guard)}`;
       steps.must(object, NR.madvise, guard.start, guard.end - guard.start, MADV.GUARD_INSTALL);
     }
-    for (const vma of plan.vmas) if ((vma.flags & MAP.LOCKED) !== 0) lock(steps, plan, vma);
+    for (const vma of layout.locked) lock(steps, plan, vma);
     const disabled = plan.mm.thp_disabled === true ? 1 : 0;
     steps.must("huge pages disabled", NR.prctl, PR_MM.SET_THP_DISABLE, disabled, 0, 0, 0);
     const future = (plan.mm.lock_future ?? 0) & (MCL.FUTURE | MCL.ONFAULT);
     if (future !== 0) steps.must("locking of mappings to come", NR.mlockall, future);
-    for (const vma of plan.vmas)
-      if (vma.sealed && !isVdso(vma))
-        steps.must(`mapping ${rangeText(vma)}`, NR.mseal, vma.start, vma.end - vma.start, 0);
+    for (const vma of layout.sealed)
+      steps.must(`mapping ${rangeText(vma)}`, NR.mseal, vma.start, vma.end - vma.start, 0);
     steps.leave();
     this.#begin(plan, steps);
   }
@@ -190,6 +256,14 @@ export class MemoryRestore {
   abort(): void {
     this.#close();
     this.#sysv.abort();
+  }
+
+  #match({ vmas }: Plan, heir: Plan): readonly (number | undefined)[] {
+    const last = this.#lastMatch;
+    if (last?.child === vmas && last.parent === heir.vmas) return last.inherited;
+    const inherited = matchMappings(vmas, heir.vmas);
+    this.#lastMatch = { child: vmas, parent: heir.vmas, inherited };
+    return inherited;
   }
 
   #begin(plan: Plan, steps: Steps): void {
@@ -222,12 +296,12 @@ export class MemoryRestore {
   #load(pid: number): Plan {
     const mm = this.images.readOne(IMAGES.mm, pid);
     // Forked children often have what others have, which is one object then (images/wire.ts).
-    let checked = this.#checked.get(mm);
-    if (checked === undefined) {
-      checked = checkVmas(pid, mm.vmas);
-      this.#checked.set(mm, checked);
+    let layout = this.#layouts.get(mm);
+    if (layout === undefined) {
+      layout = layoutOf(pid, mm);
+      this.#layouts.set(mm, layout);
     }
-    const { vmas, guards } = checked;
+    const { vmas } = layout;
     const pages = Pagemap.read(this.images, IMAGES.pagemap, pid, TASK_SIZE);
     let vdso: VdsoPlan | undefined;
     try {
@@ -236,8 +310,8 @@ export class MemoryRestore {
     } finally {
       pages.close();
     }
-    for (const vma of vmas) if (has(vma, STATUS.ANON_SHARED)) this.#noteShared(pid, vma);
-    return { pid, mm, vmas, guards, pages, vdso, now: vmas.map(() => undefined) };
+    for (const vma of layout.anonShared) this.#noteShared(pid, vma);
+    return { pid, mm, ...layout, layout, pages, vdso, now: vmas.map(() => undefined) };
   }
 
   #noteShared(pid: number, vma: Vma): void {
@@ -280,30 +354,18 @@ export class MemoryRestore {
   }
 
   /** Where code, data, heap, arguments lie; the auxiliary vector; the executable where it is not the parent's. */
-  #setMarks(steps: Steps, { mm, pid }: Plan, withExe: boolean): void {
-    const auxv = new Uint8Array(new BigUint64Array([...mm.mm_saved_auxv, ...mm.mm_saved_auxv_rest]).buffer);
-    const map = prctlMmMap.encode({
-      start_code: mark(pid, mm.mm_start_code),
-      end_code: mark(pid, mm.mm_end_code),
-      start_data: mark(pid, mm.mm_start_data),
-      end_data: mark(pid, mm.mm_end_data),
-      start_brk: mark(pid, mm.mm_start_brk),
-      brk: mark(pid, mm.mm_brk),
-      start_stack: mark(pid, mm.mm_start_stack),
-      arg_start: mark(pid, mm.mm_arg_start),
-      arg_end: mark(pid, mm.mm_arg_end),
-      env_start: mark(pid, mm.mm_env_start),
-      env_end: mark(pid, mm.mm_env_end),
-      auxv_size: auxv.length,
-      exe_fd: NO_EXE_FD,
-    });
-    if (withExe) {
-      const inside = steps.file("its executable", this.files.openForMapping(mm.exe_file_id, false));
+  #setMarks(steps: Steps, { mm, layout: { marks, auxv } }: Plan, withExe: boolean): void {
+    const exe = withExe ? this.files.openForMapping(mm.exe_file_id, false) : undefined;
+    let exeInside = NO_EXE_FD;
+    if (exe !== undefined) {
+      const inside = steps.file("its executable", exe);
       steps.run();
-      prctlMmMap.encodeInto(map, 0, { exe_fd: inside.value });
+      exeInside = inside.value;
     }
-    steps.reserve(auxv.length + map.length);
-    if (auxv.length > 0) prctlMmMap.encodeInto(map, 0, { auxv: steps.data(auxv) });
+    steps.reserve(auxv.length + marks.length);
+    const map = marks.slice();
+    const auxvInside = auxv.length > 0 ? steps.data(auxv) : 0;
+    prctlMmMap.encodeInto(map, 0, { auxv: auxvInside, exe_fd: exeInside });
     steps.must(
       "the marks of its memory",
       NR.prctl,
@@ -324,8 +386,9 @@ export class MemoryRestore {
   ): void {
     const child: Cursor = { map: plan.pages, next: 0 };
     const parent: Cursor | undefined = heir === undefined ? undefined : { map: heir.pages, next: 0 };
-    plan.vmas.forEach((vma, i) => {
-      if (!isPrivate(vma) || (isVdso(vma) && vma !== plan.vdso?.old)) return;
+    plan.layout.private.forEach((i) => {
+      const vma = plan.vmas[i];
+      if (vma === undefined || (isVdso(vma) && vma !== plan.vdso?.old)) return;
       const before = reads.pages;
       const from = inherited[i];
       if (from !== undefined && heir !== undefined && parent !== undefined) {
@@ -406,9 +469,9 @@ export class MemoryRestore {
 
   /** Attaches System V segments: each attachment is made somewhere, and its parts are moved to where they were. */
   #attachSegments(steps: Steps, plan: Plan): void {
+    if (plan.layout.segments.length === 0) return;
     const groups = new Map<string, Vma[]>();
-    for (const vma of plan.vmas) {
-      if (!has(vma, STATUS.SYSVIPC)) continue;
+    for (const vma of plan.layout.segments) {
       const key = `${vma.object}:${vma.start - vma.pgoff}:${vma.writableFile}`;
       const group = groups.get(key);
       if (group === undefined) groups.set(key, [vma]);

@@ -52,6 +52,12 @@ export class Steps {
     return this.table.data(bytes);
   }
 
+  /** Adds what `lay` adds, `bytes` at the most; as `share` of a table. */
+  share(key: object, bytes: number, lay: () => void): void {
+    this.#room(CALL_ROOM + bytes);
+    this.table.share(key, lay);
+  }
+
   /** Says that a read has to give so many bytes of `file`; else the file was shorter than it should be. */
   expect(result: Result, value: number, file: string): void {
     this.#expected.push({ result, value, file });

@@ -9,10 +9,12 @@
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { close, O, open, readText, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { FS_MAGIC, fsMagicOf } from "../linux/statx.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
 import { giveBack, lend, type Taken, take, takeBack } from "../tracee/descriptors.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import type { Argument, Result } from "../tracee/table.ts";
+import { HugeRoom } from "./huge-room.ts";
 import { Pieces } from "./pieces.ts";
 
 /** From so many bytes on it pays to have the process write, if it can take a descriptor from us by itself. */
@@ -102,6 +104,7 @@ class Writing {
   #rest = new Pieces();
   #taken: Taken | undefined;
   #running = false;
+  #room: HugeRoom | undefined;
 
   constructor(
     private readonly dumpee: Dumpee,
@@ -118,6 +121,7 @@ class Writing {
     else if (bytes >= WRITE_LENT) lent = lend(dumpee, fd);
     const inside: Argument | undefined = lent ?? this.#taken?.fd;
     if (inside === undefined) return false;
+    this.#prepare(inside);
     let first = 0;
     this.pieces.eachGroup((group, count, length, offset) => {
       if (table.free < group.length + LAST_CALLS) {
@@ -133,6 +137,26 @@ class Writing {
     table.start();
     this.#running = true;
     return true;
+  }
+
+  /**
+   * Sees to it that the file's blocks are found at once rather than one by one: that halves the time of the writing. Where
+   * it fails, the writing tells.
+   */
+  #prepare(inside: Argument): void {
+    const { dumpee, pieces, fd } = this;
+    const size = pieces.end;
+    if (fsMagicOf(fd) !== FS_MAGIC.TMPFS) {
+      dumpee.table.call(NR.fallocate, inside, 0, 0, size);
+      return;
+    }
+    this.#room = HugeRoom.of(fd, size);
+    this.#room?.begin();
+  }
+
+  /** Makes room ahead of the writer. False when there is no more to make. */
+  makeRoom(): boolean {
+    return this.#room?.advance() ?? false;
   }
 
   /** Waits for the end of its writing, and does what it could not. @throws KernelError */
@@ -157,6 +181,7 @@ class Writing {
   }
 
   close(): void {
+    this.#room?.[Symbol.dispose]();
     close(this.fd);
   }
 
@@ -210,6 +235,10 @@ export class PageCopier {
 
   /** Waits for all that still goes on. @throws KernelError */
   settle(): void {
+    for (let more = true; more; ) {
+      more = false;
+      for (const writing of this.#writings) if (writing.makeRoom()) more = true;
+    }
     while (this.#writings.length > 0) this.#settleFirst();
   }
 

@@ -33,7 +33,7 @@ export function dumpRegisters(registers: Registers): UserX86RegsEntry {
 export function restoreRegisters(entry: UserX86RegsEntry): Uint8Array {
   const registers = userRegs.encode(entry);
   // No system call is being returned from: the kernel must not look for one to restart.
-  userRegs.encodeInto(registers, 0, { orig_ax: 0xffff_ffff_ffff_ffffn });
+  viewOf(registers).setBigInt64(userRegs.offset.orig_ax, -1n, true);
   return registers;
 }
 

@@ -33,12 +33,15 @@ export class Pad implements Calls {
   #tables: number[] = [];
   #ends: number[] = [];
   /** Entries that several threads have, by what they come of. */
+  #isReady = false;
   #shared = new Map<object, { readonly first: number; readonly count: number }>();
 
   constructor(
     private readonly region: Region,
     /** The registers that tables are run with. */
     private readonly registers: Uint8Array,
+    /** Called before the threads are set to anything: from there on they, and the memory, can be used. */
+    private readonly ready: () => void,
   ) {
     this.#layout = new Layout(region.size, region.address);
     this.#dataStart = region.size;
@@ -98,16 +101,20 @@ export class Pad implements Calls {
     this.#endTable();
     const tasks = this.#tasks;
     if (tasks.length === 0) return;
+    if (!this.#isReady) this.ready();
+    this.#isReady = true;
     const { pid, address, size } = this.region;
     const { bytes } = this.#layout;
     const used = this.#objects.length * ENTRY_SIZE;
     writeMemory(pid, address, bytes.subarray(0, used));
     if (this.#dataStart < size) writeMemory(pid, address + this.#dataStart, bytes.subarray(this.#dataStart));
-    startTables(tasks, this.registers, this.#tables);
-    awaitTables(tasks, this.#ends).forEach(({ entry, result }, i) => {
-      if (entry === this.#ends[i]) return;
+    let started = 0;
+    startTables(tasks, this.registers, () => this.#tables[started++] ?? 0);
+    let ended = 0;
+    awaitTables(tasks, (task, entry, result) => {
+      if (entry === this.#ends[ended++]) return;
       const index = (entry - address) / ENTRY_SIZE;
-      const object = `${this.#objects[index]} of task ${tasks[i]?.tid} in process ${pid}`;
+      const object = `${this.#objects[index]} of task ${task.tid} in process ${pid}`;
       throw new KernelError(callName(this.#layout.words[index * ENTRY_WORDS] ?? 0), object, -result);
     });
     this.#objects = [];

@@ -32,7 +32,8 @@ function callOutside(
   nr: number,
   args: (restoree: Restoree) => readonly [number, number, number?, number?],
 ): void {
-  const calls = restorees.map((restoree) => {
+  const byTask = new Map(restorees.map((restoree) => [restoree.leader.task, restoree]));
+  const registersOf = (restoree: Restoree) => {
     const [di, si, dx = 0, r10 = 0] = args(restoree);
     const registers = restoree.leader.registers.slice();
     userRegs.encodeInto(registers, 0, {
@@ -44,11 +45,16 @@ function callOutside(
       r10: BigInt(r10),
     });
     return registers;
-  });
-  const tasks = restorees.map(({ leader }) => leader.task);
-  callOnce(tasks, calls).forEach((result, i) => {
-    checkResult(result, nr, `${object} in process ${tasks[i]?.pid}`);
-  });
+  };
+  callOnce(
+    [...byTask.keys()],
+    (task) => {
+      const restoree = byTask.get(task);
+      if (restoree === undefined) throw new Error(`nobody asked task ${task.tid}`);
+      return registersOf(restoree);
+    },
+    ({ pid }, result) => checkResult(result, nr, `${object} in process ${pid}`),
+  );
 }
 
 /**

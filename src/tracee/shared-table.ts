@@ -43,7 +43,8 @@ export class SharedTable implements TableExecutor {
   start(): void {
     const [first] = this.copies;
     const { entries, data } = this.table.laid;
-    const pointers = pointersInto(entries, first?.homes ?? []);
+    // One copy is the table as it is.
+    const pointers = this.copies.length > 1 ? pointersInto(entries, first?.homes ?? []) : [];
     for (const group of byProcess(this.copies)) {
       const pieces: Piece[] = [];
       const bytes: Uint8Array[] = [];

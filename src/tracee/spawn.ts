@@ -206,34 +206,47 @@ export function spawnChildren(
 ): void {
   const { area, leader, ourPidfd } = parent;
   const wanted = births.map(({ pid, shares }) => ({ id: pid, flags: shares, exitSignal: SIG.CHLD }));
-  bear(parent, wanted, LOT, (pids) => {
+  for (const pids of bear(parent, wanted, LOT)) {
+    if (pids.length === 0) continue;
     const tasks = pids.map((pid) => Task.newborn(pid, pid));
     awaitNewborn(tasks);
     born(tasks.map((task) => new Restoree(task, area, leader.registers, ourPidfd)));
-  });
+  }
 }
 
-/** Creates the other threads of a held process. @throws KernelError as spawnChildren */
-export function spawnThreads(restoree: Restoree, tids: readonly number[]): Task[] {
+/** Threads that are being born. */
+export interface UnbornThreads {
+  /** Not to be touched before `born` has been called. */
+  readonly tasks: readonly Task[];
+  /** Waits for their births; the process' table is not to be used before. @throws KernelError as spawnChildren */
+  born(): void;
+}
+
+/** Sets a held process to create its other threads. @throws KernelError */
+export function spawnThreads(restoree: Restoree, tids: readonly number[]): UnbornThreads {
+  const tasks = tids.map((tid) => Task.newborn(restoree.pid, tid));
   const wanted = tids.map((id) => ({ id, flags: CLONE_AS_THREAD, exitSignal: 0 }));
-  const tasks: Task[] = [];
-  bear(restoree, wanted, tids.length, (ids) => {
-    tasks.push(...ids.map((tid) => Task.newborn(restoree.pid, tid)));
-  });
-  awaitNewborn(tasks);
-  return tasks;
+  const lots = bear(restoree, wanted, tids.length);
+  lots.next();
+  return {
+    tasks,
+    born: () => {
+      for (const _ of lots);
+      awaitNewborn(tasks);
+    },
+  };
 }
 
 /** What one birth takes in a table: the call, its arguments, the id. */
 const IDS_AT = cloneArgs.size;
 const BIRTH = ENTRY_SIZE + IDS_AT + 8;
 
-function bear(
+/** Bears lot by lot. While one is being born it gives the ids of the one before, at first none. @throws KernelError */
+function* bear(
   restoree: Restoree,
   births: readonly { readonly id: number; readonly flags: number; readonly exitSignal: number }[],
   lot: number,
-  born: (ids: number[]) => void,
-): void {
+): Generator<readonly number[]> {
   const { pid, address, size } = restoree.area.bulkRegion(restoree.pid);
   const most = Math.min(births.length, lot, Math.floor((size - ENTRY_SIZE) / BIRTH));
   const data = (most + 1) * ENTRY_SIZE;
@@ -253,7 +266,7 @@ function bear(
     });
     table.start(some.length, region.size);
     try {
-      if (before.length > 0) born(before);
+      yield before;
     } finally {
       table.finish(some.length * ENTRY_SIZE);
     }
@@ -264,7 +277,7 @@ function bear(
     });
     before = some.map(({ id }) => id);
   }
-  born(before);
+  yield before;
 }
 
 /**

@@ -109,6 +109,7 @@ const wantedOnce = new WeakSet<object>();
 export class Table {
   readonly #mirror: Uint8Array;
   readonly #view: DataView;
+  readonly #words: Uint32Array;
   #used = 0;
   #dataStart: number;
   #pending: Result[] = [];
@@ -124,6 +125,7 @@ export class Table {
   ) {
     this.#mirror = new Uint8Array(region.size);
     this.#view = viewOf(this.#mirror);
+    this.#words = new Uint32Array(this.#mirror.buffer);
     this.#dataStart = region.size;
   }
 
@@ -175,7 +177,7 @@ export class Table {
   each(nr: number, before: readonly number[], values: readonly number[], after: readonly number[]): number[] {
     this.run();
     const { pid, address, size } = this.region;
-    const words = new Uint32Array(this.#mirror.buffer);
+    const words = this.#words;
     const step = ENTRY_SIZE / 4;
     const most = Math.floor(size / ENTRY_SIZE) - 1;
     const results: number[] = [];
@@ -353,18 +355,22 @@ export class Table {
   }
 
   #add(nr: number, object: string | undefined, args: readonly Argument[]): Result {
-    const fromResults = args.filter((arg) => arg instanceof Result && !arg.settled).length;
+    let fromResults = 0;
+    for (let i = 0; i < args.length; i++) {
+      const arg = args[i];
+      if (arg instanceof Result && !arg.settled) fromResults++;
+    }
     // A full table is run on the spot; results so far become plain values. Places given out by data() and space()
     // would be lost with it, so callers keep what one step needs within a table.
     const needed = (fromResults + 2) * ENTRY_SIZE;
     if (this.#used + needed > this.#dataStart) throw new RangeError("the table of calls is full");
     const entry = this.#used + fromResults * ENTRY_SIZE;
-    args.forEach((arg, i) => {
-      const at = entry + ENTRY_ARGS + i * 8;
-      if (!(arg instanceof Result)) this.#writeWord(at, arg);
+    for (let i = 0, at = entry + ENTRY_ARGS; i < args.length; i++, at += 8) {
+      const arg = args[i] ?? 0;
+      if (typeof arg === "number") this.#writeWord(at, arg);
       else if (arg.settled) this.#writeWord(at, arg.value);
       else this.#addMove(arg.entry + ENTRY_RESULT, at);
-    });
+    }
     this.#view.setUint32(entry, nr, true);
     this.#view.setUint32(entry + 4, object === undefined ? 0 : FLAG_MUST, true);
     this.#used = entry + ENTRY_SIZE;
@@ -394,12 +400,8 @@ export class Table {
   }
 
   #writeWord(at: number, value: number): void {
-    if (value < 0) {
-      this.#view.setBigInt64(at, BigInt(value), true);
-    } else {
-      this.#view.setUint32(at, value % 0x1_0000_0000, true);
-      this.#view.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
-    }
+    this.#words[at / 4] = value;
+    this.#words[at / 4 + 1] = Math.floor(value / 0x1_0000_0000);
   }
 
   #readWord(at: number): number {

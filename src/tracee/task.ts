@@ -2,14 +2,13 @@
  * A task (one thread) held by ptrace.
  *
  * All tasks are seized by the one thread that runs our TypeScript; ptrace serves only the thread that attached. Stops
- * are told apart here: the trap that we asked for, the breakpoint at the end of a table, the birth of a child, and
- * signals that somebody else sent meanwhile and that must not be lost.
+ * are told apart here: the trap that we asked for, the breakpoint at the end of a table, and signals that somebody else
+ * sent meanwhile and that must not be lost.
  */
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { NR } from "../linux/nr.ts";
 import { hasEnded } from "../linux/proc.ts";
 import {
-  getEventMessage,
   getSiginfoCode,
   PTRACE,
   PTRACE_EVENT,
@@ -24,7 +23,7 @@ import { SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 
 /** si_code of a breakpoint: the kernel sends it itself. */
-export const SI_KERNEL = 0x80;
+const SI_KERNEL = 0x80;
 /** A stop at a system call's entry or exit, with PTRACE_O_TRACESYSGOOD. */
 export const SYSCALL_STOP = SIG.TRAP | 0x80;
 
@@ -52,8 +51,6 @@ export class TaskGoneError extends Error {
 export class Task {
   /** Signal of the group-stop that the task was found in, 0 when it was not stopped. */
   stopSignal = 0;
-  /** Tasks born of this one since the caller last took them, in order; each waits in its first stop. */
-  readonly newborn: number[] = [];
   /** Signals that somebody sent while the task worked for us, and that it did not get. */
   readonly withheld: number[] = [];
   /**
@@ -91,7 +88,7 @@ export class Task {
     return { tasks, refused };
   }
 
-  /** A task that the kernel attached to us at its birth, by a PTRACE_O_TRACE* option of its parent. */
+  /** A task that the kernel attached to us at its birth, because it holds its parent (CLONE_PTRACE). */
   static newborn(pid: number, tid: number): Task {
     return new Task(pid, tid);
   }
@@ -175,7 +172,6 @@ export class Task {
       return true;
     }
     if (stop.event === 0) this.#foreignSignal(stop.signal);
-    this.#noteBirth(stop.event);
     this.resume();
     return false;
   }
@@ -186,7 +182,6 @@ export class Task {
       const stop = this.#await();
       if (stop.event === 0 && stop.signal === SYSCALL_STOP) return;
       if (stop.event === 0) this.#foreignSignal(stop.signal);
-      this.#noteBirth(stop.event);
       this.resume(PTRACE.SYSCALL);
     }
   }
@@ -235,12 +230,6 @@ export class Task {
       this.tid,
       status?.kind === "killed" ? `was killed by signal ${status.signal}` : "ended",
     );
-  }
-
-  #noteBirth(event: number): void {
-    if (event === PTRACE_EVENT.FORK || event === PTRACE_EVENT.VFORK || event === PTRACE_EVENT.CLONE) {
-      this.newborn.push(getEventMessage(this.tid));
-    }
   }
 
   /**
