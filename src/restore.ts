@@ -152,20 +152,20 @@ class Restoration {
       if (planned.kind === "task") this.#memory.premap(restoree, parent?.restoree);
       stage("restore/birth");
     });
-    for (const { tid, core } of this.#readCores()) this.#cores.set(tid, core);
+    this.#readCores();
     this.#seccomp = images.tryReadOne(IMAGES.seccomp);
   }
 
-  *#readCores(): Generator<{ tid: number; core: CoreEntry }> {
+  #readCores(): void {
     for (const { threads, core, pid, kind } of this.plan.all) {
       if (core === undefined || kind !== "task") continue;
       taskOf(core, pid);
-      yield { tid: pid, core };
+      this.#cores.set(pid, core);
       for (const tid of threads) {
         if (tid === pid) continue;
         const own = this.images.readOne(IMAGES.core, tid);
         checkArchitecture(own, tid);
-        yield { tid, core: own };
+        this.#cores.set(tid, own);
       }
     }
   }

@@ -149,7 +149,7 @@ export class FilesDump {
 
   #dump(file: OpenFile): { id: number; type: FdTypes } {
     try {
-      const kind = fileKinds.find((each) => each.recognises(file));
+      const kind = kindOf(file);
       if (kind === undefined) throw unsupported(file);
       let dumper = this.#dumpers.get(kind);
       if (dumper === undefined) {
@@ -197,4 +197,9 @@ export class FilesDump {
 /** A live thread: a leader that has ended has no files any more. */
 function taskOf(dumpee: Dumpee): number {
   return dumpee.frozen.threads[0]?.tid ?? dumpee.pid;
+}
+
+function kindOf(file: OpenFile): FileKind | undefined {
+  for (const kind of fileKinds) if (kind.recognises(file)) return kind;
+  return undefined;
 }

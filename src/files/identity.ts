@@ -25,7 +25,12 @@ export class Descriptions<K extends Known> {
       return { known: undefined, of, at: 0 };
     }
     // After fork(2) it is mostly under the same number.
-    const namesake = list.find((known) => known.fd === fd);
+    let namesake: K | undefined;
+    for (const known of list) {
+      if (known.fd !== fd) continue;
+      namesake = known;
+      break;
+    }
     if (namesake !== undefined && compareFiles(pid, fd, namesake.pid, namesake.fd) === 0) {
       return { known: namesake };
     }

@@ -54,7 +54,7 @@ export function installDescriptors(
   opened: (wanted: Wanted, result: Opened) => void,
   calls: Map<string, object>,
 ): () => void {
-  const last = wanted.at(-1);
+  const last = wanted[wanted.length - 1];
   if (last === undefined) return () => {};
   const { ourPidfd, pid } = restoree;
   allowDescriptors(pid, Math.max(last.number, ourPidfd, wanted.length) + 2);

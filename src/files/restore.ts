@@ -352,7 +352,8 @@ function wishOf({ entry, restorer, wanted, fd }: Description): Wish | undefined 
 }
 
 function kindOf(entry: FileEntry): FileKind | undefined {
-  return fileKinds.find((kind) => kind.type === entry.type);
+  for (const kind of fileKinds) if (kind.type === entry.type) return kind;
+  return undefined;
 }
 
 function isOurRoot(fd: number): boolean {

@@ -179,8 +179,13 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
     return entry;
   }
 
-  *[Symbol.iterator](): Iterator<ImageRecord<T>> {
-    for (let record = this.next(); record !== undefined; record = this.next()) yield record;
+  [Symbol.iterator](): Iterator<ImageRecord<T>, undefined> {
+    return {
+      next: () => {
+        const value = this.next();
+        return value === undefined ? { done: true, value } : { done: false, value };
+      },
+    };
   }
 
   /** Everything up to the end of the file as bytes: the content of a ghost file without chunks. */
@@ -199,22 +204,33 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
   }
 
   private checkMagics(): void {
+    const { first, magic } = this.kind;
+    const size = first === undefined ? 4 : 8;
+    const { source } = this;
+    if (
+      source.size < size ||
+      (first !== undefined && this.word(0) !== first) ||
+      this.word(size - 4) !== magic
+    )
+      this.failMagic();
+    this.position = size;
+  }
+
+  private failMagic(): never {
     const wanted = magicsOf(this.kind);
     const found: number[] = [];
     for (const magic of wanted) {
-      if (this.source.size < this.position + 4) {
-        this.position = 0;
-        const got = found.length === 0 ? "none" : found.map(hex).join(" ");
-        throw new ImageError(`bad magic: ${got}, wanted ${wanted.map(hex).join(" ")}`, { file: this.file });
-      }
-      found.push(this.word(this.position));
+      const at = found.length * 4;
+      if (this.source.size < at + 4) break;
+      found.push(this.word(at));
       if (found.at(-1) !== magic) {
         throw new ImageError(`bad magic ${found.map(hex).join(" ")}, wanted ${wanted.map(hex).join(" ")}`, {
           file: this.file,
         });
       }
-      this.position += 4;
     }
+    const got = found.length === 0 ? "none" : found.map(hex).join(" ");
+    throw new ImageError(`bad magic: ${got}, wanted ${wanted.map(hex).join(" ")}`, { file: this.file });
   }
 
   private payloadOf(entry: T, started: number): number {

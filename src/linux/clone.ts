@@ -36,5 +36,5 @@ export const cloneArgs = struct({
 
 /** The ids array that set_tid points to: one id, in the caller's pid namespace. */
 export function setTid(id: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(id, 0).buffer);
+  return new Uint8Array(new Uint32Array([id, 0]).buffer);
 }

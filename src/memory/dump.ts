@@ -160,7 +160,7 @@ export class MemoryDump {
     const out: Described[] = [];
     for (const mapping of dumpee.mappings) {
       const entry = this.#entry(dumpee, mapping);
-      const last = out.at(-1);
+      const last = out[out.length - 1];
       // The kernel shows its data for the vDSO in parts; they are one to us and to CRIU.
       if (
         last !== undefined &&

@@ -74,7 +74,7 @@ interface Layout {
 /** @throws ImageError */
 function layoutOf(pid: number, mm: MmEntry): Layout {
   const { vmas, guards } = checkVmas(pid, mm.vmas);
-  const auxv = new Uint8Array(BigUint64Array.from([...mm.mm_saved_auxv, ...mm.mm_saved_auxv_rest]).buffer);
+  const auxv = new Uint8Array(new BigUint64Array([...mm.mm_saved_auxv, ...mm.mm_saved_auxv_rest]).buffer);
   const marks = prctlMmMap.encode({
     start_code: mark(pid, mm.mm_start_code),
     end_code: mark(pid, mm.mm_end_code),

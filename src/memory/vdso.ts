@@ -48,7 +48,7 @@ function ourVdso(): Runtime {
   const parts = readMaps(process.pid).filter(({ path }) => path === "[vdso]" || path.startsWith("[vvar"));
   const code = parts.find(({ path }) => path === "[vdso]");
   const start = parts[0]?.start;
-  const end = parts.at(-1)?.end;
+  const end = parts[parts.length - 1]?.end;
   if (code === undefined || start === undefined || end === undefined)
     throw new Error("this kernel gives no vDSO");
   runtime = {
@@ -90,7 +90,7 @@ export function planVdso(pid: number, vmas: readonly Vma[], pages: Pagemap): Vds
   const codes = parts.filter((part) => has(part, STATUS.VDSO));
   const [first] = parts;
   const [code] = codes;
-  const last = parts.at(-1);
+  const last = parts[parts.length - 1];
   if (first === undefined || last === undefined) return undefined;
   if (codes.length > 1 || parts.length > 2) fail("more than one vDSO");
   for (const part of parts)

@@ -228,7 +228,7 @@ export function checkVmas(pid: number, entries: readonly VmaEntry[]): { vmas: Vm
         guards.push(vma);
         return;
       }
-      const last = vmas.at(-1);
+      const last = vmas[vmas.length - 1];
       if (last !== undefined && vma.start < last.end)
         throw new ImageError(`mapping ${rangeText(vma)} is not behind ${rangeText(last)}`);
       vmas.push(vma);

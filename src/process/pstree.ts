@@ -94,9 +94,10 @@ export interface PstreePlan {
   readonly all: readonly PlannedProcess[];
 }
 
-function* walk(process: PlannedProcess): Generator<PlannedProcess> {
-  yield process;
-  for (const child of process.children) yield* walk(child);
+function withDescendants(process: PlannedProcess, into: PlannedProcess[] = []): PlannedProcess[] {
+  into.push(process);
+  for (const child of process.children) withDescendants(child, into);
+  return into;
 }
 
 /** Highest number that a kernel gives (PID_MAX_LIMIT). */
@@ -178,7 +179,7 @@ export function planPstree(images: ImageDir): PstreePlan {
   if (root.kind !== "task") throw new UnsupportedError(`process ${root.pid}, the root, is a zombie`);
   refuseShellJob(root);
   addHelpers(root, byPid, numbers);
-  return { root, all: [...walk(root)] };
+  return { root, all: withDescendants(root) };
 }
 
 /**
@@ -204,7 +205,7 @@ function addHelpers(root: PlannedProcess, byPid: Map<number, PlannedProcess>, nu
     byPid.set(pid, made);
     return made;
   };
-  for (const process of [...walk(root)]) {
+  for (const process of withDescendants(root)) {
     if (process.sid === root.sid || byPid.has(process.sid)) continue;
     // The session's leader has died. Its members hang below the parent that took them over.
     const parent = process.parent ?? root;
@@ -216,7 +217,7 @@ function addHelpers(root: PlannedProcess, byPid: Map<number, PlannedProcess>, nu
     }
     parent.children.push(made);
   }
-  for (const process of [...walk(root)]) {
+  for (const process of withDescendants(root)) {
     if (process.pgid === root.pgid || byPid.has(process.pgid)) continue;
     const parent = process.parent ?? root;
     const made = helper(process.pgid, process.sid, process.pgid, parent);

@@ -86,11 +86,11 @@ function entryOf(state: Uint8Array): UserX86FpregsEntry {
     const at = xsaveComponent(feature);
     if (at === undefined || at.offset + words * length > state.length) continue;
     if (words === 4) {
-      const values = Array.from({ length }, (_, i) => view.getUint32(at.offset + i * 4, true));
-      (xsave[name] as number[]).push(...values);
+      const values = xsave[name] as number[];
+      for (let i = 0; i < length; i++) values.push(view.getUint32(at.offset + i * 4, true));
     } else {
-      const values = Array.from({ length }, (_, i) => view.getBigUint64(at.offset + i * 8, true));
-      (xsave[name] as bigint[]).push(...values);
+      const values = xsave[name] as bigint[];
+      for (let i = 0; i < length; i++) values.push(view.getBigUint64(at.offset + i * 8, true));
     }
   }
   return {

@@ -100,7 +100,9 @@ export class Area {
   }
   /** Words that hold the numbers of descriptors open inside on our behalf, or -1. */
   get held(): readonly number[] {
-    return Array.from({ length: HELD_WORDS }, (_, i) => this.address + HEADER_AT + 0x100 + 8 * i);
+    const words: number[] = [];
+    for (let i = 0; i < HELD_WORDS; i++) words.push(this.address + HEADER_AT + 0x100 + 8 * i);
+    return words;
   }
   /** A word that holds -1. */
   get none(): number {

@@ -32,16 +32,17 @@ export interface FrozenProcess {
 const MUCH_MEMORY = 32 << 20;
 
 /** Processes in the order parents first. */
-export function* eachProcess(root: FrozenProcess): Generator<FrozenProcess> {
-  yield root;
-  for (const child of root.children) yield* eachProcess(child);
+function withDescendants(root: FrozenProcess, into: FrozenProcess[] = []): FrozenProcess[] {
+  into.push(root);
+  for (const child of root.children) withDescendants(child, into);
+  return into;
 }
 
 export class FrozenTree {
   private constructor(readonly root: FrozenProcess) {}
 
   get processes(): FrozenProcess[] {
-    return [...eachProcess(this.root)];
+    return withDescendants(this.root);
   }
 
   /**

@@ -65,8 +65,10 @@ const PATIENCE = 2400n;
 
 /** A blocked SIGTRAP that waits would come as soon as we let a breakpoint through, and be lost. @throws KernelError */
 function refusePendingTrap({ pid, tid }: Task, shared: boolean): void {
-  if (peekSiginfo(tid, shared).some((info) => siginfoHead.decode(info).signo === SIG.TRAP))
-    throw new KernelError("entering", `process ${pid}: SIGTRAP is pending for task ${tid}`, ERRNO.EBUSY);
+  for (const info of peekSiginfo(tid, shared)) {
+    if (siginfoHead.decode(info).signo === SIG.TRAP)
+      throw new KernelError("entering", `process ${pid}: SIGTRAP is pending for task ${tid}`, ERRNO.EBUSY);
+  }
 }
 
 /** A process to be entered. */
@@ -431,7 +433,8 @@ const CHAIN_OFFSETS = [0x10000, 0x4000, 0];
  * that runs on another stack just now has live frames on this one too.
  */
 function chainBase(pid: number, sp: number, room: number, maps: readonly Mapping[]): number {
-  const stack = maps.find((m) => m.path === "[stack]" && m.write && m.read);
+  let stack: Mapping | undefined;
+  for (const map of maps) if (map.path === "[stack]" && map.write && map.read) stack = map;
   if (stack !== undefined) {
     const top = sp >= stack.start && sp < stack.end ? sp - room : stack.end;
     const bytes = new Uint8Array(room);

@@ -75,7 +75,7 @@ export class Pad implements Calls {
 
   reserve(bytes: number): void {
     if (this.#free >= bytes) return;
-    const task = this.#tasks.at(-1);
+    const task = this.#tasks[this.#tasks.length - 1];
     this.run();
     if (task !== undefined) this.#beginTable(task);
   }

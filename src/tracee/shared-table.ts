@@ -119,7 +119,7 @@ export class SharedTable implements TableExecutor {
 function byProcess(copies: readonly Copy[]): Copy[][] {
   const groups: Copy[][] = [];
   for (const copy of copies) {
-    const last = groups.at(-1);
+    const last = groups[groups.length - 1];
     if (last !== undefined && last[0]?.region.pid === copy.region.pid) last.push(copy);
     else groups.push([copy]);
   }
