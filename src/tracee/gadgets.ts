@@ -14,7 +14,7 @@ export interface Gadgets {
   readonly sigreturn: number;
 }
 
-const CHUNK = 1 << 18;
+const CHUNK = 1 << 16;
 /** Enough for a pattern that stands across two chunks. */
 const OVERLAP = 16;
 /** Offsets found in a mapped file, by device, inode and file offset: the next process has the same libc. */
