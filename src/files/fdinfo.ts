@@ -7,18 +7,16 @@
  * for all processors (the kernel's file_rwsem is a per-processor one).
  */
 
-import { Blocks } from "../linux/blocks.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
-import { close, O, open, readText } from "../linux/io.ts";
+import { O, open, readText, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { SmallFiles } from "../linux/read-many.ts";
 import { checkResult } from "../linux/syscall.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import type { Sight } from "./survey.ts";
 
 /** More than these are many. */
 const FEW = 128;
-const STEP = { OPEN: 0, MOVE_TO_READ: 1, READ: 2, MOVE_TO_CLOSE: 3, CLOSE: 4 } as const;
-const STEPS = 5;
 const NAME_SIZE = 16;
 /** Position, flags, mount and inode come first, then a line for each lock. */
 const TEXT_SIZE = 240;
@@ -30,22 +28,6 @@ export interface DescriptorFacts {
   readonly cloexec: boolean;
   /** Whether a lock is held; or may be, where only the inode has one. */
   readonly locked: boolean;
-}
-
-let look: { blocks: Blocks; buffer: Buffer } | undefined;
-
-function laid(): { blocks: Blocks; buffer: Buffer } {
-  const shape = { capacity: FEW, entries: STEPS, bytes: NAME_SIZE + TEXT_SIZE };
-  const blocks = new Blocks(shape, (made, block) => {
-    const own = made.address + made.bytesOf(block);
-    const at = (step: number) => made.entryOf(block, step);
-    made.entry(at(STEP.OPEN), NR.openat, 0, own, O.RDONLY | O.CLOEXEC, 0);
-    made.move(at(STEP.MOVE_TO_READ), at(STEP.OPEN), at(STEP.READ), 0);
-    made.entry(at(STEP.READ), NR.read, 0, own + NAME_SIZE, TEXT_SIZE);
-    made.move(at(STEP.MOVE_TO_CLOSE), at(STEP.OPEN), at(STEP.CLOSE), 0);
-    made.entry(at(STEP.CLOSE), NR.close, 0);
-  });
-  return { blocks, buffer: Buffer.from(blocks.bytes.buffer) };
 }
 
 /** Looks at the descriptors of one process after the other. */
@@ -74,32 +56,22 @@ function inodesWithLocks(): ReadonlySet<number> {
   return inodes;
 }
 
+let files: SmallFiles | undefined;
+
 function readOf(tid: number, numbers: readonly number[]): DescriptorFacts[] {
-  if (numbers.length === 0) return [];
-  look ??= laid();
-  const { blocks, buffer } = look;
-  const directory = open(`/proc/${tid}/fdinfo`, O.PATH | O.DIRECTORY);
+  files ??= new SmallFiles(FEW, NAME_SIZE, TEXT_SIZE);
+  const { bytes } = files;
   const facts: DescriptorFacts[] = [];
-  try {
-    blocks.forEach(
-      numbers,
-      (fd, block) => {
-        const at = blocks.bytesOf(block);
-        buffer[at + buffer.write(String(fd), at, "latin1")] = 0;
-        blocks.give(block, STEP.OPEN, 0, directory);
-      },
-      (fd, block) => {
-        const path = `/proc/${tid}/fdinfo/${fd}`;
-        checkResult(blocks.result(block, STEP.OPEN), NR.openat, path);
-        const length = checkResult(blocks.result(block, STEP.READ), NR.read, path);
-        const from = blocks.bytesOf(block) + NAME_SIZE;
-        const text = buffer.subarray(from, from + length);
-        facts.push({ cloexec: (flagsIn(text) & O.CLOEXEC) !== 0, locked: text.includes(LOCK) });
-      },
-    );
-  } finally {
-    close(directory);
-  }
+  withFd(open(`/proc/${tid}/fdinfo`, O.PATH | O.DIRECTORY), (directory) => {
+    const take = (fd: string, opened: number, length: number, from: number) => {
+      const path = `/proc/${tid}/fdinfo/${fd}`;
+      checkResult(opened, NR.openat, path);
+      checkResult(length, NR.read, path);
+      const text = Buffer.from(bytes.buffer, bytes.byteOffset + from, length);
+      facts.push({ cloexec: (flagsIn(text) & O.CLOEXEC) !== 0, locked: text.includes(LOCK) });
+    };
+    files?.read(numbers.map(String), take, directory);
+  });
   return facts;
 }
 

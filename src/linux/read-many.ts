@@ -1,94 +1,119 @@
-/** Small files by the hundreds, in native loops: /proc has one for each thread. */
+/** Small files by the hundreds, in native loops: /proc has one for each thread and each descriptor. */
 import { Blocks } from "./blocks.ts";
 import { ERRNO } from "./errno.ts";
 import { AT, O, readText } from "./io.ts";
 import { NR } from "./nr.ts";
 import { checkResult } from "./syscall.ts";
-import { textOf } from "./text.ts";
+import { textOf, writeText } from "./text.ts";
 
-const CHUNK = 64;
 const STEP = { OPEN: 0, MOVE_TO_READ: 1, READ: 2, MOVE_TO_CLOSE: 3, CLOSE: 4 } as const;
 const STEPS = 5;
-/** Bytes of a path, its NUL included. */
+
+/** Gives the blocks of names what stands first in each: the name, with its NUL. */
+function giveName(blocks: Blocks, block: number, name: string): void {
+  blocks.bytes[writeText(blocks.bytes, blocks.bytesOf(block), name)] = 0;
+}
+
+/** Files that are opened, read once, and closed. */
+export class SmallFiles {
+  readonly #blocks: Blocks;
+
+  constructor(
+    /** Files in one native call. */
+    capacity: number,
+    /** Bytes of a name with its NUL, whole words of 8. */
+    private readonly nameSize: number,
+    /** Bytes that are read at the most, whole words of 8. */
+    readonly textSize: number,
+  ) {
+    this.#blocks = new Blocks({ capacity, entries: STEPS, bytes: nameSize + textSize }, (blocks, block) => {
+      const own = blocks.address + blocks.bytesOf(block);
+      const at = (step: number) => blocks.entryOf(block, step);
+      blocks.entry(at(STEP.OPEN), NR.openat, AT.FDCWD, own, O.RDONLY | O.CLOEXEC, 0);
+      blocks.move(at(STEP.MOVE_TO_READ), at(STEP.OPEN), at(STEP.READ), 0);
+      blocks.entry(at(STEP.READ), NR.read, 0, own + nameSize, textSize);
+      blocks.move(at(STEP.MOVE_TO_CLOSE), at(STEP.OPEN), at(STEP.CLOSE), 0);
+      blocks.entry(at(STEP.CLOSE), NR.close, 0);
+    });
+  }
+
+  /** What was read, for `take` alone. */
+  get bytes(): Uint8Array {
+    return this.#blocks.bytes;
+  }
+
+  /**
+   * Reads files. `take` gets for each, in order, the raw results of openat(2) and read(2), and where in `bytes` the text
+   * begins. Names are absolute, or in `directory`.
+   */
+  read(
+    names: readonly string[],
+    take: (name: string, opened: number, length: number, from: number) => void,
+    directory: number = AT.FDCWD,
+  ): void {
+    const blocks = this.#blocks;
+    blocks.forEach(
+      names,
+      (name, block) => {
+        giveName(blocks, block, name);
+        blocks.give(block, STEP.OPEN, 0, directory);
+      },
+      (name, block) => {
+        const from = blocks.bytesOf(block) + this.nameSize;
+        take(name, blocks.result(block, STEP.OPEN), blocks.result(block, STEP.READ), from);
+      },
+    );
+  }
+}
+
+const CHUNK = 64;
+/** Bytes of a path of /proc, its NUL included. */
 const PATH_SIZE = 64;
 /** /proc/PID/status has 1.5 KiB. */
 const TEXT_SIZE = 4096;
 /** A read(2) of a list gives whole entries (fs/seq_file.c); of those read here none is longer. */
 const LONGEST_ENTRY = 512;
 
-let files: { blocks: Blocks; buffer: Buffer } | undefined;
-
-function laid(): { blocks: Blocks; buffer: Buffer } {
-  const shape = { capacity: CHUNK, entries: STEPS, bytes: PATH_SIZE + TEXT_SIZE };
-  const blocks = new Blocks(shape, (made, block) => {
-    const own = made.address + made.bytesOf(block);
-    const at = (step: number) => made.entryOf(block, step);
-    made.entry(at(STEP.OPEN), NR.openat, AT.FDCWD, own, O.RDONLY | O.CLOEXEC, 0);
-    made.move(at(STEP.MOVE_TO_READ), at(STEP.OPEN), at(STEP.READ), 0);
-    made.entry(at(STEP.READ), NR.read, 0, own + PATH_SIZE, TEXT_SIZE);
-    made.move(at(STEP.MOVE_TO_CLOSE), at(STEP.OPEN), at(STEP.CLOSE), 0);
-    made.entry(at(STEP.CLOSE), NR.close, 0);
-  });
-  return { blocks, buffer: Buffer.from(blocks.bytes.buffer) };
-}
+let files: SmallFiles | undefined;
 
 /**
  * The texts of files of /proc whose paths have fewer than 64 letters, all of them ASCII; undefined where the task is gone.
  * @throws KernelError
  */
 export function readTexts(paths: readonly string[]): (string | undefined)[] {
-  files ??= laid();
-  const { blocks, buffer } = files;
+  files ??= new SmallFiles(CHUNK, PATH_SIZE, TEXT_SIZE);
+  const { bytes } = files;
   const texts: (string | undefined)[] = [];
-  blocks.forEach(
-    paths,
-    (path, block) => {
-      const at = blocks.bytesOf(block);
-      buffer[at + buffer.write(path, at, "latin1")] = 0;
-    },
-    (path, block) => {
-      const opened = blocks.result(block, STEP.OPEN);
-      const length = blocks.result(block, STEP.READ);
-      if (opened === -ERRNO.ENOENT || length === -ERRNO.ESRCH) return void texts.push(undefined);
-      checkResult(opened, NR.openat, path);
-      checkResult(length, NR.read, path);
-      const from = blocks.bytesOf(block) + PATH_SIZE;
-      // There may be more where the next entry would not have fitted.
-      const all = length <= TEXT_SIZE - LONGEST_ENTRY;
-      texts.push(all ? textOf(blocks.bytes, from, from + length) : readText(path));
-    },
-  );
+  files.read(paths, (path, opened, length, from) => {
+    if (opened === -ERRNO.ENOENT || length === -ERRNO.ESRCH) return void texts.push(undefined);
+    checkResult(opened, NR.openat, path);
+    checkResult(length, NR.read, path);
+    // There may be more where the next entry would not have fitted.
+    const all = length <= TEXT_SIZE - LONGEST_ENTRY;
+    texts.push(all ? textOf(bytes, from, from + length) : readText(path));
+  });
   return texts;
 }
 
 /** Bytes of what a link says. */
 const LINK_SIZE = 64;
 
-let links: { blocks: Blocks; buffer: Buffer } | undefined;
-
-function laidForLinks(): { blocks: Blocks; buffer: Buffer } {
-  const shape = { capacity: CHUNK, entries: 1, bytes: PATH_SIZE + LINK_SIZE };
-  const blocks = new Blocks(shape, (made, block) => {
-    const own = made.address + made.bytesOf(block);
-    made.entry(made.entryOf(block, 0), NR.readlinkat, AT.FDCWD, own, own + PATH_SIZE, LINK_SIZE);
-  });
-  return { blocks, buffer: Buffer.from(blocks.bytes.buffer) };
-}
+let links: Blocks | undefined;
 
 /**
  * What links of /proc say whose paths, and what they say, have fewer than 64 letters, all of them ASCII; undefined where
  * there is none. @throws KernelError
  */
 export function readLinks(paths: readonly string[]): (string | undefined)[] {
-  links ??= laidForLinks();
-  const { blocks, buffer } = links;
+  links ??= new Blocks({ capacity: CHUNK, entries: 1, bytes: PATH_SIZE + LINK_SIZE }, (made, block) => {
+    const own = made.address + made.bytesOf(block);
+    made.entry(made.entryOf(block, 0), NR.readlinkat, AT.FDCWD, own, own + PATH_SIZE, LINK_SIZE);
+  });
+  const blocks = links;
   const out: (string | undefined)[] = [];
   blocks.forEach(
     paths,
-    (path, block) => {
-      const at = blocks.bytesOf(block);
-      buffer[at + buffer.write(path, at, "latin1")] = 0;
-    },
+    (path, block) => giveName(blocks, block, path),
     (path, block) => {
       const length = blocks.result(block, 0);
       if (length === -ERRNO.ENOENT) return void out.push(undefined);

@@ -38,6 +38,11 @@ function withDescendants(root: FrozenProcess, into: FrozenProcess[] = []): Froze
   return into;
 }
 
+/** A process that nothing has been done to yet. */
+function unfrozen(pid: number, parent: FrozenProcess | undefined): FrozenProcess {
+  return { pid, parent, children: [], threads: [], zombie: false, whole: false, stopSignal: 0, memory: 0 };
+}
+
 export class FrozenTree {
   private constructor(readonly root: FrozenProcess) {}
 
@@ -50,16 +55,7 @@ export class FrozenTree {
    * @throws KernelError (ESRCH no such process, EPERM not ours to trace)
    */
   static freeze(pid: number, onProcess?: (process: FrozenProcess) => void): FrozenTree {
-    const root: FrozenProcess = {
-      pid,
-      parent: undefined,
-      children: [],
-      threads: [],
-      zombie: false,
-      whole: false,
-      stopSignal: 0,
-      memory: 0,
-    };
+    const root = unfrozen(pid, undefined);
     const tree = new FrozenTree(root);
     try {
       freezeProcess(root);
@@ -138,16 +134,7 @@ function newChildren(processes: readonly FrozenProcess[], known: Set<number>): F
     const fresh = children.filter((child) => !known.has(child));
     return fresh.map((child) => {
       known.add(child);
-      return {
-        pid: child,
-        parent: threads[i]?.process,
-        children: [],
-        threads: [],
-        zombie: false,
-        whole: false,
-        stopSignal: 0,
-        memory: 0,
-      };
+      return unfrozen(child, threads[i]?.process);
     });
   });
 }
