@@ -71,9 +71,12 @@ export class Pieces {
 
   /**
    * What one preadv(2) or pwritev(2) can do: bytes of iovecs, their count, bytes in all, offset. The iovecs are
-   * overwritten by the next.
+   * overwritten by the next. A piece of `alone` bytes or more is a group of its own.
    */
-  eachGroup(use: (vectors: Uint8Array, count: number, bytes: number, offset: number) => void): void {
+  eachGroup(
+    use: (vectors: Uint8Array, count: number, bytes: number, offset: number) => void,
+    alone = Number.POSITIVE_INFINITY,
+  ): void {
     const vectors = new Uint8Array(Math.min(IOV_MAX, this.length) * iovec.size);
     const view = viewOf(vectors);
     let count = 0;
@@ -88,7 +91,8 @@ export class Pieces {
       const address = this.address[i] ?? 0;
       const length = this.bytes[i] ?? 0;
       const offset = this.offset[i] ?? 0;
-      if (count === IOV_MAX || offset !== begin + bytes || bytes + length > MOST) flush();
+      const apart = length >= alone || bytes >= alone;
+      if (count === IOV_MAX || offset !== begin + bytes || bytes + length > MOST || apart) flush();
       if (count === 0) begin = offset;
       const at = count * iovec.size;
       view.setUint32(at, address % 0x1_0000_0000, true);

@@ -11,9 +11,10 @@ import { close, O, open, readText, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { FS_MAGIC, fsMagicOf } from "../linux/statx.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
+import { ENTRY_SIZE } from "../machine/runner.ts";
 import { giveBack, lend, type Taken, take, takeBack } from "../tracee/descriptors.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
-import type { Argument, Result } from "../tracee/table.ts";
+import type { Argument, Result, Series } from "../tracee/table.ts";
 import { HugeRoom } from "./huge-room.ts";
 import { Pieces } from "./pieces.ts";
 
@@ -93,6 +94,26 @@ interface Write {
   readonly bytes: number;
 }
 
+/** A part of a large piece that is being written: part by part, each of the same size. */
+interface Lot {
+  readonly series: Series;
+  readonly address: number;
+  readonly offset: number;
+  readonly part: number;
+  readonly began: number;
+}
+
+/** Such a piece is written lot by lot, so that we see how fast that goes. Sizes of lots double. */
+const LARGE_PIECE = 8 << 20;
+const FIRST_LOT = LARGE_PIECE;
+const LARGEST_LOT = 64 << 20;
+/** File systems take pages as large as a write is: quickest... */
+const LARGE_PART = 2 << 20;
+/** ...but where a host took free memory back, large ones have to be had from it again. */
+const SMALL_PART = 32 << 10;
+/** Milliseconds for a MiB that tell of that. */
+const SLOW = 0.75;
+
 /** Errors by which a process is told that it may take nothing from us, now or ever. */
 const NO_TAKING = [ERRNO.EPERM, ERRNO.EACCES, ERRNO.ESRCH, ERRNO.ENOSYS, ERRNO.EINVAL];
 let takingWorks = true;
@@ -103,8 +124,16 @@ class Writing {
   /** What it did not write after all: memory under a protection key. */
   #rest = new Pieces();
   #taken: Taken | undefined;
+  #lent: number | undefined;
   #running = false;
   #room: HugeRoom | undefined;
+  /** Indexes of pieces that are written lot by lot, when all others are. */
+  readonly #large: number[] = [];
+  /** Bytes of the first of them that are written. */
+  #done = 0;
+  #lot: Lot | undefined;
+  #lotSize = FIRST_LOT;
+  #part = LARGE_PART;
 
   constructor(
     private readonly dumpee: Dumpee,
@@ -116,26 +145,73 @@ class Writing {
   start(bytes: number): boolean {
     const { dumpee, fd } = this;
     const { table } = dumpee;
-    let lent: number | undefined;
     if (takingWorks) this.#taken = take(dumpee, fd);
-    else if (bytes >= WRITE_LENT) lent = lend(dumpee, fd);
-    const inside: Argument | undefined = lent ?? this.#taken?.fd;
+    else if (bytes >= WRITE_LENT) this.#lent = lend(dumpee, fd);
+    const inside: Argument | undefined = this.#lent ?? this.#taken?.fd;
     if (inside === undefined) return false;
     this.#prepare(inside);
+    const byLots = this.#room === undefined;
     let first = 0;
     this.pieces.eachGroup((group, count, length, offset) => {
-      if (table.free < group.length + LAST_CALLS) {
-        table.run();
-        this.#look();
+      if (byLots && length >= LARGE_PIECE && count === 1) this.#large.push(first);
+      else {
+        if (table.free < group.length + LAST_CALLS) {
+          table.run();
+          this.#look();
+        }
+        const result = table.call(NR.pwritev, inside, table.data(group), count, offset, 0);
+        this.#writes.push({ result, first, count, bytes: length });
       }
-      const result = table.call(NR.pwritev, inside, table.data(group), count, offset, 0);
-      this.#writes.push({ result, first, count, bytes: length });
       first += count;
-    });
-    if (this.#taken !== undefined) giveBack(dumpee, this.#taken);
-    else if (lent !== undefined) takeBack(dumpee, lent);
-    table.start();
+    }, LARGE_PIECE);
+    this.#startTable();
+    return true;
+  }
+
+  /** What is in the table is the last if no large piece is left. */
+  #startTable(): void {
+    if (this.#large.length === 0) this.#giveBack();
+    this.dumpee.table.start();
     this.#running = true;
+  }
+
+  #giveBack(): void {
+    if (this.#taken !== undefined) giveBack(this.dumpee, this.#taken);
+    else if (this.#lent !== undefined) takeBack(this.dumpee, this.#lent);
+  }
+
+  /** Has some more written, or makes room for what is. False when there is no more to do but to wait. @throws KernelError */
+  advance(): boolean {
+    return this.#room?.advance() ?? this.#writeLot();
+  }
+
+  #writeLot(): boolean {
+    const { table } = this.dumpee;
+    const [index] = this.#large;
+    if (index === undefined) return false;
+    this.wait();
+    this.#look();
+    if (this.#refused) {
+      for (const each of this.#large.splice(0)) this.#leave(each, 0);
+      return false;
+    }
+    const fd = this.#lent ?? this.#taken?.fd.value ?? -1;
+    const address = (this.pieces.address[index] ?? 0) + this.#done;
+    const offset = (this.pieces.offset[index] ?? 0) + this.#done;
+    const left = (this.pieces.bytes[index] ?? 0) - this.#done;
+    const most = Math.floor((table.free - LAST_CALLS) / ENTRY_SIZE) * this.#part;
+    const bytes = Math.min(left, most, this.#lotSize);
+    const part = Math.min(this.#part, bytes);
+    const count = Math.floor(bytes / part);
+    const series = table.series(NR.pwrite64, count, [fd, address, part, offset], [0, part, 0, part]);
+    this.#lot = { series, address, offset, part, began: performance.now() };
+    this.#done += count * part;
+    if (this.#done === this.pieces.bytes[index]) {
+      this.#large.shift();
+      this.#done = 0;
+    }
+    this.#lotSize = Math.min(2 * this.#lotSize, LARGEST_LOT);
+    this.#startTable();
     return true;
   }
 
@@ -154,17 +230,12 @@ class Writing {
     this.#room?.begin();
   }
 
-  /** Makes room ahead of the writer. False when there is no more to make. */
-  makeRoom(): boolean {
-    return this.#room?.advance() ?? false;
-  }
-
   /** Waits for the end of its writing, and does what it could not. @throws KernelError */
   settle(): void {
     this.wait();
     this.#look();
     const rest = this.#rest;
-    if (this.#taken?.fd.failed === true) {
+    if (this.#taken !== undefined && this.#refused) {
       if (NO_TAKING.includes(-this.#taken.fd.raw as (typeof NO_TAKING)[number])) takingWorks = false;
       // A refusal may come after the pidfd was opened.
       giveBack(this.dumpee, this.#taken);
@@ -173,7 +244,15 @@ class Writing {
     copyFromOutside(this.dumpee.pid, rest, this.fd);
   }
 
-  /** The process stands again, whatever it has written. @throws KernelError */
+  /** The process stands again, whatever it has written, and has nothing of ours. @throws KernelError */
+  abandon(): void {
+    this.wait();
+    if (this.#large.length === 0) return;
+    this.#giveBack();
+    this.dumpee.table.run();
+  }
+
+  /** @throws KernelError */
   wait(): void {
     if (!this.#running) return;
     this.#running = false;
@@ -185,22 +264,50 @@ class Writing {
     close(this.fd);
   }
 
+  /** Whether the process could not take our descriptor. */
+  get #refused(): boolean {
+    return this.#taken?.fd.failed === true;
+  }
+
+  /** Leaves a piece to us, but for the bytes that are written. */
+  #leave(index: number, written: number): void {
+    const length = this.pieces.bytes[index] ?? 0;
+    if (written >= length) return;
+    const address = (this.pieces.address[index] ?? 0) + written;
+    this.#rest.add(address, length - written, (this.pieces.offset[index] ?? 0) + written);
+  }
+
   #look(): void {
-    const refused = this.#taken?.fd.failed === true;
-    for (const { result, first, count, bytes } of this.#writes) {
-      if (result.failed && result.raw !== -ERRNO.EFAULT && !refused)
-        throw new KernelError("pwritev", "of pages", -result.raw);
+    for (const { result, first, count, bytes } of this.#writes.splice(0)) {
+      if (!this.#refused) this.#refuse(result.raw);
       let done = result.failed ? 0 : result.raw;
       if (done === bytes) continue;
       for (let i = first; i < first + count; i++) {
         const length = this.pieces.bytes[i] ?? 0;
-        const skip = Math.min(done, length);
-        done -= skip;
-        const address = (this.pieces.address[i] ?? 0) + skip;
-        if (skip < length) this.#rest.add(address, length - skip, (this.pieces.offset[i] ?? 0) + skip);
+        this.#leave(i, Math.min(done, length));
+        done -= Math.min(done, length);
       }
     }
-    this.#writes = [];
+    if (this.#lot !== undefined) this.#lookAtLot(this.#lot);
+    this.#lot = undefined;
+  }
+
+  #lookAtLot({ series, address, offset, part, began }: Lot): void {
+    const { results } = series;
+    const milliseconds = performance.now() - began;
+    if (milliseconds > (results.length * part * SLOW) / (1 << 20)) this.#part = SMALL_PART;
+    for (let i = 0; i < results.length; i++) {
+      const written = results[i] ?? 0;
+      if (written === part) continue;
+      this.#refuse(written);
+      const done = i * part + Math.max(0, written);
+      this.#rest.add(address + done, (i + 1) * part - done, offset + done);
+    }
+  }
+
+  /** A page that cannot be read is left to us; any other failure is one of the file. @throws KernelError */
+  #refuse(result: number): void {
+    if (result < 0 && result !== -ERRNO.EFAULT) throw new KernelError("pwritev", "of pages", -result);
   }
 }
 
@@ -237,7 +344,7 @@ export class PageCopier {
   settle(): void {
     for (let more = true; more; ) {
       more = false;
-      for (const writing of this.#writings) if (writing.makeRoom()) more = true;
+      for (const writing of this.#writings) if (writing.advance()) more = true;
     }
     while (this.#writings.length > 0) this.#settleFirst();
   }
@@ -246,7 +353,7 @@ export class PageCopier {
   abandon(): void {
     for (const writing of this.#writings.splice(0)) {
       try {
-        writing.wait();
+        writing.abandon();
       } catch {
         // The failure that brought us here is the one to tell.
       } finally {
@@ -258,6 +365,7 @@ export class PageCopier {
   #settleFirst(): void {
     const [writing] = this.#writings;
     if (writing === undefined) return;
+    while (writing.advance());
     writing.settle();
     this.#writings.shift();
     writing.close();
