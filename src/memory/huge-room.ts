@@ -74,6 +74,8 @@ export class HugeRoom implements Disposable {
       if (rawSyscall(NR.madvise, address + at, PAGE_SIZE, MADV.POPULATE_WRITE) < 0) return this.#stop();
     }
     const result = rawSyscall(NR.madvise, address + from, end - from, MADV.COLLAPSE);
+    // They stay in the file, and are not to count as our memory.
+    rawSyscall(NR.madvise, address + from, end - from, MADV.DONTNEED);
     // Of pages that are busy just now there may be others.
     if (result < 0 && result !== -ERRNO.EAGAIN) return this.#stop();
     // Huge pages may have to be put together first, or be had from a host. The writer would soon wait for us.
