@@ -5,6 +5,7 @@
 
 import { join } from "node:path";
 import { projectDir } from "../harness/build.ts";
+import { linesOf } from "../harness/lines.ts";
 
 /** Which mutant a worker is to restore. */
 export interface Order {
@@ -136,17 +137,5 @@ export class Jail {
   async close(): Promise<void> {
     this.#child?.kill("SIGKILL");
     await this.#child?.exited;
-  }
-}
-
-async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    rest += decoder.decode(chunk, { stream: true });
-    for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
-      yield rest.slice(0, end);
-      rest = rest.slice(end + 1);
-    }
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import { existsSync } from "node:fs";
+import { linesOf } from "./lines.ts";
 
 const python = "/usr/bin/python3";
 
@@ -58,7 +59,7 @@ export function critMissing(): string | undefined {
 function startServer() {
   const child = Bun.spawn([python, "-c", program], { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
   child.unref();
-  return { stdin: child.stdin, lines: readLines(child.stdout), exited: child.exited };
+  return { stdin: child.stdin, lines: linesOf(child.stdout), exited: child.exited };
 }
 
 let server: ReturnType<typeof startServer> | undefined;
@@ -70,18 +71,6 @@ export async function endCrit(): Promise<void> {
   server = undefined;
   await stdin.end();
   await exited;
-}
-
-async function* readLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    rest += decoder.decode(chunk, { stream: true });
-    for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
-      yield rest.slice(0, end);
-      rest = rest.slice(end + 1);
-    }
-  }
 }
 
 /**
