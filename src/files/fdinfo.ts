@@ -7,6 +7,7 @@
  * for all processors (the kernel's file_rwsem is a per-processor one).
  */
 
+import { lazily } from "../linux/blocks.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { O, open, readText, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
@@ -56,21 +57,20 @@ function inodesWithLocks(): ReadonlySet<number> {
   return inodes;
 }
 
-let files: SmallFiles | undefined;
+const fdinfoFiles = lazily(() => new SmallFiles(FEW, NAME_SIZE, TEXT_SIZE));
 
 function readOf(tid: number, numbers: readonly number[]): DescriptorFacts[] {
-  files ??= new SmallFiles(FEW, NAME_SIZE, TEXT_SIZE);
-  const { bytes } = files;
+  const files = fdinfoFiles();
   const facts: DescriptorFacts[] = [];
   withFd(open(`/proc/${tid}/fdinfo`, O.PATH | O.DIRECTORY), (directory) => {
     const take = (fd: string, opened: number, length: number, from: number) => {
       const path = `/proc/${tid}/fdinfo/${fd}`;
       checkResult(opened, NR.openat, path);
-      checkResult(length, NR.read, path);
-      const text = Buffer.from(bytes.buffer, bytes.byteOffset + from, length);
+      checkResult(length, NR.pread64, path);
+      const text = Buffer.from(files.bytes.buffer, files.bytes.byteOffset + from, length);
       facts.push({ cloexec: (flagsIn(text) & O.CLOEXEC) !== 0, locked: text.includes(LOCK) });
     };
-    files?.read(numbers.map(String), take, directory);
+    files.read(numbers.map(String), take, directory);
   });
   return facts;
 }

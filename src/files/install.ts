@@ -45,7 +45,8 @@ export function countInPlace(numbers: readonly number[], ourPidfd: number): numb
 /**
  * Installs the descriptors, which come in ascending order and are distinct from each other and from
  * `restoree.ourPidfd`. The process has no other descriptors. Only of those in place may the process open some itself;
- * `opened` is told what came of it; `calls` keeps what was called for others. Calls may be left in the table: what is returned is to be called when it has run.
+ * `opened` is told what came of it; `calls` keeps what was called for others. Calls may be left in the table: what is
+ * returned is to be called when it has run.
  * @throws KernelError
  */
 export function installDescriptors(

@@ -83,3 +83,12 @@ export class Blocks extends Batch {
 export function wholeWords(size: number): number {
   return Math.ceil(size / WORD) * WORD;
 }
+
+/** Blocks are made when they are first used. */
+export function lazily<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

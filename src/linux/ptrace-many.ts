@@ -1,5 +1,5 @@
 /** What ptrace(2) and wait4(2) do to many tasks, in native loops: a process may have thousands of threads. */
-import { Blocks, wholeWords } from "./blocks.ts";
+import { Blocks, lazily, wholeWords } from "./blocks.ts";
 import { xsaveSize } from "./cpuid.ts";
 import { ERRNO, KernelError, nameOf } from "./errno.ts";
 import { NR } from "./nr.ts";
@@ -22,15 +22,6 @@ import { viewOf } from "./struct.ts";
 /** Tasks in one native call. */
 export const CHUNK = 128;
 export const MASK_SIZE = 8;
-
-/** Blocks are made when they are first used. */
-export function lazily<T>(make: () => T): () => T {
-  let made: T | undefined;
-  return () => {
-    made ??= make();
-    return made;
-  };
-}
 
 function refused(request: number, tid: number, errno: number): KernelError {
   return new KernelError(`ptrace(${nameOf(PTRACE, request) ?? request})`, `task ${tid}`, errno);

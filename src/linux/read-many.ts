@@ -1,5 +1,8 @@
-/** Small files by the hundreds, in native loops: /proc has one for each thread and each descriptor. */
-import { Blocks } from "./blocks.ts";
+/**
+ * Small files by the hundreds, in native loops: /proc has one for each thread and each descriptor, a directory of images
+ * several for each process.
+ */
+import { Blocks, lazily } from "./blocks.ts";
 import { ERRNO } from "./errno.ts";
 import { AT, O, readText } from "./io.ts";
 import { NR } from "./nr.ts";
@@ -14,7 +17,7 @@ function giveName(blocks: Blocks, block: number, name: string): void {
   blocks.bytes[writeText(blocks.bytes, blocks.bytesOf(block), name)] = 0;
 }
 
-/** Files that are opened, read once, and closed. */
+/** Files that are opened, read from their beginning by one call, and closed. Nothing is taken out of a FIFO. */
 export class SmallFiles {
   readonly #blocks: Blocks;
 
@@ -29,9 +32,10 @@ export class SmallFiles {
     this.#blocks = new Blocks({ capacity, entries: STEPS, bytes: nameSize + textSize }, (blocks, block) => {
       const own = blocks.address + blocks.bytesOf(block);
       const at = (step: number) => blocks.entryOf(block, step);
-      blocks.entry(at(STEP.OPEN), NR.openat, AT.FDCWD, own, O.RDONLY | O.CLOEXEC, 0);
+      // Not to wait for the other end, were it a FIFO.
+      blocks.entry(at(STEP.OPEN), NR.openat, AT.FDCWD, own, O.RDONLY | O.NONBLOCK | O.CLOEXEC, 0);
       blocks.move(at(STEP.MOVE_TO_READ), at(STEP.OPEN), at(STEP.READ), 0);
-      blocks.entry(at(STEP.READ), NR.read, 0, own + nameSize, textSize);
+      blocks.entry(at(STEP.READ), NR.pread64, 0, own + nameSize, textSize, 0);
       blocks.move(at(STEP.MOVE_TO_CLOSE), at(STEP.OPEN), at(STEP.CLOSE), 0);
       blocks.entry(at(STEP.CLOSE), NR.close, 0);
     });
@@ -43,7 +47,7 @@ export class SmallFiles {
   }
 
   /**
-   * Reads files. `take` gets for each, in order, the raw results of openat(2) and read(2), and where in `bytes` the text
+   * Reads files. `take` gets for each, in order, the raw results of openat(2) and pread(2), and where in `bytes` the text
    * begins. Names are absolute, or in `directory`.
    */
   read(
@@ -74,20 +78,20 @@ const TEXT_SIZE = 4096;
 /** A read(2) of a list gives whole entries (fs/seq_file.c); of those read here none is longer. */
 const LONGEST_ENTRY = 512;
 
-let files: SmallFiles | undefined;
+const procFiles = lazily(() => new SmallFiles(CHUNK, PATH_SIZE, TEXT_SIZE));
 
 /**
  * The texts of files of /proc whose paths have fewer than 64 letters, all of them ASCII; undefined where the task is gone.
  * @throws KernelError
  */
 export function readTexts(paths: readonly string[]): (string | undefined)[] {
-  files ??= new SmallFiles(CHUNK, PATH_SIZE, TEXT_SIZE);
+  const files = procFiles();
   const { bytes } = files;
   const texts: (string | undefined)[] = [];
   files.read(paths, (path, opened, length, from) => {
     if (opened === -ERRNO.ENOENT || length === -ERRNO.ESRCH) return void texts.push(undefined);
     checkResult(opened, NR.openat, path);
-    checkResult(length, NR.read, path);
+    checkResult(length, NR.pread64, path);
     // There may be more where the next entry would not have fitted.
     const all = length <= TEXT_SIZE - LONGEST_ENTRY;
     texts.push(all ? textOf(bytes, from, from + length) : readText(path));
@@ -98,18 +102,20 @@ export function readTexts(paths: readonly string[]): (string | undefined)[] {
 /** Bytes of what a link says. */
 const LINK_SIZE = 64;
 
-let links: Blocks | undefined;
+const links = lazily(
+  () =>
+    new Blocks({ capacity: CHUNK, entries: 1, bytes: PATH_SIZE + LINK_SIZE }, (made, block) => {
+      const own = made.address + made.bytesOf(block);
+      made.entry(made.entryOf(block, 0), NR.readlinkat, AT.FDCWD, own, own + PATH_SIZE, LINK_SIZE);
+    }),
+);
 
 /**
  * What links of /proc say whose paths, and what they say, have fewer than 64 letters, all of them ASCII; undefined where
  * there is none. @throws KernelError
  */
 export function readLinks(paths: readonly string[]): (string | undefined)[] {
-  links ??= new Blocks({ capacity: CHUNK, entries: 1, bytes: PATH_SIZE + LINK_SIZE }, (made, block) => {
-    const own = made.address + made.bytesOf(block);
-    made.entry(made.entryOf(block, 0), NR.readlinkat, AT.FDCWD, own, own + PATH_SIZE, LINK_SIZE);
-  });
-  const blocks = links;
+  const blocks = links();
   const out: (string | undefined)[] = [];
   blocks.forEach(
     paths,

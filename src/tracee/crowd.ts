@@ -1,9 +1,9 @@
 /** Many held tasks at once, in native loops: a thousand threads make their calls, and get their states, in a few calls. */
-import { Blocks } from "../linux/blocks.ts";
+import { Blocks, lazily } from "../linux/blocks.ts";
 import { KernelError } from "../linux/errno.ts";
 import { NR } from "../linux/nr.ts";
 import { iovec, NT, PTRACE, setRegisters, userRegs } from "../linux/ptrace.ts";
-import { CHUNK, lazily, MASK_SIZE, must, startMany, waitMany } from "../linux/ptrace-many.ts";
+import { CHUNK, MASK_SIZE, must, startMany, waitMany } from "../linux/ptrace-many.ts";
 import { MASK_WHILE_RUNNING } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
 import { addressOf } from "../linux/syscall.ts";

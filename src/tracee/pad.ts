@@ -32,8 +32,8 @@ export class Pad implements Calls {
   #tasks: Task[] = [];
   #tables: number[] = [];
   #ends: number[] = [];
-  /** Entries that several threads have, by what they come of. */
   #isReady = false;
+  /** Entries that several threads have, by what they come of. */
   #shared = new Map<object, { readonly first: number; readonly count: number }>();
 
   constructor(
