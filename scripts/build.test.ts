@@ -1,30 +1,43 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { STARTER } from "../src/machine/runner.ts";
 import { build } from "./build.ts";
 
 let dir: string;
 let criu: string;
+const reasons: string[] = [];
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "criu-ts-build-"));
-  [criu = ""] = await build(dir);
-}, 60_000);
+  [criu = ""] = await build(dir, (why) => reasons.push(why));
+}, 120_000);
 afterAll(() => rmSync(dir, { recursive: true }));
 
-function run(...args: string[]) {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([criu, ...args], { cwd: dir, env: { HOME: dir } });
+interface How {
+  readonly program?: string;
+  readonly before?: readonly string[];
+  readonly environment?: Record<string, string>;
+}
+
+function run(args: readonly string[], { program = criu, before = [], environment = {} }: How = {}) {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([...before, program, ...args], {
+    cwd: dir,
+    env: { HOME: dir, PATH: process.env.PATH ?? "", ...environment },
+  });
   return { code: exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
 }
 
+const NO_TREE = {
+  code: 1,
+  stdout: "",
+  stderr: "Error (criu): dump needs the pid of a process: --tree PID\n",
+};
+
 test("the executable answers, and loads what it needs", () => {
-  expect(run("--version").stdout).toStartWith("Version: 4.2\n");
-  expect(run("--help").stdout).toStartWith("Usage: criu ");
-  expect(run("dump")).toEqual({
-    code: 1,
-    stdout: "",
-    stderr: "Error (criu): dump needs the pid of a process: --tree PID\n",
-  });
+  expect(run(["--version"]).stdout).toStartWith("Version: 4.2\n");
+  expect(run(["--help"]).stdout).toStartWith("Usage: criu ");
+  expect(run(["dump"])).toEqual(NO_TREE);
 });
 
 test("the directory it runs in has no say in what it does", () => {
@@ -32,9 +45,100 @@ test("the directory it runs in has no say in what it does", () => {
   writeFileSync(join(dir, "bunfig.toml"), 'preload = ["./evil.ts"]\n');
   writeFileSync(join(dir, ".env"), "CRIU_CONFIG_FILE=/nonexistent\n");
   writeFileSync(join(dir, "package.json"), "{ not json");
-  expect(run("restore", "-S")).toEqual({
+  expect(run(["restore", "-S"])).toEqual({
     code: 1,
     stdout: "",
     stderr: "Error (criu): --restore-sibling makes sense only with --restore-detached\n",
+  });
+});
+
+/** What /proc says of a command that has come to where it opens its log, which is a FIFO that nobody reads. */
+async function atWork({ program = criu, before = [] }: How): Promise<{ warm: boolean; status: string }> {
+  const [log, pidfile] = [join(dir, "fifo"), join(dir, "pid")];
+  Bun.spawnSync(["mkfifo", log]);
+  const noted = ["sh", "-c", 'echo $$ >pid; exec "$@"', "sh"];
+  const command = [...before, ...noted, program, "dump", "-t", "1", "-D", dir, "-o", log];
+  const child = Bun.spawn(command, { cwd: dir, env: { PATH: process.env.PATH ?? "" }, stderr: "ignore" });
+  const readOf = (name: string) => {
+    try {
+      return readFileSync(`/proc/${readFileSync(pidfile, "utf8").trim()}/${name}`, "utf8");
+    } catch {
+      return "";
+    }
+  };
+  try {
+    while (child.exitCode === null && readOf("wchan") !== "wait_for_partner") await Bun.sleep(5);
+    return { warm: !readOf("maps").includes("memfd:"), status: readOf("status") };
+  } finally {
+    process.kill(Number(readFileSync(pidfile, "utf8")), "SIGKILL");
+    await child.exited;
+    rmSync(log);
+    rmSync(pidfile);
+  }
+}
+
+describe("the warm start", () => {
+  test("was made here", async () => {
+    expect(reasons).toEqual([]);
+    expect((await atWork({})).warm).toBe(true);
+  });
+
+  test("knows its own words, environment and directory, not those of the build", () => {
+    const config = { CRIU_CONFIG_FILE: "/nonexistent.conf" };
+    expect(run(["dump", "-t", "1"], { environment: config }).stderr).toContain("/nonexistent.conf");
+    expect(run(["restore", "-D", "not-there"]).stderr).toContain("--images-dir not-there");
+    writeFileSync(join(dir, "log"), "");
+    expect(run(["restore", "-D", ".", "-o", "log"]).code).toBe(1);
+    expect(readFileSync(join(dir, "log"), "utf8")).toContain("inventory.img");
+  });
+
+  test("begins at the same time many times over, wherever the kernel puts the rest", async () => {
+    const started = Array.from({ length: 200 }, () =>
+      Bun.spawn([criu, "dump"], { cwd: dir, env: { HOME: dir }, stdout: "ignore", stderr: "pipe" }),
+    );
+    for (const each of started) {
+      expect(await each.exited).toBe(1);
+      expect(await new Response(each.stderr).text()).toBe(NO_TREE.stderr);
+    }
+  }, 60_000);
+
+  test.each([
+    ["without randomness", ["setarch", "-R"]],
+    ["with the old layout of the address space", ["sh", "-c", 'ulimit -s unlimited; exec "$@"', "sh"]],
+    ["with a stack of 64 MiB", ["sh", "-c", 'ulimit -s 65536; exec "$@"', "sh"]],
+    [
+      "with another clock, that begins before that of the build",
+      [
+        "unshare",
+        "-T",
+        "--monotonic",
+        String(2 - Math.floor(Number(readFileSync("/proc/uptime", "utf8").split(".")[0]))),
+      ],
+    ],
+    ["without standard input and output", ["sh", "-c", 'exec "$@" <&- >&-', "sh"]],
+  ])("works %s", async (_, before) => {
+    expect(run(["dump"], { before })).toEqual(NO_TREE);
+    expect((await atWork({ before })).warm).toBe(true);
+  });
+
+  test("keeps signals ignored that were ignored", async () => {
+    const { status } = await atWork({ before: ["sh", "-c", 'trap "" HUP USR1; exec "$@"', "sh"] });
+    const ignored = BigInt(`0x${/SigIgn:\s*(\w+)/.exec(status)?.[1]}`);
+    expect(ignored & 0x201n).toBe(0x201n);
+  });
+
+  test("is not taken on another CPU: there it starts cold", async () => {
+    const other = join(dir, "other-cpu");
+    copyFileSync(criu, other);
+    const bytes = readFileSync(other);
+    // The first check's leaf, masks, and what is to remain of ecx: one bit more than this CPU has.
+    const check = 4096 + STARTER.DATA + STARTER.CHECKS;
+    bytes.writeUInt32LE(0, check + 8);
+    bytes.writeUInt32LE(0xffff_ffff, check + 24);
+    writeFileSync(other, bytes);
+    chmodSync(other, 0o755);
+    expect((await atWork({ program: other })).warm).toBe(false);
+    expect(run(["dump"], { program: other })).toEqual(NO_TREE);
+    expect(run(["--version"], { program: other }).stdout).toStartWith("Version: 4.2\n");
   });
 });

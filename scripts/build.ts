@@ -1,5 +1,6 @@
 /**
- * Compiles the executables: `npm run build` makes dist/criu.
+ * Compiles the executables: `npm run build` makes dist/criu. What Bun compiles starts cold, so it is made to work until it is
+ * warm, and dist/criu is a picture of it then (src/warm/).
  *
  * The choices, each measured on a start of `dist/criu --version`:
  * - bytecode: the source is not parsed at start;
@@ -13,17 +14,17 @@
  * change what we do.
  */
 
-import { mkdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { makeWarm } from "../src/warm/make.ts";
 
 const ROOT = join(import.meta.dir, "..");
 
 /** The executables, by name. */
 const PROGRAMS: Readonly<Record<string, string>> = { criu: "src/main.ts" };
 
-/** Compiles all programs into a directory, which is made if need be. Returns their paths. Throws what Bun reports. */
-export async function build(into: string): Promise<string[]> {
-  mkdirSync(into, { recursive: true });
+/** Compiles all programs into a directory. Returns their paths. Throws what Bun reports. */
+async function compile(into: string): Promise<string[]> {
   const made: string[] = [];
   for (const [name, entry] of Object.entries(PROGRAMS)) {
     const outfile = join(into, name);
@@ -50,8 +51,34 @@ export async function build(into: string): Promise<string[]> {
   return made;
 }
 
+/**
+ * Compiles all programs into a directory and has them start warm, where that can be done here. Returns their paths; where
+ * one starts cold, `cold` is told why.
+ */
+export async function build(into: string, cold: (why: string) => void): Promise<string[]> {
+  mkdirSync(into, { recursive: true });
+  const unfinished = mkdtempSync(join(into, "cold-"));
+  try {
+    const made: string[] = [];
+    for (const program of await compile(unfinished)) {
+      const path = join(into, basename(program));
+      try {
+        await makeWarm(program, path);
+      } catch (error) {
+        cold(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+        renameSync(program, path);
+      }
+      made.push(path);
+    }
+    return made;
+  } finally {
+    rmSync(unfinished, { recursive: true });
+  }
+}
+
 if (import.meta.main) {
-  for (const path of await build(join(ROOT, "dist"))) {
+  const cold = (why: string) => console.error(`build: starts cold, a few times slower: ${why}`);
+  for (const path of await build(join(ROOT, "dist"), cold)) {
     console.log(`${path}: ${Math.round(statSync(path).size / 2 ** 20)} MiB`);
   }
 }

@@ -4,6 +4,8 @@
  * - `CRIU_TS_FAULT=dump/frozen` in the environment: the stage of that name fails; `dump/process:3` is its third time.
  * - `CRIU_TS_DEATH=17`: we die by SIGKILL just before the 17th change that we make to another process from outside.
  */
+import { ourPid } from "./linux/ourselves.ts";
+
 export class InjectedFault extends Error {
   override readonly name = "InjectedFault";
 }
@@ -47,12 +49,22 @@ export const STAGES = {
 
 export type Stage = (typeof STAGES)[keyof typeof STAGES][number];
 
-const [wanted, times] = (process.env.CRIU_TS_FAULT ?? "").split(":");
-let untilFault = Number(times ?? 1);
-let untilDeath = Number(process.env.CRIU_TS_DEATH ?? 0);
+let wanted = "";
+let untilFault = 0;
+let untilDeath = 0;
+
+/** Takes what a test asks for from the environment of a run. */
+export function armFaults({ CRIU_TS_FAULT, CRIU_TS_DEATH }: Readonly<Record<string, string>>): void {
+  const [name = "", times] = (CRIU_TS_FAULT ?? "").split(":");
+  wanted = name;
+  untilFault = Number(times ?? 1);
+  untilDeath = Number(CRIU_TS_DEATH ?? 0);
+}
 
 /** Whether a test waits for an {@link instant}: then no two changes are to be made in one native call. */
-export const instantsMatter = untilDeath > 0;
+export function instantsMatter(): boolean {
+  return untilDeath > 0;
+}
 
 /** Marks a stage; throws {@link InjectedFault} when a test asked for its failure. */
 export function stage(name: Stage): void {
@@ -61,5 +73,5 @@ export function stage(name: Stage): void {
 
 /** Marks an instant just before a change of another process; where a test asked for it, it is our last. */
 export function instant(): void {
-  if (untilDeath > 0 && --untilDeath === 0) process.kill(process.pid, "SIGKILL");
+  if (untilDeath > 0 && --untilDeath === 0) process.kill(ourPid(), "SIGKILL");
 }

@@ -11,7 +11,9 @@ const procedures: Procedures = {
   restore: async () => (await import("./restore.ts")).restore,
 };
 
-const args = process.argv.slice(2);
+let args = process.argv.slice(2);
+// Said by the build alone (warm/make.ts). What is started from the picture goes on behind this line.
+if (args[0] === "park") args = await (await import("./warm/park.ts")).park(args.slice(1), procedures);
 if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
   console.log(versionText());
 } else {

@@ -14,6 +14,7 @@ import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.
 import { lastCapability } from "./linux/capability.ts";
 import { unlink } from "./linux/io.ts";
 import { NR } from "./linux/nr.ts";
+import { ourPid } from "./linux/ourselves.ts";
 import { readChildrenOf, readMaps, readThreads } from "./linux/proc.ts";
 import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
@@ -198,7 +199,7 @@ class Restoration {
 
   #bear(): Restoree {
     const forking = new Stopwatch();
-    const spans = [...this.#memory.spans(), ...readMaps(process.pid)];
+    const spans = [...this.#memory.spans(), ...readMaps(ourPid())];
     const area = Area.place(spans, 1, BULK.RESTORE);
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area));
     this.#root = spawnRoot(this.plan.root.pid, area, this.#serviceNumber(), this.options.restoreSibling);

@@ -4,6 +4,7 @@ import { errnoName, KernelError } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { isDirectory, listNumbers, readLink, readText, stat } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { changeDirectory, currentDirectory } from "../linux/ourselves.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 import { uname } from "../linux/uname.ts";
 import { log, openLog, setLevel } from "../log.ts";
@@ -30,7 +31,7 @@ export function enter(options: Options, command: Command): Options {
   const imagesDir = directory("--images-dir", options.imagesDir);
   const workDir = options.workDir === undefined ? imagesDir : directory("--work-dir", options.workDir);
   try {
-    process.chdir(workDir);
+    changeDirectory(workDir);
   } catch (error) {
     throw new OptionError(`cannot enter --work-dir ${workDir}: ${code(error)}`);
   }
@@ -71,7 +72,7 @@ function directory(flag: string, path: string): string {
 
 /** By hand: node:path takes 0.6 ms of a start. `..` stays, since only the kernel knows where it leads. */
 function absolute(path: string): string {
-  const here = path.startsWith("/") ? "" : `${process.cwd()}/`;
+  const here = path.startsWith("/") ? "" : `${currentDirectory()}/`;
   let end = path.length;
   while (end > 1 && path.endsWith("/", end)) end--;
   return path === "." ? here.slice(0, -1) : here + path.slice(0, end);

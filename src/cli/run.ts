@@ -1,5 +1,7 @@
 /** From the words of the command line to the exit code. */
 
+import { armFaults } from "../faults.ts";
+import { environment } from "../linux/ourselves.ts";
 import { closeLog, getLevel, Level, log, say, setLevel } from "../log.ts";
 import { type Command, OptionError, type Options } from "../options.ts";
 import { versionText } from "../version.ts";
@@ -15,7 +17,9 @@ export type Procedures = { readonly [C in Command]?: () => Promise<Procedure> };
 /** Returns the exit code: 0 when all went well, otherwise 1, or what the procedure says. */
 export async function run(args: readonly string[], procedures: Procedures): Promise<number> {
   try {
-    const request = readCommandLine(args, process.env);
+    const env = environment();
+    armFaults(env);
+    const request = readCommandLine(args, env);
     if (request === "version") {
       say(`${versionText()}\n`);
       return 0;

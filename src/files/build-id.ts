@@ -2,30 +2,28 @@
  * The build id of an ELF file, by which a restore tells another build of a program from the one that was dumped. Images
  * hold it as 32-bit words, the last one padded with zeros.
  */
+import {
+  ELF_CLASS,
+  ELF_MAGIC,
+  elfHeader32,
+  elfHeader64,
+  elfIdent,
+  elfProgram32,
+  elfProgram64,
+  PT,
+} from "../linux/elf.ts";
 import { read } from "../linux/io.ts";
-import { array, struct, u8, u16, u32, viewOf, word } from "../linux/struct.ts";
+import { struct, u32, viewOf } from "../linux/struct.ts";
 
 /** Only what the linker puts near the beginning counts: CRIU looks no further. */
 const LIMIT = 1 << 20;
-const ELF_MAGIC = 0x464c457f;
-const CLASS = { 1: 32, 2: 64 } as const;
-const PT_NOTE = 4;
+const BITS = { [ELF_CLASS.BITS_32]: 32, [ELF_CLASS.BITS_64]: 64 } as const;
 const NT_GNU_BUILD_ID = 3;
 const MAX_ID = 512;
 
-/** ELF headers (include/uapi/linux/elf.h), as far as they are needed. */
-const ident = struct({ magic: u32, class: u8, rest: array(u8, 11) });
-const header64 = struct({ ident, type: u16, machine: u16, version: u32, entry: word, phoff: word, shoff: word,
-  flags: u32, ehsize: u16, phentsize: u16, phnum: u16, shentsize: u16, shnum: u16, shstrndx: u16 }); // biome-ignore format: one structure
-const header32 = struct({ ident, type: u16, machine: u16, version: u32, entry: u32, phoff: u32, shoff: u32,
-  flags: u32, ehsize: u16, phentsize: u16, phnum: u16, shentsize: u16, shnum: u16, shstrndx: u16 }); // biome-ignore format: one structure
-const program64 = struct({ type: u32, flags: u32, offset: word, vaddr: word, paddr: word, filesz: word,
-  memsz: word, align: word }); // biome-ignore format: one structure
-const program32 = struct({ type: u32, offset: u32, vaddr: u32, paddr: u32, filesz: u32, memsz: u32, flags: u32,
-  align: u32 }); // biome-ignore format: one structure
 const noteHeader = struct({ namesz: u32, descsz: u32, type: u32 });
 
-const start = new Uint8Array(header64.size);
+const start = new Uint8Array(elfHeader64.size);
 
 /** Bytes `offset` to `offset + length` of the file's first MiB, as far as there are any. */
 function part(fd: number, offset: number, length: number): Uint8Array {
@@ -37,15 +35,16 @@ function part(fd: number, offset: number, length: number): Uint8Array {
 
 /** The build id of an open, readable file; undefined where it has none. @throws KernelError */
 export function readBuildId(fd: number): number[] | undefined {
-  if (read(fd, start, 0) < header32.size || viewOf(start).getUint32(0, true) !== ELF_MAGIC) return undefined;
-  const bits = CLASS[ident.decode(start).class as 1 | 2];
+  if (read(fd, start, 0) < elfHeader32.size || viewOf(start).getUint32(0, true) !== ELF_MAGIC)
+    return undefined;
+  const bits = BITS[elfIdent.decode(start).class as 1 | 2];
   if (bits === undefined) return undefined;
-  const header = bits === 64 ? header64.decode(start) : header32.decode(start);
-  const program = bits === 64 ? program64 : program32;
+  const header = bits === 64 ? elfHeader64.decode(start) : elfHeader32.decode(start);
+  const program = bits === 64 ? elfProgram64 : elfProgram32;
   const programs = part(fd, header.phoff, header.phnum * program.size);
   for (let at = 0; at + program.size <= programs.length; at += program.size) {
     const { type, offset, filesz } = program.decode(programs, at);
-    if (type !== PT_NOTE) continue;
+    if (type !== PT.NOTE) continue;
     const id = buildIdIn(part(fd, offset, filesz));
     if (id !== undefined) return id;
   }

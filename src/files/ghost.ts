@@ -18,6 +18,7 @@ import {
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { AT, close, lseek, O, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { ourPid } from "../linux/ourselves.ts";
 import type { FileTime } from "../linux/statx.ts";
 import { s64, struct } from "../linux/struct.ts";
 import { addressOf, checkResult, rawSyscall, syscall } from "../linux/syscall.ts";
@@ -160,7 +161,7 @@ let serial = 0;
 
 /** A name in the directory of `path` that nobody else has. */
 function besides(path: string): string {
-  return `${path}.criu-ts.${process.pid}.${++serial}`;
+  return `${path}.criu-ts.${ourPid()}.${++serial}`;
 }
 
 /**

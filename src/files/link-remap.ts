@@ -7,6 +7,7 @@ import { type RegFileEntry, RemapType } from "../images/schema/generated/files.t
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { close, O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { ourPid } from "../linux/ourselves.ts";
 import { FS_MAGIC } from "../linux/statx.ts";
 import { checkResult } from "../linux/syscall.ts";
 import { log } from "../log.ts";
@@ -71,7 +72,7 @@ export class LinkRemapDump {
   #link(file: OpenFile, name: string, id: number): string | undefined {
     let directory = parentOf(name);
     for (let attempt = 0; ; ) {
-      const leaf = `link_remap.${attempt === 0 ? id : `${id}.${process.pid}.${attempt}`}`;
+      const leaf = `link_remap.${attempt === 0 ? id : `${id}.${ourPid()}.${attempt}`}`;
       const path = `${directory === "/" ? "" : directory}/${leaf}`;
       const result = linkPath(selfPath(file.copy), path, true);
       if (result === 0) {

@@ -15,6 +15,7 @@ import { NR } from "../linux/nr.ts";
 import { fsBlockSizeOf, statusOf } from "../linux/statx.ts";
 import { syscall } from "../linux/syscall.ts";
 import { createSharedMemory, dumpShmemContent, restoreShmemContent, shmidOf } from "../memory/shmem.ts";
+import { oncePerRun } from "../run.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import { openToRead } from "./ghost.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
@@ -40,7 +41,7 @@ export const memfd: FileKind = {
 };
 
 /** Devices of the kernel's own mounts, on which memfds are: tmpfs, and hugetlbfs once per page size. */
-const devices = new Map<number, number>();
+const knownDevices = oncePerRun(() => new Map<number, number>());
 
 /** The flags that make a memfd like this one; undefined where the file is none, but has its name from a path. */
 function flagsOf(file: OpenFile): number | undefined {
@@ -50,6 +51,7 @@ function flagsOf(file: OpenFile): number | undefined {
 }
 
 function deviceOf(flags: number): number {
+  const devices = knownDevices();
   const known = devices.get(flags);
   if (known !== undefined) return known;
   let device = -1;

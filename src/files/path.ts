@@ -8,6 +8,7 @@ import { AT, O, open } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { addressOf, checkResult, nameAddress, rawSyscall } from "../linux/syscall.ts";
 import { textOf } from "../linux/text.ts";
+import { oncePerRun } from "../run.ts";
 
 /** PATH_MAX of include/uapi/linux/limits.h, its NUL included. */
 const PATH_MAX = 4096;
@@ -56,12 +57,11 @@ export function selfPath(fd: number): string {
 
 const linkBytes = new Uint8Array(PATH_MAX * 2);
 const linkAddress = addressOf(linkBytes);
-let selfFds: number | undefined;
+const selfFds = oncePerRun(() => open("/proc/self/fd", O.PATH | O.DIRECTORY));
 
 /** What /proc shows a descriptor of ours to be: its path, or a word like `pipe:[12]`. @throws KernelError */
 export function linkOf(fd: number): string {
-  selfFds ??= open("/proc/self/fd", O.PATH | O.DIRECTORY);
-  const length = rawSyscall(NR.readlinkat, selfFds, nameAddress(String(fd)), linkAddress, linkBytes.length);
+  const length = rawSyscall(NR.readlinkat, selfFds(), nameAddress(String(fd)), linkAddress, linkBytes.length);
   if (length < 0) checkResult(length, NR.readlinkat, selfPath(fd));
   return textOf(linkBytes, 0, length);
 }

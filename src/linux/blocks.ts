@@ -67,7 +67,7 @@ export class Blocks extends Batch {
       while (this.#laid < chunk.length) this.#lay(this, this.#laid++);
       chunk.forEach(fill);
       const count = chunk.length * this.shape.entries;
-      if (changes && instantsMatter) for (let i = 0; i < count; i++) this.#step(i);
+      if (changes && instantsMatter()) for (let i = 0; i < count; i++) this.#step(i);
       else this.run(count);
       chunk.forEach(take);
     }

@@ -11,8 +11,13 @@ export const CLONE = {
   PARENT: 0x8000,
   THREAD: 0x10000,
   SYSVSEM: 0x40000,
+  SETTLS: 0x80000,
+  /** The kernel zeroes the word at child_tid when the thread ends, and wakes who waits there. */
+  CHILD_CLEARTID: 0x20_0000,
   /** The parent's tracer is not told of the birth, whatever it asked for. */
   UNTRACED: 0x80_0000,
+  /** The id of what is born is written to child_tid, in its memory. */
+  CHILD_SETTID: 0x100_0000,
   CLEAR_SIGHAND: 0x1_0000_0000,
 } as const;
 

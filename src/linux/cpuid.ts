@@ -1,5 +1,6 @@
 /** cpuid of the CPU that we run on (Intel SDM volume 2, AMD APM volume 3). */
 import { hostMachine } from "../machine/host.ts";
+import { oncePerRun } from "../run.ts";
 import { array, bytes, struct, u16, u32, u64 } from "./struct.ts";
 import { addressOf, nativeFunction, placeCode } from "./syscall.ts";
 
@@ -77,10 +78,11 @@ export interface XsaveComponent {
   readonly size: number;
 }
 
-const components = new Map<number, XsaveComponent | undefined>();
+const knownComponents = oncePerRun(() => new Map<number, XsaveComponent | undefined>());
 
 /** Where a state component stands in this CPU's standard XSAVE image; undefined when the CPU has none. */
 export function xsaveComponent(feature: number): XsaveComponent | undefined {
+  const components = knownComponents();
   if (!components.has(feature)) {
     const enabled = ((cpuid(0xd, 0).eax >>> feature) & 1) === 1;
     const { eax: size, ebx: offset } = cpuid(0xd, feature);

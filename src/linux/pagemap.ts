@@ -3,6 +3,8 @@
  * where there is none, the file's words. Nothing is said of pages never touched, of the zero page, or of pages that
  * are a file's (or shared memory's).
  */
+
+import { oncePerRun } from "../run.ts";
 import { ERRNO } from "./errno.ts";
 import { close, O, open } from "./io.ts";
 import { PAGE_SIZE, TASK_SIZE } from "./memory.ts";
@@ -62,8 +64,7 @@ function append(runs: PageRuns, start: number, end: number, guard: boolean): voi
 const regions = new Uint8Array(REGIONS * REGION_SIZE);
 const regionsView = viewOf(regions);
 const argument = new Uint8Array(scanArgument.size);
-let guardsKnown = true;
-let scanKnown = true;
+const kernel = oncePerRun(() => ({ knowsGuards: true, knowsScan: true }));
 
 /**
  * Passes of the ioctl over the address space; undefined where the kernel has none. Whether a page is a file's is not asked
@@ -99,11 +100,11 @@ function scanRange(
       category_inverted: without,
       category_mask: without,
       category_anyof_mask: PAGE_IS.PRESENT | PAGE_IS.SWAPPED,
-      return_mask: PAGE_IS.PRESENT | PAGE_IS.SWAPPED | (guardsKnown ? PAGE_IS.GUARD : 0n),
+      return_mask: PAGE_IS.PRESENT | PAGE_IS.SWAPPED | (kernel().knowsGuards ? PAGE_IS.GUARD : 0n),
     });
     const count = rawSyscall(NR.ioctl, fd, PAGEMAP_SCAN, addressOf(argument));
-    if (count === -ERRNO.EINVAL && guardsKnown) {
-      guardsKnown = false;
+    if (count === -ERRNO.EINVAL && kernel().knowsGuards) {
+      kernel().knowsGuards = false;
       continue;
     }
     if (count === -ERRNO.ENOTTY || count === -ERRNO.EINVAL) return false;
@@ -124,10 +125,7 @@ function scanRange(
 }
 
 /** The frame number of the zero page: that of a page of ours that was read and never written. */
-let zeroFrame: { low: number; high: number } | undefined;
-
-function findZeroFrame(): { low: number; high: number } {
-  if (zeroFrame !== undefined) return zeroFrame;
+const zeroFrame = oncePerRun((): { low: number; high: number } => {
   const address = syscall("a page", NR.mmap, 0, PAGE_SIZE, 1, 0x22, -1, 0);
   const fd = open("/proc/self/pagemap", O.RDONLY);
   try {
@@ -135,16 +133,15 @@ function findZeroFrame(): { low: number; high: number } {
     const words = new Uint8Array(8);
     syscall("our pagemap", NR.pread64, fd, addressOf(words), 8, (address / PAGE_SIZE) * 8);
     const view = viewOf(words);
-    zeroFrame = { low: view.getUint32(0, true), high: view.getUint32(4, true) & PM.FRAME_HIGH };
-    return zeroFrame;
+    return { low: view.getUint32(0, true), high: view.getUint32(4, true) & PM.FRAME_HIGH };
   } finally {
     close(fd);
     rawSyscall(NR.munmap, address, PAGE_SIZE);
   }
-}
+});
 
 function scanByWords(fd: number, pid: number, mappings: Iterable<Range>): PageRuns {
-  const zero = findZeroFrame();
+  const zero = zeroFrame();
   const runs: PageRuns = { start: [], end: [], guard: [] };
   const words = new Uint8Array(1 << 16);
   const view = viewOf(words);
@@ -186,10 +183,10 @@ function scanByWords(fd: number, pid: number, mappings: Iterable<Range>): PageRu
 export function scanPages(pid: number, mappings: Iterable<Range>, fileless: readonly Range[] = []): PageRuns {
   const fd = open(`/proc/${pid}/pagemap`, O.RDONLY);
   try {
-    if (scanKnown) {
+    if (kernel().knowsScan) {
       const runs = scanByIoctl(fd, pid, fileless);
       if (runs !== undefined) return runs;
-      scanKnown = false;
+      kernel().knowsScan = false;
     }
     return scanByWords(fd, pid, mappings);
   } finally {

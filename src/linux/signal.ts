@@ -30,6 +30,7 @@ export function signalBit(signal: number): bigint {
 export const MASK_WHILE_RUNNING = ~signalBit(SIG.TRAP) & 0xffff_ffff_ffff_ffffn;
 
 export const SA = { RESTORER: 0x04000000, RESTART: 0x10000000, NODEFER: 0x40000000 } as const;
+export const SIG_BLOCK = 0;
 export const SIG_SETMASK = 2;
 
 /** struct kernel_sigaction as rt_sigaction(2) takes it on x86-64. */
@@ -121,6 +122,8 @@ const fpxSoftware = struct({
   padding: bytes(28),
 });
 const FPX_SOFTWARE_AT = 464;
+/** Which components an XSAVE image has in other than their initial state. */
+const XSTATE_BV_AT = 512;
 const FP_XSTATE_MAGIC1 = 0x46505853;
 const FP_XSTATE_MAGIC2 = 0x46505845;
 /** Behind flags and link of struct ucontext. */
@@ -155,8 +158,9 @@ export function buildSigframe(
   }
   if ("xstate" in fp) {
     frame.set(fp.xstate, fpAt);
-    // PTRACE_GETREGSET leaves the enabled features where a signal frame has its software bytes.
-    const xfeatures = viewOf(frame).getBigUint64(fpAt + FPX_SOFTWARE_AT, true);
+    // PTRACE_GETREGSET leaves the enabled features where a signal frame has its software bytes; an image has none there.
+    const enabled = u64.read(frame, fpAt + FPX_SOFTWARE_AT);
+    const xfeatures = enabled === 0n ? u64.read(frame, fpAt + XSTATE_BV_AT) : enabled;
     fpxSoftware.encodeInto(frame, fpAt + FPX_SOFTWARE_AT, {
       magic1: FP_XSTATE_MAGIC1,
       extended_size: fp.xstate.length + 4,
@@ -172,6 +176,16 @@ export function buildSigframe(
 /** Where a frame built at `address` has its stack_t: three words that sigaltstack(2) is given. */
 export function sigframeStack(address: number): number {
   return address + STACK_AT;
+}
+
+/** Where a frame built at `address` has its mask, 8 bytes. */
+export function sigframeMask(address: number): number {
+  return address + ucontext.offset.sigmask;
+}
+
+/** The room that a frame takes with an XSAVE image of so many bytes. */
+export function sigframeSize(xstate: number): number {
+  return sigframeFpstate(0) + xstate + 4;
 }
 
 /** Where the XSAVE image of a frame built at `address` stands. */

@@ -33,6 +33,8 @@ export const OP = {
   END: 0x10004,
   /** Atomically adds one to the word at address a1. */
   INCREMENT: 0x10005,
+  /** clone3(2) with a1 and a2; what is born works through the table at address a3. It begins on the same stack, unused. */
+  SPAWN: 0x10006,
 } as const;
 
 /** A slot is the private stack and heal pointer of one thread inside the area; it is aligned to its own size. */
@@ -45,18 +47,38 @@ export const SLOT_HEAL = 0;
  */
 export const SLOT_STACK = 0x18;
 
+/**
+ * The data of an executable that begins with the starter: a page behind its code, in a page of its own. The checks are
+ * entries of {@link CHECK_SIZE} bytes: leaf and subleaf of cpuid, four masks, and what remains of the four registers; a leaf
+ * of -1 ends them.
+ */
+export const STARTER = {
+  DATA: 0x1000,
+  ARGV: 0,
+  ENVP: 8,
+  TABLE: 0x10,
+  OTHERWISE: 0x18,
+  CHECKS: 0x20,
+} as const;
+export const CHECK_SIZE = 40;
+
 /** What an architecture supplies. */
 export interface Machine {
   readonly name: string;
   /** A native function (nr, a1..a6) -> result, in the C calling convention. */
   readonly syscallThunk: Uint8Array;
-  /**
-   * A native function (clone_args, its size, address of a mask, room for the mask before, address of a table): clones with
-   * the mask set; the child runs the table, the caller gets clone3(2)'s result and its own mask back.
-   */
-  readonly spawnThunk: Uint8Array;
   /** A native function (address of a table) that runs it in our own process, to its end or to a must that fails. */
   readonly batchThunk: Uint8Array;
+  /**
+   * The beginning of an executable file. Its first instruction notes where the words and the environment are that it was
+   * started with, and works through the table that its data name; through the other one if the CPU is not the one that
+   * its data tell of, or when the first ends. Position independent, shorter than a page.
+   */
+  readonly starter: {
+    readonly code: Uint8Array;
+    /** rt_sigreturn over the frame that the stack pointer points at. */
+    readonly sigreturn: number;
+  };
   /** A native function (leaf, subleaf, address of 16 bytes) that reads the CPU's features. */
   readonly cpuidThunk: Uint8Array;
   /** The runner with its entry points as offsets into `code`. Position independent. */

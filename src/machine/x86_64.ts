@@ -3,7 +3,7 @@
  * What runs is generated/x86_64.ts, made of this file: `npm run generate` after a change here.
  */
 import { Assembler } from "./assembler.ts";
-import { type Machine, OP, SLOT_SIZE, SLOT_STACK } from "./runner.ts";
+import { CHECK_SIZE, type Machine, OP, SLOT_SIZE, SLOT_STACK, STARTER } from "./runner.ts";
 
 /** The C arguments rdi, rsi, rdx, rcx, r8, r9, [stack] become rax, rdi, rsi, rdx, r10, r8, r9. */
 function loadCallFromC(assembler: Assembler): Assembler {
@@ -37,6 +37,7 @@ function runner(assembler: Assembler, end = breakpoint): Assembler {
     .op("mov r8, [rbx+40]", 0x4c, 0x8b, 0x43, 0x28)
     .op("mov r9, [rbx+48]", 0x4c, 0x8b, 0x4b, 0x30)
     .op("syscall", 0x0f, 0x05)
+    .label("result")
     .op("mov [rbx+56], rax", 0x48, 0x89, 0x43, 0x38)
     .op("cmp dword [rbx+4], 0", 0x83, 0x7b, 0x04, 0x00)
     .jump("je", "next", 0x0f, 0x84)
@@ -54,6 +55,8 @@ function runner(assembler: Assembler, end = breakpoint): Assembler {
     .jump("je", "leave", 0x0f, 0x84)
     .op("cmp eax, OP.INCREMENT", 0x3d, ...le32(OP.INCREMENT))
     .jump("je", "increment", 0x0f, 0x84)
+    .op("cmp eax, OP.SPAWN", 0x3d, ...le32(OP.SPAWN))
+    .jump("je", "spawn", 0x0f, 0x84)
     .label("stop");
   return end(assembler)
     .label("move")
@@ -80,6 +83,15 @@ function runner(assembler: Assembler, end = breakpoint): Assembler {
     .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
     .op("lock inc qword [rax]", 0xf0, 0x48, 0xff, 0x00)
     .jump("jmp", "next", 0xe9)
+    .label("spawn")
+    .op("mov rdi, [rbx+8]", 0x48, 0x8b, 0x7b, 0x08)
+    .op("mov rsi, [rbx+16]", 0x48, 0x8b, 0x73, 0x10)
+    .op("mov eax, clone3", 0xb8, ...le32(435))
+    .op("syscall", 0x0f, 0x05)
+    .op("test rax, rax", 0x48, 0x85, 0xc0)
+    .jump("jne", "result", 0x0f, 0x85)
+    .op("mov rbx, [rbx+24]", 0x48, 0x8b, 0x5b, 0x18)
+    .jump("jmp", "run", 0xe9)
     .label("leave")
     .op("mov rsp, [rbx+8]", 0x48, 0x8b, 0x63, 0x08)
     .op("mov rcx, [rbx+16]", 0x48, 0x8b, 0x4b, 0x10)
@@ -116,45 +128,6 @@ const batch = runner(new Assembler().op("push rbx", 0x53).op("mov rbx, rdi", 0x4
   assembler.op("pop rbx", 0x5b).op("ret", 0xc3),
 );
 
-/**
- * (clone_args, its size, a mask, room for a mask, a table): clone3(2) with the mask set around it, natively, because the
- * runtime stops its threads by signals of its own and must not wait for us in between. The child runs the table.
- */
-const spawn = new Assembler()
-  .op("push rbx", 0x53)
-  .op("push rbp", 0x55)
-  .op("push r12", 0x41, 0x54)
-  .op("push r13", 0x41, 0x55)
-  .op("mov rbx, r8", 0x4c, 0x89, 0xc3)
-  .op("mov rbp, rdi", 0x48, 0x89, 0xfd)
-  .op("mov r12, rsi", 0x49, 0x89, 0xf4)
-  .op("mov r13, rcx", 0x49, 0x89, 0xcd)
-  .op("mov eax, rt_sigprocmask", 0xb8, 14, 0, 0, 0)
-  .op("mov edi, SIG_SETMASK", 0xbf, 2, 0, 0, 0)
-  .op("mov rsi, rdx", 0x48, 0x89, 0xd6)
-  .op("mov rdx, rcx", 0x48, 0x89, 0xca)
-  .op("mov r10d, 8", 0x41, 0xba, 8, 0, 0, 0)
-  .op("syscall", 0x0f, 0x05)
-  .op("mov eax, clone3", 0xb8, ...le32(435))
-  .op("mov rdi, rbp", 0x48, 0x89, 0xef)
-  .op("mov rsi, r12", 0x4c, 0x89, 0xe6)
-  .op("syscall", 0x0f, 0x05)
-  .op("test rax, rax", 0x48, 0x85, 0xc0)
-  .jump("je", "run", 0x0f, 0x84)
-  .op("mov rbp, rax", 0x48, 0x89, 0xc5)
-  .op("mov eax, rt_sigprocmask", 0xb8, 14, 0, 0, 0)
-  .op("mov edi, SIG_SETMASK", 0xbf, 2, 0, 0, 0)
-  .op("mov rsi, r13", 0x4c, 0x89, 0xee)
-  .op("xor edx, edx", 0x31, 0xd2)
-  .op("mov r10d, 8", 0x41, 0xba, 8, 0, 0, 0)
-  .op("syscall", 0x0f, 0x05)
-  .op("mov rax, rbp", 0x48, 0x89, 0xe8)
-  .op("pop r13", 0x41, 0x5d)
-  .op("pop r12", 0x41, 0x5c)
-  .op("pop rbp", 0x5d)
-  .op("pop rbx", 0x5b)
-  .op("ret", 0xc3);
-
 /** (leaf, subleaf, address of four 32-bit words): cpuid's eax, ebx, ecx, edx go there. */
 const cpuid = new Assembler()
   .op("push rbx", 0x53)
@@ -169,8 +142,52 @@ const cpuid = new Assembler()
   .op("pop rbx", 0x5b)
   .op("ret", 0xc3);
 
-function labelOf(name: string): number {
-  const offset = program.labels.get(name);
+/** One of four registers that cpuid sets is compared with what a check tells, masked. */
+function compare(assembler: Assembler, register: string, and: number[], cmp: number[], at: number): void {
+  assembler
+    .op(`and ${register}, [rsi+${at}]`, ...and, at)
+    .op(`cmp ${register}, [rsi+${at + 16}]`, ...cmp, at + 16)
+    .jump("jne", "otherwise", 0x0f, 0x85);
+}
+
+const starting = new Assembler()
+  .op("lea rbp, [rip+STARTER.DATA-7]", 0x48, 0x8d, 0x2d, ...le32(STARTER.DATA - 7))
+  .op("lea rax, [rsp+8]", 0x48, 0x8d, 0x44, 0x24, 0x08)
+  .op("mov [rbp+STARTER.ARGV], rax", 0x48, 0x89, 0x45, STARTER.ARGV)
+  .op("mov rcx, [rsp]", 0x48, 0x8b, 0x0c, 0x24)
+  .op("lea rax, [rsp+rcx*8+16]", 0x48, 0x8d, 0x44, 0xcc, 0x10)
+  .op("mov [rbp+STARTER.ENVP], rax", 0x48, 0x89, 0x45, STARTER.ENVP)
+  .op("lea rsi, [rbp+STARTER.CHECKS]", 0x48, 0x8d, 0x75, STARTER.CHECKS)
+  .label("check")
+  .op("mov eax, [rsi]", 0x8b, 0x06)
+  .op("mov ecx, [rsi+4]", 0x8b, 0x4e, 0x04)
+  .op("cmp eax, -1", 0x83, 0xf8, 0xff)
+  .jump("je", "checked", 0x0f, 0x84)
+  .op("cpuid", 0x0f, 0xa2);
+compare(starting, "eax", [0x23, 0x46], [0x3b, 0x46], 8);
+compare(starting, "ebx", [0x23, 0x5e], [0x3b, 0x5e], 12);
+compare(starting, "ecx", [0x23, 0x4e], [0x3b, 0x4e], 16);
+compare(starting, "edx", [0x23, 0x56], [0x3b, 0x56], 20);
+starting
+  .op("add rsi, CHECK_SIZE", 0x48, 0x83, 0xc6, CHECK_SIZE)
+  .jump("jmp", "check", 0xe9)
+  .label("checked")
+  .op("mov rbx, [rbp+STARTER.TABLE]", 0x48, 0x8b, 0x5d, STARTER.TABLE)
+  .jump("jmp", "run", 0xe9)
+  .label("otherwise")
+  .op("mov rbx, [rbp+STARTER.OTHERWISE]", 0x48, 0x8b, 0x5d, STARTER.OTHERWISE);
+
+const starter = runner(starting, (assembler) => assembler.jump("jmp", "otherwise", 0xe9))
+  .label("sigreturn")
+  .op("mov eax, 15", 0xb8, 15, 0, 0, 0)
+  .op("syscall", 0x0f, 0x05)
+  // Where whoever dumps such a process comes in (gadgets.ts).
+  .op("syscall", 0x0f, 0x05)
+  .op("ret", 0xc3)
+  .assemble();
+
+function labelOf({ labels }: { readonly labels: ReadonlyMap<string, number> }, name: string): number {
+  const offset = labels.get(name);
   if (offset === undefined) throw new Error(`no entry point ${name}`);
   return offset;
 }
@@ -178,14 +195,14 @@ function labelOf(name: string): number {
 export const x86_64: Machine = {
   name: "x86_64",
   syscallThunk: loadCallFromC(new Assembler()).op("ret", 0xc3).assemble().code,
-  spawnThunk: runner(spawn).assemble().code,
   batchThunk: batch.assemble().code,
   cpuidThunk: cpuid.assemble().code,
+  starter: { code: starter.code, sigreturn: labelOf(starter, "sigreturn") },
   runner: {
     code: program.code,
-    run: labelOf("run"),
-    heal: labelOf("heal"),
-    sigreturn: labelOf("sigreturn"),
+    run: labelOf(program, "run"),
+    heal: labelOf(program, "heal"),
+    sigreturn: labelOf(program, "sigreturn"),
   },
   gadgets: {
     call: Uint8Array.of(0x0f, 0x05),

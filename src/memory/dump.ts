@@ -14,6 +14,7 @@ import { type PageRuns, scanPages } from "../linux/pagemap.ts";
 import { type Mapping, readSmaps } from "../linux/proc.ts";
 import { viewOf } from "../linux/struct.ts";
 import { log } from "../log.ts";
+import { oncePerRun } from "../run.ts";
 import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import type { Result, Space, Table } from "../tracee/table.ts";
@@ -68,14 +69,13 @@ interface Described {
   readonly entry: VmaEntry;
 }
 
-let shmemDevice: number | undefined;
+const shmemDevice = oncePerRun(() => withFd(createSharedMemory(PAGE_SIZE, 0), (fd) => Number(fstat(fd).dev)));
 
 /** The device of the kernel's own tmpfs: shared anonymous memory, memfds, System V segments. */
 function isKernelShmem({ major, minor }: Mapping): boolean {
-  shmemDevice ??= withFd(createSharedMemory(PAGE_SIZE, 0), (fd) => Number(fstat(fd).dev));
   // dev_t as stat(2) has it: the low byte of the minor, the major, the rest of the minor.
   const device = (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12);
-  return device === shmemDevice;
+  return device === shmemDevice();
 }
 
 const HUGE = "/anon_hugepage (deleted)";

@@ -1,6 +1,7 @@
 /** Pieces of a process' memory and where their bytes stand in its pages file. */
 import { ImageError } from "../images/error.ts";
 import { fileName, IMAGES } from "../images/kinds.ts";
+import { read } from "../linux/io.ts";
 import { PAGE_SIZE } from "../linux/memory.ts";
 import { IOV_MAX, iovec } from "../linux/mman.ts";
 import { viewOf } from "../linux/struct.ts";
@@ -10,6 +11,24 @@ import { isPrivate, type Vma } from "./vma.ts";
 
 /** One call moves no more (the kernel's limit is just below 2 GiB). */
 const MOST = 1 << 30;
+
+/**
+ * Reads the pieces of a pages file that lie within `into`, which stands for memory from `start` on.
+ * @throws KernelError, ImageError
+ */
+export function readStored(map: Pagemap, pieces: Pieces, start: number, into: Uint8Array): void {
+  for (let i = 0; i < pieces.length; i++) {
+    const at = (pieces.address[i] ?? 0) - start;
+    if (at < 0 || at >= into.length) continue;
+    const part = into.subarray(at, at + (pieces.bytes[i] ?? 0));
+    const offset = pieces.offset[i] ?? 0;
+    for (let done = 0; done < part.length; ) {
+      const got = read(map.fd, part.subarray(done), offset + done);
+      if (got === 0) throw new ImageError("the file is cut short", { file: map.file });
+      done += got;
+    }
+  }
+}
 
 /** Pieces in the order in which they were added: addresses and offsets ascend. */
 export class Pieces {

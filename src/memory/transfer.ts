@@ -12,6 +12,7 @@ import { NR } from "../linux/nr.ts";
 import { FS_MAGIC, fsMagicOf } from "../linux/statx.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
+import { oncePerRun } from "../run.ts";
 import { giveBack, lend, type Taken, take, takeBack } from "../tracee/descriptors.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import type { Argument, Result, Series } from "../tracee/table.ts";
@@ -70,20 +71,22 @@ function copyFromOutside(pid: number, pieces: Pieces, fd: number): void {
   flush();
 }
 
-let ourGroups: string | undefined;
+/** The cgroups that pages are charged to, as /proc/PID/cgroup names them. */
+function groupsOf(who: number | "self"): string {
+  return readText(`/proc/${who}/cgroup`)
+    .split("\n")
+    .filter((line) => line.startsWith("0::") || line.includes(":memory:"))
+    .join("\n");
+}
+
+const ourGroups = oncePerRun(() => groupsOf("self"));
 
 /**
  * Whether the pages that the process would fill are charged to the memory cgroup that ours are charged to. If not, they
  * would weigh on a limit of its own.
  */
 function chargedAlike(pid: number): boolean {
-  const groupsOf = (who: number | "self") =>
-    readText(`/proc/${who}/cgroup`)
-      .split("\n")
-      .filter((line) => line.startsWith("0::") || line.includes(":memory:"))
-      .join("\n");
-  ourGroups ??= groupsOf("self");
-  return groupsOf(pid) === ourGroups;
+  return groupsOf(pid) === ourGroups();
 }
 
 /** What one pwritev(2) inside is to do. */
@@ -116,7 +119,7 @@ const SLOW = 0.75;
 
 /** Errors by which a process is told that it may take nothing from us, now or ever. */
 const NO_TAKING = [ERRNO.EPERM, ERRNO.EACCES, ERRNO.ESRCH, ERRNO.ENOSYS, ERRNO.EINVAL];
-let takingWorks = true;
+const taking = oncePerRun(() => ({ works: true }));
 
 /** A process that writes its pages. */
 class Writing {
@@ -145,7 +148,7 @@ class Writing {
   start(bytes: number): boolean {
     const { dumpee, fd } = this;
     const { table } = dumpee;
-    if (takingWorks) this.#taken = take(dumpee, fd);
+    if (taking().works) this.#taken = take(dumpee, fd);
     else if (bytes >= WRITE_LENT) this.#lent = lend(dumpee, fd);
     const inside: Argument | undefined = this.#lent ?? this.#taken?.fd;
     if (inside === undefined) return false;
@@ -236,7 +239,7 @@ class Writing {
     this.#look();
     const rest = this.#rest;
     if (this.#taken !== undefined && this.#refused) {
-      if (NO_TAKING.includes(-this.#taken.fd.raw as (typeof NO_TAKING)[number])) takingWorks = false;
+      if (NO_TAKING.includes(-this.#taken.fd.raw as (typeof NO_TAKING)[number])) taking().works = false;
       // A refusal may come after the pidfd was opened.
       giveBack(this.dumpee, this.#taken);
       this.dumpee.table.run();

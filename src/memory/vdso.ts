@@ -8,17 +8,18 @@
 import { ImageError } from "../images/error.ts";
 import { fileName, IMAGES } from "../images/kinds.ts";
 import { ERRNO } from "../linux/errno.ts";
-import { read } from "../linux/io.ts";
 import { PAGE_SIZE, TASK_SIZE, writeMemory } from "../linux/memory.ts";
 import { ARCH_MAP_VDSO_64 } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
+import { ourPid } from "../linux/ourselves.ts";
 import { readMaps } from "../linux/proc.ts";
 import { memoryAt } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
 import { callGetrandom, callInstead, giveBack, jumpTo } from "../machine/vdso.ts";
+import { oncePerRun } from "../run.ts";
 import { type Range, rangeText } from "./errors.ts";
 import type { Pagemap } from "./pages.ts";
-import { addMapping, Pieces } from "./pieces.ts";
+import { addMapping, Pieces, readStored } from "./pieces.ts";
 import type { Steps } from "./steps.ts";
 import { vdsoFunctions } from "./vdso-elf.ts";
 import { has, isVdso, STATUS, type Vma } from "./vma.ts";
@@ -40,24 +41,20 @@ interface Runtime {
   readonly code: Uint8Array;
 }
 
-let runtime: Runtime | undefined;
-
 /** @throws Error where the kernel gives us none */
-function ourVdso(): Runtime {
-  if (runtime !== undefined) return runtime;
-  const parts = readMaps(process.pid).filter(({ path }) => path === "[vdso]" || path.startsWith("[vvar"));
+const ourVdso = oncePerRun((): Runtime => {
+  const parts = readMaps(ourPid()).filter(({ path }) => path === "[vdso]" || path.startsWith("[vvar"));
   const code = parts.find(({ path }) => path === "[vdso]");
   const start = parts[0]?.start;
   const end = parts[parts.length - 1]?.end;
   if (code === undefined || start === undefined || end === undefined)
     throw new Error("this kernel gives no vDSO");
-  runtime = {
+  return {
     size: end - start,
     codeAt: code.start - start,
     code: memoryAt(code.start, code.end - code.start),
   };
-  return runtime;
-}
+});
 
 /** The pages of the image that lie in a mapping; the rest is zero. @throws ImageError */
 function storedPages(vma: Vma, pages: Pagemap): Uint8Array | undefined {
@@ -65,16 +62,7 @@ function storedPages(vma: Vma, pages: Pagemap): Uint8Array | undefined {
   addMapping({ map: pages, next: 0 }, vma, pieces);
   if (pieces.length === 0) return undefined;
   const bytes = new Uint8Array(vma.end - vma.start);
-  for (let i = 0; i < pieces.length; i++) {
-    const at = (pieces.address[i] ?? 0) - vma.start;
-    const part = bytes.subarray(at, at + (pieces.bytes[i] ?? 0));
-    const offset = pieces.offset[i] ?? 0;
-    for (let done = 0; done < part.length; ) {
-      const got = read(pages.fd, part.subarray(done), offset + done);
-      if (got === 0) throw new ImageError("the file is cut short", { file: pages.file });
-      done += got;
-    }
-  }
+  readStored(pages, pieces, vma.start, bytes);
   return bytes;
 }
 

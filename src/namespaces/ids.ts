@@ -2,6 +2,7 @@
 import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { readLinks } from "../linux/read-many.ts";
 import { UnsupportedError } from "../process/errors.ts";
+import { oncePerRun } from "../run.ts";
 import type { ObjectIds } from "../tracee/dumpee.ts";
 
 /** The kinds of namespace, with the number that the image gives to our own, and its field. */
@@ -30,12 +31,7 @@ function namespacesOf(pid: number | "self"): (string | undefined)[] {
   return readLinks(LINKS.map((name) => `/proc/${pid}/ns/${name}`));
 }
 
-let ours: (string | undefined)[] | undefined;
-
-function ownNamespaces(): readonly (string | undefined)[] {
-  ours ??= namespacesOf("self");
-  return ours;
-}
+const ownNamespaces = oncePerRun(() => namespacesOf("self"));
 
 /** The numbers of a process' objects and namespaces. @throws UnsupportedError when it lives in another namespace */
 export function dumpIds(pid: number, objects: ObjectIds): TaskKobjIdsEntry {

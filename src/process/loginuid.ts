@@ -3,6 +3,7 @@ import { ERRNO, errnoName, isErrno } from "../linux/errno.ts";
 import { O, open, readPiece, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { log } from "../log.ts";
+import { oncePerRun } from "../run.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 
 /**
@@ -13,16 +14,14 @@ export function loginuidIn(text: string | undefined): number | undefined {
   return text === undefined ? undefined : Number(text);
 }
 
-function ownLoginuid(): number | undefined {
+const ownLoginuid = oncePerRun((): number | undefined => {
   try {
     return loginuidIn(readPiece("/proc/self/loginuid"));
   } catch (error) {
     if (isErrno(error, ERRNO.ENOENT)) return undefined;
     throw error;
   }
-}
-
-let ours: number | undefined;
+});
 
 /**
  * Gives a process, which has our login uid from its birth, that of its image, before its threads are born. Who may not
@@ -30,7 +29,7 @@ let ours: number | undefined;
  */
 export function restoreLoginuid(restoree: Restoree, wanted: number | undefined): void {
   if (wanted === undefined) return;
-  ours ??= ownLoginuid();
+  const ours = ownLoginuid();
   if (ours === undefined || wanted === ours) return;
   const { pid, table } = restoree;
   // A process may write its own alone.

@@ -9,6 +9,7 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { CoreEntry, PstreeEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
+import { ourPid } from "../linux/ourselves.ts";
 import { readParent, readStat, readStatus } from "../linux/proc.ts";
 import type { FrozenTree } from "../tracee/freeze.ts";
 import { TASK_STATE } from "./core.ts";
@@ -64,7 +65,7 @@ export function refuseRoot(pid: number): void {
   if ((stat.flags & PF_KTHREAD) !== 0) refuse(", a kernel thread", ERRNO.EPERM);
   const leader = readStatus(pid).get("Tgid");
   if (leader !== String(pid)) refuse(`, a thread of process ${leader}`, ERRNO.EINVAL);
-  for (let ancestor = process.pid; ancestor > 0; ancestor = readParent(ancestor)) {
+  for (let ancestor = ourPid(); ancestor > 0; ancestor = readParent(ancestor)) {
     if (ancestor === pid) refuse(", an ancestor of ours", ERRNO.EDEADLK);
   }
 }

@@ -67,7 +67,7 @@ function sigactionsOf(bytes: Uint8Array): SaEntry[] {
 }
 
 /** Sets the handling of every signal as the image has it. */
-export function giveSigactions(table: Calls, pid: number, entries: readonly SaEntry[]): void {
+export function giveSigactions(table: Calls, pid: number, entries: readonly (SaEntry | undefined)[]): void {
   SETTABLE.forEach((signal, i) => {
     const entry = entries[i];
     // Images of kernels with fewer signals have fewer entries; a restored process begins with the default handling.

@@ -9,6 +9,7 @@
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { close, pidfdGetfd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { ourPid } from "../linux/ourselves.ts";
 import { s32, struct, u32, viewOf, word } from "../linux/struct.ts";
 import { addressOf, syscall } from "../linux/syscall.ts";
 import { OP } from "../machine/runner.ts";
@@ -66,7 +67,7 @@ export interface Taken {
 export function take(dumpee: Dumpee, fd: number): Taken {
   const { table, infection } = dumpee;
   const [one = 0, other = 0] = infection.holdDescriptors();
-  const pidfd = table.call(NR.pidfd_open, process.pid, 0);
+  const pidfd = table.call(NR.pidfd_open, ourPid(), 0);
   table.keep(pidfd, one);
   const taken = table.call(NR.pidfd_getfd, pidfd, fd, 0);
   table.keep(taken, other);

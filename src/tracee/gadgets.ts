@@ -8,6 +8,7 @@ import { KernelError } from "../linux/errno.ts";
 import { readMemory } from "../linux/memory.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { hostMachine } from "../machine/host.ts";
+import { oncePerRun } from "../run.ts";
 
 export interface Gadgets {
   readonly callAndReturn: number;
@@ -18,7 +19,9 @@ const CHUNK = 1 << 16;
 /** Enough for a pattern that stands across two chunks. */
 const OVERLAP = 16;
 /** Offsets found in a mapped file, by device, inode and file offset: the next process has the same libc. */
-const known = new Map<string, { call: number | undefined; sigreturn: number | undefined }>();
+const knownPlaces = oncePerRun(
+  () => new Map<string, { call: number | undefined; sigreturn: number | undefined }>(),
+);
 const buffer = Buffer.alloc(CHUNK);
 
 function scan(pid: number, mapping: Mapping): { call: number | undefined; sigreturn: number | undefined } {
@@ -54,6 +57,7 @@ export function findGadgets(pid: number, mappings: readonly Mapping[]): Gadgets 
   const candidates = mappings
     .filter((m) => m.exec && m.read && m.path !== "[vsyscall]")
     .sort((a, b) => Number(/libc|musl/.test(b.path)) - Number(/libc|musl/.test(a.path)));
+  const known = knownPlaces();
   for (const mapping of candidates) {
     const key = `${mapping.major}:${mapping.minor}:${mapping.inode}:${mapping.offset}:${mapping.path}`;
     const found = known.get(key) ?? scan(pid, mapping);

@@ -4,26 +4,19 @@
  * The root of a tree is cloned from us: for a moment it has our memory, copy-on-write, and executes nothing but a
  * pause, until it is seized. All others are cloned by calls inside their parents and are held by us as their parents are.
  */
-import { resultAt } from "../linux/batch.ts";
+import { Batch, resultAt } from "../linux/batch.ts";
 import { CLONE, CLONE_AS_THREAD, cloneArgs, setTid } from "../linux/clone.ts";
 import { KernelError } from "../linux/errno.ts";
 import { O } from "../linux/io.ts";
 import { MAP, PROT } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
+import { ourPid } from "../linux/ourselves.ts";
 import { getRseq, PTRACE_O, setSignalMask, WAIT, wait } from "../linux/ptrace.ts";
-import { MASK_WHILE_RUNNING, SIG } from "../linux/signal.ts";
+import { MASK_WHILE_RUNNING, SIG, SIG_SETMASK } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
-import {
-  addressOf,
-  checkResult,
-  memoryAt,
-  nativeFunction,
-  placeCode,
-  rawSyscall,
-  syscall,
-} from "../linux/syscall.ts";
+import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
-import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE } from "../machine/runner.ts";
+import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
 import type { Area } from "./area.ts";
 import { awaitNewborn } from "./crowd.ts";
 import { LaidTable } from "./laid-table.ts";
@@ -61,7 +54,7 @@ function waitingTable(address: number, reading: number, writing: number): Uint8A
  * @throws KernelError (EEXIST: the id is taken; EPERM: no CAP_CHECKPOINT_RESTORE)
  */
 export function spawnRoot(pid: number, area: Area, pidfdNumber: number, asSibling: boolean): Restoree {
-  const ourPidfd = syscall("of ourselves", NR.pidfd_open, process.pid, 0);
+  const ourPidfd = syscall("of ourselves", NR.pidfd_open, ourPid(), 0);
   try {
     const { child, end, closePipe } = cloneWaiting(pid, area, asSibling);
     try {
@@ -97,8 +90,21 @@ interface Waiting {
   closePipe(): void;
 }
 
-/** Placed once: the code page holds little, and one process may restore many times. */
-let spawnNative: ReturnType<typeof nativeFunction> | undefined;
+/**
+ * clone3(2) with all signals blocked in what is born, which works through the table at `address`. One native call, because
+ * the runtime stops its threads by signals of its own and must not wait for us in between. Gives the call's raw result.
+ */
+function spawnMasked(args: Uint8Array, address: number): number {
+  const batch = new Batch(4 * ENTRY_SIZE + 16);
+  const all = batch.address + 4 * ENTRY_SIZE;
+  const before = all + 8;
+  batch.words.fill(0xffff_ffff, (4 * ENTRY_SIZE) / 4, (4 * ENTRY_SIZE + 8) / 4);
+  batch.entry(0, NR.rt_sigprocmask, SIG_SETMASK, all, before, 8);
+  batch.entry(1, OP.SPAWN, addressOf(args), args.length, address);
+  batch.entry(2, NR.rt_sigprocmask, SIG_SETMASK, before, 0, 8);
+  batch.run(3);
+  return (batch.words[resultAt(1)] ?? 0) | 0;
+}
 
 /** Clones a process from us with id `pid`, which does nothing and dies with us. */
 function cloneWaiting(pid: number, area: Area, asSibling: boolean): Waiting {
@@ -137,11 +143,7 @@ function cloneWaiting(pid: number, area: Area, asSibling: boolean): Waiting {
       set_tid: addressOf(ids),
       set_tid_size: 1,
     });
-    spawnNative ??= nativeFunction(placeCode(hostMachine.spawnThunk));
-    const all = new Uint8Array(8).fill(0xff);
-    const before = new Uint8Array(8);
-    const result = spawnNative(addressOf(args), args.length, addressOf(all), addressOf(before), table, 0, 0);
-    const child = checkResult(result, NR.clone3, `with pid ${pid}`);
+    const child = checkResult(spawnMasked(args, table), NR.clone3, `with pid ${pid}`);
     const end = () => {
       rawSyscall(NR.kill, child, SIG.KILL);
       rawSyscall(NR.wait4, child, 0, WAIT.ALL, 0);

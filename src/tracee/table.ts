@@ -98,7 +98,12 @@ export class Series {
   ) {}
 }
 
-export type Argument = number | Result;
+/** An argument that stands in a word of the task's memory by the time of the call. */
+export class Stored {
+  constructor(readonly address: number) {}
+}
+
+export type Argument = number | Result | Stored;
 
 const DATA_ALIGN = 16;
 
@@ -184,7 +189,12 @@ export class Table {
 
   /** Copies the result of a call that this table makes to the word at an address of the task. */
   keep(result: Result, at: number): void {
-    this.operation(OP.MOVE, this.region.address + result.entry + ENTRY_RESULT, at);
+    this.operation(OP.MOVE, this.resultAt(result), at);
+  }
+
+  /** Where in the task the result of a call will stand. */
+  resultAt(result: Result): number {
+    return this.region.address + result.entry + ENTRY_RESULT;
   }
 
   /** Places bytes for calls to read; gives their address in the task. Valid until the table has run. */
@@ -192,6 +202,11 @@ export class Table {
     const offset = this.#reserve(bytes.length);
     this.#mirror.set(bytes, offset);
     return this.region.address + offset;
+  }
+
+  /** Writes to bytes that `data` has placed. */
+  place(address: number, bytes: Uint8Array): void {
+    this.#mirror.set(bytes, address - this.region.address);
   }
 
   /** Room for calls to write to (zeroed), readable after the run. */
@@ -401,21 +416,22 @@ export class Table {
   }
 
   #add(nr: number, object: string | undefined, args: readonly Argument[]): Result {
-    let fromResults = 0;
+    let moves = 0;
     for (let i = 0; i < args.length; i++) {
       const arg = args[i];
-      if (arg instanceof Result && !arg.settled) fromResults++;
+      if (arg instanceof Stored || (arg instanceof Result && !arg.settled)) moves++;
     }
     // A full table is run on the spot; results so far become plain values. Places given out by data() and space()
     // would be lost with it, so callers keep what one step needs within a table.
-    const needed = (fromResults + 2) * ENTRY_SIZE;
+    const needed = (moves + 2) * ENTRY_SIZE;
     if (this.#used + needed > this.#dataStart) throw new RangeError("the table of calls is full");
-    const entry = this.#used + fromResults * ENTRY_SIZE;
+    const entry = this.#used + moves * ENTRY_SIZE;
     for (let i = 0, at = entry + ENTRY_ARGS; i < args.length; i++, at += 8) {
       const arg = args[i] ?? 0;
       if (typeof arg === "number") this.#writeWord(at, arg);
+      else if (arg instanceof Stored) this.#addMove(arg.address, at);
       else if (arg.settled) this.#writeWord(at, arg.value);
-      else this.#addMove(arg.entry + ENTRY_RESULT, at);
+      else this.#addMove(this.resultAt(arg), at);
     }
     this.#view.setUint32(entry, nr, true);
     this.#view.setUint32(entry + 4, object === undefined ? 0 : FLAG_MUST, true);
@@ -427,7 +443,7 @@ export class Table {
 
   #addMove(from: number, to: number): void {
     this.#view.setUint32(this.#used, OP.MOVE, true);
-    this.#writeWord(this.#used + ENTRY_ARGS, this.region.address + from);
+    this.#writeWord(this.#used + ENTRY_ARGS, from);
     this.#writeWord(this.#used + ENTRY_ARGS + 8, this.region.address + to);
     this.#used += ENTRY_SIZE;
   }

@@ -1,0 +1,211 @@
+/**
+ * An executable file that is a table of system calls: machine/runner.ts, STARTER.
+ *
+ *     file     | ELF headers | code | header, tables and what they read | contents, page by page
+ *     memory                 | code | header, tables and what they read |
+ *
+ * Nothing but code and tables is loaded by execve(2). What else there is of the file its own calls map or read.
+ */
+import { copyAllBytes } from "../files/copy.ts";
+import {
+  ELF_CLASS,
+  ELF_IDENT_REST,
+  ELF_MAGIC,
+  EM_X86_64,
+  ET_EXEC,
+  elfHeader64,
+  elfProgram64,
+  PF,
+  PT,
+} from "../linux/elf.ts";
+import { close, fstat, lseek, O, open, rename, SEEK, unlink, withFd, writeAll } from "../linux/io.ts";
+import { PAGE_SIZE, pageUp } from "../linux/memory.ts";
+import { struct, u32, word } from "../linux/struct.ts";
+import { hostMachine } from "../machine/host.ts";
+import { STARTER } from "../machine/runner.ts";
+import { Stored, Table, type TableExecutor } from "../tracee/table.ts";
+
+/** What of the CPU an executable needs: of a leaf of cpuid, register by register, the bits under the masks. */
+export interface CpuCheck {
+  readonly leaf: number;
+  readonly subleaf: number;
+  /** eax, ebx, ecx, edx. */
+  readonly masks: readonly [number, number, number, number];
+  readonly values: readonly [number, number, number, number];
+}
+
+/** An entry of the checks, CHECK_SIZE bytes. */
+const check = struct({ leaf: u32, subleaf: u32, masks: quad(), values: quad() });
+const header = struct({ argv: word, envp: word, table: word, otherwise: word });
+const NO_LEAF = 0xffff_ffff;
+
+function quad() {
+  return struct({ eax: u32, ebx: u32, ecx: u32, edx: u32 });
+}
+
+function registers([eax, ebx, ecx, edx]: CpuCheck["masks"]) {
+  return { eax, ebx, ecx, edx };
+}
+
+const HEADER_SIZE = PAGE_SIZE;
+const OTHERWISE_SIZE = PAGE_SIZE;
+const CODE_AT = PAGE_SIZE;
+
+/** A table at `address` with its data behind, `size` bytes in all. */
+export function layTable(address: number, size: number, fill: (table: Table) => void): Uint8Array {
+  const table = new Table(LAID, { pid: 0, address, size });
+  fill(table);
+  return bytesOf(table, size);
+}
+
+function bytesOf({ laid }: Table, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  bytes.set(laid.entries);
+  bytes.set(laid.data, size - laid.data.length);
+  return bytes;
+}
+
+/** Tables here are only laid: a full one cannot be run in between. */
+const LAID: TableExecutor = {
+  startTable: () => {
+    throw new RangeError("the table of an executable is full");
+  },
+  awaitTable: () => {},
+};
+
+export class Executable implements Disposable {
+  /** What the program does first. */
+  readonly table: Table;
+  /** What it does when the CPU is not fit, or a call of the first table that must succeed fails. */
+  readonly otherwise: Table;
+  readonly #fd: number;
+  readonly #checks: CpuCheck[] = [];
+  readonly #unfinished: string;
+  readonly #dataSize: number;
+  #end: number;
+
+  /**
+   * Makes a file beside `path`, which becomes it when it is finished. The code lies at `address`, a multiple of the page
+   * size below 2 GiB; `tableSize` is what the first table and its data take, in bytes. @throws KernelError
+   */
+  constructor(
+    private readonly path: string,
+    readonly address: number,
+    tableSize: number,
+  ) {
+    this.#unfinished = `${path}.unfinished`;
+    this.#fd = open(this.#unfinished, O.RDWR | O.CREAT | O.TRUNC, 0o755);
+    this.#dataSize = HEADER_SIZE + OTHERWISE_SIZE + pageUp(tableSize);
+    this.#end = CODE_AT + STARTER.DATA + this.#dataSize;
+    const otherwise = this.data + HEADER_SIZE;
+    this.otherwise = new Table(LAID, { pid: 0, address: otherwise, size: OTHERWISE_SIZE });
+    this.table = new Table(LAID, { pid: 0, address: otherwise + OTHERWISE_SIZE, size: pageUp(tableSize) });
+  }
+
+  /** Address of the header. */
+  get data(): number {
+    return this.address + STARTER.DATA;
+  }
+
+  /** The addresses of the words and of the environment that the program was started with, as execve(2) takes them. */
+  get startedWith(): { readonly words: Stored; readonly environment: Stored } {
+    return { words: new Stored(this.data + STARTER.ARGV), environment: new Stored(this.data + STARTER.ENVP) };
+  }
+
+  /** Address of rt_sigreturn, to be gone to with the stack pointer at a frame. */
+  get sigreturn(): number {
+    return this.address + hostMachine.starter.sigreturn;
+  }
+
+  need(needed: CpuCheck): void {
+    this.#checks.push(needed);
+  }
+
+  /** Adds bytes to the file; gives their offset, whole pages. @throws KernelError */
+  add(bytes: Uint8Array): number {
+    const at = this.#end;
+    writeAll(this.#fd, bytes, at);
+    this.#end += pageUp(bytes.length);
+    return at;
+  }
+
+  /** Adds all of another file; gives its offset, whole pages. @throws KernelError */
+  addFile(path: string): { readonly offset: number; readonly size: number } {
+    const offset = this.#end;
+    const size = withFd(open(path, O.RDONLY), (from) => {
+      const length = fstat(from).size;
+      lseek(this.#fd, offset, SEEK.SET);
+      copyAllBytes(from, 0, length, this.#fd);
+      return length;
+    });
+    this.#end += pageUp(size);
+    return { offset, size };
+  }
+
+  /** Writes headers, code and tables, and puts the file in its place. @throws KernelError */
+  finish(): void {
+    writeAll(this.#fd, this.#headers(), 0);
+    writeAll(this.#fd, hostMachine.starter.code, CODE_AT);
+    const data = new Uint8Array(this.#dataSize);
+    const tables = [HEADER_SIZE, HEADER_SIZE + OTHERWISE_SIZE];
+    const [otherwise = 0, table = 0] = tables.map((at) => this.data + at);
+    header.encodeInto(data, 0, { table, otherwise });
+    this.#checks.forEach(({ leaf, subleaf, masks, values }, i) => {
+      check.encodeInto(data, STARTER.CHECKS + i * check.size, {
+        leaf,
+        subleaf,
+        masks: registers(masks),
+        values: registers(values),
+      });
+    });
+    check.encodeInto(data, STARTER.CHECKS + this.#checks.length * check.size, { leaf: NO_LEAF });
+    [this.otherwise, this.table].forEach((each, i) => {
+      const at = tables[i] ?? 0;
+      const size = i === 0 ? OTHERWISE_SIZE : this.#dataSize - at;
+      data.set(bytesOf(each, size), at);
+    });
+    writeAll(this.#fd, data, CODE_AT + STARTER.DATA);
+    rename(this.#unfinished, this.path);
+  }
+
+  #headers(): Uint8Array {
+    const bytes = new Uint8Array(PAGE_SIZE);
+    const programs = [
+      { type: PT.LOAD, flags: PF.R | PF.X, offset: CODE_AT, vaddr: this.address, filesz: STARTER.DATA },
+      {
+        type: PT.LOAD,
+        flags: PF.R | PF.W,
+        offset: CODE_AT + STARTER.DATA,
+        vaddr: this.data,
+        filesz: this.#dataSize,
+      },
+      { type: PT.GNU_STACK, flags: PF.R | PF.W, offset: 0, vaddr: 0, filesz: 0 },
+    ];
+    elfHeader64.encodeInto(bytes, 0, {
+      ident: { magic: ELF_MAGIC, class: ELF_CLASS.BITS_64, rest: ELF_IDENT_REST },
+      type: ET_EXEC,
+      machine: EM_X86_64,
+      version: 1,
+      entry: this.address,
+      phoff: elfHeader64.size,
+      ehsize: elfHeader64.size,
+      phentsize: elfProgram64.size,
+      phnum: programs.length,
+    });
+    programs.forEach((program, i) => {
+      elfProgram64.encodeInto(bytes, elfHeader64.size + i * elfProgram64.size, {
+        ...program,
+        paddr: program.vaddr,
+        memsz: program.filesz,
+        align: PAGE_SIZE,
+      });
+    });
+    return bytes;
+  }
+
+  /** Removes what was not finished. */
+  [Symbol.dispose](): void {
+    close(this.#fd);
+    unlink(this.#unfinished);
+  }
+}

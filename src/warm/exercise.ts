@@ -1,0 +1,63 @@
+/**
+ * Programs to practise on: a process with threads, one with children and open files. They are tables of system calls
+ * (executable.ts), so that nothing but us is needed to make them.
+ */
+import { CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
+import { AT, O } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { SIG } from "../linux/signal.ts";
+import { cString } from "../linux/syscall.ts";
+import { OP } from "../machine/runner.ts";
+import type { Table } from "../tracee/table.ts";
+import { Executable, layTable } from "./executable.ts";
+
+const ADDRESS = 0x40_0000;
+const TABLE_SIZE = 0x1_0000;
+const REST_SIZE = 0x100;
+const THREADS = 24;
+const CHILDREN = 16;
+const FILES = 40;
+
+/** Sleeps for ever. */
+function layRest(table: Table): void {
+  const [one, often] = [table.data(word(1n)), table.data(word(2n ** 62n))];
+  table.call(NR.pause);
+  table.operation(OP.REPEAT, one, 0, often);
+}
+
+function word(value: bigint): Uint8Array {
+  return new Uint8Array(BigInt64Array.of(value).buffer);
+}
+
+/** Bears `count` tasks that do nothing. */
+function layBirths(table: Table, count: number, args: Uint8Array): void {
+  const rest = table.data(new Uint8Array(REST_SIZE));
+  table.place(rest, layTable(rest, REST_SIZE, layRest));
+  const given = table.data(args);
+  for (let i = 0; i < count; i++) table.must("a task", OP.SPAWN, given, args.length, rest);
+}
+
+function make(path: string, lay: (table: Table) => void): void {
+  using made = new Executable(path, ADDRESS, TABLE_SIZE);
+  made.otherwise.call(NR.exit_group, 1);
+  lay(made.table);
+  layRest(made.table);
+  made.finish();
+}
+
+/** Makes a program of many threads. @throws KernelError */
+export function makeThreads(path: string): void {
+  make(path, (table) => layBirths(table, THREADS, cloneArgs.encode({ flags: CLONE_AS_THREAD })));
+}
+
+/** Makes a program of many children and open files. @throws KernelError */
+export function makeChildren(path: string): void {
+  make(path, (table) => {
+    const name = table.data(cString("/proc/self/exe"));
+    for (let i = 0; i < FILES; i++) table.must("a file", NR.openat, AT.FDCWD, name, O.RDONLY);
+    const ends = table.data(new Uint8Array(8));
+    for (let i = 0; i < FILES / 8; i++) table.must("a pipe", NR.pipe2, ends, 0);
+    table.must("an event", NR.eventfd2, 1, 0);
+    layBirths(table, CHILDREN, cloneArgs.encode({ exit_signal: SIG.CHLD }));
+  });
+}

@@ -1,0 +1,67 @@
+/** Makes an executable that starts warm of one that starts cold. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "../cli/run.ts";
+import { dump } from "../dump.ts";
+import { ImageDir } from "../images/image-dir.ts";
+import { WAIT, wait } from "../linux/ptrace.ts";
+import { makeChildren, makeThreads } from "./exercise.ts";
+import { startMovable } from "./nursery.ts";
+import { COLLECT, PARK } from "./park.ts";
+import { makePicture } from "./picture.ts";
+
+/** How often each program is practised on. After so many rounds there is hardly anything left to be compiled. */
+const ROUNDS = { plain: 200, threads: 60, children: 60 } as const;
+/**
+ * After the garbage is collected, what is allocated fills gaps all over the heap, and each page that is written to is to be
+ * copied first. After some rounds more the gaps are filled.
+ */
+const ROUNDS_MORE = 5;
+/** A program that every machine has. */
+const PLAIN = "/bin/sleep";
+/**
+ * Of the runtime, with which the picture goes on: no threads that compile or collect garbage, each of which would be born
+ * again at every start, and while they run every page that we copy interrupts them. All of it is compiled already; the last
+ * of the compilers, for what runs for seconds, only costs. The thresholds are the runtime's own again (scripts/build.ts).
+ */
+const ENVIRONMENT = [
+  "PATH=/usr/bin:/bin",
+  "BUN_JSC_jitPolicyScale=1",
+  "BUN_JSC_useConcurrentJIT=0",
+  "BUN_JSC_useFTLJIT=0",
+  "BUN_JSC_useConcurrentGC=0",
+  "BUN_JSC_numberOfGCMarkers=1",
+];
+
+/**
+ * Starts `program`, has it do its work until it is warm, and makes an executable at `path` that begins there. Takes some
+ * twenty seconds. @throws whatever cannot be done here: it needs the rights that a restore needs
+ */
+export async function makeWarm(program: string, path: string): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "criu-ts-warm-"));
+  const output = join(directory, "output");
+  writeFileSync(output, "");
+  try {
+    const [threads, children] = [join(directory, "threads"), join(directory, "children")];
+    makeThreads(threads);
+    makeChildren(children);
+    const plan = [
+      `${ROUNDS.plain}:${PLAIN}`,
+      `${ROUNDS.threads}:${threads}`,
+      `${ROUNDS.children}:${children}`,
+      COLLECT,
+      `${ROUNDS_MORE}:${PLAIN}`,
+    ];
+    const words = [program, PARK, directory, ...plan];
+    const pid = startMovable(program, words, ENVIRONMENT, output);
+    const stop = wait(pid, WAIT.UNTRACED)?.status;
+    if (stop?.kind !== "stopped") throw new Error(`${words.join(" ")}: ${readFileSync(output, "utf8")}`);
+    const images = ["-D", directory, "-o", "picture.log", "-v4"];
+    const code = await run(["dump", "-t", String(pid), ...images], { dump: async () => dump });
+    if (code !== 0) throw new Error(readFileSync(join(directory, "picture.log"), "utf8"));
+    makePicture(ImageDir.open(directory), pid, program, path);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * What the program does when it is made ready to be pictured (make.ts): it does its work many times, so that nothing of it
+ * runs for the first time afterwards, lets go of what only this process has, and stops. Whoever is started from the picture goes
+ * on here.
+ */
+import type { Procedures } from "../cli/run.ts";
+import { ERRNO, isErrno } from "../linux/errno.ts";
+import { close, listNumbers, readText } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { commandLine, ourPid } from "../linux/ourselves.ts";
+import { wait } from "../linux/ptrace.ts";
+import { SIG } from "../linux/signal.ts";
+import { rawSyscall } from "../linux/syscall.ts";
+import { beginRun } from "../run.ts";
+import { startProgram } from "./program.ts";
+
+/**
+ * The first word that asks for it. A directory follows, and what to do: "20:/bin/sleep" is to dump and restore that program
+ * so often, "collect" to collect garbage.
+ */
+export const PARK = "park";
+export const COLLECT = "collect";
+
+/** Programs need this long, in milliseconds, to have become what they are. */
+const SETTLE = 100;
+const STDERR = 2;
+const ANY = -1;
+const PR_SET_CHILD_SUBREAPER = 36;
+
+/** Gives the words of the command line of the process that goes on. @throws whatever fails in what is practised */
+export async function park(words: readonly string[], procedures: Procedures): Promise<string[]> {
+  const [directory = "", ...plan] = words;
+  // A process id is free for the next restore when nobody is left of the group and the session that it names.
+  rawSyscall(NR.prctl, PR_SET_CHILD_SUBREAPER, 1);
+  for (const each of plan) {
+    if (each === COLLECT) Bun.gc(true);
+    else {
+      const [rounds, program = ""] = each.split(":");
+      await practise(program, Number(rounds), directory, procedures);
+    }
+  }
+  rawSyscall(NR.prctl, PR_SET_CHILD_SUBREAPER, 0);
+  // Those of the runtime's event loop, which nothing here uses, would have numbers that others need.
+  for (const fd of listNumbers("/proc/self/fd")) if (fd > STDERR) close(fd);
+  rawSyscall(NR.kill, ourPid(), SIG.STOP);
+  beginRun();
+  return commandLine().slice(1);
+}
+
+async function practise(
+  program: string,
+  rounds: number,
+  directory: string,
+  procedures: Procedures,
+): Promise<void> {
+  const { run } = await import("../cli/run.ts");
+  const task = startProgram(program, [program, "1000"], [], "/dev/null");
+  task.detach();
+  Bun.sleepSync(SETTLE);
+  const images = ["-D", directory, "-o", "log", "-v4"];
+  const runOrThrow = async (words: string[]) => {
+    beginRun();
+    if ((await run(words, procedures)) !== 0) throw new Error(readText(`${directory}/log`));
+  };
+  for (let round = 0; round < rounds; round++) {
+    await runOrThrow(["dump", "-t", String(task.pid), ...images]);
+    reapAll();
+    await runOrThrow(["restore", "-d", ...images]);
+  }
+  // All of its session.
+  rawSyscall(NR.kill, -task.pid, SIG.KILL);
+  reapAll();
+}
+
+/** Waits for all that was killed. */
+function reapAll(): void {
+  try {
+    while (wait(ANY) !== undefined);
+  } catch (error) {
+    if (!isErrno(error, ERRNO.ECHILD)) throw error;
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * A process in an executable: whoever starts the file becomes the process that was dumped, where it was.
+ *
+ * The images of a dump are turned into one table of system calls (executable.ts): mappings of the file itself, copy-on-write,
+ * so that a page is read or copied when it is used and not before; then signal handlers, threads, and the registers by
+ * rt_sigreturn(2). What a process inherits stays that of the new one: its ids, descriptors, directories, limits,
+ * credentials, words and environment.
+ */
+import type { ImageDir } from "../images/image-dir.ts";
+import { IMAGES } from "../images/kinds.ts";
+import type { CoreEntry } from "../images/schema/generated/process.ts";
+import { CLONE, CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
+import { cpuid, hasLeaf } from "../linux/cpuid.ts";
+import { AT, O, open, read, SEEK, withFd } from "../linux/io.ts";
+import { MAP, PAGE_SIZE, TASK_SIZE } from "../linux/memory.ts";
+import { MFD } from "../linux/mman.ts";
+import { NR } from "../linux/nr.ts";
+import { buildSigframe, SIG_BLOCK, sigframeMask, sigframeSize } from "../linux/signal.ts";
+import { cString } from "../linux/syscall.ts";
+import { textToBytes } from "../linux/text.ts";
+import { OP } from "../machine/runner.ts";
+import { Pagemap } from "../memory/pages.ts";
+import { addMapping, Pieces, readStored } from "../memory/pieces.ts";
+import { checkVmas, has, isPrivate, isVdso, STATUS, type Vma } from "../memory/vma.ts";
+import { giveRseq } from "../process/rseq.ts";
+import { giveAltstack, giveSigactions } from "../process/signals.ts";
+import { finalState } from "../process/thread.ts";
+import type { Result, Table } from "../tracee/table.ts";
+import { type CpuCheck, Executable, layTable } from "./executable.ts";
+
+/** Code and tables go where no program has anything: below the lowest that linkers give. */
+const ADDRESS = 0x2_0000;
+/** For the calls and their data, in bytes. */
+const TABLE_SIZE = 0x2_0000;
+/** Pages that are not there but lie between such that are, so many at the most, are stored rather than mapped around. */
+const GAP = 16 * PAGE_SIZE;
+const ARCH_SET_FS = 0x1002;
+const PR_SET_NAME = 15;
+const SELF = "/proc/self/exe";
+/** For the calls of a thread and its frame, in bytes. */
+const THREAD_SIZE = 0x2000;
+const FRAME_ALIGN = 64;
+const STDERR = 2;
+/** More often sendfile(2) is not repeated. */
+const MANY = 1000;
+/** As shells say it of what cannot be executed. */
+const CANNOT_RUN = 126;
+
+/** A file within the executable. */
+interface Contents {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** The stored pages of a mapping. */
+interface StoredPages {
+  readonly pieces: Pieces;
+  /** Reads those that lie in `into`, which stands for memory from `start` on. */
+  read(start: number, into: Uint8Array): void;
+}
+
+/**
+ * Makes an executable of process `pid`, dumped to `images`, whose program is the file `program`. On a machine that it cannot
+ * run on (another CPU, no /proc, addresses that are taken), the executable runs the program from its beginning.
+ * @throws KernelError, ImageError; RangeError where the process has what no executable can hold
+ */
+export function makePicture(images: ImageDir, pid: number, program: string, path: string): void {
+  using made = new Executable(path, ADDRESS, TABLE_SIZE);
+  const contents = made.addFile(program);
+  for (const each of cpuChecks()) made.need(each);
+  new Picture(made, images, pid, program, contents).take();
+  layColdStart(made, contents);
+  made.finish();
+}
+
+/** What the C library and the runtime have looked at: a CPU that has as much will do. */
+function cpuChecks(): CpuCheck[] {
+  const checks: CpuCheck[] = [];
+  const features = (leaf: number, subleaf: number, used: readonly ("ebx" | "ecx" | "edx")[]) => {
+    if (!hasLeaf(leaf)) return;
+    const found = cpuid(leaf, subleaf);
+    const pick = (name: "ebx" | "ecx" | "edx") => (used.includes(name) ? found[name] : 0);
+    const bits = [0, pick("ebx"), pick("ecx"), pick("edx")] as const;
+    checks.push({ leaf, subleaf, masks: bits, values: bits });
+  };
+  features(1, 0, ["ecx", "edx"]);
+  features(7, 0, ["ebx", "ecx", "edx"]);
+  features(0x8000_0001, 0, ["ecx", "edx"]);
+  // The size of the extended state that the kernel has enabled: as the saved one, exactly.
+  checks.push({ leaf: 0xd, subleaf: 0, masks: [0, 0xffff_ffff, 0, 0], values: [0, cpuid(0xd, 0).ebx, 0, 0] });
+  return checks;
+}
+
+/** Runs the program, which the file holds, from its beginning: in memory, since a part of a file cannot be run. */
+function layColdStart({ otherwise: table, startedWith }: Executable, { offset, size }: Contents): void {
+  const from = table.call(NR.openat, AT.FDCWD, table.data(cString(SELF)), O.RDONLY | O.CLOEXEC);
+  const to = table.call(NR.memfd_create, table.data(cString("criu")), MFD.CLOEXEC);
+  const counter = new BigInt64Array([BigInt(MANY)]);
+  table.call(NR.lseek, from, offset, SEEK.SET);
+  const copied = table.call(NR.sendfile, to, from, 0, size);
+  table.operation(OP.REPEAT, table.resultAt(copied), 0, table.data(new Uint8Array(counter.buffer)));
+  const { words, environment } = startedWith;
+  table.call(NR.execveat, to, table.data(cString("")), words, environment, AT.EMPTY_PATH);
+  const said = textToBytes("criu: cannot start: memfd_create(2) or execveat(2) of it was refused\n");
+  table.call(NR.write, STDERR, table.data(said), said.length);
+  table.call(NR.exit_group, CANNOT_RUN);
+}
+
+/** Lays the calls that make a process out of images. */
+class Picture {
+  readonly #table: Table;
+  readonly #self: Result;
+
+  constructor(
+    private readonly made: Executable,
+    private readonly images: ImageDir,
+    private readonly pid: number,
+    private readonly program: string,
+    private readonly contents: Contents,
+  ) {
+    this.#table = made.table;
+    this.#self = this.#table.must(SELF, NR.openat, AT.FDCWD, this.#table.data(cString(SELF)), O.RDONLY);
+  }
+
+  take(): void {
+    this.#layMemory();
+    this.#table.must(SELF, NR.close, this.#self);
+    const [leader, ...others] = this.#cores();
+    if (leader === undefined) throw new RangeError(`process ${this.pid} has no first thread`);
+    giveSigactions(
+      this.#table,
+      this.pid,
+      // What was ignored or blocked when the new process was started stays so.
+      (leader.tc?.sigactions ?? []).map((action) => (action.sigaction === 0n ? undefined : action)),
+    );
+    for (const other of others) this.#layThread(other);
+    this.#layFirst(leader);
+  }
+
+  /** The first thread's first. */
+  #cores(): CoreEntry[] {
+    const tree = this.images.readAll(IMAGES.pstree);
+    const [only] = tree;
+    if (tree.length !== 1 || only?.pid !== this.pid)
+      throw new RangeError(`the images are not those of process ${this.pid} alone`);
+    const others = only.threads.filter((tid) => tid !== this.pid);
+    return [this.pid, ...others].map((tid) => this.images.readOne(IMAGES.core, tid));
+  }
+
+  #layMemory(): void {
+    const mm = this.images.readOne(IMAGES.mm, this.pid);
+    const names = new Map(this.images.readAll(IMAGES.files).map(({ id, reg }) => [id, reg?.name]));
+    const { vmas, guards } = checkVmas(this.pid, mm.vmas);
+    if (guards.length > 0) throw new RangeError("there are guarded pages");
+    using pages = Pagemap.read(this.images, IMAGES.pagemap, this.pid, TASK_SIZE);
+    for (const vma of vmas) {
+      if (isVdso(vma) || has(vma, STATUS.VSYSCALL)) continue;
+      if (!isPrivate(vma)) throw new RangeError(`mapping ${vma.start.toString(16)} is not private`);
+      const pieces = new Pieces();
+      addMapping({ map: pages, next: 0 }, vma, pieces);
+      const stored: StoredPages = {
+        pieces,
+        read: (start, into) => readStored(pages, pieces, start, into),
+      };
+      if (has(vma, STATUS.FILE_PRIVATE)) this.#layFile(vma, names.get(vma.object), stored);
+      else this.#layAnonymous(vma, stored);
+      for (const advice of vma.advice)
+        this.#table.must("advice", NR.madvise, vma.start, vma.end - vma.start, advice);
+    }
+  }
+
+  /** Of the program, what is as in the file is mapped from where the file holds it. */
+  #layFile(vma: Vma, name: string | undefined, stored: StoredPages): void {
+    if (name === undefined) throw new RangeError(`mapping ${vma.start.toString(16)} has no file`);
+    const length = vma.end - vma.start;
+    if (name === this.program && stored.pieces.length === 0) {
+      this.#map(vma, vma.start, length, this.contents.offset + vma.pgoff, MAP.FIXED_NOREPLACE);
+      return;
+    }
+    const bytes = new Uint8Array(length);
+    withFd(open(name, O.RDONLY), (fd) => read(fd, bytes, vma.pgoff));
+    stored.read(vma.start, bytes);
+    this.#map(vma, vma.start, length, this.made.add(bytes), MAP.FIXED_NOREPLACE);
+  }
+
+  #layAnonymous(vma: Vma, { pieces, read }: StoredPages): void {
+    const flags = vma.flags | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE;
+    this.#table.must("memory", NR.mmap, vma.start, vma.end - vma.start, vma.prot, flags, -1, 0);
+    const endOf = (i: number) => (pieces.address[i] ?? 0) + (pieces.bytes[i] ?? 0);
+    for (let first = 0; first < pieces.length; ) {
+      let last = first;
+      while (last + 1 < pieces.length && (pieces.address[last + 1] ?? 0) - endOf(last) <= GAP) last++;
+      const start = pieces.address[first] ?? 0;
+      const bytes = new Uint8Array(endOf(last) - start);
+      read(start, bytes);
+      this.#map(vma, start, bytes.length, this.made.add(bytes), MAP.FIXED);
+      first = last + 1;
+    }
+  }
+
+  #map({ prot }: Vma, start: number, length: number, offset: number, fixed: number): void {
+    this.#table.must("memory", NR.mmap, start, length, prot, MAP.PRIVATE | fixed, this.#self, offset);
+  }
+
+  /** Another thread is born with its own table, by which it becomes what it was. */
+  #layThread(core: CoreEntry): void {
+    const { thread_info: info, thread_core: thread } = core;
+    if (info === undefined || thread === undefined) throw new RangeError("a thread without its state");
+    const tid = Number(info.clear_tid_addr);
+    const args = cloneArgs.encode({
+      flags: CLONE_AS_THREAD + CLONE.SETTLS + CLONE.CHILD_SETTID + CLONE.CHILD_CLEARTID,
+      child_tid: tid,
+      tls: Number(info.gpregs.fs_base),
+    });
+    const table = this.#table;
+    const own = table.data(new Uint8Array(THREAD_SIZE));
+    table.must("a thread", OP.SPAWN, table.data(args), args.length, own);
+    const bytes = layTable(own, THREAD_SIZE, (its) => {
+      its.must("its name", NR.prctl, PR_SET_NAME, its.data(cString(thread.comm ?? "")), 0, 0, 0);
+      this.#layState(its, core);
+    });
+    table.place(own, bytes);
+  }
+
+  #layFirst(core: CoreEntry): void {
+    const table = this.#table;
+    const { thread_info: info } = core;
+    if (info === undefined) throw new RangeError("a thread without its state");
+    table.must("its TLS", NR.arch_prctl, ARCH_SET_FS, Number(info.gpregs.fs_base));
+    const tid = table.must("its id", NR.set_tid_address, Number(info.clear_tid_addr));
+    // The C library keeps the thread's id in the word that the kernel clears at its end.
+    table.keep(tid, Number(info.clear_tid_addr));
+    this.#layState(table, core);
+  }
+
+  /** The rest of a thread's state, its registers last. */
+  #layState(table: Table, core: CoreEntry): void {
+    const { thread_core: thread } = core;
+    if (thread === undefined) throw new RangeError("a thread without its state");
+    if (thread.futex_rla_len !== 0)
+      table.must("its robust list", NR.set_robust_list, Number(thread.futex_rla), thread.futex_rla_len);
+    if (thread.rseq_entry !== undefined) giveRseq(table, thread.rseq_entry);
+    if (thread.sas !== undefined) giveAltstack(table, thread.sas);
+    const { registers, extended, mask } = finalState(core);
+    const room = table.data(new Uint8Array(sigframeSize(extended.length) + FRAME_ALIGN));
+    const at = Math.ceil(room / FRAME_ALIGN) * FRAME_ALIGN;
+    table.place(at, buildSigframe(at, registers, mask, { xstate: extended }));
+    if (core.tc !== undefined) table.must("its mask", NR.rt_sigprocmask, SIG_BLOCK, 0, sigframeMask(at), 8);
+    table.operation(OP.LEAVE, at, this.made.sigreturn);
+  }
+}

@@ -1,0 +1,90 @@
+/** Programs in processes of ours: born bare, held, and given a program by execve(2). */
+import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
+import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
+import { AT, O } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { ourPid } from "../linux/ourselves.ts";
+import { readMaps } from "../linux/proc.ts";
+import { PTRACE, PTRACE_EVENT, PTRACE_O, ptrace, setSignalMask } from "../linux/ptrace.ts";
+import { struct, u64 } from "../linux/struct.ts";
+import { cString, rawSyscall } from "../linux/syscall.ts";
+import { Area, BULK } from "../tracee/area.ts";
+import type { Restoree } from "../tracee/restoree.ts";
+import { spawnRoot } from "../tracee/spawn.ts";
+import type { Table } from "../tracee/table.ts";
+import type { Task } from "../tracee/task.ts";
+
+/** Behind standard input, output and error. */
+const OUR_PIDFD = 3;
+/** Ids below this one are mostly those of services. */
+const FIRST_PID = 2000;
+
+const rlimit = struct({ soft: u64, hard: u64 });
+export const RLIMIT_STACK = 3;
+/** RLIM_INFINITY. */
+const UNLIMITED = 0xffff_ffff_ffff_ffffn;
+
+/** What prlimit(2) takes for a soft limit of so many bytes; the hard one is none. */
+export function stackLimit(bytes: number): Uint8Array {
+  return rlimit.encode({ soft: BigInt(bytes), hard: UNLIMITED });
+}
+
+/** A bare process with an id that nobody has. @throws KernelError */
+function spawnAnywhere(): Restoree {
+  const area = Area.place(readMaps(ourPid()), 1, BULK.RESTORE);
+  for (let pid = FIRST_PID; ; pid++) {
+    try {
+      return spawnRoot(pid, area, OUR_PIDFD, false);
+    } catch (error) {
+      if (!isErrno(error, ERRNO.EEXIST)) throw error;
+    }
+  }
+}
+
+/**
+ * Starts a program as the leader of a session of its own, that writes to the file `output` and has no other
+ * descriptors. It is held by us and stands at the exit of its execve(2). What `prepare` adds is done before that.
+ * @throws KernelError
+ */
+export function startProgram(
+  path: string,
+  words: readonly string[],
+  environment: readonly string[],
+  output: string,
+  prepare: (table: Table) => void = () => {},
+): Task {
+  const root = spawnAnywhere();
+  const { table, pid } = root;
+  const { task } = root.leader;
+  for (const name of ["/dev/null", output, output])
+    table.must(name, NR.openat, AT.FDCWD, table.data(cString(name)), O.RDWR | O.APPEND);
+  table.must("our pidfd", NR.fcntl, OUR_PIDFD, F.SETFD, FD_CLOEXEC);
+  table.must("a session", NR.setsid);
+  prepare(table);
+  table.run();
+  ptrace(PTRACE.SETOPTIONS, pid, 0, PTRACE_O.TRACESYSGOOD | PTRACE_O.TRACEEXEC | PTRACE_O.EXITKILL);
+  execute(root, path, words, environment);
+  setSignalMask(pid, 0n);
+  task.resume(PTRACE.SYSCALL);
+  task.awaitSyscallStop();
+  return task;
+}
+
+function execute(
+  { table, leader: { task } }: Restoree,
+  path: string,
+  words: readonly string[],
+  environment: readonly string[],
+): void {
+  const list = (texts: readonly string[]) => {
+    const addresses = texts.map((text) => BigInt(table.data(cString(text))));
+    return table.data(new Uint8Array(BigUint64Array.of(...addresses, 0n).buffer));
+  };
+  table.must(path, NR.execve, table.data(cString(path)), list(words), list(environment));
+  table.start();
+  const stop = task.awaitAnyStop();
+  if (stop.event === PTRACE_EVENT.EXEC) return;
+  // The table has come to its end: the call has failed, and says why.
+  rawSyscall(NR.kill, task.pid, 9);
+  throw new KernelError("execve", path, ERRNO.ENOEXEC);
+}
