@@ -5,7 +5,8 @@ import { NR } from "../linux/nr.ts";
 import { type Registers, userRegs } from "../linux/ptrace.ts";
 import { readStates } from "../linux/ptrace-many.ts";
 import { type RseqConfiguration, rseqAborts } from "../linux/rseq.ts";
-import { viewOf } from "../linux/struct.ts";
+import { viewOf, word } from "../linux/struct.ts";
+import { hostMachine } from "../machine/host.ts";
 import type { Task } from "./task.ts";
 
 /** Bytes of the instruction that an interrupted call is made again with. */
@@ -67,30 +68,69 @@ function restart(registers: Registers): Partial<Registers> | undefined {
 
 /** The calls that the kernel restarts by restart_syscall(2). */
 const WITH_RESTART_BLOCK: readonly number[] = [NR.poll, NR.nanosleep, NR.clock_nanosleep, NR.futex];
-/** Of code before a system call instruction, to find where its number is loaded: mov eax, imm32. */
+/** Of code before a system call instruction, or a call of syscall(3), to find where the number is loaded. */
 const CODE_BEFORE = 32;
+/** mov eax, imm32 and mov edi, imm32 */
 const MOV_EAX = 0xb8;
+const MOV_EDI = 0xbf;
+/** mov rax, rdi: syscall(3) has its number as the first argument, and is called like any function. */
+const MOV_RAX_RDI = Uint8Array.of(0x48, 0x89, 0xf8);
+const INTERRUPTED = BigInt.asUintN(64, BigInt(-ERESTART.RESTARTBLOCK));
+const RESTART = BigInt(NR.restart_syscall);
 
 /**
  * A call that was stopped before, by a signal or a tracer, is by now restart_syscall(2), which nobody but this thread's
- * kernel stack can make. What call it was stands in the code before the instruction. Gives the registers with the number
- * of that call, or as they are where it cannot be told.
+ * kernel stack can make. What call it was stands in the code before the instruction, or before the call of syscall(3).
+ * Gives the registers with the number of that call, or as they are where it cannot be told.
  */
 function nameRestarted(pid: number, registers: Registers): Registers {
-  const waits = registers.ax === BigInt.asUintN(64, BigInt(-ERESTART.RESTARTBLOCK));
-  if (!waits || registers.orig_ax !== BigInt(NR.restart_syscall)) return registers;
-  const code = new Uint8Array(CODE_BEFORE);
+  const found = aboutToRestart(pid, registers)
+    ? { ...registers, ax: INTERRUPTED, orig_ax: RESTART, ip: registers.ip + SYSCALL_LENGTH }
+    : registers;
+  if (found.ax !== INTERRUPTED || found.orig_ax !== RESTART) return registers;
+  const code = readCode(pid, Number(found.ip - SYSCALL_LENGTH) - CODE_BEFORE, CODE_BEFORE);
+  const nr = loadedNumber(code, MOV_EAX) ?? (isWrapper(code) ? numberOfWrapper(pid, found) : undefined);
+  return nr === undefined ? found : { ...found, orig_ax: BigInt(nr) };
+}
+
+/**
+ * Whether a thread was stopped again on its way back to user mode, when the kernel had set it up to make restart_syscall(2)
+ * and before it has. That is the same as to be interrupted in the call, two bytes further on.
+ */
+function aboutToRestart(pid: number, { ax, ip }: Registers): boolean {
+  if (ax !== RESTART) return false;
+  const { call } = hostMachine.gadgets;
+  return Buffer.compare(readCode(pid, Number(ip), call.length), call) === 0;
+}
+
+function isWrapper(code: Uint8Array): boolean {
+  return Buffer.from(code).includes(MOV_RAX_RDI);
+}
+
+/** syscall(3) leaves the stack alone: its return address is the first thing there. */
+function numberOfWrapper(pid: number, { sp }: Registers): number | undefined {
+  const address = readCode(pid, Number(sp), 8);
+  if (address.length === 0) return undefined;
+  return loadedNumber(readCode(pid, word.read(address, 0) - CODE_BEFORE, CODE_BEFORE), MOV_EDI);
+}
+
+/** The number of a call with a restart block that an instruction loads, the last one in `code`. */
+function loadedNumber(code: Uint8Array, instruction: number): number | undefined {
+  for (let at = code.length - 5; at >= 0; at--) {
+    const nr = viewOf(code).getUint32(at + 1, true);
+    if (code[at] === instruction && WITH_RESTART_BLOCK.includes(nr)) return nr;
+  }
+  return undefined;
+}
+
+/** What stands at an address; nothing where nothing is mapped. @throws KernelError for any other refusal */
+function readCode(pid: number, address: number, length: number): Uint8Array {
   try {
-    readMemory(pid, Number(registers.ip - SYSCALL_LENGTH) - CODE_BEFORE, code);
+    return readMemory(pid, address, new Uint8Array(length));
   } catch (error) {
-    if (isErrno(error, ERRNO.EFAULT)) return registers;
+    if (isErrno(error, ERRNO.EFAULT)) return new Uint8Array();
     throw error;
   }
-  for (let at = CODE_BEFORE - 5; at >= 0; at--) {
-    const nr = viewOf(code).getUint32(at + 1, true);
-    if (code[at] === MOV_EAX && WITH_RESTART_BLOCK.includes(nr)) return { ...registers, orig_ax: BigInt(nr) };
-  }
-  return registers;
 }
 
 /** Takes down the states of stopped threads of a process, in their order. @throws KernelError */

@@ -13,7 +13,7 @@ import { CLONE, CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
 import { cpuid, hasLeaf } from "../linux/cpuid.ts";
 import { AT, O, open, read, SEEK, withFd } from "../linux/io.ts";
 import { MAP, PAGE_SIZE, TASK_SIZE } from "../linux/memory.ts";
-import { MFD } from "../linux/mman.ts";
+import { MADV, MFD } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { buildSigframe, SIG_BLOCK, sigframeMask, sigframeSize } from "../linux/signal.ts";
 import { cString } from "../linux/syscall.ts";
@@ -127,6 +127,7 @@ class Picture {
     this.#table.must(SELF, NR.close, this.#self);
     const [leader, ...others] = this.#cores();
     if (leader === undefined) throw new RangeError(`process ${this.pid} has no first thread`);
+    this.#keepFromChildren(leader);
     giveSigactions(
       this.#table,
       this.pid,
@@ -167,6 +168,17 @@ class Picture {
       for (const advice of vma.advice)
         this.#table.must("advice", NR.madvise, vma.start, vma.end - vma.start, advice);
     }
+  }
+
+  /**
+   * Children that are born bare need nothing of our memory, and to share it with them costs: each page that we write to
+   * after that is copied once more. They need the word that rseq(2) writes to, which is beside the thread's TLS.
+   */
+  #keepFromChildren({ thread_info: info }: CoreEntry): void {
+    const tls = Math.floor(Number(info?.gpregs.fs_base ?? 0) / PAGE_SIZE) * PAGE_SIZE;
+    // Gaps between mappings are reported as an error, after all of them have been advised.
+    this.#table.call(NR.madvise, 0, TASK_SIZE, MADV.DONTFORK);
+    this.#table.must("memory", NR.madvise, tls, 2 * PAGE_SIZE, MADV.DOFORK);
   }
 
   /** Of the program, what is as in the file is mapped from where the file holds it. */
