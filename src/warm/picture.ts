@@ -34,6 +34,8 @@ const ADDRESS = 0x2_0000;
 const TABLE_SIZE = 0x2_0000;
 /** Pages that are not there but lie between such that are, so many at the most, are stored rather than mapped around. */
 const GAP = 16 * PAGE_SIZE;
+/** Anonymous mappings of so many bytes are the runtime's heaps, and have nothing else in them. */
+const HEAP = 64 * 2 ** 20;
 const ARCH_SET_FS = 0x1002;
 const PR_SET_NAME = 15;
 const SELF = "/proc/self/exe";
@@ -127,7 +129,6 @@ class Picture {
     this.#table.must(SELF, NR.close, this.#self);
     const [leader, ...others] = this.#cores();
     if (leader === undefined) throw new RangeError(`process ${this.pid} has no first thread`);
-    this.#keepFromChildren(leader);
     giveSigactions(
       this.#table,
       this.pid,
@@ -170,17 +171,6 @@ class Picture {
     }
   }
 
-  /**
-   * Children that are born bare need nothing of our memory, and to share it with them costs: each page that we write to
-   * after that is copied once more. They need the word that rseq(2) writes to, which is beside the thread's TLS.
-   */
-  #keepFromChildren({ thread_info: info }: CoreEntry): void {
-    const tls = Math.floor(Number(info?.gpregs.fs_base ?? 0) / PAGE_SIZE) * PAGE_SIZE;
-    // Gaps between mappings are reported as an error, after all of them have been advised.
-    this.#table.call(NR.madvise, 0, TASK_SIZE, MADV.DONTFORK);
-    this.#table.must("memory", NR.madvise, tls, 2 * PAGE_SIZE, MADV.DOFORK);
-  }
-
   /** Of the program, what is as in the file is mapped from where the file holds it. */
   #layFile(vma: Vma, name: string | undefined, stored: StoredPages): void {
     if (name === undefined) throw new RangeError(`mapping ${vma.start.toString(16)} has no file`);
@@ -208,6 +198,10 @@ class Picture {
       this.#map(vma, start, bytes.length, this.made.add(bytes), MAP.FIXED);
       first = last + 1;
     }
+    // Of our memory, children that are born bare need code and what rseq(2) writes to. To share the heaps with them costs:
+    // each page that we write to after that is copied once more.
+    if (vma.end - vma.start >= HEAP)
+      this.#table.must("a heap", NR.madvise, vma.start, vma.end - vma.start, MADV.DONTFORK);
   }
 
   #map({ prot }: Vma, start: number, length: number, offset: number, fixed: number): void {
