@@ -54,7 +54,10 @@ let untilFault = 0;
 let untilDeath = 0;
 
 /** Takes what a test asks for from the environment of a run. */
-export function armFaults({ CRIU_TS_FAULT, CRIU_TS_DEATH }: Readonly<Record<string, string>>): void {
+export function armFaults({
+  CRIU_TS_FAULT,
+  CRIU_TS_DEATH,
+}: Readonly<Record<string, string | undefined>>): void {
   const [name = "", times] = (CRIU_TS_FAULT ?? "").split(":");
   wanted = name;
   untilFault = Number(times ?? 1);

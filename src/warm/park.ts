@@ -7,10 +7,12 @@ import type { Procedures } from "../cli/run.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { close, listNumbers, readText } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { commandLine, ourPid } from "../linux/ourselves.ts";
+import { commandLine, ourPid, setStartedWith } from "../linux/ourselves.ts";
 import { wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
-import { rawSyscall } from "../linux/syscall.ts";
+import { word } from "../linux/struct.ts";
+import { memoryAt, rawSyscall } from "../linux/syscall.ts";
+import { STARTER } from "../machine/runner.ts";
 import { beginRun } from "../run.ts";
 import { startProgram } from "./program.ts";
 
@@ -20,6 +22,9 @@ import { startProgram } from "./program.ts";
  */
 export const PARK = "park";
 export const COLLECT = "collect";
+
+/** Where the code and the tables of the picture are: below the lowest address that linkers give to programs. */
+export const PICTURE_ADDRESS = 0x2_0000;
 
 /** Programs need this long, in milliseconds, to have become what they are. */
 const SETTLE = 100;
@@ -44,6 +49,8 @@ export async function park(words: readonly string[], procedures: Procedures): Pr
   for (const fd of listNumbers("/proc/self/fd")) if (fd > STDERR) close(fd);
   rawSyscall(NR.kill, ourPid(), SIG.STOP);
   beginRun();
+  const header = memoryAt(PICTURE_ADDRESS + STARTER.DATA, STARTER.CHECKS);
+  setStartedWith({ words: word.read(header, STARTER.ARGV), environment: word.read(header, STARTER.ENVP) });
   return commandLine().slice(1);
 }
 

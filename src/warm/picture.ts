@@ -27,9 +27,8 @@ import { giveAltstack, giveSigactions } from "../process/signals.ts";
 import { finalState } from "../process/thread.ts";
 import type { Result, Table } from "../tracee/table.ts";
 import { type CpuCheck, Executable, layTable } from "./executable.ts";
+import { PICTURE_ADDRESS } from "./park.ts";
 
-/** Code and tables go where no program has anything: below the lowest that linkers give. */
-const ADDRESS = 0x2_0000;
 /** For the calls and their data, in bytes. */
 const TABLE_SIZE = 0x2_0000;
 /** Pages that are not there but lie between such that are, so many at the most, are stored rather than mapped around. */
@@ -67,7 +66,7 @@ interface StoredPages {
  * @throws KernelError, ImageError; RangeError where the process has what no executable can hold
  */
 export function makePicture(images: ImageDir, pid: number, program: string, path: string): void {
-  using made = new Executable(path, ADDRESS, TABLE_SIZE);
+  using made = new Executable(path, PICTURE_ADDRESS, TABLE_SIZE);
   const contents = made.addFile(program);
   for (const each of cpuChecks()) made.need(each);
   new Picture(made, images, pid, program, contents).take();
