@@ -5,7 +5,11 @@ import { join } from "node:path";
 import { run } from "../cli/run.ts";
 import { dump } from "../dump.ts";
 import { ImageDir } from "../images/image-dir.ts";
+import { ERRNO, isErrno } from "../linux/errno.ts";
+import { NR } from "../linux/nr.ts";
 import { WAIT, wait } from "../linux/ptrace.ts";
+import { SIG } from "../linux/signal.ts";
+import { rawSyscall } from "../linux/syscall.ts";
 import { makeChildren, makeThreads } from "./exercise.ts";
 import { startMovable } from "./nursery.ts";
 import { COLLECT, PARK } from "./park.ts";
@@ -55,13 +59,27 @@ export async function makeWarm(program: string, path: string): Promise<void> {
     ];
     const words = [program, PARK, directory, ...plan];
     const pid = startMovable(program, words, ENVIRONMENT, output);
-    const stop = wait(pid, WAIT.UNTRACED)?.status;
-    if (stop?.kind !== "stopped") throw new Error(`${words.join(" ")}: ${readFileSync(output, "utf8")}`);
-    const images = ["-D", directory, "-o", "picture.log", "-v4"];
-    const code = await run(["dump", "-t", String(pid), ...images], { dump: async () => dump });
-    if (code !== 0) throw new Error(readFileSync(join(directory, "picture.log"), "utf8"));
-    makePicture(ImageDir.open(directory), pid, program, path);
+    try {
+      const stop = wait(pid, WAIT.UNTRACED)?.status;
+      if (stop?.kind !== "stopped") throw new Error(`${words.join(" ")}: ${readFileSync(output, "utf8")}`);
+      const asked = ["dump", "-t", String(pid), "-s", "-D", directory, "-o", "picture.log", "-v4"];
+      const code = await run(asked, { dump: async () => dump });
+      if (code !== 0) throw new Error(readFileSync(join(directory, "picture.log"), "utf8"));
+      makePicture(ImageDir.open(directory), pid, program, path);
+    } finally {
+      rawSyscall(NR.kill, pid, SIG.KILL);
+      waitForEnd(pid);
+    }
   } finally {
     rmSync(directory, { recursive: true });
+  }
+}
+
+/** Waits for the end of a child, which may have been waited for. */
+function waitForEnd(pid: number): void {
+  try {
+    while (wait(pid)?.status.kind === "stopped");
+  } catch (error) {
+    if (!isErrno(error, ERRNO.ECHILD)) throw error;
   }
 }

@@ -69,14 +69,17 @@ async function practise(
     beginRun();
     if ((await run(words, procedures)) !== 0) throw new Error(readText(`${directory}/log`));
   };
-  for (let round = 0; round < rounds; round++) {
-    await runOrThrow(["dump", "-t", String(task.pid), ...images]);
+  try {
+    for (let round = 0; round < rounds; round++) {
+      await runOrThrow(["dump", "-t", String(task.pid), ...images]);
+      reapAll();
+      await runOrThrow(["restore", "-d", ...images]);
+    }
+  } finally {
+    // All of its session.
+    rawSyscall(NR.kill, -task.pid, SIG.KILL);
     reapAll();
-    await runOrThrow(["restore", "-d", ...images]);
   }
-  // All of its session.
-  rawSyscall(NR.kill, -task.pid, SIG.KILL);
-  reapAll();
 }
 
 /** Waits for all that was killed. */
