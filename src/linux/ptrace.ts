@@ -79,6 +79,8 @@ export const userRegs = struct({
   gs: u64,
 });
 export type Registers = ReturnType<typeof userRegs.decode>;
+/** `orig_ax` of a task that is in no system call: the kernel looks for none to restart. */
+export const NO_SYSCALL = 0xffff_ffff_ffff_ffffn;
 
 /** struct iovec: where a register set is read from or written to. */
 export const iovec = struct({ base: word, length: word });

@@ -2,7 +2,7 @@
 import { Blocks, lazily } from "../linux/blocks.ts";
 import { KernelError } from "../linux/errno.ts";
 import { NR } from "../linux/nr.ts";
-import { iovec, NT, PTRACE, setRegisters, userRegs } from "../linux/ptrace.ts";
+import { iovec, NO_SYSCALL, NT, PTRACE, setRegisters, userRegs } from "../linux/ptrace.ts";
 import { CHUNK, MASK_SIZE, must, startMany, waitMany } from "../linux/ptrace-many.ts";
 import { MASK_WHILE_RUNNING } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
@@ -150,6 +150,30 @@ export function tryStates(
   registers: Uint8Array,
 ): void {
   setStates(tasks, states, ({ extended }) => ({ extended, registers, mask: MASK_WHILE_RUNNING }));
+}
+
+/** `registers` (struct user_regs_struct), but about to make a call with the instruction at an address; a copy. */
+export function callRegisters(
+  registers: Uint8Array,
+  instruction: number,
+  nr: number,
+  args: readonly number[],
+): Uint8Array {
+  const made = registers.slice();
+  const [di = 0, si = 0, dx = 0, r10 = 0, r8 = 0, r9 = 0] = args;
+  const word = (value: number) => BigInt.asUintN(64, BigInt(value));
+  userRegs.encodeInto(made, 0, {
+    ip: BigInt(instruction),
+    orig_ax: NO_SYSCALL,
+    ax: BigInt(nr),
+    di: word(di),
+    si: word(si),
+    dx: word(dx),
+    r10: word(r10),
+    r8: word(r8),
+    r9: word(r9),
+  });
+  return made;
 }
 
 /**

@@ -20,15 +20,7 @@ import { ERRNO, KernelError } from "../linux/errno.ts";
 import { isZero, MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import type { Mapping } from "../linux/proc.ts";
-import {
-  getRegisters,
-  PTRACE,
-  peekSiginfo,
-  type Registers,
-  setRegisters,
-  setSignalMask,
-  userRegs,
-} from "../linux/ptrace.ts";
+import { getRegisters, PTRACE, peekSiginfo, setRegisters, setSignalMask, userRegs } from "../linux/ptrace.ts";
 import { askOutside } from "../linux/ptrace-many.ts";
 import {
   buildSigframe,
@@ -44,8 +36,9 @@ import { checkResult } from "../linux/syscall.ts";
 import { ENTRY_ARGS, ENTRY_SIZE, OP, SLOT_HEAL } from "../machine/runner.ts";
 import { Area, BULK } from "./area.ts";
 import { Crew } from "./crew.ts";
+import { callRegisters } from "./crowd.ts";
 import { findGadgets, type Gadgets } from "./gadgets.ts";
-import { FLAGS_TF_DF, InsideThread, NO_SYSCALL, RED_ZONE } from "./inside.ts";
+import { FLAGS_TF_DF, InsideThread, RED_ZONE } from "./inside.ts";
 import { encodeTable, moveStack, type RawEntry } from "./raw-table.ts";
 import { restartedBytes, type Saved } from "./saved.ts";
 import { SharedTable } from "./shared-table.ts";
@@ -267,23 +260,11 @@ export class Infection {
   }
 
   /** Registers that make a call from the process' own code and return into a frame of the chain. */
-  #callOutside(stack: number, nr: number, ...args: number[]): Registers {
-    const { registers } = this.#carrier.saved;
-    const [di = 0, si = 0, dx = 0, r10 = 0, r8 = 0, r9 = 0] = args;
-    return {
-      ...registers,
-      ip: BigInt(this.gadgets.callAndReturn),
-      sp: BigInt(stack),
-      orig_ax: NO_SYSCALL,
-      flags: registers.flags & ~FLAGS_TF_DF,
-      ax: BigInt(nr),
-      di: BigInt(di),
-      si: BigInt(si),
-      dx: BigInt(dx),
-      r10: BigInt(r10),
-      r8: BigInt.asUintN(64, BigInt(r8)),
-      r9: BigInt(r9),
-    };
+  #callOutside(stack: number, nr: number, ...args: number[]): Uint8Array {
+    const { bytes, registers } = this.#carrier.saved;
+    const made = callRegisters(bytes, this.gadgets.callAndReturn, nr, args);
+    userRegs.encodeInto(made, 0, { sp: BigInt(stack), flags: registers.flags & ~FLAGS_TF_DF });
+    return made;
   }
 
   /** Where the call that maps the area stands: not begun, at its entry, in it, done. */

@@ -1,6 +1,6 @@
 /** A thread of a dumped process that runs our tables, in its slot of the area. */
 import { NR } from "../linux/nr.ts";
-import { setRegisters, setSignalMask, userRegs } from "../linux/ptrace.ts";
+import { NO_SYSCALL, setRegisters, setSignalMask, userRegs } from "../linux/ptrace.ts";
 import type { Started } from "../linux/ptrace-many.ts";
 import { MASK_WHILE_RUNNING, SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
@@ -9,8 +9,6 @@ import type { Saved } from "./saved.ts";
 import type { TableExecutor } from "./table.ts";
 import type { Task } from "./task.ts";
 
-/** In orig_ax: no system call is being returned from, so none is to be restarted. */
-export const NO_SYSCALL = 0xffff_ffff_ffff_ffffn;
 /** What a leaf function may use below its stack pointer (System V psABI). */
 export const RED_ZONE = 128;
 /** TF would trap after the first instruction, DF would make string code run backwards. */

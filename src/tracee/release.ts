@@ -3,11 +3,11 @@ import { ERRNO, KernelError } from "../linux/errno.ts";
 import { readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { readMaps } from "../linux/proc.ts";
-import { getSignalMask, PTRACE, PTRACE_EVENT, setSignalMask, userRegs } from "../linux/ptrace.ts";
+import { getSignalMask, PTRACE, PTRACE_EVENT, setSignalMask } from "../linux/ptrace.ts";
 import { SIG, sigaction, signalBit } from "../linux/signal.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
-import { callOnce } from "./crowd.ts";
+import { callOnce, callRegisters } from "./crowd.ts";
 import type { Restoree } from "./restoree.ts";
 
 /** An address, outside our area, at which the process has a system call instruction. */
@@ -30,22 +30,11 @@ function callOutside(
   restorees: readonly Restoree[],
   object: string,
   nr: number,
-  args: (restoree: Restoree) => readonly [number, number, number?, number?],
+  args: (restoree: Restoree) => readonly number[],
 ): void {
   const byTask = new Map(restorees.map((restoree) => [restoree.leader.task, restoree]));
-  const registersOf = (restoree: Restoree) => {
-    const [di, si, dx = 0, r10 = 0] = args(restoree);
-    const registers = restoree.leader.registers.slice();
-    userRegs.encodeInto(registers, 0, {
-      ip: BigInt(restoree.exit),
-      ax: BigInt(nr),
-      di: BigInt(di),
-      si: BigInt(si),
-      dx: BigInt(dx),
-      r10: BigInt(r10),
-    });
-    return registers;
-  };
+  const registersOf = (restoree: Restoree) =>
+    callRegisters(restoree.leader.registers, restoree.exit, nr, args(restoree));
   callOnce(
     [...byTask.keys()],
     (task) => {

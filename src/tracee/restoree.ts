@@ -1,6 +1,6 @@
 /** A process being restored: born bare, held, and built into the image by calls inside it. */
 import { NR } from "../linux/nr.ts";
-import { getRegisterBytes, setRegisters, userRegs } from "../linux/ptrace.ts";
+import { getRegisterBytes, NO_SYSCALL, setRegisters, userRegs } from "../linux/ptrace.ts";
 import { viewOf } from "../linux/struct.ts";
 import type { Area } from "./area.ts";
 import { type Region, type Result, Table, type TableExecutor } from "./table.ts";
@@ -13,7 +13,7 @@ export function runnerRegisters(tid: number, area: Area): Uint8Array {
     ip: BigInt(area.run),
     // Nobody needs the stack.
     sp: BigInt(area.stackTop(0)),
-    orig_ax: 0xffff_ffff_ffff_ffffn,
+    orig_ax: NO_SYSCALL,
   });
   return registers;
 }

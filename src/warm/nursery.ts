@@ -11,11 +11,11 @@
 import { MAP, PAGE_SIZE, PROT, pageUp, readMemory, TASK_SIZE, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { readMaps } from "../linux/proc.ts";
-import { getRegisterBytes, setRegisters, userRegs } from "../linux/ptrace.ts";
+import { getRegisterBytes, NO_SYSCALL, setRegisters, userRegs } from "../linux/ptrace.ts";
 import { viewOf } from "../linux/struct.ts";
 import { checkResult } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
-import { callOnce } from "../tracee/crowd.ts";
+import { callOnce, callRegisters } from "../tracee/crowd.ts";
 import type { Task } from "../tracee/task.ts";
 import { RLIMIT_STACK, stackLimit, startProgram } from "./program.ts";
 
@@ -47,23 +47,13 @@ export function startMovable(
   const { sp } = userRegs.decode(registers);
   const instruction = findSyscall(pid);
   const call = (nr: number, ...args: number[]): number => {
-    const [di = 0, si = 0, dx = 0, r10 = 0, r8 = 0, r9 = 0] = args;
-    const made = registers.slice();
-    userRegs.encodeInto(made, 0, {
-      ip: BigInt(instruction),
-      ax: BigInt(nr),
-      di: BigInt(di),
-      si: BigInt(si),
-      dx: BigInt(dx),
-      r10: BigInt(r10),
-      r8: BigInt.asUintN(64, BigInt(r8)),
-      r9: BigInt(r9),
-      orig_ax: NO_SYSCALL,
-    });
     let result = 0;
-    callOnce([task], () => made, (_, value) => {
-      result = value;
-    }); // biome-ignore format: one call
+    const made = callRegisters(registers, instruction, nr, args);
+    callOnce(
+      [task],
+      () => made,
+      (_, value) => (result = value),
+    );
     return checkResult(result, nr, `in process ${pid}`);
   };
   const anonymous = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
@@ -76,8 +66,6 @@ export function startMovable(
   task.detach();
   return pid;
 }
-
-const NO_SYSCALL = 0xffff_ffff_ffff_ffffn;
 
 /** Address of a system call instruction; all that is mapped now is the program and its loader. */
 function findSyscall(pid: number): number {
