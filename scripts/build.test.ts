@@ -77,6 +77,11 @@ async function atWork({ program = criu, before = [] }: How): Promise<{ warm: boo
   }
 }
 
+test("what it does at the build is no command", () => {
+  expect(run(["park"]).stderr).toContain("park");
+  expect(run(["park"]).code).toBe(1);
+});
+
 describe("the warm start", () => {
   test("was made here", async () => {
     expect(reasons).toEqual([]);

@@ -12,7 +12,7 @@ import { SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 import { makeChildren, makeThreads } from "./exercise.ts";
 import { startMovable } from "./nursery.ts";
-import { COLLECT, PARK } from "./park.ts";
+import { COLLECT, PARK, PARK_ALLOWED } from "./park.ts";
 import { makePicture } from "./picture.ts";
 
 /** How often each program is practised on. After so many rounds there is hardly anything left to be compiled. */
@@ -36,7 +36,7 @@ const COLLECT_AFTER = 64 * 2 ** 20;
  * of the compilers, for what runs for seconds, only costs. The thresholds are the runtime's own again (scripts/build.ts).
  */
 const ENVIRONMENT = [
-  "PATH=/usr/bin:/bin",
+  `${PARK_ALLOWED}=1`,
   "BUN_JSC_jitPolicyScale=1",
   "BUN_JSC_useConcurrentJIT=0",
   "BUN_JSC_useFTLJIT=0",
@@ -69,7 +69,18 @@ export async function makeWarm(program: string, path: string): Promise<void> {
     try {
       const stop = wait(pid, WAIT.UNTRACED)?.status;
       if (stop?.kind !== "stopped") throw new Error(`${words.join(" ")}: ${readFileSync(output, "utf8")}`);
-      const asked = ["dump", "-t", String(pid), "-s", "-D", directory, "-o", "picture.log", "-v4"];
+      const asked = [
+        "dump",
+        "--no-default-config",
+        "-t",
+        String(pid),
+        "-s",
+        "-D",
+        directory,
+        "-o",
+        "picture.log",
+        "-v4",
+      ];
       const code = await run(asked, { dump: async () => dump });
       if (code !== 0) throw new Error(readFileSync(join(directory, "picture.log"), "utf8"));
       makePicture(ImageDir.open(directory), pid, program, path);

@@ -17,10 +17,11 @@ import { beginRun } from "../run.ts";
 import { startProgram } from "./program.ts";
 
 /**
- * The first word that asks for it. A directory follows, and what to do: "20:/bin/sleep" is to dump and restore that program
+ * The first word that asks for it, where the environment has `PARK_ALLOWED` too: it is no command. A directory follows, and what to do: "20:/bin/sleep" is to dump and restore that program
  * so often, "collect" to collect garbage.
  */
 export const PARK = "park";
+export const PARK_ALLOWED = "CRIU_TS_PARK";
 export const COLLECT = "collect";
 
 /** Where the code and the tables of the picture are: below the lowest address that linkers give to programs. */
@@ -64,7 +65,8 @@ async function practise(
   const task = startProgram(program, [program, "1000"], [], "/dev/null");
   task.detach();
   Bun.sleepSync(SETTLE);
-  const images = ["-D", directory, "-o", "log", "-v4"];
+  // What this machine's configuration says is for the commands to come.
+  const images = ["--no-default-config", "-D", directory, "-o", "log", "-v4"];
   const runOrThrow = async (words: string[]) => {
     beginRun();
     if ((await run(words, procedures)) !== 0) throw new Error(readText(`${directory}/log`));

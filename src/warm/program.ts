@@ -6,6 +6,7 @@ import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import { readMaps } from "../linux/proc.ts";
 import { PTRACE, PTRACE_EVENT, PTRACE_O, ptrace, setSignalMask } from "../linux/ptrace.ts";
+import { SIG } from "../linux/signal.ts";
 import { struct, u64 } from "../linux/struct.ts";
 import { cString, rawSyscall } from "../linux/syscall.ts";
 import { Area, BULK } from "../tracee/area.ts";
@@ -85,6 +86,6 @@ function execute(
   const stop = task.awaitAnyStop();
   if (stop.event === PTRACE_EVENT.EXEC) return;
   // The table has come to its end: the call has failed, and says why.
-  rawSyscall(NR.kill, task.pid, 9);
+  rawSyscall(NR.kill, task.pid, SIG.KILL);
   throw new KernelError("execve", path, ERRNO.ENOEXEC);
 }
