@@ -32,7 +32,7 @@ import { PICTURE_ADDRESS } from "./park.ts";
 /** For the calls and their data, in bytes. */
 const TABLE_SIZE = 0x2_0000;
 /** Pages that are not there but lie between such that are, so many at the most, are stored rather than mapped around. */
-const GAP = 16 * PAGE_SIZE;
+const GAP = 64 * PAGE_SIZE;
 /** Anonymous mappings of so many bytes are the runtime's heaps, and have nothing else in them. */
 const HEAP = 64 * 2 ** 20;
 const ARCH_SET_FS = 0x1002;
