@@ -6,7 +6,7 @@ import { ERRNO, KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { struct, word } from "../linux/struct.ts";
+import { RLIMIT, readRlimit, rlimit } from "../linux/rlimit.ts";
 import { addressOf, syscall } from "../linux/syscall.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { Restoree } from "../tracee/restoree.ts";
@@ -190,17 +190,11 @@ function expectNumber(pid: number, number: number, expected: number): void {
   );
 }
 
-const RLIMIT_NOFILE = 7;
-const rlimit = struct({ soft: word, hard: word });
-const buffer = new Uint8Array(rlimit.size);
-const address = addressOf(buffer);
-
 /** Sees to it that a process, 0 for us, may have descriptors below `number`. @throws KernelError */
 export function allowDescriptors(pid: number, number: number): void {
-  const what = `RLIMIT_NOFILE of process ${pid}`;
-  syscall(what, NR.prlimit64, pid, RLIMIT_NOFILE, 0, address);
-  const { soft, hard } = rlimit.decode(buffer);
-  if (soft >= number) return;
-  rlimit.encodeInto(buffer, 0, { soft: number, hard: Math.max(hard, number) });
-  syscall(what, NR.prlimit64, pid, RLIMIT_NOFILE, address, 0);
+  const { cur, max } = readRlimit(pid, RLIMIT.NOFILE);
+  const needed = BigInt(number);
+  if (cur >= needed) return;
+  const raised = rlimit.encode({ cur: needed, max: max > needed ? max : needed });
+  syscall(`RLIMIT_NOFILE of process ${pid}`, NR.prlimit64, pid, RLIMIT.NOFILE, addressOf(raised), 0);
 }

@@ -4,12 +4,11 @@ import { ERRNO, isErrno } from "../linux/errno.ts";
 import { F, setOwner } from "../linux/fcntl.ts";
 import { fcntl } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { PR } from "../linux/prctl.ts";
 import { struct, u32 } from "../linux/struct.ts";
 import { addressOf, rawSyscall, syscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 
-const PR_GET_DUMPABLE = 3;
-const PR_SET_DUMPABLE = 4;
 const ids = struct({ real: u32, effective: u32, saved: u32 });
 const buffer = new Uint8Array(ids.size + 4);
 const address = addressOf(buffer);
@@ -27,14 +26,14 @@ export function restoreOwner(fd: number, owner: FownEntry, what: string): void {
   // The kernel keeps user ids per thread; only this one is to change, and not for long.
   if (!differ) set(fd, owner, what);
   else {
-    const dumpable = rawSyscall(NR.prctl, PR_GET_DUMPABLE);
+    const dumpable = rawSyscall(NR.prctl, PR.GET_DUMPABLE);
     syscall(`to user ${owner.uid}`, NR.setresuid, owner.uid, owner.euid, ours.saved);
     try {
       set(fd, owner, what);
     } finally {
       syscall("back", NR.setresuid, ours.real, ours.effective, ours.saved);
       // A change of user makes us undumpable, and that the restored processes may not fetch from.
-      rawSyscall(NR.prctl, PR_SET_DUMPABLE, dumpable);
+      rawSyscall(NR.prctl, PR.SET_DUMPABLE, dumpable);
     }
   }
 }

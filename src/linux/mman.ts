@@ -1,4 +1,4 @@
-/** Numbers of mmap(2), madvise(2), mremap(2), shmat(2) and prctl(2) that deal with memory, on the generic layout. */
+/** Numbers of mmap(2), madvise(2), mremap(2) and shmat(2) that deal with memory, on the generic layout. */
 import { struct, u32, word } from "./struct.ts";
 
 /** Flags of mmap(2) beside those in memory.ts. */
@@ -36,22 +36,6 @@ export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4 } as const;
 
 export const SHM = { RDONLY: 0o10000, EXEC: 0o100000, DEST: 0o1000 } as const;
 export const IPC = { CREAT: 0o1000, EXCL: 0o2000, RMID: 0, SET: 1, STAT: 2, PRIVATE: 0 } as const;
-
-export const PR_MM = {
-  SET_DUMPABLE: 4,
-  GET_DUMPABLE: 3,
-  SET_MM: 35,
-  /** Second argument of SET_MM. */
-  MM_MAP: 14,
-  SET_THP_DISABLE: 41,
-  GET_THP_DISABLE: 42,
-  SET_VMA: 0x5356_4d41,
-  /** Second argument of SET_VMA (5.17, CONFIG_ANON_VMA_NAME). */
-  ANON_NAME: 0,
-} as const;
-
-/** arch_prctl(2): maps the kernel's vDSO, data pages first, at an address (CONFIG_CHECKPOINT_RESTORE). */
-export const ARCH_MAP_VDSO_64 = 0x2003;
 
 /** struct prctl_mm_map (include/uapi/linux/prctl.h). */
 export const prctlMmMap = struct({

@@ -14,29 +14,23 @@ const PATH_MAX = 4096;
 /** Our process id: getpid(2). */
 export const ourPid: () => number = oncePerRun(() => rawSyscall(NR.getpid));
 
-/** Addresses of lists of texts, a zero behind the last, as execve(2) has put them on the stack. */
-interface StartedWith {
-  readonly words: number;
-  readonly environment: number;
-}
+/** Address of the environment, if the runtime was started in another process than this one. */
+let environmentAt: number | undefined;
 
-let startedWith: StartedWith | undefined;
-
-/** Where the words and the environment of this process stand, if it is not the one in which the runtime was started. */
-export function setStartedWith(places: StartedWith): void {
-  startedWith = places;
-}
-
-/** The words that we were started with, the program's own name first. */
-export function commandLine(): readonly string[] {
-  return startedWith === undefined ? process.argv.slice(1) : textsAt(startedWith.words);
+/**
+ * Notes that this process is not the one in which the runtime was started: its words and its environment stand at these
+ * addresses, lists of texts as execve(2) puts them on the stack. Gives the words, the program's own name first.
+ */
+export function startedWith(words: number, environment: number): string[] {
+  environmentAt = environment;
+  return textsAt(words);
 }
 
 /** The environment that we were started with; of a name that stands twice the first. */
 export const environment: () => Readonly<Record<string, string | undefined>> = oncePerRun(() => {
-  if (startedWith === undefined) return process.env;
+  if (environmentAt === undefined) return process.env;
   const found: Record<string, string> = Object.create(null);
-  for (const line of textsAt(startedWith.environment)) {
+  for (const line of textsAt(environmentAt)) {
     const end = line.indexOf("=");
     if (end > 0) found[line.slice(0, end)] ??= line.slice(end + 1);
   }
@@ -45,14 +39,21 @@ export const environment: () => Readonly<Record<string, string | undefined>> = o
 
 /** MAX_ARG_STRLEN: no text that execve(2) takes is longer. */
 const LONGEST = 1 << 17;
+/** So many addresses are looked at together. */
+const SOME = 512;
 
+/** The texts of a list that ends with a zero. What lies behind it may be no memory, but is not looked at. */
 function textsAt(list: number): string[] {
   const texts: string[] = [];
-  for (let at = list; ; at += word.size) {
-    const address = word.read(memoryAt(at, word.size), 0);
-    if (address === 0) return texts;
-    const bytes = memoryAt(address, LONGEST);
-    texts.push(textOf(bytes, 0, bytes.indexOf(0)));
+  const some = SOME * word.size;
+  for (let from = list; ; from += some) {
+    const addresses = memoryAt(from, some);
+    for (let at = 0; at < some; at += word.size) {
+      const address = word.read(addresses, at);
+      if (address === 0) return texts;
+      const bytes = memoryAt(address, LONGEST);
+      texts.push(textOf(bytes, 0, bytes.indexOf(0)));
+    }
   }
 }
 

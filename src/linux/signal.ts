@@ -1,5 +1,6 @@
 /** Signals: numbers, masks, siginfo and the frame that rt_sigreturn(2) takes a task back through. */
 
+import { xsaveHead } from "./cpuid.ts";
 import { userRegs } from "./ptrace.ts";
 import { array, bytes, s32, struct, u16, u32, u64, viewOf, word } from "./struct.ts";
 
@@ -122,8 +123,6 @@ const fpxSoftware = struct({
   padding: bytes(28),
 });
 const FPX_SOFTWARE_AT = 464;
-/** Which components an XSAVE image has in other than their initial state. */
-const XSTATE_BV_AT = 512;
 const FP_XSTATE_MAGIC1 = 0x46505853;
 const FP_XSTATE_MAGIC2 = 0x46505845;
 /** Behind flags and link of struct ucontext. */
@@ -160,7 +159,7 @@ export function buildSigframe(
     frame.set(fp.xstate, fpAt);
     // PTRACE_GETREGSET leaves the enabled features where a signal frame has its software bytes; an image has none there.
     const enabled = u64.read(frame, fpAt + FPX_SOFTWARE_AT);
-    const xfeatures = enabled === 0n ? u64.read(frame, fpAt + XSTATE_BV_AT) : enabled;
+    const xfeatures = enabled === 0n ? u64.read(frame, fpAt + xsaveHead.offset.xstate_bv) : enabled;
     fpxSoftware.encodeInto(frame, fpAt + FPX_SOFTWARE_AT, {
       magic1: FP_XSTATE_MAGIC1,
       extended_size: fp.xstate.length + 4,

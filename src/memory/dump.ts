@@ -8,10 +8,12 @@ import { type MmEntry, VmaEntry } from "../images/schema/generated/memory.ts";
 import { keepBytes } from "../images/wire.ts";
 import { close, fstat, O, open, readFileBytes, stat, withFd, writeAll } from "../linux/io.ts";
 import { isZero, MAP, PAGE_SIZE, pageDown, readMemory } from "../linux/memory.ts";
-import { MAP_MORE, MCL, PR_MM } from "../linux/mman.ts";
+import { MAP_MORE, MCL } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { type PageRuns, scanPages } from "../linux/pagemap.ts";
+import { PR } from "../linux/prctl.ts";
 import { type Mapping, readSmaps } from "../linux/proc.ts";
+import { RLIMIT, rlimit } from "../linux/rlimit.ts";
 import { viewOf } from "../linux/struct.ts";
 import { log } from "../log.ts";
 import { oncePerRun } from "../run.ts";
@@ -52,12 +54,9 @@ interface Answers {
   readonly brk: Result;
   readonly dumpable: Result;
   readonly thpDisabled: Result;
-  /** struct rlimit64: how large a file it may write. */
+  /** An `rlimit`: how large a file it may write. */
   readonly fileSize: Space;
 }
-
-const RLIMIT_FSIZE = 1;
-const RLIMIT_SIZE = 16;
 
 function wordAt(bytes: Uint8Array): number {
   return Number(viewOf(bytes).getBigUint64(0, true));
@@ -100,14 +99,14 @@ export class MemoryDump {
    * of that process.
    */
   ask(table: Table): void {
-    const fileSize = table.space(RLIMIT_SIZE);
+    const fileSize = table.space(rlimit.size);
     this.#answers = {
       brk: table.must("its break", NR.brk, 0),
-      dumpable: table.must("its dumpable flag", NR.prctl, PR_MM.GET_DUMPABLE, 0, 0, 0, 0),
-      thpDisabled: table.call(NR.prctl, PR_MM.GET_THP_DISABLE, 0, 0, 0, 0),
+      dumpable: table.must("its dumpable flag", NR.prctl, PR.GET_DUMPABLE, 0, 0, 0, 0),
+      thpDisabled: table.call(NR.prctl, PR.GET_THP_DISABLE, 0, 0, 0, 0),
       fileSize,
     };
-    table.must("its limits", NR.prlimit64, 0, RLIMIT_FSIZE, 0, fileSize.address);
+    table.must("its limits", NR.prlimit64, 0, RLIMIT.FSIZE, 0, fileSize.address);
   }
 
   /**

@@ -9,7 +9,8 @@ import { ERRNO } from "../linux/errno.ts";
 import { MAP, PAGE_SIZE, PROT } from "../linux/memory.ts";
 import { MADV } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
-import { addressOf, rawSyscall } from "../linux/syscall.ts";
+import { RLIMIT, readRlimit } from "../linux/rlimit.ts";
+import { rawSyscall } from "../linux/syscall.ts";
 
 /** What one page table entry of the second level maps. */
 const HUGE_PAGE = 2 << 20;
@@ -23,13 +24,10 @@ const SLOW = 2;
 const PATIENCE = 3;
 /** A smaller file is as fast without. */
 const WORTH = 2 * LEAD * GROUP;
-const RLIMIT_FSIZE = 1;
 
 /** Whether we may make a file of `size` bytes: who may not and does, is ended by a signal. */
 function mayMake(size: number): boolean {
-  const limit = new BigUint64Array(2);
-  rawSyscall(NR.prlimit64, 0, RLIMIT_FSIZE, 0, addressOf(new Uint8Array(limit.buffer)));
-  return Number(limit[0]) >= size;
+  return Number(readRlimit(0, RLIMIT.FSIZE).cur) >= size;
 }
 
 export class HugeRoom implements Disposable {

@@ -13,8 +13,9 @@ import type { MmEntry } from "../images/schema/generated/memory.ts";
 import { ERRNO, errnoName } from "../linux/errno.ts";
 import { close } from "../linux/io.ts";
 import { MAP, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
-import { MADV, MCL, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, PR_MM, prctlMmMap, SHM } from "../linux/mman.ts";
+import { MADV, MCL, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, prctlMmMap, SHM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
+import { PR, PR_SET_MM_MAP, PR_SET_VMA_ANON_NAME } from "../linux/prctl.ts";
 import { cString } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import type { RestoreStats } from "../stats.ts";
@@ -226,7 +227,7 @@ export class MemoryRestore {
     }
     for (const vma of layout.locked) lock(steps, plan, vma);
     const disabled = plan.mm.thp_disabled === true ? 1 : 0;
-    steps.must("huge pages disabled", NR.prctl, PR_MM.SET_THP_DISABLE, disabled, 0, 0, 0);
+    steps.must("huge pages disabled", NR.prctl, PR.SET_THP_DISABLE, disabled, 0, 0, 0);
     const future = (plan.mm.lock_future ?? 0) & (MCL.FUTURE | MCL.ONFAULT);
     if (future !== 0) steps.must("locking of mappings to come", NR.mlockall, future);
     for (const vma of layout.sealed)
@@ -366,15 +367,7 @@ export class MemoryRestore {
     const map = marks.slice();
     const auxvInside = auxv.length > 0 ? steps.data(auxv) : 0;
     prctlMmMap.encodeInto(map, 0, { auxv: auxvInside, exe_fd: exeInside });
-    steps.must(
-      "the marks of its memory",
-      NR.prctl,
-      PR_MM.SET_MM,
-      PR_MM.MM_MAP,
-      steps.data(map),
-      map.length,
-      0,
-    );
+    steps.must("the marks of its memory", NR.prctl, PR.SET_MM, PR_SET_MM_MAP, steps.data(map), map.length, 0);
   }
 
   #mapPrivate(
@@ -570,7 +563,15 @@ function name(steps: Steps, vma: Vma, name: string): void {
   const text = cString(name);
   steps.reserve(text.length);
   const address = steps.data(text);
-  steps.checked(() => {}, NR.prctl, PR_MM.SET_VMA, PR_MM.ANON_NAME, vma.start, vma.end - vma.start, address);
+  steps.checked(
+    () => {},
+    NR.prctl,
+    PR.SET_VMA,
+    PR_SET_VMA_ANON_NAME,
+    vma.start,
+    vma.end - vma.start,
+    address,
+  );
 }
 
 /** mlock2(2). What cannot be made present (no access, a guard) is locked all the same. */

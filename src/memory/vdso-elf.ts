@@ -1,15 +1,12 @@
 /** The functions of a vDSO: a shared object of the ELF kind, loaded as it is, whose dynamic symbols name them. */
 import { ImageError } from "../images/error.ts";
+import { ELF_MAGIC, elfHeader64, elfProgram64, PT } from "../linux/elf.ts";
 import { viewOf } from "../linux/struct.ts";
 
-/** Elf64_Ehdr, Elf64_Phdr, Elf64_Dyn, Elf64_Sym (include/uapi/linux/elf.h): offsets of what is read. */
-const EHDR = { phoff: 32, phentsize: 54, phnum: 56, size: 64 } as const;
-const PHDR = { type: 0, offset: 8, vaddr: 16, filesz: 32 } as const;
+/** Elf64_Sym (include/uapi/linux/elf.h): offsets of what is read. */
 const SYM = { name: 0, info: 4, shndx: 6, value: 8, size: 16, entry: 24 } as const;
-const PT = { LOAD: 1, DYNAMIC: 2 } as const;
 const DT = { HASH: 4, STRTAB: 5, SYMTAB: 6, GNU_HASH: 0x6fff_fef5 } as const;
 const STT = { NOTYPE: 0, FUNC: 2 } as const;
-const MAGIC = 0x464c_457f;
 
 export interface VdsoFunction {
   /** From the beginning of the vDSO, in bytes. */
@@ -31,17 +28,17 @@ export function vdsoFunctions(bytes: Uint8Array): ReadonlyMap<string, VdsoFuncti
 function read(bytes: Uint8Array): ReadonlyMap<string, VdsoFunction> {
   const view = viewOf(bytes);
   const word = (at: number) => view.getUint32(at, true) + view.getUint32(at + 4, true) * 0x1_0000_0000;
-  if (view.getUint32(0, true) !== MAGIC) throw new RangeError("no ELF object");
+  if (view.getUint32(0, true) !== ELF_MAGIC) throw new RangeError("no ELF object");
   let base = 0;
   let dynamic = 0;
   let dynamicSize = 0;
-  for (let i = 0; i < view.getUint16(EHDR.phnum, true); i++) {
-    const at = word(EHDR.phoff) + i * view.getUint16(EHDR.phentsize, true);
-    const type = view.getUint32(at + PHDR.type, true);
-    if (type === PT.LOAD) base = word(at + PHDR.vaddr) - word(at + PHDR.offset);
+  const { phoff, phentsize, phnum } = elfHeader64.decode(bytes);
+  for (let i = 0; i < phnum; i++) {
+    const { type, vaddr, offset, filesz } = elfProgram64.decode(bytes, phoff + i * phentsize);
+    if (type === PT.LOAD) base = vaddr - offset;
     if (type === PT.DYNAMIC) {
-      dynamic = word(at + PHDR.offset);
-      dynamicSize = word(at + PHDR.filesz);
+      dynamic = offset;
+      dynamicSize = filesz;
     }
   }
   const tags = new Map<number, number>();

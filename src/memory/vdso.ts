@@ -9,9 +9,9 @@ import { ImageError } from "../images/error.ts";
 import { fileName, IMAGES } from "../images/kinds.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { PAGE_SIZE, TASK_SIZE, writeMemory } from "../linux/memory.ts";
-import { ARCH_MAP_VDSO_64 } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
+import { ARCH } from "../linux/prctl.ts";
 import { readMaps } from "../linux/proc.ts";
 import { memoryAt } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
@@ -131,7 +131,7 @@ export function syscallInVdso(plan: VdsoPlan | undefined): number | undefined {
 
 /** Maps the kernel's vDSO, of which the process has none now. */
 export function mapVdso(steps: Steps, place: Range): void {
-  steps.must(`the vDSO ${rangeText(place)}`, NR.arch_prctl, ARCH_MAP_VDSO_64, place.start);
+  steps.must(`the vDSO ${rangeText(place)}`, NR.arch_prctl, ARCH.MAP_VDSO_64, place.start);
 }
 
 /** System calls that do what functions of a vDSO do, for those that the kernel's does not have. */

@@ -1,14 +1,13 @@
 /** Bringing a planned tree into being: births in the order that sessions ask for, groups, and the ends of the dead. */
 import { CLONE } from "../linux/clone.ts";
 import { NR } from "../linux/nr.ts";
+import { PR } from "../linux/prctl.ts";
 import { wait } from "../linux/ptrace.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 import { spawnChildren } from "../tracee/spawn.ts";
 import { runTogether } from "../tracee/table.ts";
 import { giveDeath } from "./core.ts";
 import { bornBeforeSession, type PlannedProcess, type PstreePlan } from "./pstree.ts";
-
-const PR_SET_CHILD_SUBREAPER = 36;
 
 /** A process of the plan that has been born. */
 export interface Born {
@@ -44,7 +43,7 @@ export class Births {
     const { table } = restoree;
     if (planned.sid === planned.pid) table.must("its session", NR.setsid);
     if (planned.children.some((child) => child.kind === "helper" && child.children.length > 0)) {
-      table.must("to take over orphans", NR.prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+      table.must("to take over orphans", NR.prctl, PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     }
     this.#bear(
       born,

@@ -9,8 +9,10 @@ import type {
 } from "../images/schema/generated/process.ts";
 import { O, open, readPiece, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { PR } from "../linux/prctl.ts";
 import { readStat, readStatuses, type TaskStatus } from "../linux/proc.ts";
 import { askOutside } from "../linux/ptrace-many.ts";
+import { RLIMIT, rlimit } from "../linux/rlimit.ts";
 import { SIG, SIG_SETMASK } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
 import { cString } from "../linux/syscall.ts";
@@ -30,8 +32,6 @@ import { armTimers, askItimers, createPosixTimers, dumpPosixTimers, giveOverruns
 /** task_core_entry.task_state. */
 export const TASK_STATE = { ALIVE: 1, DEAD: 2, STOPPED: 3, HELPER: 4, ZOMBIE: 6 } as const;
 const MARCH_X86_64 = 1;
-const PR_GET_CHILD_SUBREAPER = 37;
-const RLIMIT_CORE = 4;
 /** Changes nothing (personality(2)). */
 const PERSONALITY_QUERY = 0xffff_ffff;
 const MEMBARRIER_CMD_GET_REGISTRATIONS = 1 << 9;
@@ -130,7 +130,7 @@ function askTask(table: Table): CoreAnswers["task"] {
   const itimers = askItimers(table);
   const rlimits = askRlimits(table);
   const subreaper = table.space(8);
-  table.must("its subreaper flag", NR.prctl, PR_GET_CHILD_SUBREAPER, subreaper.address, 0, 0, 0);
+  table.must("its subreaper flag", NR.prctl, PR.GET_CHILD_SUBREAPER, subreaper.address, 0, 0, 0);
   // Kernels before 6.3 do not tell; a process that registered then registers again by itself at need.
   const membarrier = table.call(NR.membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
   const personality = table.must("its personality", NR.personality, PERSONALITY_QUERY);
@@ -176,7 +176,6 @@ export function dumpZombie(images: ImageDir, process: FrozenProcess): void {
   images.writeAll(IMAGES.core, [core], process.pid);
 }
 
-const PR = { SET_DUMPABLE: 4, SET_CHILD_SUBREAPER: 36, SET_NAME: 15 } as const;
 /** Registrations that MEMBARRIER_CMD_GET_REGISTRATIONS reports are commands of the same bits. */
 const MEMBARRIER_BITS = 10;
 
@@ -278,7 +277,7 @@ export function giveDeath(table: Table, core: CoreEntry, pid: number): void {
     return;
   }
   // A core file would be written beside us; the mark that one was written cannot be had without.
-  table.must("its core limit", NR.prlimit64, 0, RLIMIT_CORE, table.data(new Uint8Array(16)), 0);
+  table.must("its core limit", NR.prlimit64, 0, RLIMIT.CORE, table.data(new Uint8Array(rlimit.size)), 0);
   const none = table.data(new Uint8Array(8));
   table.must("its end", NR.kill, pid, signal);
   table.must("its end", NR.rt_sigprocmask, SIG_SETMASK, none, 0, 8);

@@ -3,21 +3,12 @@ import { Repeated } from "../images/repeated.ts";
 import { CredsEntry } from "../images/schema/generated/process.ts";
 import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
+import { PR, PR_CAP_AMBIENT } from "../linux/prctl.ts";
 import type { TaskStatus } from "../linux/proc.ts";
 import { array, s32, struct, u32 } from "../linux/struct.ts";
 import type { Calls } from "../tracee/calls.ts";
 import type { Table } from "../tracee/table.ts";
 
-const PR = {
-  SET_PDEATHSIG: 1,
-  CAPBSET_DROP: 24,
-  GET_SECUREBITS: 27,
-  SET_SECUREBITS: 28,
-  SET_NO_NEW_PRIVS: 38,
-  CAP_AMBIENT: 47,
-} as const;
-const PR_CAP_AMBIENT_RAISE = 2;
-const PR_CAP_AMBIENT_CLEAR_ALL = 4;
 /** SECBIT_KEEP_CAPS and SECBIT_NO_SETUID_FIXUP: a change of ids leaves the capabilities alone. */
 const SECBITS_WHILE_CHANGING = 0x10 | 0x04;
 /** What the calls of a thread's credentials take in a table at most: some thirty, and two for each capability. */
@@ -111,10 +102,10 @@ export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability:
   }
   capSets.write(data, 0, sets);
   table.must("capabilities", NR.capset, header, table.data(data));
-  table.call(NR.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  table.call(NR.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT.CLEAR_ALL, 0, 0, 0);
   for (let capability = 0; capability <= lastCapability; capability++) {
     if (hasCapability(entry.cap_amb, capability)) {
-      prctl(`ambient capability ${capability}`, PR.CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability);
+      prctl(`ambient capability ${capability}`, PR.CAP_AMBIENT, PR_CAP_AMBIENT.RAISE, capability);
     }
   }
   if ((entry.no_new_privs ?? 0) !== 0) prctl("no_new_privs", PR.SET_NO_NEW_PRIVS, 1);

@@ -1,6 +1,7 @@
 /** Scheduling of a thread: policy, priority, nice, timer slack (sched(7), prctl(2)). */
 import type { ThreadCoreEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
+import { PR } from "../linux/prctl.ts";
 import { s32, struct } from "../linux/struct.ts";
 import type { Calls } from "../tracee/calls.ts";
 import type { Table } from "../tracee/table.ts";
@@ -8,8 +9,6 @@ import type { Table } from "../tracee/table.ts";
 const schedParam = struct({ priority: s32 });
 const SCHED_NORMAL = 0;
 const PRIO_PROCESS = 0;
-const PR_SET_TIMERSLACK = 29;
-const PR_GET_TIMERSLACK = 30;
 
 type Scheduling = Pick<ThreadCoreEntry, "sched_nice" | "sched_policy" | "sched_prio" | "timerslack_ns">;
 
@@ -22,7 +21,7 @@ export function askScheduling(table: Table): () => Scheduling {
   const parameters = table.space(schedParam.size);
   table.must("its priority", NR.sched_getparam, 0, parameters.address);
   const policy = table.must("its scheduling policy", NR.sched_getscheduler, 0);
-  const slack = table.must("its timer slack", NR.prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+  const slack = table.must("its timer slack", NR.prctl, PR.GET_TIMERSLACK, 0, 0, 0, 0);
   return () => {
     const out: Scheduling = {
       sched_nice: NICE_ZERO - nice.value,
@@ -43,6 +42,6 @@ export function giveScheduling(table: Calls, entry: Scheduling): void {
   table.must("its nice value", NR.setpriority, PRIO_PROCESS, 0, entry.sched_nice ?? 0);
   table.must("its scheduling policy", NR.sched_setscheduler, 0, policy, parameters);
   if (entry.timerslack_ns !== undefined) {
-    table.must("its timer slack", NR.prctl, PR_SET_TIMERSLACK, Number(entry.timerslack_ns), 0, 0, 0);
+    table.must("its timer slack", NR.prctl, PR.SET_TIMERSLACK, Number(entry.timerslack_ns), 0, 0, 0);
   }
 }

@@ -4,6 +4,7 @@ import type { CoreEntry, SeccompEntry, ThreadCoreEntry } from "../images/schema/
 import { type ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts";
 import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
+import { PR } from "../linux/prctl.ts";
 import type { TaskStatus } from "../linux/proc.ts";
 import type { Outside } from "../linux/ptrace-many.ts";
 import { u64, viewOf } from "../linux/struct.ts";
@@ -21,8 +22,6 @@ import { dumpRseq, giveRseq } from "./rseq.ts";
 import { askScheduling, giveScheduling } from "./scheduling.ts";
 import { giveSeccomp, type SeccompDump } from "./seccomp.ts";
 import { askAltstack, dumpPending, giveAltstack, givePending } from "./signals.ts";
-
-const PR = { SET_PDEATHSIG: 1, GET_PDEATHSIG: 2, SET_NAME: 15, GET_NAME: 16, GET_TID_ADDRESS: 40 } as const;
 
 /** TASK_COMM_LEN, the NUL included. */
 const COMM_SIZE = 16;
@@ -104,7 +103,8 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
   };
 }
 
-function partsOf(core: CoreEntry): { info: ThreadInfoX86; thread: ThreadCoreEntry } {
+/** The two parts of a core image that every thread has. @throws ImageValueError */
+export function partsOf(core: CoreEntry): { info: ThreadInfoX86; thread: ThreadCoreEntry } {
   const { thread_info: info, thread_core: thread } = core;
   if (info === undefined || thread === undefined)
     throw new ImageValueError("a core image without thread_info or thread_core");
@@ -117,15 +117,26 @@ export const THREAD_ROOM = 0x1000;
 /** Gives the thread that makes the calls everything but registers, credentials and what must come last. */
 export function giveThread(calls: Calls, core: CoreEntry): void {
   const { info, thread } = partsOf(core);
-  if (thread.sas !== undefined) giveAltstack(calls, thread.sas);
   calls.must("its clear_child_tid", NR.set_tid_address, Number(info.clear_tid_addr));
-  if (thread.futex_rla_len !== 0) {
-    calls.must("its robust list", NR.set_robust_list, Number(thread.futex_rla), thread.futex_rla_len);
-  }
-  if (thread.rseq_entry !== undefined) giveRseq(calls, thread.rseq_entry);
+  givePlaces(calls, thread);
   const comm = thread.comm ?? core.tc?.comm;
-  if (comm !== undefined) calls.must("its name", NR.prctl, PR.SET_NAME, calls.data(cString(comm)), 0, 0, 0);
+  if (comm !== undefined) giveName(calls, comm);
   giveScheduling(calls, thread);
+}
+
+/** Tells the kernel of the thread that makes the calls what it has in its memory. */
+export function givePlaces(
+  calls: Calls,
+  { sas, futex_rla, futex_rla_len, rseq_entry }: ThreadCoreEntry,
+): void {
+  if (sas !== undefined) giveAltstack(calls, sas);
+  if (futex_rla_len !== 0)
+    calls.must("its robust list", NR.set_robust_list, Number(futex_rla), futex_rla_len);
+  if (rseq_entry !== undefined) giveRseq(calls, rseq_entry);
+}
+
+export function giveName(calls: Calls, comm: string): void {
+  calls.must("its name", NR.prctl, PR.SET_NAME, calls.data(cString(comm)), 0, 0, 0);
 }
 
 /** Gives what takes privilege away, and what a change of credentials would clear; then the pending signals. */

@@ -1,6 +1,7 @@
 /** Interval timers (setitimer(2)) and POSIX timers (timer_create(2)) of a process. */
 import type { ItimerEntry, PosixTimerEntry, TaskTimersEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
+import { PR } from "../linux/prctl.ts";
 import { s32, struct, u32, u64 } from "../linux/struct.ts";
 import { addressOf, syscall } from "../linux/syscall.ts";
 import type { Table } from "../tracee/table.ts";
@@ -17,8 +18,6 @@ const SIGEV_THREAD_ID = 4;
 /** What the two calls for a timer take in a table, and what they write. */
 const ROOM = 512;
 const SIGSET_SIZE = 8;
-/** prctl(2), kernel 6.16: timer_create takes the id that is asked for. */
-const PR_TIMER_CREATE_RESTORE_IDS = 77;
 
 /** The timers of a process as /proc/PID/timers lists them (CONFIG_CHECKPOINT_RESTORE). */
 interface ListedTimer {
@@ -95,7 +94,7 @@ export function dumpPosixTimers(table: Table, list: string): PosixTimerEntry[] {
  */
 export function createPosixTimers(table: Table, entries: readonly PosixTimerEntry[]): void {
   if (entries.length === 0) return;
-  const on = table.call(NR.prctl, PR_TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0);
+  const on = table.call(NR.prctl, PR.TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0);
   table.run();
   const byId = [...entries].sort((a, b) => a.it_id - b.it_id);
   let next = 0;
@@ -120,7 +119,7 @@ export function createPosixTimers(table: Table, entries: readonly PosixTimerEntr
       table.call(NR.timer_delete, got);
     }
   }
-  if (!on.failed) table.call(NR.prctl, PR_TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0);
+  if (!on.failed) table.call(NR.prctl, PR.TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0);
 }
 
 /** Clocks that tell us the same as the process, and that began long ago: REALTIME, MONOTONIC, BOOTTIME, TAI. */

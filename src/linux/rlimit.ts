@@ -1,0 +1,30 @@
+/** Resource limits: prlimit(2), include/uapi/asm-generic/resource.h. */
+import { nameOf } from "./errno.ts";
+import { NR } from "./nr.ts";
+import { struct, u64 } from "./struct.ts";
+import { addressOf, syscall } from "./syscall.ts";
+
+export const RLIMIT = { FSIZE: 1, STACK: 3, CORE: 4, NOFILE: 7 } as const;
+/** How many there are. */
+export const RLIM_NLIMITS = 16;
+export const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
+
+/** struct rlimit64: the soft and the hard limit. */
+export const rlimit = struct({ cur: u64, max: u64 });
+export type Rlimit = ReturnType<typeof rlimit.decode>;
+
+const present = new Uint8Array(rlimit.size);
+const presentAddress = addressOf(present);
+
+/** A limit of process `pid`, 0 for us. That of another user's takes CAP_SYS_RESOURCE. @throws KernelError */
+export function readRlimit(pid: number, resource: number): Rlimit {
+  syscall(
+    () => `RLIMIT_${nameOf(RLIMIT, resource) ?? resource} of process ${pid}`,
+    NR.prlimit64,
+    pid,
+    resource,
+    0,
+    presentAddress,
+  );
+  return rlimit.decode(present);
+}
