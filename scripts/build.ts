@@ -94,9 +94,9 @@ const SOURCES = ["src", "scripts/build.ts", "package-lock.json", "node_modules/b
 function newest(paths: readonly string[]): number {
   let time = 0;
   for (const path of paths) {
-    const { mtimeMs } = statSync(path);
-    const inside = statSync(path).isDirectory() ? readdirSync(path).map((name) => join(path, name)) : [];
-    time = Math.max(time, mtimeMs, newest(inside));
+    const stat = statSync(path);
+    const inside = stat.isDirectory() ? readdirSync(path).map((name) => join(path, name)) : [];
+    time = Math.max(time, stat.mtimeMs, newest(inside));
   }
   return time;
 }

@@ -33,7 +33,10 @@ export const OP = {
   END: 0x10004,
   /** Atomically adds one to the word at address a1. */
   INCREMENT: 0x10005,
-  /** clone3(2) with a1 and a2; what is born works through the table at address a3. It begins on the same stack, unused. */
+  /**
+   * clone3(2) with a1 and a2; what is born works through the table at address a3: it may not have the memory
+   * of this one. It begins on the same stack, unused.
+   */
   SPAWN: 0x10006,
 } as const;
 

@@ -58,58 +58,63 @@ function runner(assembler: Assembler, end = breakpoint): Assembler {
     .op("cmp eax, OP.SPAWN", 0x3d, ...le32(OP.SPAWN))
     .jump("je", "spawn", 0x0f, 0x84)
     .label("stop");
-  return (
-    end(assembler)
-      .label("move")
-      .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
-      .op("mov rax, [rax]", 0x48, 0x8b, 0x00)
-      .op("mov rcx, [rbx+16]", 0x48, 0x8b, 0x4b, 0x10)
-      .op("mov [rcx], rax", 0x48, 0x89, 0x01)
-      .jump("jmp", "next", 0xe9)
-      .label("repeat")
-      .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
-      .op("mov rax, [rax]", 0x48, 0x8b, 0x00)
-      .op("cmp rax, [rbx+16]", 0x48, 0x3b, 0x43, 0x10)
-      .jump("jle", "next", 0x0f, 0x8e)
-      .op("mov rax, [rbx+24]", 0x48, 0x8b, 0x43, 0x18)
-      .op("dec qword [rax]", 0x48, 0xff, 0x08)
-      .jump("jz", "next", 0x0f, 0x84)
-      .op("sub rbx, 64", 0x48, 0x83, 0xeb, 0x40)
-      .jump("jmp", "run", 0xe9)
-      .label("decrement")
-      .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
-      .op("lock dec qword [rax]", 0xf0, 0x48, 0xff, 0x08)
-      .jump("jmp", "next", 0xe9)
-      .label("increment")
-      .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
-      .op("lock inc qword [rax]", 0xf0, 0x48, 0xff, 0x00)
-      .jump("jmp", "next", 0xe9)
-      .label("spawn")
-      .op("mov rdi, [rbx+8]", 0x48, 0x8b, 0x7b, 0x08)
-      .op("mov rsi, [rbx+16]", 0x48, 0x8b, 0x73, 0x10)
-      // What is born may not have the memory of this table.
-      .op("mov r9, [rbx+24]", 0x4c, 0x8b, 0x4b, 0x18)
-      .op("mov eax, clone3", 0xb8, ...le32(435))
-      .op("syscall", 0x0f, 0x05)
-      .op("test rax, rax", 0x48, 0x85, 0xc0)
-      .jump("jne", "result", 0x0f, 0x85)
-      .op("mov rbx, r9", 0x4c, 0x89, 0xcb)
-      .jump("jmp", "run", 0xe9)
-      .label("leave")
-      .op("mov rsp, [rbx+8]", 0x48, 0x8b, 0x63, 0x08)
-      .op("mov rcx, [rbx+16]", 0x48, 0x8b, 0x4b, 0x10)
-      .op("mov rax, [rbx+24]", 0x48, 0x8b, 0x43, 0x18)
-      .op("mov rdi, [rbx+32]", 0x48, 0x8b, 0x7b, 0x20)
-      .op("mov rsi, [rbx+40]", 0x48, 0x8b, 0x73, 0x28)
-      .op("jmp rcx", 0xff, 0xe1)
-  );
+  return end(assembler)
+    .label("move")
+    .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
+    .op("mov rax, [rax]", 0x48, 0x8b, 0x00)
+    .op("mov rcx, [rbx+16]", 0x48, 0x8b, 0x4b, 0x10)
+    .op("mov [rcx], rax", 0x48, 0x89, 0x01)
+    .jump("jmp", "next", 0xe9)
+    .label("repeat")
+    .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
+    .op("mov rax, [rax]", 0x48, 0x8b, 0x00)
+    .op("cmp rax, [rbx+16]", 0x48, 0x3b, 0x43, 0x10)
+    .jump("jle", "next", 0x0f, 0x8e)
+    .op("mov rax, [rbx+24]", 0x48, 0x8b, 0x43, 0x18)
+    .op("dec qword [rax]", 0x48, 0xff, 0x08)
+    .jump("jz", "next", 0x0f, 0x84)
+    .op("sub rbx, 64", 0x48, 0x83, 0xeb, 0x40)
+    .jump("jmp", "run", 0xe9)
+    .label("decrement")
+    .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
+    .op("lock dec qword [rax]", 0xf0, 0x48, 0xff, 0x08)
+    .jump("jmp", "next", 0xe9)
+    .label("increment")
+    .op("mov rax, [rbx+8]", 0x48, 0x8b, 0x43, 0x08)
+    .op("lock inc qword [rax]", 0xf0, 0x48, 0xff, 0x00)
+    .jump("jmp", "next", 0xe9)
+    .label("spawn")
+    .op("mov rdi, [rbx+8]", 0x48, 0x8b, 0x7b, 0x08)
+    .op("mov rsi, [rbx+16]", 0x48, 0x8b, 0x73, 0x10)
+    .op("mov r9, [rbx+24]", 0x4c, 0x8b, 0x4b, 0x18)
+    .op("mov eax, clone3", 0xb8, ...le32(435))
+    .op("syscall", 0x0f, 0x05)
+    .op("test rax, rax", 0x48, 0x85, 0xc0)
+    .jump("jne", "result", 0x0f, 0x85)
+    .op("mov rbx, r9", 0x4c, 0x89, 0xcb)
+    .jump("jmp", "run", 0xe9)
+    .label("leave")
+    .op("mov rsp, [rbx+8]", 0x48, 0x8b, 0x63, 0x08)
+    .op("mov rcx, [rbx+16]", 0x48, 0x8b, 0x4b, 0x10)
+    .op("mov rax, [rbx+24]", 0x48, 0x8b, 0x43, 0x18)
+    .op("mov rdi, [rbx+32]", 0x48, 0x8b, 0x7b, 0x20)
+    .op("mov rsi, [rbx+40]", 0x48, 0x8b, 0x73, 0x28)
+    .op("jmp rcx", 0xff, 0xe1);
 }
 
 function le32(value: number): [number, number, number, number] {
   return [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >> 24) & 0xff];
 }
 
-const program = runner(new Assembler())
+/** Returns from a signal, over the frame at the stack pointer. */
+function sigreturn(assembler: Assembler): Assembler {
+  return assembler
+    .label("sigreturn")
+    .op("mov eax, rt_sigreturn", 0xb8, ...le32(15))
+    .op("syscall", 0x0f, 0x05);
+}
+
+const healing = runner(new Assembler())
   .label("heal")
   .op("mov rbx, rsp", 0x48, 0x89, 0xe3)
   .op("and rbx, -SLOT_SIZE", 0x48, 0x81, 0xe3, ...le32(-SLOT_SIZE))
@@ -121,11 +126,8 @@ const program = runner(new Assembler())
   .op("mov rax, [rsp+40]", 0x48, 0x8b, 0x44, 0x24, 40)
   .op("mov [rbx+SLOT_STACK+16], rax", 0x48, 0x89, 0x43, SLOT_STACK + 16)
   .op("mov rbx, [rbx]", 0x48, 0x8b, 0x1b)
-  .jump("jmp", "run", 0xe9)
-  .label("sigreturn")
-  .op("mov eax, 15", 0xb8, 15, 0, 0, 0)
-  .op("syscall", 0x0f, 0x05)
-  .assemble();
+  .jump("jmp", "run", 0xe9);
+const program = sigreturn(healing).assemble();
 
 /** (address of a table): runs it where it is called, and comes back. */
 const batch = runner(new Assembler().op("push rbx", 0x53).op("mov rbx, rdi", 0x48, 0x89, 0xfb), (assembler) =>
@@ -181,10 +183,7 @@ starting
   .label("otherwise")
   .op("mov rbx, [rbp+STARTER.OTHERWISE]", 0x48, 0x8b, 0x5d, STARTER.OTHERWISE);
 
-const starter = runner(starting, (assembler) => assembler.jump("jmp", "otherwise", 0xe9))
-  .label("sigreturn")
-  .op("mov eax, 15", 0xb8, 15, 0, 0, 0)
-  .op("syscall", 0x0f, 0x05)
+const starter = sigreturn(runner(starting, (assembler) => assembler.jump("jmp", "otherwise", 0xe9)))
   // Where whoever dumps such a process comes in (gadgets.ts).
   .op("syscall", 0x0f, 0x05)
   .op("ret", 0xc3)

@@ -4,9 +4,9 @@
  * when nobody holds the process any more.
  */
 
-import { KernelError } from "../linux/errno.ts";
+import { ERRNO, KernelError } from "../linux/errno.ts";
 import { readMemory } from "../linux/memory.ts";
-import type { Mapping } from "../linux/proc.ts";
+import { type Mapping, readMaps } from "../linux/proc.ts";
 import { hostMachine } from "../machine/host.ts";
 import { oncePerRun } from "../run.ts";
 
@@ -67,4 +67,19 @@ export function findGadgets(pid: number, mappings: readonly Mapping[]): Gadgets 
     if (call !== undefined && sigreturn !== undefined) return { callAndReturn: call, sigreturn };
   }
   return undefined;
+}
+
+/** Address of a system call instruction of a process, outside of what is mapped at `except`. @throws KernelError */
+export function findSyscall(pid: number, except = 0): number {
+  const candidates = readMaps(pid)
+    .filter((m) => m.exec && m.path !== "[vsyscall]" && m.start !== except)
+    // The vDSO is small and has one.
+    .sort((a, b) => Number(b.path === "[vdso]") - Number(a.path === "[vdso]"));
+  for (const { start, end } of candidates) {
+    const code = Buffer.alloc(end - start);
+    readMemory(pid, start, code);
+    const found = code.indexOf(hostMachine.gadgets.call);
+    if (found >= 0) return start + found;
+  }
+  throw new KernelError("leaving", `process ${pid}: no system call instruction in its code`, ERRNO.ENOEXEC);
 }

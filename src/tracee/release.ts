@@ -1,29 +1,12 @@
 /** Letting restored processes go: the last calls are made without our area, which vanishes with the last of them. */
-import { ERRNO, KernelError } from "../linux/errno.ts";
-import { readMemory, writeMemory } from "../linux/memory.ts";
+import { writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
-import { readMaps } from "../linux/proc.ts";
 import { getSignalMask, PTRACE, PTRACE_EVENT, setSignalMask } from "../linux/ptrace.ts";
 import { SIG, sigaction, signalBit } from "../linux/signal.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
-import { hostMachine } from "../machine/host.ts";
 import { callOnce, callRegisters } from "./crowd.ts";
+import { findSyscall } from "./gadgets.ts";
 import type { Restoree } from "./restoree.ts";
-
-/** An address, outside our area, at which the process has a system call instruction. */
-function findSyscall({ pid, area }: Restoree): number {
-  const candidates = readMaps(pid)
-    .filter((m) => m.exec && m.path !== "[vsyscall]" && m.start !== area.address)
-    // The vDSO is small and has one.
-    .sort((a, b) => Number(b.path === "[vdso]") - Number(a.path === "[vdso]"));
-  for (const { start, end } of candidates) {
-    const code = Buffer.alloc(end - start);
-    readMemory(pid, start, code);
-    const found = code.indexOf(hostMachine.gadgets.call);
-    if (found >= 0) return start + found;
-  }
-  throw new KernelError("leaving", `process ${pid}: no system call instruction in its code`, ERRNO.ENOEXEC);
-}
 
 /** Makes one call in each process' first thread with an instruction of its own. All work at once. */
 function callOutside(
@@ -54,7 +37,8 @@ export function prepareToLeave(
   restorees: readonly Restoree[],
   known: (pid: number) => number | undefined,
 ): void {
-  for (const restoree of restorees) restoree.exit = known(restoree.pid) ?? findSyscall(restoree);
+  for (const restoree of restorees)
+    restoree.exit = known(restoree.pid) ?? findSyscall(restoree.pid, restoree.area.address);
 }
 
 /**

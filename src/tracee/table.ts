@@ -138,7 +138,7 @@ export class Table {
 
   constructor(
     private readonly executor: TableExecutor,
-    private readonly region: Region,
+    readonly region: Region,
   ) {
     this.#mirror = new Uint8Array(region.size);
     this.#view = viewOf(this.#mirror);

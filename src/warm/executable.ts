@@ -22,7 +22,7 @@ import { close, fstat, lseek, O, open, rename, SEEK, unlink, withFd, writeAll } 
 import { PAGE_SIZE, pageUp } from "../linux/memory.ts";
 import { struct, u32, word } from "../linux/struct.ts";
 import { hostMachine } from "../machine/host.ts";
-import { STARTER } from "../machine/runner.ts";
+import { CHECK_SIZE, OP, STARTER } from "../machine/runner.ts";
 import { Stored, Table, type TableExecutor } from "../tracee/table.ts";
 
 /** What of the CPU an executable needs: of a leaf of cpuid, register by register, the bits under the masks. */
@@ -36,7 +36,6 @@ export interface CpuCheck {
 
 /** An entry of the checks, CHECK_SIZE bytes. */
 const check = struct({ leaf: u32, subleaf: u32, masks: quad(), values: quad() });
-const header = struct({ argv: word, envp: word, table: word, otherwise: word });
 const NO_LEAF = 0xffff_ffff;
 
 function quad() {
@@ -51,17 +50,31 @@ const HEADER_SIZE = PAGE_SIZE;
 const OTHERWISE_SIZE = PAGE_SIZE;
 const CODE_AT = PAGE_SIZE;
 
-/** A table at `address` with its data behind, `size` bytes in all. */
-export function layTable(address: number, size: number, fill: (table: Table) => void): Uint8Array {
+/** Lays a table of its own, `size` bytes with its data, among the data of another. Gives its address. */
+export function layWithin(outer: Table, size: number, fill: (table: Table) => void): number {
+  const address = outer.data(new Uint8Array(size));
   const table = new Table(LAID, { pid: 0, address, size });
   fill(table);
-  return bytesOf(table, size);
+  outer.place(address, bytesOf(table));
+  return address;
 }
 
-function bytesOf({ laid }: Table, size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
+/** Has the call before made again, at most `most` times, while the word at an address is positive. */
+export function repeat(table: Table, at: number, most: number): void {
+  table.operation(OP.REPEAT, at, 0, table.data(wordOf(most)));
+}
+
+/** A number as the runner reads it. */
+export function wordOf(value: number): Uint8Array {
+  const bytes = new Uint8Array(word.size);
+  word.write(bytes, 0, value);
+  return bytes;
+}
+
+function bytesOf({ laid, region }: Table): Uint8Array {
+  const bytes = new Uint8Array(region.size);
   bytes.set(laid.entries);
-  bytes.set(laid.data, size - laid.data.length);
+  bytes.set(laid.data, region.size - laid.data.length);
   return bytes;
 }
 
@@ -81,7 +94,6 @@ export class Executable implements Disposable {
   readonly #fd: number;
   readonly #checks: CpuCheck[] = [];
   readonly #unfinished: string;
-  readonly #dataSize: number;
   #end: number;
 
   /**
@@ -95,16 +107,20 @@ export class Executable implements Disposable {
   ) {
     this.#unfinished = `${path}.unfinished`;
     this.#fd = open(this.#unfinished, O.RDWR | O.CREAT | O.TRUNC, 0o755);
-    this.#dataSize = HEADER_SIZE + OTHERWISE_SIZE + pageUp(tableSize);
-    this.#end = CODE_AT + STARTER.DATA + this.#dataSize;
     const otherwise = this.data + HEADER_SIZE;
     this.otherwise = new Table(LAID, { pid: 0, address: otherwise, size: OTHERWISE_SIZE });
     this.table = new Table(LAID, { pid: 0, address: otherwise + OTHERWISE_SIZE, size: pageUp(tableSize) });
+    this.#end = CODE_AT + STARTER.DATA + this.#dataSize;
   }
 
   /** Address of the header. */
   get data(): number {
     return this.address + STARTER.DATA;
+  }
+
+  /** Of the header and both tables, in bytes. */
+  get #dataSize(): number {
+    return HEADER_SIZE + this.otherwise.region.size + this.table.region.size;
   }
 
   /** The addresses of the words and of the environment that the program was started with, as execve(2) takes them. */
@@ -147,23 +163,19 @@ export class Executable implements Disposable {
     writeAll(this.#fd, this.#headers(), 0);
     writeAll(this.#fd, hostMachine.starter.code, CODE_AT);
     const data = new Uint8Array(this.#dataSize);
-    const tables = [HEADER_SIZE, HEADER_SIZE + OTHERWISE_SIZE];
-    const [otherwise = 0, table = 0] = tables.map((at) => this.data + at);
-    header.encodeInto(data, 0, { table, otherwise });
+    word.write(data, STARTER.TABLE, this.table.region.address);
+    word.write(data, STARTER.OTHERWISE, this.otherwise.region.address);
     this.#checks.forEach(({ leaf, subleaf, masks, values }, i) => {
-      check.encodeInto(data, STARTER.CHECKS + i * check.size, {
+      check.encodeInto(data, STARTER.CHECKS + i * CHECK_SIZE, {
         leaf,
         subleaf,
         masks: registers(masks),
         values: registers(values),
       });
     });
-    check.encodeInto(data, STARTER.CHECKS + this.#checks.length * check.size, { leaf: NO_LEAF });
-    [this.otherwise, this.table].forEach((each, i) => {
-      const at = tables[i] ?? 0;
-      const size = i === 0 ? OTHERWISE_SIZE : this.#dataSize - at;
-      data.set(bytesOf(each, size), at);
-    });
+    check.encodeInto(data, STARTER.CHECKS + this.#checks.length * CHECK_SIZE, { leaf: NO_LEAF });
+    for (const table of [this.otherwise, this.table])
+      data.set(bytesOf(table), table.region.address - this.data);
     writeAll(this.#fd, data, CODE_AT + STARTER.DATA);
     rename(this.#unfinished, this.path);
   }

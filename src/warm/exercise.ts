@@ -9,7 +9,7 @@ import { SIG } from "../linux/signal.ts";
 import { cString } from "../linux/syscall.ts";
 import { OP } from "../machine/runner.ts";
 import type { Table } from "../tracee/table.ts";
-import { Executable, layTable } from "./executable.ts";
+import { Executable, layWithin, repeat, wordOf } from "./executable.ts";
 
 const ADDRESS = 0x40_0000;
 const TABLE_SIZE = 0x1_0000;
@@ -20,19 +20,13 @@ const FILES = 40;
 
 /** Sleeps for ever. */
 function layRest(table: Table): void {
-  const [one, often] = [table.data(word(1n)), table.data(word(2n ** 62n))];
   table.call(NR.pause);
-  table.operation(OP.REPEAT, one, 0, often);
-}
-
-function word(value: bigint): Uint8Array {
-  return new Uint8Array(BigInt64Array.of(value).buffer);
+  repeat(table, table.data(wordOf(1)), Number.MAX_SAFE_INTEGER);
 }
 
 /** Bears `count` tasks that do nothing. */
 function layBirths(table: Table, count: number, args: Uint8Array): void {
-  const rest = table.data(new Uint8Array(REST_SIZE));
-  table.place(rest, layTable(rest, REST_SIZE, layRest));
+  const rest = layWithin(table, REST_SIZE, layRest);
   const given = table.data(args);
   for (let i = 0; i < count; i++) table.must("a task", OP.SPAWN, given, args.length, rest);
 }

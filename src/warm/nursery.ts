@@ -3,7 +3,7 @@
  * random, puts something of its own into a new process, and nothing that only this process has.
  *
  * - Its mappings lie far below all that the kernel puts anywhere (a huge limit of the stack at execve(2) sees to it:
- *   mmap_base() in arch/x86/mm/mmap.c), and above the third of the address space where the old layout begins.
+ *   mmap_base() in arch/x86/mm/mmap.c), also below the third of the address space from which the old layout grows upwards.
  * - Its stack is a mapping like any other.
  * - It knows of no vDSO, and makes system calls instead.
  * - It has no heap by brk(2), which is the kernel's to place: where it would begin, there is something already.
@@ -12,12 +12,13 @@ import { MAP, PAGE_SIZE, PROT, pageUp, readMemory, TASK_SIZE, writeMemory } from
 import { NR } from "../linux/nr.ts";
 import { readMaps } from "../linux/proc.ts";
 import { getRegisterBytes, NO_SYSCALL, setRegisters, userRegs } from "../linux/ptrace.ts";
+import { RLIM_INFINITY, RLIMIT, rlimit } from "../linux/rlimit.ts";
 import { viewOf } from "../linux/struct.ts";
 import { checkResult } from "../linux/syscall.ts";
-import { hostMachine } from "../machine/host.ts";
 import { callOnce, callRegisters } from "../tracee/crowd.ts";
+import { findSyscall } from "../tracee/gadgets.ts";
 import type { Task } from "../tracee/task.ts";
-import { RLIMIT_STACK, stackLimit, startProgram } from "./program.ts";
+import { startProgram } from "./program.ts";
 
 const TIB = 2 ** 40;
 /** With this limit mappings go from 27 or 28 TiB downwards, which is random by one TiB. */
@@ -32,6 +33,11 @@ const AT_NULL = 0n;
 const AT_IGNORE = 1n;
 const AT_SYSINFO_EHDR = 33n;
 
+/** What prlimit(2) takes for a soft limit of so many bytes; the hard one is none. */
+function stackLimit(bytes: number): Uint8Array {
+  return rlimit.encode({ cur: BigInt(bytes), max: RLIM_INFINITY });
+}
+
 /** Starts a program so, writing to the file `output`, and lets it go. Gives its process id. @throws KernelError */
 export function startMovable(
   path: string,
@@ -40,7 +46,7 @@ export function startMovable(
   output: string,
 ): number {
   const task = startProgram(path, words, environment, output, (table) => {
-    table.must("its stack", NR.prlimit64, 0, RLIMIT_STACK, table.data(stackLimit(STACK_LIMIT)), 0);
+    table.must("its stack", NR.prlimit64, 0, RLIMIT.STACK, table.data(stackLimit(STACK_LIMIT)), 0);
   });
   const { pid } = task;
   const registers = getRegisterBytes(pid);
@@ -67,18 +73,6 @@ export function startMovable(
   return pid;
 }
 
-/** Address of a system call instruction; all that is mapped now is the program and its loader. */
-function findSyscall(pid: number): number {
-  for (const { start, end, exec, path } of readMaps(pid)) {
-    if (!exec || path.startsWith("[")) continue;
-    const found = Buffer.from(readMemory(pid, start, new Uint8Array(end - start))).indexOf(
-      hostMachine.gadgets.call,
-    );
-    if (found >= 0) return start + found;
-  }
-  throw new Error(`process ${pid} has no system call instruction`);
-}
-
 /** Moves what execve(2) has put on the stack to the other one. Gives the stack pointer. */
 function moveStack({ pid }: Task, sp: number, call: (nr: number, ...args: number[]) => number): number {
   const stack = readMaps(pid).find(({ path }) => path === "[stack]");
@@ -101,7 +95,7 @@ function moveStack({ pid }: Task, sp: number, call: (nr: number, ...args: number
   // The C library looks its limit up. There is room for it where nothing is yet.
   const limit = stackLimit(STACK_SIZE);
   writeMemory(pid, STACK_AT, limit);
-  call(NR.prlimit64, 0, RLIMIT_STACK, STACK_AT, 0);
+  call(NR.prlimit64, 0, RLIMIT.STACK, STACK_AT, 0);
   writeMemory(pid, STACK_AT, new Uint8Array(limit.length));
   writeMemory(pid, moved, bytes);
   call(NR.munmap, stack.start, stack.end - stack.start);

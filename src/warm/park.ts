@@ -7,7 +7,8 @@ import type { Procedures } from "../cli/run.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { close, listNumbers, readText } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { commandLine, ourPid, setStartedWith } from "../linux/ourselves.ts";
+import { ourPid, startedWith } from "../linux/ourselves.ts";
+import { PR } from "../linux/prctl.ts";
 import { wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
 import { word } from "../linux/struct.ts";
@@ -31,13 +32,12 @@ export const PICTURE_ADDRESS = 0x2_0000;
 const SETTLE = 100;
 const STDERR = 2;
 const ANY = -1;
-const PR_SET_CHILD_SUBREAPER = 36;
 
 /** Gives the words of the command line of the process that goes on. @throws whatever fails in what is practised */
 export async function park(words: readonly string[], procedures: Procedures): Promise<string[]> {
   const [directory = "", ...plan] = words;
   // A process id is free for the next restore when nobody is left of the group and the session that it names.
-  rawSyscall(NR.prctl, PR_SET_CHILD_SUBREAPER, 1);
+  rawSyscall(NR.prctl, PR.SET_CHILD_SUBREAPER, 1);
   for (const each of plan) {
     if (each === COLLECT) Bun.gc(true);
     else {
@@ -45,14 +45,13 @@ export async function park(words: readonly string[], procedures: Procedures): Pr
       await practise(program, Number(rounds), directory, procedures);
     }
   }
-  rawSyscall(NR.prctl, PR_SET_CHILD_SUBREAPER, 0);
+  rawSyscall(NR.prctl, PR.SET_CHILD_SUBREAPER, 0);
   // Those of the runtime's event loop, which nothing here uses, would have numbers that others need.
   for (const fd of listNumbers("/proc/self/fd")) if (fd > STDERR) close(fd);
   rawSyscall(NR.kill, ourPid(), SIG.STOP);
   beginRun();
   const header = memoryAt(PICTURE_ADDRESS + STARTER.DATA, STARTER.CHECKS);
-  setStartedWith({ words: word.read(header, STARTER.ARGV), environment: word.read(header, STARTER.ENVP) });
-  return commandLine().slice(1);
+  return startedWith(word.read(header, STARTER.ARGV), word.read(header, STARTER.ENVP)).slice(1);
 }
 
 async function practise(

@@ -15,6 +15,7 @@ import { AT, O, open, read, SEEK, withFd } from "../linux/io.ts";
 import { MAP, PAGE_SIZE, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MFD } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
+import { ARCH } from "../linux/prctl.ts";
 import { buildSigframe, SIG_BLOCK, sigframeMask, sigframeSize } from "../linux/signal.ts";
 import { cString } from "../linux/syscall.ts";
 import { textToBytes } from "../linux/text.ts";
@@ -22,11 +23,10 @@ import { OP } from "../machine/runner.ts";
 import { Pagemap } from "../memory/pages.ts";
 import { addMapping, Pieces, readStored } from "../memory/pieces.ts";
 import { checkVmas, has, isPrivate, isVdso, STATUS, type Vma } from "../memory/vma.ts";
-import { giveRseq } from "../process/rseq.ts";
-import { giveAltstack, giveSigactions } from "../process/signals.ts";
-import { finalState } from "../process/thread.ts";
+import { giveSigactions } from "../process/signals.ts";
+import { finalState, giveName, givePlaces, partsOf } from "../process/thread.ts";
 import type { Result, Table } from "../tracee/table.ts";
-import { type CpuCheck, Executable, layTable } from "./executable.ts";
+import { type CpuCheck, Executable, layWithin, repeat } from "./executable.ts";
 import { PICTURE_ADDRESS } from "./park.ts";
 
 /** For the calls and their data, in bytes. */
@@ -35,8 +35,6 @@ const TABLE_SIZE = 0x2_0000;
 const GAP = 64 * PAGE_SIZE;
 /** Anonymous mappings of so many bytes are the runtime's heaps, and have nothing else in them. */
 const HEAP = 64 * 2 ** 20;
-const ARCH_SET_FS = 0x1002;
-const PR_SET_NAME = 15;
 const SELF = "/proc/self/exe";
 /** For the calls of a thread and its frame, in bytes. */
 const THREAD_SIZE = 0x2000;
@@ -96,10 +94,9 @@ function cpuChecks(): CpuCheck[] {
 function layColdStart({ otherwise: table, startedWith }: Executable, { offset, size }: Contents): void {
   const from = table.call(NR.openat, AT.FDCWD, table.data(cString(SELF)), O.RDONLY | O.CLOEXEC);
   const to = table.call(NR.memfd_create, table.data(cString("criu")), MFD.CLOEXEC);
-  const counter = new BigInt64Array([BigInt(MANY)]);
   table.call(NR.lseek, from, offset, SEEK.SET);
   const copied = table.call(NR.sendfile, to, from, 0, size);
-  table.operation(OP.REPEAT, table.resultAt(copied), 0, table.data(new Uint8Array(counter.buffer)));
+  repeat(table, table.resultAt(copied), MANY);
   const { words, environment } = startedWith;
   table.call(NR.execveat, to, table.data(cString("")), words, environment, AT.EMPTY_PATH);
   const said = textToBytes("criu: cannot start: memfd_create(2) or execveat(2) of it was refused\n");
@@ -154,11 +151,12 @@ class Picture {
     const { vmas, guards } = checkVmas(this.pid, mm.vmas);
     if (guards.length > 0) throw new RangeError("there are guarded pages");
     using pages = Pagemap.read(this.images, IMAGES.pagemap, this.pid, TASK_SIZE);
+    const cursor = { map: pages, next: 0 };
     for (const vma of vmas) {
       if (isVdso(vma) || has(vma, STATUS.VSYSCALL)) continue;
       if (!isPrivate(vma)) throw new RangeError(`mapping ${vma.start.toString(16)} is not private`);
       const pieces = new Pieces();
-      addMapping({ map: pages, next: 0 }, vma, pieces);
+      addMapping(cursor, vma, pieces);
       const stored: StoredPages = {
         pieces,
         read: (start, into) => readStored(pages, pieces, start, into),
@@ -209,8 +207,7 @@ class Picture {
 
   /** Another thread is born with its own table, by which it becomes what it was. */
   #layThread(core: CoreEntry): void {
-    const { thread_info: info, thread_core: thread } = core;
-    if (info === undefined || thread === undefined) throw new RangeError("a thread without its state");
+    const { info, thread } = partsOf(core);
     const tid = Number(info.clear_tid_addr);
     const args = cloneArgs.encode({
       flags: CLONE_AS_THREAD + CLONE.SETTLS + CLONE.CHILD_SETTID + CLONE.CHILD_CLEARTID,
@@ -218,20 +215,17 @@ class Picture {
       tls: Number(info.gpregs.fs_base),
     });
     const table = this.#table;
-    const own = table.data(new Uint8Array(THREAD_SIZE));
-    table.must("a thread", OP.SPAWN, table.data(args), args.length, own);
-    const bytes = layTable(own, THREAD_SIZE, (its) => {
-      its.must("its name", NR.prctl, PR_SET_NAME, its.data(cString(thread.comm ?? "")), 0, 0, 0);
+    const own = layWithin(table, THREAD_SIZE, (its) => {
+      giveName(its, thread.comm ?? "");
       this.#layState(its, core);
     });
-    table.place(own, bytes);
+    table.must("a thread", OP.SPAWN, table.data(args), args.length, own);
   }
 
   #layFirst(core: CoreEntry): void {
     const table = this.#table;
-    const { thread_info: info } = core;
-    if (info === undefined) throw new RangeError("a thread without its state");
-    table.must("its TLS", NR.arch_prctl, ARCH_SET_FS, Number(info.gpregs.fs_base));
+    const { info } = partsOf(core);
+    table.must("its TLS", NR.arch_prctl, ARCH.SET_FS, Number(info.gpregs.fs_base));
     const tid = table.must("its id", NR.set_tid_address, Number(info.clear_tid_addr));
     // The C library keeps the thread's id in the word that the kernel clears at its end.
     table.keep(tid, Number(info.clear_tid_addr));
@@ -240,12 +234,7 @@ class Picture {
 
   /** The rest of a thread's state, its registers last. */
   #layState(table: Table, core: CoreEntry): void {
-    const { thread_core: thread } = core;
-    if (thread === undefined) throw new RangeError("a thread without its state");
-    if (thread.futex_rla_len !== 0)
-      table.must("its robust list", NR.set_robust_list, Number(thread.futex_rla), thread.futex_rla_len);
-    if (thread.rseq_entry !== undefined) giveRseq(table, thread.rseq_entry);
-    if (thread.sas !== undefined) giveAltstack(table, thread.sas);
+    givePlaces(table, partsOf(core).thread);
     const { registers, extended, mask } = finalState(core);
     const room = table.data(new Uint8Array(sigframeSize(extended.length) + FRAME_ALIGN));
     const at = Math.ceil(room / FRAME_ALIGN) * FRAME_ALIGN;

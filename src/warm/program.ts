@@ -7,7 +7,6 @@ import { ourPid } from "../linux/ourselves.ts";
 import { readMaps } from "../linux/proc.ts";
 import { PTRACE, PTRACE_EVENT, PTRACE_O, ptrace, setSignalMask } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
-import { struct, u64 } from "../linux/struct.ts";
 import { cString, rawSyscall } from "../linux/syscall.ts";
 import { Area, BULK } from "../tracee/area.ts";
 import type { Restoree } from "../tracee/restoree.ts";
@@ -19,16 +18,6 @@ import type { Task } from "../tracee/task.ts";
 const OUR_PIDFD = 3;
 /** Ids below this one are mostly those of services. */
 const FIRST_PID = 2000;
-
-const rlimit = struct({ soft: u64, hard: u64 });
-export const RLIMIT_STACK = 3;
-/** RLIM_INFINITY. */
-const UNLIMITED = 0xffff_ffff_ffff_ffffn;
-
-/** What prlimit(2) takes for a soft limit of so many bytes; the hard one is none. */
-export function stackLimit(bytes: number): Uint8Array {
-  return rlimit.encode({ soft: BigInt(bytes), hard: UNLIMITED });
-}
 
 /** A bare process with an id that nobody has. @throws KernelError */
 function spawnAnywhere(): Restoree {
