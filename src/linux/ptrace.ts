@@ -31,11 +31,12 @@ export const PTRACE = {
 export const PTRACE_O = {
   TRACESYSGOOD: 1,
   TRACEEXEC: 1 << 4,
+  TRACEEXIT: 1 << 6,
   EXITKILL: 1 << 20,
   SUSPEND_SECCOMP: 1 << 21,
 } as const;
 
-export const PTRACE_EVENT = { EXEC: 4, STOP: 128 } as const;
+export const PTRACE_EVENT = { EXEC: 4, EXIT: 6, STOP: 128 } as const;
 
 /** ELF note types that name register sets. */
 export const NT = { PRSTATUS: 1, PRFPREG: 2, X86_XSTATE: 0x202 } as const;

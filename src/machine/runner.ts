@@ -62,6 +62,8 @@ export const STARTER = {
   TABLE: 0x10,
   OTHERWISE: 0x18,
   CHECKS: 0x20,
+  /** From here to the end of the page is for whatever the executable becomes. */
+  NOTES: 0x800,
 } as const;
 export const CHECK_SIZE = 40;
 

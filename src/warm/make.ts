@@ -11,9 +11,11 @@ import { WAIT, wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 import { makeChildren, makeThreads } from "./exercise.ts";
+import { type HotPages, rehearse } from "./hot-pages.ts";
 import { startMovable } from "./nursery.ts";
 import { COLLECT, PARK, PARK_ALLOWED } from "./park.ts";
 import { makePicture } from "./picture.ts";
+import { withProgram } from "./program.ts";
 
 /** How often each program is practised on. After so many rounds there is hardly anything left to be compiled. */
 const ROUNDS = { plain: 200, threads: 60, children: 60 } as const;
@@ -42,6 +44,8 @@ const ENVIRONMENT = [
   "BUN_JSC_useFTLJIT=0",
   "BUN_JSC_useConcurrentGC=0",
   "BUN_JSC_numberOfGCMarkers=1",
+  "BUN_JSC_useWarmUpMarkedBlocks=0",
+  "MIMALLOC_SCAVENGER=0",
   `BUN_JSC_largeHeapSize=${COLLECT_AFTER}`,
 ];
 
@@ -83,7 +87,9 @@ export async function makeWarm(program: string, path: string): Promise<void> {
       ];
       const code = await run(asked, { dump: async () => dump });
       if (code !== 0) throw new Error(readFileSync(join(directory, "picture.log"), "utf8"));
-      makePicture(ImageDir.open(directory), pid, program, path);
+      const images = ImageDir.open(directory);
+      makePicture(images, pid, program, path);
+      makePicture(images, pid, program, path, await rehearseAll(path, directory));
     } finally {
       rawSyscall(NR.kill, pid, SIG.KILL);
       waitForEnd(pid);
@@ -91,6 +97,16 @@ export async function makeWarm(program: string, path: string): Promise<void> {
   } finally {
     rmSync(directory, { recursive: true });
   }
+}
+
+/** Has the executable `path` dump and restore a program in a directory of its own. */
+function rehearseAll(path: string, directory: string): Promise<HotPages> {
+  const images = ["--no-default-config", "-D", mkdtempSync(join(directory, "rehearsal-"))];
+  return withProgram(PLAIN, (pid) => {
+    const dumped = rehearse(path, ["dump", "-t", String(pid), ...images]);
+    waitForEnd(pid);
+    return { dump: dumped, restore: rehearse(path, ["restore", "-d", ...images]) };
+  });
 }
 
 /** Waits for the end of a child, which may have been waited for. */

@@ -6,6 +6,7 @@
 import type { Procedures } from "../cli/run.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { close, listNumbers, readText } from "../linux/io.ts";
+import { PAGE_SIZE } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid, startedWith } from "../linux/ourselves.ts";
 import { PR } from "../linux/prctl.ts";
@@ -15,7 +16,8 @@ import { word } from "../linux/struct.ts";
 import { memoryAt, rawSyscall } from "../linux/syscall.ts";
 import { STARTER } from "../machine/runner.ts";
 import { beginRun } from "../run.ts";
-import { startProgram } from "./program.ts";
+import { copyHotPages } from "./hot-pages.ts";
+import { withProgram } from "./program.ts";
 
 /**
  * The first word that asks for it, where the environment has `PARK_ALLOWED` too: it is no command. A directory follows, and what to do: "20:/bin/sleep" is to dump and restore that program
@@ -28,8 +30,6 @@ export const COLLECT = "collect";
 /** Where the code and the tables of the picture are: below the lowest address that linkers give to programs. */
 export const PICTURE_ADDRESS = 0x2_0000;
 
-/** Programs need this long, in milliseconds, to have become what they are. */
-const SETTLE = 100;
 const STDERR = 2;
 const ANY = -1;
 
@@ -50,8 +50,10 @@ export async function park(words: readonly string[], procedures: Procedures): Pr
   for (const fd of listNumbers("/proc/self/fd")) if (fd > STDERR) close(fd);
   rawSyscall(NR.kill, ourPid(), SIG.STOP);
   beginRun();
-  const header = memoryAt(PICTURE_ADDRESS + STARTER.DATA, STARTER.CHECKS);
-  return startedWith(word.read(header, STARTER.ARGV), word.read(header, STARTER.ENVP)).slice(1);
+  const header = memoryAt(PICTURE_ADDRESS + STARTER.DATA, PAGE_SIZE);
+  const asked = startedWith(word.read(header, STARTER.ARGV), word.read(header, STARTER.ENVP)).slice(1);
+  copyHotPages(asked, header.subarray(STARTER.NOTES));
+  return asked;
 }
 
 async function practise(
@@ -61,26 +63,20 @@ async function practise(
   procedures: Procedures,
 ): Promise<void> {
   const { run } = await import("../cli/run.ts");
-  const task = startProgram(program, [program, "1000"], [], "/dev/null");
-  task.detach();
-  Bun.sleepSync(SETTLE);
   // What this machine's configuration says is for the commands to come.
   const images = ["--no-default-config", "-D", directory, "-o", "log", "-v4"];
   const runOrThrow = async (words: string[]) => {
     beginRun();
     if ((await run(words, procedures)) !== 0) throw new Error(readText(`${directory}/log`));
   };
-  try {
+  await withProgram(program, async (pid) => {
     for (let round = 0; round < rounds; round++) {
-      await runOrThrow(["dump", "-t", String(task.pid), ...images]);
+      await runOrThrow(["dump", "-t", String(pid), ...images]);
       reapAll();
       await runOrThrow(["restore", "-d", ...images]);
     }
-  } finally {
-    // All of its session.
-    rawSyscall(NR.kill, -task.pid, SIG.KILL);
-    reapAll();
-  }
+  });
+  reapAll();
 }
 
 /** Waits for all that was killed. */

@@ -27,6 +27,7 @@ import { giveSigactions } from "../process/signals.ts";
 import { finalState, giveName, givePlaces, partsOf } from "../process/thread.ts";
 import type { Result, Table } from "../tracee/table.ts";
 import { type CpuCheck, Executable, layWithin, repeat } from "./executable.ts";
+import { type HotPages, layHotPages } from "./hot-pages.ts";
 import { PICTURE_ADDRESS } from "./park.ts";
 
 /** For the calls and their data, in bytes. */
@@ -60,14 +61,21 @@ interface StoredPages {
 
 /**
  * Makes an executable of process `pid`, dumped to `images`, whose program is the file `program`. On a machine that it cannot
- * run on (another CPU, no /proc, addresses that are taken), the executable runs the program from its beginning.
+ * run on (another CPU, no /proc, addresses that are taken), the executable runs the program from its beginning. `hot`, where
+ * that is known, are pages that it will write to.
  * @throws KernelError, ImageError; RangeError where the process has what no executable can hold
  */
-export function makePicture(images: ImageDir, pid: number, program: string, path: string): void {
+export function makePicture(
+  images: ImageDir,
+  pid: number,
+  program: string,
+  path: string,
+  hot?: HotPages,
+): void {
   using made = new Executable(path, PICTURE_ADDRESS, TABLE_SIZE);
   const contents = made.addFile(program);
   for (const each of cpuChecks()) made.need(each);
-  new Picture(made, images, pid, program, contents).take();
+  new Picture(made, images, pid, program, contents).take(hot);
   layColdStart(made, contents);
   made.finish();
 }
@@ -120,8 +128,9 @@ class Picture {
     this.#self = this.#table.must(SELF, NR.openat, AT.FDCWD, this.#table.data(cString(SELF)), O.RDONLY);
   }
 
-  take(): void {
-    this.#layMemory();
+  take(hot: HotPages | undefined): void {
+    const vmas = this.#layMemory();
+    if (hot !== undefined) layHotPages(this.made, vmas, hot);
     this.#table.must(SELF, NR.close, this.#self);
     const [leader, ...others] = this.#cores();
     if (leader === undefined) throw new RangeError(`process ${this.pid} has no first thread`);
@@ -145,7 +154,7 @@ class Picture {
     return [this.pid, ...others].map((tid) => this.images.readOne(IMAGES.core, tid));
   }
 
-  #layMemory(): void {
+  #layMemory(): readonly Vma[] {
     const mm = this.images.readOne(IMAGES.mm, this.pid);
     const names = new Map(this.images.readAll(IMAGES.files).map(({ id, reg }) => [id, reg?.name]));
     const { vmas, guards } = checkVmas(this.pid, mm.vmas);
@@ -166,6 +175,7 @@ class Picture {
       for (const advice of vma.advice)
         this.#table.must("advice", NR.madvise, vma.start, vma.end - vma.start, advice);
     }
+    return vmas;
   }
 
   /** Of the program, what is as in the file is mapped from where the file holds it. */

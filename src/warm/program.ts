@@ -16,15 +16,18 @@ import type { Task } from "../tracee/task.ts";
 
 /** Behind standard input, output and error. */
 const OUR_PIDFD = 3;
+/** Programs need this long, in milliseconds, to have become what they are. */
+const SETTLE = 100;
 /** Ids below this one are mostly those of services. */
 const FIRST_PID = 2000;
+let nextPid = FIRST_PID;
 
-/** A bare process with an id that nobody has. @throws KernelError */
+/** A bare process with an id that nobody has, nor had one before it: who was dumped is to have its own again. @throws KernelError */
 function spawnAnywhere(): Restoree {
   const area = Area.place(readMaps(ourPid()), 1, BULK.RESTORE);
-  for (let pid = FIRST_PID; ; pid++) {
+  for (;;) {
     try {
-      return spawnRoot(pid, area, OUR_PIDFD, false);
+      return spawnRoot(nextPid++, area, OUR_PIDFD, false);
     } catch (error) {
       if (!isErrno(error, ERRNO.EEXIST)) throw error;
     }
@@ -77,4 +80,16 @@ function execute(
   // The table has come to its end: the call has failed, and says why.
   rawSyscall(NR.kill, task.pid, SIG.KILL);
   throw new KernelError("execve", path, ERRNO.ENOEXEC);
+}
+
+/** Starts a program that goes on for ever, has `use` make use of its process, and ends all of its session. @throws KernelError */
+export async function withProgram<T>(path: string, use: (pid: number) => T | Promise<T>): Promise<T> {
+  const task = startProgram(path, [path, "1000"], [], "/dev/null");
+  task.detach();
+  Bun.sleepSync(SETTLE);
+  try {
+    return await use(task.pid);
+  } finally {
+    rawSyscall(NR.kill, -task.pid, SIG.KILL);
+  }
 }
