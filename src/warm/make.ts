@@ -33,8 +33,8 @@ const PLAIN = "/bin/sleep";
 const COLLECT_AFTER = 64 * 2 ** 20;
 
 /**
- * Of the runtime, with which the picture goes on: no threads that compile or collect garbage, each of which would be born
- * again at every start, and while they run every page that we copy interrupts them. All of it is compiled already; the last
+ * Of the runtime, with which the picture goes on: no threads that compile, collect garbage, make pages ready or give them back,
+ * each of which would be born again at every start; and where there are two threads every page that is copied interrupts both. All of it is compiled already; the last
  * of the compilers, for what runs for seconds, only costs. The thresholds are the runtime's own again (scripts/build.ts).
  */
 const ENVIRONMENT = [
