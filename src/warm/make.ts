@@ -34,12 +34,15 @@ const COLLECT_AFTER = 64 * 2 ** 20;
 
 /**
  * Of the runtime, with which the picture goes on: no threads that compile, collect garbage, make pages ready or give them back,
- * each of which would be born again at every start; and where there are two threads every page that is copied interrupts both. All of it is compiled already; the last
- * of the compilers, for what runs for seconds, only costs. The thresholds are the runtime's own again (scripts/build.ts).
+ * each of which would be born again at every start; and where there are two threads every page that is copied interrupts
+ * both. All of it is compiled already; the last of the compilers, for what runs for seconds, only costs. What was called some
+ * ten times is compiled for good, so that it counts its calls no more: each such count is on a page of its own.
  */
 const ENVIRONMENT = [
   `${PARK_ALLOWED}=1`,
   "BUN_JSC_jitPolicyScale=1",
+  "BUN_JSC_thresholdForOptimizeAfterWarmUp=200",
+  "BUN_JSC_thresholdForOptimizeAfterLongWarmUp=200",
   "BUN_JSC_useConcurrentJIT=0",
   "BUN_JSC_useFTLJIT=0",
   "BUN_JSC_useConcurrentGC=0",
@@ -50,8 +53,8 @@ const ENVIRONMENT = [
 ];
 
 /**
- * Starts `program`, has it do its work until it is warm, and makes an executable at `path` that begins there. Takes some
- * twenty seconds. @throws whatever cannot be done here: it needs the rights that a restore needs
+ * Starts `program`, has it do its work until it is warm, and makes an executable at `path` that begins there. Takes
+ * less than a minute. @throws whatever cannot be done here: it needs the rights that a restore needs
  */
 export async function makeWarm(program: string, path: string): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "criu-ts-warm-"));
