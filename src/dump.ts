@@ -194,7 +194,11 @@ class Saving {
 
   /** Takes us out of every process; all stand stopped as they were found. */
   leave(): void {
-    for (const infection of this.#entered.splice(0)) infection.leave();
+    let failure: unknown;
+    Infection.leaveAll(this.#entered.splice(0), (_, error) => {
+      failure ??= error;
+    });
+    if (failure !== undefined) throw failure;
   }
 
   /** Removes names given to files that had lost theirs: a tree that runs on changes its files, and would find them. */
@@ -205,16 +209,12 @@ class Saving {
   /** As leave, after a failure: whatever cannot be undone must not keep the rest from it. */
   abort(): void {
     this.#memory.abort();
-    for (const infection of this.#entered.splice(0)) {
-      try {
-        infection.leave();
-      } catch (error) {
-        const text = `process ${infection.pid}: ${error instanceof Error ? error.message : String(error)}`;
-        // One that has died, or is just dying, needs no leaving, and its death is why we are here.
-        if (isErrno(error, ERRNO.ESRCH) || hasEnded(infection.pid, infection.pid)) log.debug("dump", text);
-        else log.error("dump", text);
-      }
-    }
+    Infection.leaveAll(this.#entered.splice(0), ({ pid }, error) => {
+      const text = `process ${pid}: ${error instanceof Error ? error.message : String(error)}`;
+      // One that has died, or is just dying, needs no leaving, and its death is why we are here.
+      if (isErrno(error, ERRNO.ESRCH) || hasEnded(pid, pid)) log.debug("dump", text);
+      else log.error("dump", text);
+    });
     this.#files.abort();
   }
 }

@@ -121,7 +121,9 @@ function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOpti
     files.abort();
     throw error;
   } finally {
-    for (const infection of entered) infection.leave();
+    Infection.leaveAll(entered, (_, error) => {
+      throw error;
+    });
     close(pidfd);
     tree.release();
   }

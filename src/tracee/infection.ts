@@ -208,55 +208,88 @@ export class Infection {
     return this.area.held;
   }
 
-  /** Takes everything back: the process stands stopped exactly where it was found. @throws TaskGoneError, KernelError */
-  leave(): void {
-    if (this.#carrier.task.gone) return;
-    if (!this.#carrier.started) {
-      this.#retreat();
-      return;
-    }
-    let count = this.#threads.reduce((sum, { inside }) => sum + Number(inside), 1);
-    for (const thread of this.#threads) {
-      if (thread.inside && !thread.task.gone) thread.leave(() => this.#setCount(--count));
-    }
-    this.#threads.length = 0;
+  /**
+   * Takes everything back, in all processes at once: each stands stopped exactly where it was found. `failed` is told of those
+   * of which that cannot be said, and why: TaskGoneError, KernelError.
+   */
+  static leaveAll(
+    infections: readonly Infection[],
+    failed: (infection: Infection, error: unknown) => void,
+  ): void {
+    const lost = new Set<Infection>();
+    /** Takes a step in each of them; gives those that are to take the next one. */
+    const each = (among: readonly Infection[], step: (infection: Infection) => boolean): Infection[] =>
+      among.filter((infection) => {
+        if (lost.has(infection)) return false;
+        try {
+          return step(infection);
+        } catch (error) {
+          lost.add(infection);
+          failed(infection, error);
+          return false;
+        }
+      });
+    const unmapping = each(infections, (infection) => infection.#startLeaving());
+    for (let rest = unmapping; rest.length > 0; ) rest = each(rest, (infection) => infection.#throughStop());
+    each(unmapping, (infection) => {
+      infection.#carrier.task.awaitPark();
+      infection.#restoreCarrier();
+      return true;
+    });
+  }
+
+  /** Lets the carrier go its way out. False where it needs none. */
+  #startLeaving(): boolean {
     const carrier = this.#carrier;
+    if (carrier.task.gone) return false;
+    if (!carrier.started) return this.#retreat();
+    const inside = this.#threads.filter((thread) => thread.inside && !thread.task.gone);
+    for (const thread of inside) thread.startLeaving();
+    let count = inside.length + 1;
+    for (const thread of inside) thread.leave(() => this.#setCount(--count));
+    this.#threads.length = 0;
     carrier.settle();
     this.#writeCarrierHealTable();
     carrier.turnToHeal();
-    this.#throughUnmap();
-    this.#restoreCarrier();
+    carrier.task.resume(PTRACE.SYSCALL);
+    return true;
   }
 
-  /** Lets the carrier run until it has made its next munmap(2); each call stops at its entry and its exit. */
-  #throughUnmap(): void {
-    const { task } = this.#carrier;
-    for (let unmapped = false; !unmapped; ) {
-      task.resume(PTRACE.SYSCALL);
-      task.awaitSyscallStop();
-      unmapped = getRegisters(task.tid).orig_ax === BigInt(NR.munmap);
-      task.resume(PTRACE.SYSCALL);
-      task.awaitSyscallStop();
+  /** Undoes an entering that got no further than the area. */
+  #retreat(): boolean {
+    this.#continueMapping();
+    this.#awaitMapping();
+    if (!this.#mapped) {
+      this.#restoreCarrier();
+      return false;
     }
-    task.park();
+    const { task } = this.#carrier;
+    const { address, size } = this.area;
+    setRegisters(task.tid, this.#callOutside(this.chain.afterUnmap, NR.munmap, address, size));
+    task.resume(PTRACE.SYSCALL);
+    return true;
+  }
+
+  /** Which of its calls the carrier makes on its way out: at the entry of each it stops, and at the exit. */
+  #wayOut: "between" | "calling" | "unmapping" = "between";
+
+  /** Waits for the next stop of the carrier on its way out. False at the end of munmap(2): it is to be parked there. */
+  #throughStop(): boolean {
+    const { task } = this.#carrier;
+    task.awaitSyscallStop();
+    if (this.#wayOut === "unmapping") {
+      task.startPark();
+      return false;
+    }
+    if (this.#wayOut === "calling") this.#wayOut = "between";
+    else this.#wayOut = getRegisters(task.tid).orig_ax === BigInt(NR.munmap) ? "unmapping" : "calling";
+    task.resume(PTRACE.SYSCALL);
+    return true;
   }
 
   #restoreCarrier(): void {
     this.#carrier.putBack();
     writeMemory(this.pid, this.chain.address, this.chain.original);
-  }
-
-  /** Undoes an entering that got no further than the area. */
-  #retreat(): void {
-    this.#continueMapping();
-    this.#awaitMapping();
-    if (this.#mapped) {
-      const { task } = this.#carrier;
-      const { address, size } = this.area;
-      setRegisters(task.tid, this.#callOutside(this.chain.afterUnmap, NR.munmap, address, size));
-      this.#throughUnmap();
-    }
-    this.#restoreCarrier();
   }
 
   /** Registers that make a call from the process' own code and return into a frame of the chain. */

@@ -78,13 +78,18 @@ export class InsideThread implements TableExecutor {
     setRegisters(this.task.tid, this.#registersAt(this.area.healTable(this.index), stack));
   }
 
+  /** Has it stop, at the end of any table that it runs. */
+  startLeaving(): void {
+    this.settle();
+    this.task.startPark();
+  }
+
   /**
-   * Stops it, out of any table that it runs, and gives it back mask and registers. `countOut` is to take it from the
-   * count of those inside: before it is out, as to count one too few does no harm.
+   * Gives it back mask and registers, once it has stopped. `countOut` is to take it from the count of those inside: before it
+   * is out, as to count one too few does no harm.
    */
   leave(countOut: () => void): void {
-    if (this.#running) this.awaitTable();
-    this.task.park();
+    this.task.awaitPark();
     // A mask with SIGTRAP blocked must not meet a breakpoint, should we die between the two: the heal table has none.
     this.turnToHeal(this.#ownStack);
     countOut();

@@ -193,8 +193,18 @@ export class Task {
 
   /** Moves a task from any ptrace stop into a PTRACE_EVENT_STOP; it executes nothing in between. */
   park(): void {
+    this.startPark();
+    this.awaitPark();
+  }
+
+  /** The beginning of {@link park}: the task is on its way. */
+  startPark(): void {
     this.interrupt();
     this.resume();
+  }
+
+  /** Waits for the end of {@link park}. @throws TaskGoneError */
+  awaitPark(): void {
     for (;;) {
       const stop = this.#await();
       if (stop.event === PTRACE_EVENT.STOP) return;
