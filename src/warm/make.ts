@@ -37,6 +37,9 @@ const COLLECT_AFTER = 64 * 2 ** 20;
  * each of which would be born again at every start; and where there are two threads every page that is copied interrupts
  * both. All of it is compiled already; the last of the compilers, for what runs for seconds, only costs. What was called some
  * ten times is compiled for good, so that it counts its calls no more: each such count is on a page of its own.
+ *
+ * No memory is ever given back to the kernel by madvise(MADV_DONTNEED): the allocator would take it for zeros afterwards, and
+ * what a picture maps is as in the file again.
  */
 const ENVIRONMENT = [
   `${PARK_ALLOWED}=1`,
@@ -49,6 +52,7 @@ const ENVIRONMENT = [
   "BUN_JSC_numberOfGCMarkers=1",
   "BUN_JSC_useWarmUpMarkedBlocks=0",
   "MIMALLOC_SCAVENGER=0",
+  "MIMALLOC_PURGE_DELAY=4000000000000",
   `BUN_JSC_largeHeapSize=${COLLECT_AFTER}`,
 ];
 
