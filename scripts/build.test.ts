@@ -2,7 +2,14 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MADV } from "../src/linux/mman.ts";
+import { NR } from "../src/linux/nr.ts";
+import { readMaps } from "../src/linux/proc.ts";
+import { getRegisters, PTRACE, wait } from "../src/linux/ptrace.ts";
 import { STARTER } from "../src/machine/runner.ts";
+import { SYSCALL_STOP, TaskGoneError } from "../src/tracee/task.ts";
+import { makeThreads } from "../src/warm/exercise.ts";
+import { startProgram, withProgram } from "../src/warm/program.ts";
 import { build } from "./build.ts";
 
 let dir: string;
@@ -82,6 +89,32 @@ test("what it does at the build is no command", () => {
   expect(run(["park"]).code).toBe(1);
 });
 
+/** What the kernel maps for a process that goes on from a picture lies above (nursery.ts). */
+const FRESH = 2 ** 46;
+
+/** Where a command calls madvise(MADV_DONTNEED) for data among that of the picture. */
+function memoryGivenBack(words: readonly string[]): string[] {
+  const given: string[] = [];
+  const task = startProgram(criu, [criu, ...words], [], "/dev/null");
+  try {
+    for (let entry = true, signal = 0; ; ) {
+      task.resume(PTRACE.SYSCALL, signal);
+      const stop = task.awaitAnyStop();
+      signal = stop.event === 0 && stop.signal !== SYSCALL_STOP ? stop.signal : 0;
+      if (stop.signal !== SYSCALL_STOP) continue;
+      const { orig_ax, di, si, dx } = getRegisters(task.pid);
+      if (entry && orig_ax === BigInt(NR.madvise) && dx === BigInt(MADV.DONTNEED)) {
+        for (const { write, exec, start, end } of readMaps(task.pid))
+          if (write && !exec && start < di + si && end > di && end < FRESH) given.push(`${di} ${si}`);
+      }
+      entry = !entry;
+    }
+  } catch (error) {
+    if (error instanceof TaskGoneError) return given;
+    throw error;
+  }
+}
+
 describe("the warm start", () => {
   test("was made here", async () => {
     expect(reasons).toEqual([]);
@@ -96,6 +129,19 @@ describe("the warm start", () => {
     expect(run(["restore", "-D", ".", "-o", "log"]).code).toBe(1);
     expect(readFileSync(join(dir, "log"), "utf8")).toContain("inventory.img");
   });
+
+  test("gives no memory back that would be as in the file again, rather than zero", async () => {
+    const threads = join(dir, "threads");
+    makeThreads(threads, 3000);
+    const images = mkdtempSync(join(dir, "images-"));
+    await withProgram(threads, (pid) => {
+      expect(run(["dump", "-t", String(pid), "-D", images]).code).toBe(0);
+      wait(pid);
+      const pidfile = join(images, "pid");
+      expect(memoryGivenBack(["restore", "-d", "-D", images, "--pidfile", pidfile])).toEqual([]);
+      expect(readFileSync(pidfile, "utf8")).toBe(String(pid));
+    });
+  }, 60_000);
 
   test("begins at the same time many times over, wherever the kernel puts the rest", async () => {
     const started = Array.from({ length: 200 }, () =>

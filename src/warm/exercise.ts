@@ -28,8 +28,8 @@ function layRest(table: Table): void {
 /** Bears `count` tasks that do nothing. */
 function layBirths(table: Table, count: number, args: Uint8Array): void {
   const rest = layWithin(table, REST_SIZE, layRest);
-  const given = table.data(args);
-  for (let i = 0; i < count; i++) table.must("a task", OP.SPAWN, given, args.length, rest);
+  const born = table.must("a task", OP.SPAWN, table.data(args), args.length, rest);
+  repeat(table, table.resultAt(born), count);
 }
 
 function make(path: string, lay: (table: Table) => void): void {
@@ -40,9 +40,9 @@ function make(path: string, lay: (table: Table) => void): void {
   made.finish();
 }
 
-/** Makes a program of many threads. @throws KernelError */
-export function makeThreads(path: string): void {
-  make(path, (table) => layBirths(table, THREADS, cloneArgs.encode({ flags: CLONE_AS_THREAD })));
+/** Makes a program of `count` threads more than its first. @throws KernelError */
+export function makeThreads(path: string, count = THREADS): void {
+  make(path, (table) => layBirths(table, count, cloneArgs.encode({ flags: CLONE_AS_THREAD })));
 }
 
 /** Makes a program of many children and open files. @throws KernelError */
