@@ -109,7 +109,7 @@ if (import.meta.main) {
   const into = join(ROOT, "dist");
   const cold = (why: string) => console.error(`build: starts cold, a few times slower: ${why}`);
   if (!Object.keys(PROGRAMS).every((name) => isUpToDate(join(into, name)))) {
-    console.log("build: compiles, and warms up; takes some forty seconds");
+    console.log("build: compiles, and warms up; takes a minute");
     for (const path of await build(into, cold)) {
       console.log(`${path}: ${Math.round(statSync(path).size / 2 ** 20)} MiB`);
     }

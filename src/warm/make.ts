@@ -17,7 +17,8 @@ import { COLLECT, PARK, PARK_ALLOWED } from "./park.ts";
 import { makePicture } from "./picture.ts";
 import { withProgram } from "./program.ts";
 
-/** How often each program is practised on. After so many rounds there is hardly anything left to be compiled. */
+/** How often each program is practised on. After so many rounds there is hardly anything left to be
+ * compiled: least of all of what a small process takes, which comes last, as a compilation takes milliseconds. */
 const ROUNDS = { plain: 200, threads: 60, children: 60 } as const;
 /**
  * After the garbage is collected, what is allocated fills gaps all over the heap, and each page that is written to is to be
@@ -69,9 +70,9 @@ export async function makeWarm(program: string, path: string): Promise<void> {
     makeThreads(threads);
     makeChildren(children);
     const plan = [
-      `${ROUNDS.plain}:${PLAIN}`,
       `${ROUNDS.threads}:${threads}`,
       `${ROUNDS.children}:${children}`,
+      `${ROUNDS.plain}:${PLAIN}`,
       COLLECT,
       `${ROUNDS_MORE}:${PLAIN}`,
     ];
