@@ -59,7 +59,7 @@ const ENVIRONMENT = [
 
 /**
  * Starts `program`, has it do its work until it is warm, and makes an executable at `path` that begins there. Takes
- * less than a minute. @throws whatever cannot be done here: it needs the rights that a restore needs
+ * about a minute. @throws whatever cannot be done here: it needs the rights that a restore needs
  */
 export async function makeWarm(program: string, path: string): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "criu-ts-warm-"));
