@@ -49,11 +49,16 @@ function waitingTable(address: number, reading: number, writing: number): Uint8A
 }
 
 /**
- * Clones the root of a tree from us with id `pid` and holds it. It has our memory and the area, no descriptors but
+ * Clones the root of a tree from us with id `pid`, or one of the kernel's choice, and holds it. It has our memory and the area, no descriptors but
  * `pidfdNumber`, a pidfd of ours, default signal handling and all signals blocked. It dies if we do.
  * @throws KernelError (EEXIST: the id is taken; EPERM: no CAP_CHECKPOINT_RESTORE)
  */
-export function spawnRoot(pid: number, area: Area, pidfdNumber: number, asSibling: boolean): Restoree {
+export function spawnRoot(
+  pid: number | undefined,
+  area: Area,
+  pidfdNumber: number,
+  asSibling: boolean,
+): Restoree {
   const ourPidfd = syscall("of ourselves", NR.pidfd_open, ourPid(), 0);
   try {
     const { child, end, closePipe } = cloneWaiting(pid, area, asSibling);
@@ -106,8 +111,8 @@ function spawnMasked(args: Uint8Array, address: number): number {
   return (batch.words[resultAt(1)] ?? 0) | 0;
 }
 
-/** Clones a process from us with id `pid`, which does nothing and dies with us. */
-function cloneWaiting(pid: number, area: Area, asSibling: boolean): Waiting {
+/** Clones a process from us with id `pid` or any other, which does nothing and dies with us. */
+function cloneWaiting(pid: number | undefined, area: Area, asSibling: boolean): Waiting {
   const mapped = syscall(
     "of our area",
     NR.mmap,
@@ -133,17 +138,16 @@ function cloneWaiting(pid: number, area: Area, asSibling: boolean): Waiting {
   try {
     const memory = memoryAt(mapped, area.size);
     memory.set(hostMachine.runner.code);
-    const table = area.bulkRegion(pid).address;
+    const table = area.bulkRegion(ourPid()).address;
     memory.set(waitingTable(table, reading, writing), table - area.address);
-    const ids = setTid(pid);
+    const ids = pid === undefined ? undefined : setTid(pid);
     const args = cloneArgs.encode({
       flags: CLONE.CLEAR_SIGHAND + (asSibling ? CLONE.PARENT : 0),
       // With CLONE_PARENT the child reports to our parent as we do, and the kernel takes no signal of its own.
       exit_signal: asSibling ? 0 : SIG.CHLD,
-      set_tid: addressOf(ids),
-      set_tid_size: 1,
+      ...(ids && { set_tid: addressOf(ids), set_tid_size: 1 }),
     });
-    const child = checkResult(spawnMasked(args, table), NR.clone3, `with pid ${pid}`);
+    const child = checkResult(spawnMasked(args, table), NR.clone3, `with pid ${pid ?? "of any number"}`);
     const end = () => {
       rawSyscall(NR.kill, child, SIG.KILL);
       rawSyscall(NR.wait4, child, 0, WAIT.ALL, 0);

@@ -1,5 +1,5 @@
 /** Programs in processes of ours: born bare, held, and given a program by execve(2). */
-import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
+import { ERRNO, KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { AT, O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
@@ -18,22 +18,6 @@ import type { Task } from "../tracee/task.ts";
 const OUR_PIDFD = 3;
 /** Programs need this long, in milliseconds, to have become what they are. */
 const SETTLE = 100;
-/** Ids below this one are mostly those of services. */
-const FIRST_PID = 2000;
-let nextPid = FIRST_PID;
-
-/** A bare process with an id that nobody has, nor had one before it: who was dumped is to have its own again. @throws KernelError */
-function spawnAnywhere(): Restoree {
-  const area = Area.place(readMaps(ourPid()), 1, BULK.RESTORE);
-  for (;;) {
-    try {
-      return spawnRoot(nextPid++, area, OUR_PIDFD, false);
-    } catch (error) {
-      if (!isErrno(error, ERRNO.EEXIST)) throw error;
-    }
-  }
-}
-
 /**
  * Starts a program as the leader of a session of its own, that writes to the file `output` and has no other
  * descriptors. It is held by us and stands at the exit of its execve(2). What `prepare` adds is done before that.
@@ -46,7 +30,9 @@ export function startProgram(
   output: string,
   prepare: (table: Table) => void = () => {},
 ): Task {
-  const root = spawnAnywhere();
+  const area = Area.place(readMaps(ourPid()), 1, BULK.RESTORE);
+  // The kernel's choice is an id that nobody had of late: a process or thread that was dumped is to get its own again.
+  const root = spawnRoot(undefined, area, OUR_PIDFD, false);
   const { table, pid } = root;
   const { task } = root.leader;
   for (const name of ["/dev/null", output, output])
