@@ -6,6 +6,8 @@ import { struct, word } from "./struct.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";
 
 export const PAGE_SIZE = 4096;
+/** What one entry of a page table of the second level maps. */
+export const HUGE_PAGE_SIZE = 2 << 20;
 /** One past the highest user-space address with 4-level page tables, less the guard page. */
 export const TASK_SIZE = 0x7fff_ffff_f000;
 

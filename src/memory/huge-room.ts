@@ -6,14 +6,12 @@
  * on ahead of whoever writes. Not on other file systems: theirs have large pages by themselves, or none.
  */
 import { ERRNO } from "../linux/errno.ts";
-import { MAP, PAGE_SIZE, PROT } from "../linux/memory.ts";
+import { HUGE_PAGE_SIZE, MAP, PAGE_SIZE, PROT } from "../linux/memory.ts";
 import { MADV } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { RLIMIT, readRlimit } from "../linux/rlimit.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 
-/** What one page table entry of the second level maps. */
-const HUGE_PAGE = 2 << 20;
 /** One call makes so much: each call first drains the lists of fresh pages of all processors. */
 const GROUP = 4 << 20;
 /** The first groups are made before the writing begins. */
@@ -44,9 +42,17 @@ export class HugeRoom implements Disposable {
   /** Room for `size` bytes in a file on tmpfs, open as `fd`. Undefined where it does not pay or is not to be had. */
   static of(fd: number, size: number): HugeRoom | undefined {
     if (size < WORTH || !mayMake(size) || rawSyscall(NR.ftruncate, fd, size) < 0) return undefined;
-    const reserved = rawSyscall(NR.mmap, 0, size + HUGE_PAGE, PROT.NONE, MAP.PRIVATE | MAP.ANONYMOUS, -1, 0);
+    const reserved = rawSyscall(
+      NR.mmap,
+      0,
+      size + HUGE_PAGE_SIZE,
+      PROT.NONE,
+      MAP.PRIVATE | MAP.ANONYMOUS,
+      -1,
+      0,
+    );
     if (reserved < 0) return undefined;
-    const address = Math.ceil(reserved / HUGE_PAGE) * HUGE_PAGE;
+    const address = Math.ceil(reserved / HUGE_PAGE_SIZE) * HUGE_PAGE_SIZE;
     const room = new HugeRoom(address, size, reserved);
     if (rawSyscall(NR.mmap, address, size, PROT.WRITE, MAP.SHARED | MAP.FIXED, fd, 0) === address)
       return room;
@@ -63,11 +69,11 @@ export class HugeRoom implements Disposable {
   advance(): boolean {
     const { address } = this;
     const from = this.#at;
-    const end = Math.min(from + GROUP, this.size - (this.size % HUGE_PAGE));
+    const end = Math.min(from + GROUP, this.size - (this.size % HUGE_PAGE_SIZE));
     if (from >= end) return false;
     this.#at = end;
     const began = performance.now();
-    for (let at = from; at < end; at += HUGE_PAGE) {
+    for (let at = from; at < end; at += HUGE_PAGE_SIZE) {
       // The kernel makes none where nothing is at all.
       if (rawSyscall(NR.madvise, address + at, PAGE_SIZE, MADV.POPULATE_WRITE) < 0) return this.#stop();
     }
@@ -87,6 +93,6 @@ export class HugeRoom implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rawSyscall(NR.munmap, this.reserved, this.size + HUGE_PAGE);
+    rawSyscall(NR.munmap, this.reserved, this.size + HUGE_PAGE_SIZE);
   }
 }

@@ -12,7 +12,7 @@ import type { CoreEntry } from "../images/schema/generated/process.ts";
 import { CLONE, CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
 import { cpuid, hasLeaf } from "../linux/cpuid.ts";
 import { AT, O, open, read, SEEK, withFd } from "../linux/io.ts";
-import { MAP, PAGE_SIZE, TASK_SIZE } from "../linux/memory.ts";
+import { MAP, PAGE_SIZE, PROT, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MFD } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { ARCH } from "../linux/prctl.ts";
@@ -73,10 +73,10 @@ export function makePicture(
   hot?: HotPages,
 ): void {
   using made = new Executable(path, PICTURE_ADDRESS, TABLE_SIZE);
-  const contents = made.addFile(program);
   for (const each of cpuChecks()) made.need(each);
-  new Picture(made, images, pid, program, contents).take(hot);
-  layColdStart(made, contents);
+  const picture = new Picture(made, images, pid, program);
+  picture.take(hot);
+  layColdStart(made, picture.contents);
   made.finish();
 }
 
@@ -114,23 +114,34 @@ function layColdStart({ otherwise: table, startedWith }: Executable, { offset, s
 
 /** Lays the calls that make a process out of images. */
 class Picture {
+  /** Where the executable holds the program. */
+  readonly contents: Contents;
   readonly #table: Table;
   readonly #self: Result;
+  readonly #vmas: readonly Vma[];
+  /** Of open and mapped files, by their ids in the images. */
+  readonly #names: ReadonlyMap<number, string | undefined>;
 
   constructor(
     private readonly made: Executable,
     private readonly images: ImageDir,
     private readonly pid: number,
     private readonly program: string,
-    private readonly contents: Contents,
   ) {
+    const { vmas, guards } = checkVmas(pid, images.readOne(IMAGES.mm, pid).vmas);
+    if (guards.length > 0) throw new RangeError("there are guarded pages");
+    this.#vmas = vmas;
+    this.#names = new Map(images.readAll(IMAGES.files).map(({ id, reg }) => [id, reg?.name]));
+    const code = vmas.find(({ object, prot }) => this.#names.get(object) === program && prot & PROT.EXEC);
+    if (code === undefined) throw new RangeError(`process ${pid} does not run ${program}`);
+    this.contents = made.addFile(program, code.start - code.pgoff);
     this.#table = made.table;
     this.#self = this.#table.must(SELF, NR.openat, AT.FDCWD, this.#table.data(cString(SELF)), O.RDONLY);
   }
 
   take(hot: HotPages | undefined): void {
-    const vmas = this.#layMemory();
-    if (hot !== undefined) layHotPages(this.made, vmas, hot);
+    this.#layMemory();
+    if (hot !== undefined) layHotPages(this.made, this.#vmas, hot);
     this.#table.must(SELF, NR.close, this.#self);
     const [leader, ...others] = this.#cores();
     if (leader === undefined) throw new RangeError(`process ${this.pid} has no first thread`);
@@ -154,14 +165,10 @@ class Picture {
     return [this.pid, ...others].map((tid) => this.images.readOne(IMAGES.core, tid));
   }
 
-  #layMemory(): readonly Vma[] {
-    const mm = this.images.readOne(IMAGES.mm, this.pid);
-    const names = new Map(this.images.readAll(IMAGES.files).map(({ id, reg }) => [id, reg?.name]));
-    const { vmas, guards } = checkVmas(this.pid, mm.vmas);
-    if (guards.length > 0) throw new RangeError("there are guarded pages");
+  #layMemory(): void {
     using pages = Pagemap.read(this.images, IMAGES.pagemap, this.pid, TASK_SIZE);
     const cursor = { map: pages, next: 0 };
-    for (const vma of vmas) {
+    for (const vma of this.#vmas) {
       if (isVdso(vma) || has(vma, STATUS.VSYSCALL)) continue;
       if (!isPrivate(vma)) throw new RangeError(`mapping ${vma.start.toString(16)} is not private`);
       const pieces = new Pieces();
@@ -170,12 +177,11 @@ class Picture {
         pieces,
         read: (start, into) => readStored(pages, pieces, start, into),
       };
-      if (has(vma, STATUS.FILE_PRIVATE)) this.#layFile(vma, names.get(vma.object), stored);
+      if (has(vma, STATUS.FILE_PRIVATE)) this.#layFile(vma, this.#names.get(vma.object), stored);
       else this.#layAnonymous(vma, stored);
       for (const advice of vma.advice)
         this.#table.must("advice", NR.madvise, vma.start, vma.end - vma.start, advice);
     }
-    return vmas;
   }
 
   /** Of the program, what is as in the file is mapped from where the file holds it. */
