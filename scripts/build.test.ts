@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { HUGE_PAGE_SIZE } from "../src/linux/memory.ts";
 import { MADV } from "../src/linux/mman.ts";
 import { NR } from "../src/linux/nr.ts";
-import { readMaps } from "../src/linux/proc.ts";
+import { type Mapping, readMaps } from "../src/linux/proc.ts";
 import { getRegisters, PTRACE, wait } from "../src/linux/ptrace.ts";
 import { STARTER } from "../src/machine/runner.ts";
 import { SYSCALL_STOP, TaskGoneError } from "../src/tracee/task.ts";
@@ -60,7 +61,10 @@ test("the directory it runs in has no say in what it does", () => {
 });
 
 /** What /proc says of a command that has come to where it opens its log, which is a FIFO that nobody reads. */
-async function atWork({ program = criu, before = [] }: How): Promise<{ warm: boolean; status: string }> {
+async function atWork({
+  program = criu,
+  before = [],
+}: How): Promise<{ warm: boolean; status: string; mappings: readonly Mapping[] }> {
   const [log, pidfile] = [join(dir, "fifo"), join(dir, "pid")];
   Bun.spawnSync(["mkfifo", log]);
   const noted = ["sh", "-c", 'echo $$ >pid; exec "$@"', "sh"];
@@ -75,7 +79,8 @@ async function atWork({ program = criu, before = [] }: How): Promise<{ warm: boo
   };
   try {
     while (child.exitCode === null && readOf("wchan") !== "wait_for_partner") await Bun.sleep(5);
-    return { warm: !readOf("maps").includes("memfd:"), status: readOf("status") };
+    const mappings = readMaps(Number(readFileSync(pidfile, "utf8")));
+    return { warm: !readOf("maps").includes("memfd:"), status: readOf("status"), mappings };
   } finally {
     process.kill(Number(readFileSync(pidfile, "utf8")), "SIGKILL");
     await child.exited;
@@ -119,6 +124,12 @@ describe("the warm start", () => {
   test("was made here", async () => {
     expect(reasons).toEqual([]);
     expect((await atWork({})).warm).toBe(true);
+  });
+
+  test("has its code where huge pages can map it", async () => {
+    const code = (await atWork({})).mappings.filter(({ exec, start, end }) => exec && end - start > 64 << 20);
+    const program = code.filter(({ inode }) => inode !== 0);
+    expect(program.map(({ start, offset }) => (start - offset) % HUGE_PAGE_SIZE)).toEqual([0]);
   });
 
   test("knows its own words, environment and directory, not those of the build", () => {
