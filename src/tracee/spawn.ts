@@ -49,8 +49,8 @@ function waitingTable(address: number, reading: number, writing: number): Uint8A
 }
 
 /**
- * Clones the root of a tree from us with id `pid`, or one of the kernel's choice, and holds it. It has our memory and the area, no descriptors but
- * `pidfdNumber`, a pidfd of ours, default signal handling and all signals blocked. It dies if we do.
+ * Clones the root of a tree from us with id `pid`, or one of the kernel's choice, and holds it. It has our memory and the
+ * area, no descriptors but `pidfdNumber`, a pidfd of ours, default signal handling and all signals blocked. It dies if we do.
  * @throws KernelError (EEXIST: the id is taken; EPERM: no CAP_CHECKPOINT_RESTORE)
  */
 export function spawnRoot(
