@@ -17,8 +17,10 @@ import { COLLECT, PARK, PARK_ALLOWED } from "./park.ts";
 import { makePicture } from "./picture.ts";
 import { withProgram } from "./program.ts";
 
-/** How often each program is practised on. After so many rounds there is hardly anything left to be
- * compiled: least of all of what a small process takes, which comes last, as a compilation takes milliseconds. */
+/**
+ * How often each program is practised on. After so many rounds there is hardly anything left to be compiled: least of all of
+ * what a small process takes, which comes last, as a compilation takes milliseconds.
+ */
 const ROUNDS = { plain: 200, threads: 60, children: 60 } as const;
 /**
  * After the garbage is collected, what is allocated fills gaps all over the heap, and each page that is written to is to be

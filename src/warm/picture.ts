@@ -132,7 +132,7 @@ class Picture {
     if (guards.length > 0) throw new RangeError("there are guarded pages");
     this.#vmas = vmas;
     this.#names = new Map(images.readAll(IMAGES.files).map(({ id, reg }) => [id, reg?.name]));
-    const code = vmas.find(({ object, prot }) => this.#names.get(object) === program && prot & PROT.EXEC);
+    const code = vmas.find((vma) => this.#fileOf(vma) === program && vma.prot & PROT.EXEC);
     if (code === undefined) throw new RangeError(`process ${pid} does not run ${program}`);
     this.contents = made.addFile(program, code.start - code.pgoff);
     this.#table = made.table;
@@ -165,6 +165,11 @@ class Picture {
     return [this.pid, ...others].map((tid) => this.images.readOne(IMAGES.core, tid));
   }
 
+  /** The name of the file that a mapping is of. */
+  #fileOf({ object }: Vma): string | undefined {
+    return this.#names.get(object);
+  }
+
   #layMemory(): void {
     using pages = Pagemap.read(this.images, IMAGES.pagemap, this.pid, TASK_SIZE);
     const cursor = { map: pages, next: 0 };
@@ -177,7 +182,7 @@ class Picture {
         pieces,
         read: (start, into) => readStored(pages, pieces, start, into),
       };
-      if (has(vma, STATUS.FILE_PRIVATE)) this.#layFile(vma, this.#names.get(vma.object), stored);
+      if (has(vma, STATUS.FILE_PRIVATE)) this.#layFile(vma, stored);
       else this.#layAnonymous(vma, stored);
       for (const advice of vma.advice)
         this.#table.must("advice", NR.madvise, vma.start, vma.end - vma.start, advice);
@@ -185,7 +190,8 @@ class Picture {
   }
 
   /** Of the program, what is as in the file is mapped from where the file holds it. */
-  #layFile(vma: Vma, name: string | undefined, stored: StoredPages): void {
+  #layFile(vma: Vma, stored: StoredPages): void {
+    const name = this.#fileOf(vma);
     if (name === undefined) throw new RangeError(`mapping ${vma.start.toString(16)} has no file`);
     const length = vma.end - vma.start;
     if (name === this.program && stored.pieces.length === 0) {

@@ -18,6 +18,7 @@ import type { Task } from "../tracee/task.ts";
 const OUR_PIDFD = 3;
 /** Programs need this long, in milliseconds, to have become what they are. */
 const SETTLE = 100;
+
 /**
  * Starts a program as the leader of a session of its own, that writes to the file `output` and has no other
  * descriptors. It is held by us and stands at the exit of its execve(2). What `prepare` adds is done before that.
