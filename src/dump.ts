@@ -27,7 +27,7 @@ import {
   refuseDeadLeader,
   refuseThreads,
 } from "./process/core.ts";
-import { refuseSharing, SharedObjects } from "./process/ids.ts";
+import { SharedObjects } from "./process/ids.ts";
 import { dumpPstree, refuseRoot } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
 import { DumpStats, Stopwatch } from "./stats.ts";
@@ -98,7 +98,6 @@ interface Entered {
   readonly namespaces: TaskKobjIdsEntry;
   readonly mappings: readonly Mapping[];
   readonly saved: readonly Saved[];
-  readonly infection: Infection;
 }
 
 /** Saves a frozen tree object by object; remembers what it entered, so that it can leave. */
@@ -119,27 +118,26 @@ class Saving {
   }
 
   save(tree: FrozenTree): void {
-    dumpPstree(this.images, tree);
     const ids = new Map<number, ObjectIds>();
     for (const { pid, zombie } of tree.processes) if (!zombie) ids.set(pid, this.#objects.idsOf(pid));
-    refuseSharing(tree, ids);
+    dumpPstree(this.images, tree, ids);
     stage("dump/tree");
     const living = tree.processes.filter((process) => !process.zombie);
     for (const process of tree.processes) if (process.zombie) dumpZombie(this.images, process);
     // One step is taken by all processes before the next, so that they work while we look at the others.
     const entered = this.#enter(living, ids);
-    const { answers, asked } = Infection.askAll(
-      entered.map(({ infection }) => infection),
-      (table) => {
+    for (const group of Infection.groups([...entered.keys()])) {
+      const { answers, asked } = Infection.askAll(group, (table) => {
         this.#memory.ask(table);
         return askCore(table, this.#seccomp);
-      },
-    );
-    entered.forEach((each, i) => {
-      answers.look(i);
-      this.#dumpProcess(each, asked);
-      stage("dump/process");
-    });
+      });
+      group.forEach((infection, i) => {
+        answers.look(i);
+        const each = entered.get(infection);
+        if (each !== undefined) this.#dumpProcess(each, infection, asked);
+        stage("dump/process");
+      });
+    }
     this.#memory.finish();
     stage("dump/memory");
     this.#files.finish();
@@ -149,7 +147,7 @@ class Saving {
   }
 
   /** Goes into all processes. */
-  #enter(processes: readonly FrozenProcess[], ids: ReadonlyMap<number, ObjectIds>): Entered[] {
+  #enter(processes: readonly FrozenProcess[], ids: ReadonlyMap<number, ObjectIds>): Map<Infection, Entered> {
     const found = processes.map((frozen) => {
       const { pid, threads } = frozen;
       refuseDeadLeader(frozen);
@@ -161,7 +159,8 @@ class Saving {
       const objects = ids.get(pid);
       if (carrier === undefined || first === undefined || objects === undefined)
         throw new Error(`no process ${pid}`);
-      const request = { carrier, saved: first, slots: threads.length, maps: mappings };
+      const { vm, sighand } = objects;
+      const request = { carrier, saved: first, slots: threads.length, maps: mappings, vm, sighand };
       return { frozen, objects, namespaces: dumpIds(pid, objects), mappings, saved, request };
     });
     const infections = Infection.enterAll(
@@ -169,14 +168,16 @@ class Saving {
       (infection) => this.#entered.push(infection),
     );
     stage("dump/entered");
-    return found.flatMap((each, i) => {
-      const infection = infections[i];
-      return infection === undefined ? [] : [{ ...each, infection }];
+    const entered = new Map<Infection, Entered>();
+    infections.forEach((infection, i) => {
+      const each = found[i];
+      if (each !== undefined) entered.set(infection, each);
     });
+    return entered;
   }
 
-  #dumpProcess(entered: Entered, answers: CoreAnswers): void {
-    const { frozen, objects, namespaces, mappings, saved, infection } = entered;
+  #dumpProcess(entered: Entered, infection: Infection, answers: CoreAnswers): void {
+    const { frozen, objects, namespaces, mappings, saved } = entered;
     const { pid } = frozen;
     const pidfd = pidfdOpen(pid);
     try {
@@ -186,7 +187,7 @@ class Saving {
       stage("dump/core");
       this.#files.dumpProcess(dumpee);
       stage("dump/opened");
-      this.#memory.dumpProcess(dumpee);
+      if (infection.isFirst) this.#memory.dumpProcess(dumpee);
     } finally {
       close(pidfd);
     }

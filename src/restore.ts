@@ -37,7 +37,7 @@ import {
 } from "./process/core.ts";
 import { ImageValueError } from "./process/errors.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
-import { type PstreePlan, planPstree } from "./process/pstree.ts";
+import { hasOwnMemory, type PstreePlan, planPstree } from "./process/pstree.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { finalState, giveThread, giveThreadLast, THREAD_ROOM } from "./process/thread.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
@@ -145,12 +145,21 @@ class Restoration {
     private readonly plan: PstreePlan,
     private readonly stats: RestoreStats,
   ) {
-    const pids = plan.all.filter((process) => process.kind === "task").map((process) => process.pid);
+    const tasks = plan.all.filter((process) => process.kind === "task");
+    const pids = tasks.map(({ pid }) => pid);
     images.loadAhead(IMAGES.fs, pids);
     this.#files = new FilesRestore(images, options);
-    this.#memory = new MemoryRestore(images, this.#files, pids, stats);
-    this.#births = new Births(plan, ({ planned, restoree }, parent) => {
-      if (planned.kind === "task") this.#memory.premap(restoree, parent?.restoree);
+    this.#memory = new MemoryRestore(
+      images,
+      this.#files,
+      tasks.filter(hasOwnMemory).map(({ pid }) => pid),
+      stats,
+    );
+    this.#births = new Births(plan, ({ planned, restoree }, memory) => {
+      if (planned.kind === "task") {
+        if (hasOwnMemory(planned)) this.#memory.premap(restoree, memory?.restoree);
+        else if (memory !== undefined) this.#memory.lodge(restoree, memory.restoree);
+      }
       stage("restore/birth");
     });
     this.#readCores();
@@ -200,7 +209,7 @@ class Restoration {
   #bear(): Restoree {
     const forking = new Stopwatch();
     const spans = [...this.#memory.spans(), ...readMaps(ourPid())];
-    const area = Area.place(spans, 1, BULK.RESTORE);
+    const area = Area.place(spans, 1, BULK.RESTORE, this.plan.rooms);
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area));
     this.#root = spawnRoot(this.plan.root.pid, area, this.#serviceNumber(), this.options.restoreSibling);
     stage("restore/root");
@@ -222,14 +231,18 @@ class Restoration {
 
   /** Memory, files and directories of all processes, which work on them while we see to the next ones. */
   #furnish(): void {
-    const tables = new Set<number>();
+    /** Who makes each table of descriptors. */
+    const makers = new Map<number, Restoree>();
     const installed: (() => void)[] = [];
     for (const { planned, restoree } of this.#births.living) {
-      this.#memory.complete(restoree);
       const files = planned.ids?.files_id;
       if (files === undefined) throw new ImageValueError(`ids-${planned.pid}.img: missing`);
-      if (!tables.has(files)) installed.push(this.#files.restoreTable(restoree, files));
-      tables.add(files);
+      const maker = makers.get(files);
+      // The numbers that it counts on must not be taken meanwhile.
+      maker?.table.run();
+      makers.set(files, maker ?? restoree);
+      if (hasOwnMemory(planned)) this.#memory.complete(restoree);
+      if (maker === undefined) installed.push(this.#files.restoreTable(restoree, files));
       this.#files.restoreFs(restoree, planned.pid);
       restoree.table.start();
       stage("restore/process");
@@ -279,7 +292,7 @@ class Restoration {
       const { leader, pid } = restoree;
       this.#giveThreads(restoree, highest);
       giveThread(leader.table, this.#core(pid));
-      const running = giveTask(leader.table, pid, task, birthright);
+      const running = giveTask(leader.table, pid, task, birthright, this.#births.signalsOfDead(planned));
       restoreProc(pid, task, birthright);
       // Processes that share a table share our pidfd in it.
       const files = planned.ids?.files_id ?? 0;
@@ -327,7 +340,7 @@ class Restoration {
   release(): void {
     const living = this.#births.living;
     leaveAreas(
-      living.map(({ restoree }) => restoree),
+      living.filter(({ planned }) => hasOwnMemory(planned)).map(({ restoree }) => restoree),
       living
         .filter(({ planned }) => ignoresTrap(taskOf(planned.core, planned.pid)))
         .map(({ restoree }) => restoree),

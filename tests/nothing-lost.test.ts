@@ -345,7 +345,7 @@ describe("a tree that dies meanwhile", () => {
   const seed = Number(process.env.LOST_SEED ?? Math.floor(Math.random() * 2 ** 31));
   const draw = generator(seed ^ 0x5555);
   const rounds = Number(process.env.LOST_DYING ?? 12);
-  for (const name of ["pstree", "many_threads", "session_leader_dead", "zombie"].filter((each) =>
+  for (const name of ["pstree", "many_threads", "session_leader_dead", "zombie", "clone_vm"].filter((each) =>
     names.includes(each),
   )) {
     for (const whole of [false, true]) {

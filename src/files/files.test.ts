@@ -101,7 +101,7 @@ function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOpti
   try {
     const [saved] = saveThreads(pid, [carrier]);
     if (saved === undefined) throw new Error("nothing saved");
-    const request = { carrier, saved, slots: 1, maps: mappings };
+    const request = { carrier, saved, slots: 1, maps: mappings, vm: 2, sighand: 2 };
     const [infection] = Infection.enterAll([request], (each) => entered.push(each));
     if (infection === undefined) throw new Error("not inside");
     const ids = { vm: 2, files: FILES_ID, fs: 2, sighand: 2 };

@@ -14,6 +14,8 @@ export interface TaskStat {
   readonly flags: number;
   /** Of the whole process, those included that are ending. */
   readonly threadCount: number;
+  /** The signal that its parent gets at its end, 0 for none; -1 of a thread, and of what nobody is to wait for. */
+  readonly exitSignal: number;
   readonly startCode: number;
   readonly endCode: number;
   readonly startStack: number;
@@ -49,6 +51,7 @@ export function parseStat(text: string): TaskStat {
     session: Number(fields[3]),
     flags: Number(fields[6]),
     threadCount: Number(fields[17]),
+    exitSignal: Number(fields[35]),
     startCode: Number(fields[23]),
     endCode: Number(fields[24]),
     startStack: Number(fields[25]),

@@ -353,17 +353,19 @@ export class MemoryDump {
 }
 
 /** Pages that hold something of ours just now, ascending, with the content that is the process' own. */
-function coveredPages({ pid, infection: { covered } }: Dumpee): { address: number; bytes: Uint8Array }[] {
-  const end = covered.address + covered.bytes.length;
-  const pages: { address: number; bytes: Uint8Array }[] = [];
-  for (let address = pageDown(covered.address); address < end; address += PAGE_SIZE) {
-    const bytes = readMemory(pid, address, new Uint8Array(PAGE_SIZE));
-    const from = Math.max(address, covered.address);
-    const to = Math.min(address + PAGE_SIZE, end);
-    bytes.set(covered.bytes.subarray(from - covered.address, to - covered.address), from - address);
-    pages.push({ address, bytes });
+function coveredPages({ pid, infection }: Dumpee): { address: number; bytes: Uint8Array }[] {
+  const pages = new Map<number, Uint8Array>();
+  for (const { address: start, bytes: original } of infection.covered) {
+    const end = start + original.length;
+    for (let address = pageDown(start); address < end; address += PAGE_SIZE) {
+      const bytes = pages.get(address) ?? readMemory(pid, address, new Uint8Array(PAGE_SIZE));
+      const from = Math.max(address, start);
+      const to = Math.min(address + PAGE_SIZE, end);
+      bytes.set(original.subarray(from - start, to - start), from - address);
+      pages.set(address, bytes);
+    }
   }
-  return pages;
+  return [...pages].map(([address, bytes]) => ({ address, bytes })).sort((a, b) => a.address - b.address);
 }
 
 /** Mappings of this size are looked at by a call of their own: each page is cheaper to look at there. */

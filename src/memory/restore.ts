@@ -198,6 +198,11 @@ export class MemoryRestore {
     );
   }
 
+  /** Right after the birth of a process into the memory of another one. */
+  lodge(restoree: Restoree, host: Restoree): void {
+    this.#plans.set(restoree.pid, this.#plan(host.pid));
+  }
+
   /**
    * When all children of a process are born: shared mappings, protections, advice, guards, locks. Calls are left in its
    * table, for the caller to add more and to start it; {@link settle} waits for it and looks at what came of them.

@@ -1,8 +1,8 @@
 /** Bringing a planned tree into being: births in the order that sessions ask for, groups, and the ends of the dead. */
-import { CLONE } from "../linux/clone.ts";
 import { NR } from "../linux/nr.ts";
 import { PR } from "../linux/prctl.ts";
 import { wait } from "../linux/ptrace.ts";
+import { SIG } from "../linux/signal.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 import { spawnChildren } from "../tracee/spawn.ts";
 import { runTogether } from "../tracee/table.ts";
@@ -16,17 +16,23 @@ export interface Born {
 }
 
 export class Births {
-  /** In the order of birth: parents before children. */
+  /** In the order of birth: makers before those that they bear. */
   readonly all: Born[] = [];
+  readonly #signalsOfDead = new Map<PlannedProcess, readonly number[]>();
 
   constructor(
     private readonly plan: PstreePlan,
     /**
-     * Called for each process right after its birth and before it has children, to put its memory in place. `memory`
-     * is whose memory it was born with: its parent's, or, if that is a helper, that one's parent's.
+     * Called for each process right after its birth and before it bears any, to put its memory in place. `memory`
+     * is whose memory it was born with: its maker's, or, if that is a helper, that one's maker's.
      */
     private readonly onBirth: (born: Born, memory: Born | undefined) => void,
-  ) {}
+  ) {
+    for (const { kind, parent, exitSignal } of plan.all) {
+      if (kind !== "zombie" || parent === undefined || exitSignal === 0 || exitSignal === SIG.CHLD) continue;
+      this.#signalsOfDead.set(parent, [...this.signalsOfDead(parent), exitSignal]);
+    }
+  }
 
   /** Lets the root, which is there, have the rest of the tree. */
   grow(root: Restoree): void {
@@ -42,21 +48,20 @@ export class Births {
     this.#bear(born, inherited, early);
     const { table } = restoree;
     if (planned.sid === planned.pid) table.must("its session", NR.setsid);
-    if (planned.children.some((child) => child.kind === "helper" && child.children.length > 0)) {
+    if (planned.bears.some((each) => each.kind === "helper" && each.bears.length > 0)) {
       table.must("to take over orphans", NR.prctl, PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     }
     this.#bear(
       born,
       inherited,
-      planned.children.filter((child) => !early.includes(child)),
+      planned.bears.filter((each) => !early.includes(each)),
     );
   }
 
-  #bear(parent: Born, memory: Born | undefined, children: readonly PlannedProcess[]): void {
-    if (children.length === 0) return;
-    const births = children.map((child) => ({ pid: child.pid, shares: sharedWith(parent.planned, child) }));
-    const unborn = children.values();
-    spawnChildren(parent.restoree, births, (restorees) => {
+  #bear(maker: Born, memory: Born | undefined, planned: readonly PlannedProcess[]): void {
+    if (planned.length === 0) return;
+    const unborn = planned.values();
+    spawnChildren(maker.restoree, planned, (restorees) => {
       for (const restoree of restorees) {
         const planned = unborn.next().value;
         if (planned?.pid !== restoree.pid) throw new Error(`process ${restoree.pid} was not to be born`);
@@ -96,6 +101,11 @@ export class Births {
     }
   }
 
+  /** The signals, other than SIGCHLD, that a process got from those of its children that are dead from the beginning. */
+  signalsOfDead(parent: PlannedProcess): readonly number[] {
+    return this.#signalsOfDead.get(parent) ?? [];
+  }
+
   /** The processes that live on. */
   get living(): Born[] {
     return this.all.filter(({ planned }) => planned.kind === "task");
@@ -113,15 +123,8 @@ function awaitEnd({ leader, pid }: Restoree): void {
 }
 
 /** Whether a process is in its group from its birth on, because that is its session's first. */
-function bornIntoGroup({ sid, pgid, parent }: PlannedProcess): boolean {
+function bornIntoGroup({ sid, pgid, maker }: PlannedProcess): boolean {
   if (pgid !== sid) return false;
-  for (let born = parent; born !== undefined; born = born.parent) if (born.pid === sid) return true;
+  for (let born = maker; born !== undefined; born = born.maker) if (born.pid === sid) return true;
   return false;
-}
-
-function sharedWith(parent: PlannedProcess, child: PlannedProcess): number {
-  const ours = parent.ids;
-  const its = child.ids;
-  if (ours === undefined || its === undefined) return 0;
-  return (its.files_id === ours.files_id ? CLONE.FILES : 0) | (its.fs_id === ours.fs_id ? CLONE.FS : 0);
 }

@@ -10,7 +10,7 @@ import type {
 import { O, open, readPiece, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { PR } from "../linux/prctl.ts";
-import { readStat, readStatuses, type TaskStatus } from "../linux/proc.ts";
+import { readStat, readStatuses, type TaskStat, type TaskStatus } from "../linux/proc.ts";
 import { askOutside } from "../linux/ptrace-many.ts";
 import { RLIMIT, rlimit } from "../linux/rlimit.ts";
 import { SIG, SIG_SETMASK } from "../linux/signal.ts";
@@ -147,8 +147,9 @@ function askTask(table: Table): CoreAnswers["task"] {
       rlimits: rlimits(),
       signals_s: dumpPending(pid, true),
       oom_score_adj: proc.oomScoreAdj,
-      sigactions: sigactions(pid, infection.area.oldSigtrap),
+      sigactions: sigactions(pid, infection.oldSigtrap),
       child_subreaper: viewOf(subreaper.bytes).getUint32(0, true) !== 0,
+      ...exitSignalOf(stat),
     };
     const login = loginuidIn(proc.loginuid);
     if (login !== undefined) task.loginuid = login;
@@ -156,6 +157,11 @@ function askTask(table: Table): CoreAnswers["task"] {
     if (!membarrier.failed && membarrier.raw !== 0) task.membarrier_registration_mask = membarrier.raw;
     return task;
   };
+}
+
+/** The field of our own that says which signal the parent gets in the end, where that is not SIGCHLD. */
+function exitSignalOf({ exitSignal }: TaskStat): Pick<TaskCoreEntry, "exit_signal"> {
+  return exitSignal === SIG.CHLD || exitSignal < 0 ? {} : { exit_signal: exitSignal };
 }
 
 /** Writes the core image of a zombie: its name and how it ended. */
@@ -171,6 +177,7 @@ export function dumpZombie(images: ImageDir, process: FrozenProcess): void {
       blk_sigset: 0n,
       comm: stat.comm,
       sigactions: [],
+      ...exitSignalOf(stat),
     },
   };
   images.writeAll(IMAGES.core, [core], process.pid);
@@ -204,16 +211,17 @@ export function ownBirthright(): Birthright {
 }
 
 /**
- * Gives a process what all its threads have in common and what needs no order: before its credentials. Returns the ids
- * of the timers that run already.
+ * Gives a process what all its threads have in common and what needs no order: before its credentials. `ended` are the
+ * signals, other than SIGCHLD, of its children that are dead already. Returns the ids of the timers that run already.
  */
 export function giveTask(
   table: Table,
   pid: number,
   task: TaskCoreEntry,
   birthright: Birthright,
+  ended: readonly number[],
 ): ReadonlySet<number> {
-  giveDrain(table);
+  giveDrain(table, ended);
   table.share(task.sigactions, () => giveSigactions(table, pid, task.sigactions));
   table.must("its personality", NR.personality, task.personality);
   let running: ReadonlySet<number> = new Set();

@@ -2,8 +2,6 @@
 import { NR } from "../linux/nr.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import type { ObjectIds } from "../tracee/dumpee.ts";
-import type { FrozenTree } from "../tracee/freeze.ts";
-import { UnsupportedError } from "./errors.ts";
 
 const KCMP = { vm: 1, files: 2, fs: 3, sighand: 4 } as const;
 type Kind = keyof typeof KCMP;
@@ -39,41 +37,6 @@ class Objects {
     return id;
   }
 }
-
-/**
- * Refuses sharing that a restore cannot make again: memory shared by processes (vfork(2) children that have not yet
- * executed, CLONE_VM), and files or fs shared with anybody but the parent. @throws UnsupportedError
- */
-export function refuseSharing(tree: FrozenTree, ids: ReadonlyMap<number, ObjectIds>): void {
-  const owners: Readonly<Record<Kind, Map<number, number>>> = {
-    vm: new Map(),
-    files: new Map(),
-    fs: new Map(),
-    sighand: new Map(),
-  };
-  for (const process of tree.processes) {
-    const own = ids.get(process.pid);
-    const parents = process.parent === undefined ? undefined : ids.get(process.parent.pid);
-    if (own === undefined) continue;
-    for (const kind of ["vm", "files", "fs", "sighand"] as const) {
-      const other = owners[kind].get(own[kind]);
-      const refused = kind === "vm" || kind === "sighand" || parents?.[kind] !== own[kind];
-      if (other !== undefined && refused) {
-        throw new UnsupportedError(
-          `process ${process.pid}: shares ${NAMES[kind]} with process ${other}, which cannot be dumped`,
-        );
-      }
-      if (other === undefined) owners[kind].set(own[kind], process.pid);
-    }
-  }
-}
-
-const NAMES: Readonly<Record<Kind, string>> = {
-  vm: "its memory (CLONE_VM)",
-  files: "its descriptors (CLONE_FILES), though neither is the other's parent,",
-  fs: "its directories (CLONE_FS), though neither is the other's parent,",
-  sighand: "its signal handlers (CLONE_SIGHAND)",
-};
 
 /** Gives equal numbers to equal objects. Numbers begin after that of the caller's own objects in the inventory. */
 export class SharedObjects {

@@ -8,25 +8,48 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { CoreEntry, PstreeEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
+import { CLONE } from "../linux/clone.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import { readParent, readStat, readStatus } from "../linux/proc.ts";
-import type { FrozenTree } from "../tracee/freeze.ts";
+import { SIG } from "../linux/signal.ts";
+import type { ObjectIds } from "../tracee/dumpee.ts";
+import type { FrozenProcess, FrozenTree } from "../tracee/freeze.ts";
 import { TASK_STATE } from "./core.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
+import { originsOf, type Unborn } from "./sharing.ts";
 
-/** Writes pstree.img, parents before children. */
-export function dumpPstree(images: ImageDir, tree: FrozenTree): void {
-  const entries = tree.processes.map((process): PstreeEntry => {
-    const stat = readStat(process.pid);
-    return {
-      pid: process.pid,
+/** A process of a tree that is being dumped, as its next birth needs it. */
+interface Found extends Unborn<Found> {
+  readonly entry: PstreeEntry;
+}
+
+/**
+ * Writes pstree.img, parents before children. `objects` tells what processes share.
+ * @throws UnsupportedError for a tree that cannot be born again
+ */
+export function dumpPstree(
+  images: ImageDir,
+  tree: FrozenTree,
+  objects: ReadonlyMap<number, ObjectIds>,
+): void {
+  const found = new Map<FrozenProcess, Found>();
+  for (const process of tree.processes) {
+    const { pid } = process;
+    const stat = readStat(pid);
+    const entry: PstreeEntry = {
+      pid,
       ppid: process.parent?.pid ?? 0,
       pgid: stat.pgrp,
       sid: stat.session,
-      threads: process.zombie ? [process.pid] : process.threads.map((task) => task.tid),
+      threads: process.zombie ? [pid] : process.threads.map((task) => task.tid),
     };
-  });
+    const parent = process.parent === undefined ? undefined : found.get(process.parent);
+    const { exitSignal } = stat;
+    found.set(process, { pid, sid: entry.sid, parent, objects: objects.get(pid), exitSignal, entry });
+  }
+  originsOf([...found.values()]);
+  const entries = [...found.values()].map(({ entry }) => entry);
   for (const { pid, sid, pgid } of entries) {
     if (sid === 0 || pgid === 0)
       throw new UnsupportedError(`process ${pid}: its session or group is of another pid namespace`);
@@ -74,30 +97,42 @@ export function refuseRoot(pid: number): void {
 export type PlannedKind = "task" | "zombie" | "helper";
 
 /** A process to be born. */
-export interface PlannedProcess {
+export interface PlannedProcess extends Unborn<PlannedProcess> {
   readonly kind: PlannedKind;
-  readonly pid: number;
   readonly pgid: number;
-  readonly sid: number;
   /** Ids of its threads, its own first. */
   readonly threads: readonly number[];
   /** undefined for a helper. */
   readonly core: CoreEntry | undefined;
   /** Which kernel objects it shares with others; undefined for the dead. */
   readonly ids: TaskKobjIdsEntry | undefined;
-  parent: PlannedProcess | undefined;
-  readonly children: PlannedProcess[];
+  readonly parent: PlannedProcess | undefined;
+  /** Who bears it: its parent, a helper in its place, or another child of its parent's. Undefined for the root. */
+  maker: PlannedProcess | undefined;
+  /** What it shares with its maker, and CLONE_PARENT: flags of clone(2). */
+  flags: number;
+  /** Those that it bears, in that order. */
+  readonly bears: PlannedProcess[];
+  /** Its number, from 0 on, among those that are born into the same memory. */
+  room: number;
+}
+
+/** Whether a process is born with memory of its own, rather than into that of its maker. */
+export function hasOwnMemory({ flags }: PlannedProcess): boolean {
+  return (flags & CLONE.VM) === 0;
 }
 
 export interface PstreePlan {
   readonly root: PlannedProcess;
-  /** Parents before children. */
+  /** In the order of births, roughly: makers before those that they bear. */
   readonly all: readonly PlannedProcess[];
+  /** How many processes have the same memory at most. */
+  readonly rooms: number;
 }
 
-function withDescendants(process: PlannedProcess, into: PlannedProcess[] = []): PlannedProcess[] {
+function withOffspring(process: PlannedProcess, into: PlannedProcess[] = []): PlannedProcess[] {
   into.push(process);
-  for (const child of process.children) withDescendants(child, into);
+  for (const each of process.bears) withOffspring(each, into);
   return into;
 }
 
@@ -127,6 +162,7 @@ export function planPstree(images: ImageDir): PstreePlan {
     entries.map(({ pid }) => pid),
   );
   const byPid = new Map<number, PlannedProcess>();
+  const processes: PlannedProcess[] = [];
   const numbers = new Set<number>();
   let root: PlannedProcess | undefined;
   for (const entry of entries) {
@@ -149,6 +185,17 @@ export function planPstree(images: ImageDir): PstreePlan {
       if (numbers.has(tid)) throw new ImageValueError(`pstree.img: ${tid} stands twice`);
       numbers.add(tid);
     }
+    const parent = entry.ppid === 0 ? undefined : byPid.get(entry.ppid);
+    if (entry.ppid !== 0) {
+      if (parent === undefined) {
+        throw new ImageValueError(`pstree.img: process ${entry.pid} comes before its parent ${entry.ppid}`);
+      }
+      if (parent.kind !== "task")
+        throw new ImageValueError(`pstree.img: process ${entry.pid} is the child of a dead one`);
+    } else if (root !== undefined) {
+      throw new ImageValueError(`pstree.img: two roots, ${root.pid} and ${entry.pid}`);
+    }
+    const ids = kind === "task" ? idsOf(images, entry.pid, core) : undefined;
     const process: PlannedProcess = {
       kind,
       pid: entry.pid,
@@ -156,95 +203,116 @@ export function planPstree(images: ImageDir): PstreePlan {
       sid: entry.sid,
       threads: [entry.pid, ...others],
       core,
-      ids: kind === "task" ? idsOf(images, entry.pid, core) : undefined,
-      parent: undefined,
-      children: [],
+      ids,
+      objects: ids && { vm: ids.vm_id, files: ids.files_id, fs: ids.fs_id, sighand: ids.sighand_id },
+      exitSignal: core.tc?.exit_signal ?? SIG.CHLD,
+      parent,
+      maker: undefined,
+      flags: 0,
+      bears: [],
+      room: 0,
     };
     byPid.set(entry.pid, process);
-    if (entry.ppid === 0) {
-      if (root !== undefined)
-        throw new ImageValueError(`pstree.img: two roots, ${root.pid} and ${entry.pid}`);
-      root = process;
-    } else {
-      const parent = byPid.get(entry.ppid);
-      if (parent === undefined) {
-        throw new ImageValueError(`pstree.img: process ${entry.pid} comes before its parent ${entry.ppid}`);
-      }
-      if (parent.kind !== "task")
-        throw new ImageValueError(`pstree.img: process ${entry.pid} is the child of a dead one`);
-      process.parent = parent;
-      parent.children.push(process);
-    }
+    processes.push(process);
+    if (parent === undefined) root = process;
   }
   if (root === undefined) throw new ImageValueError("pstree.img: no root");
   if (root.kind !== "task") throw new UnsupportedError(`process ${root.pid}, the root, is a zombie`);
   refuseShellJob(root);
+  for (const [process, { maker, flags }] of originsOf(processes)) {
+    process.maker = maker;
+    process.flags = flags;
+    maker.bears.push(process);
+  }
   addHelpers(root, byPid, numbers);
-  return { root, all: withDescendants(root) };
+  const all = withOffspring(root);
+  return { root, all, rooms: giveRooms(all) };
+}
+
+/** Numbers those that are born into the same memory. Returns how many have the same one at most. */
+function giveRooms(all: readonly PlannedProcess[]): number {
+  let most = 1;
+  /** The memory's first process, and how many have it. */
+  const memories = new Map<PlannedProcess, { count: number }>();
+  for (const process of all) {
+    const { maker } = process;
+    const shared = maker === undefined || hasOwnMemory(process) ? undefined : memories.get(maker);
+    const memory = shared ?? { count: 0 };
+    memories.set(process, memory);
+    process.room = memory.count++;
+    most = Math.max(most, memory.count);
+  }
+  return most;
 }
 
 /**
- * Adds a helper for each session and each group without a living leader. The helper of a session takes over, for the
- * time of births, those members of the session whose parent cannot give it to them; when it ends they fall back to
- * that parent, which is made a child subreaper meanwhile.
+ * Adds a helper for each session and each group without a living leader. The helper of a session bears, in the place of
+ * its own maker, those members of the session to whom that one cannot give it; when it ends they fall back to that
+ * maker, which is made a child subreaper meanwhile.
  */
 function addHelpers(root: PlannedProcess, byPid: Map<number, PlannedProcess>, numbers: Set<number>): void {
-  const helper = (pid: number, sid: number, pgid: number, parent: PlannedProcess): PlannedProcess => {
+  const helper = (pid: number, sid: number, maker: PlannedProcess): PlannedProcess => {
     if (numbers.has(pid)) throw new UnsupportedError(`session or group ${pid} has the number of a thread`);
     const made: PlannedProcess = {
       kind: "helper",
       pid,
-      pgid,
+      pgid: pid,
       sid,
       threads: [pid],
       core: undefined,
       ids: undefined,
-      parent,
-      children: [],
+      objects: undefined,
+      exitSignal: SIG.CHLD,
+      parent: maker,
+      maker,
+      flags: 0,
+      bears: [],
+      room: 0,
     };
     numbers.add(pid);
     byPid.set(pid, made);
     return made;
   };
-  for (const process of withDescendants(root)) {
+  for (const process of withOffspring(root)) {
     if (process.sid === root.sid || byPid.has(process.sid)) continue;
     // The session's leader has died. Its members hang below the parent that took them over.
-    const parent = process.parent ?? root;
-    const made = helper(process.sid, process.sid, process.sid, parent);
-    for (const member of [...parent.children]) {
+    const maker = process.maker ?? root;
+    const made = helper(process.sid, process.sid, maker);
+    for (const member of [...maker.bears]) {
       if (member.sid !== made.sid) continue;
-      parent.children.splice(parent.children.indexOf(member), 1);
-      made.children.push(member);
+      maker.bears.splice(maker.bears.indexOf(member), 1);
+      made.bears.push(member);
+      member.maker = made;
+      // What a member shares with the maker has to come through the helper.
+      made.flags |= member.flags;
     }
-    parent.children.push(made);
+    maker.bears.push(made);
   }
-  for (const process of withDescendants(root)) {
+  for (const process of withOffspring(root)) {
     if (process.pgid === root.pgid || byPid.has(process.pgid)) continue;
-    const parent = process.parent ?? root;
-    const made = helper(process.pgid, process.sid, process.pgid, parent);
-    made.parent = parent;
-    parent.children.unshift(made);
+    const maker = process.maker ?? root;
+    maker.bears.unshift(helper(process.pgid, process.sid, maker));
   }
 }
 
 /**
- * The session that a process must be born into: its own, or, if it leads its own, any that a descendant born before
- * its setsid(2) needs. Undefined where it does not matter.
+ * The session that a process must be born into: its own, or, if it leads its own, any that somebody needs whom it bears
+ * before its setsid(2). Undefined where it does not matter.
  */
 export function birthSession(process: PlannedProcess): number | undefined {
   if (process.sid !== process.pid) return process.sid;
-  for (const child of process.children) {
-    const needed = birthSession(child);
+  for (const each of process.bears) {
+    const needed = birthSession(each);
     if (needed !== undefined && needed !== process.sid) return needed;
   }
   return undefined;
 }
 
-/** The children that must be born before their parent makes its own session. */
+/** Those that a process must bear before it makes its own session. */
 export function bornBeforeSession(process: PlannedProcess): readonly PlannedProcess[] {
   if (process.sid !== process.pid) return [];
-  return process.children.filter((child) => {
-    const needed = birthSession(child);
+  return process.bears.filter((each) => {
+    const needed = birthSession(each);
     return needed !== undefined && needed !== process.sid;
   });
 }

@@ -129,9 +129,14 @@ export function givePending(
   }
 }
 
-/** Takes away the SIGCHLD of children that ended while the tree was built. It is queued once at the most. */
-export function giveDrain(table: Table): void {
-  const children = sigset.encode({ signals: signalBit(SIG.CHLD) });
-  const now = new Uint8Array(16);
-  table.call(NR.rt_sigtimedwait, table.data(children), 0, table.data(now), SIGSET_SIZE);
+/**
+ * Takes away the signals of children that ended while the tree was built: SIGCHLD, which is queued once at the most, and those
+ * of `ended`.
+ */
+export function giveDrain(table: Table, ended: readonly number[]): void {
+  const now = table.data(new Uint8Array(16));
+  for (const signal of [SIG.CHLD, ...ended]) {
+    const one = sigset.encode({ signals: signalBit(signal) });
+    table.call(NR.rt_sigtimedwait, table.data(one), 0, now, SIGSET_SIZE);
+  }
 }

@@ -1,11 +1,12 @@
 /**
  * The private area that we keep inside a process while we work in it:
  *
- *     code, header | slot 0 | slot 1 ... | bulk | bulk of a helper
+ *     code, header | slot 0 | slot 1 ... | bulk | bulk of a helper | the same for further rooms ...
  *
  * A slot belongs to one thread: its heal pointer, its heal table and its door, its signal frame, a small table and its
  * stack. Slots are aligned to their size, so that the heal entry finds its slot from the stack pointer alone. The bulk
- * region is for the tables of the thread that does the process-wide work.
+ * region is for the tables of the thread that does the process-wide work. Processes that are built in one and the same
+ * memory have a room each: bulk of their own.
  */
 
 import { ERRNO, KernelError } from "../linux/errno.ts";
@@ -32,32 +33,49 @@ const TABLE_SIZE = 0x1c00;
 const LOWEST = 0x10_0000;
 const MARGIN = 0x20_0000;
 
+function sizeOf(slots: number, bulk: number, rooms: number): number {
+  return SLOT_SIZE + slots * SLOT_SIZE + 2 * bulk * rooms;
+}
+
 export class Area {
   readonly size: number;
   private constructor(
     readonly address: number,
     readonly slots: number,
     private readonly bulk: number,
+    private readonly rooms: number,
+    private readonly at = 0,
   ) {
-    this.size = SLOT_SIZE + slots * SLOT_SIZE + 2 * bulk;
+    this.size = sizeOf(slots, bulk, rooms);
   }
 
   /**
-   * An area for `slots` threads where it touches none of the given mappings, nor the guard gaps below stacks; the
-   * highest such place. @throws KernelError when the address space has no such gap
+   * An area for `slots` threads, of so many rooms, where it touches none of the given mappings, nor the guard gaps below
+   * stacks; the highest such place. It is that of the first room.
+   * @throws KernelError when the address space has no such gap
    */
-  static place(mappings: Iterable<Pick<Mapping, "start" | "end">>, slots: number, bulk: number): Area {
-    const size = SLOT_SIZE + slots * SLOT_SIZE + 2 * bulk;
+  static place(
+    mappings: Iterable<Pick<Mapping, "start" | "end">>,
+    slots: number,
+    bulk: number,
+    rooms = 1,
+  ): Area {
+    const size = sizeOf(slots, bulk, rooms);
     const sorted = [...mappings].filter((m) => m.end <= TASK_SIZE).sort((a, b) => b.start - a.start);
     let ceiling = TASK_SIZE;
     for (const mapping of [...sorted, { start: 0, end: LOWEST }]) {
       if (ceiling - mapping.end >= size + 2 * MARGIN) {
         const address = ceiling - MARGIN - size;
-        return new Area(address - (address % SLOT_SIZE), slots, bulk);
+        return new Area(address - (address % SLOT_SIZE), slots, bulk, rooms);
       }
       ceiling = Math.min(ceiling, mapping.start);
     }
     throw new KernelError("mmap", `an area of ${size} bytes: the mappings leave no such gap`, ERRNO.ENOMEM);
+  }
+
+  /** The same area for who has its room `at`, from 0 on. */
+  room(at: number): Area {
+    return at === this.at ? this : new Area(this.address, this.slots, this.bulk, this.rooms, at);
   }
 
   get end(): number {
@@ -140,10 +158,11 @@ export class Area {
     return { pid, address: this.address, size: 2 * SLOT_SIZE };
   }
   bulkRegion(pid: number): Region {
-    return { pid, address: this.slot(this.slots), size: this.bulk };
+    return { pid, address: this.slot(this.slots) + 2 * this.at * this.bulk, size: this.bulk };
   }
   /** For the tables of a thread that helps with process-wide work. */
   helperRegion(pid: number): Region {
-    return { pid, address: this.slot(this.slots) + this.bulk, size: this.bulk };
+    const { address, size } = this.bulkRegion(pid);
+    return { pid, address: address + size, size };
   }
 }

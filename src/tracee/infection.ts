@@ -12,11 +12,15 @@
  * puts the handling of SIGTRAP back, closes what we opened, and goes out through the chain. A thread comes in by its
  * *door*: only its registers are set from outside, so that there is no half of it; it sets its mask and counts itself in.
  *
+ * Processes that share their memory (CLONE_VM) are entered one by one all the same, each with an area, away from those of the
+ * others. One that shares signal handlers too is a *guest*: the handling of SIGTRAP is taken once, by its keeper, which counts
+ * the guest among those inside and waits for it as for a thread of its own.
+ *
  * Getting out, while we live: the same calls, but watched, and then the registers as they were are set by ptrace rather
  * than by rt_sigreturn, because that would forget a restart block (restart_syscall(2)).
  */
 import { stage } from "../faults.ts";
-import { ERRNO, KernelError } from "../linux/errno.ts";
+import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { isZero, MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import type { Mapping } from "../linux/proc.ts";
@@ -43,7 +47,7 @@ import { encodeTable, moveStack, type RawEntry } from "./raw-table.ts";
 import { restartedBytes, type Saved } from "./saved.ts";
 import { SharedTable } from "./shared-table.ts";
 import { Table } from "./table.ts";
-import type { Task } from "./task.ts";
+import { type Task, TaskGoneError } from "./task.ts";
 
 const timespec = struct({ sec: s64, nsec: s64 });
 const MASK_ALL = 0xffff_ffff_ffff_ffffn;
@@ -64,12 +68,20 @@ function refusePendingTrap({ pid, tid }: Task, shared: boolean): void {
   }
 }
 
+/** Whether an error says that a task that stood has been killed. */
+function hasVanished(error: unknown): boolean {
+  return error instanceof TaskGoneError || isErrno(error, ERRNO.ESRCH);
+}
+
 /** A process to be entered. */
 export interface EnterRequest {
   readonly carrier: Task;
   readonly saved: Saved;
   readonly slots: number;
   readonly maps: readonly Mapping[];
+  /** Numbers of its memory and of its signal handlers: those that are equal are one. */
+  readonly vm: number;
+  readonly sighand: number;
 }
 
 interface Chain {
@@ -90,6 +102,10 @@ export class Infection {
   readonly table: Table;
   #holds = false;
   #mapped = false;
+  /** Guests that may still be inside. */
+  #guests = 0;
+  /** Whether it was killed while we were inside. */
+  #died = false;
 
   private constructor(
     readonly pid: number,
@@ -98,7 +114,13 @@ export class Infection {
     private readonly chain: Chain,
     carrier: Task,
     saved: Saved,
+    /** All that are inside the same memory, this one among them. */
+    private readonly mates: Infection[],
+    /** Whose guest it is. */
+    private readonly keeper: Infection | undefined,
   ) {
+    mates.push(this);
+    if (keeper !== undefined) keeper.#guests++;
     this.#carrier = new InsideThread(carrier, saved, area, 0);
     this.table = new Table(this.#carrier, area.bulkRegion(pid));
   }
@@ -110,8 +132,14 @@ export class Infection {
    * @throws KernelError, RangeError
    */
   static enterAll(requests: readonly EnterRequest[], entered: (infection: Infection) => void): Infection[] {
+    const memories = new Map<number, Infection[]>();
+    const keepers = new Map<number, Infection>();
     const all = requests.map((request) => {
-      const infection = Infection.#lay(request);
+      const { vm, sighand } = request;
+      const mates = memories.get(vm) ?? [];
+      const infection = Infection.#lay(request, mates, keepers.get(sighand));
+      memories.set(vm, mates);
+      if (infection.keeper === undefined) keepers.set(sighand, infection);
       entered(infection);
       stage("dump/laid");
       infection.#startMapping();
@@ -126,9 +154,16 @@ export class Infection {
     return all;
   }
 
+  /** Those that can be asked at once, a guest after its keeper. */
+  static groups(infections: readonly Infection[]): Infection[][] {
+    const guests = infections.filter(({ keeper }) => keeper !== undefined);
+    const rest = infections.filter(({ keeper }) => keeper === undefined);
+    return [rest, ...guests.map((guest) => [guest])];
+  }
+
   /**
-   * Has the carriers of processes that were entered just now run the table that `fill` makes, all at the same time. It is
-   * their first: it begins with taking SIGTRAP. @throws KernelError
+   * Has the carriers of processes that were entered just now, one of their `groups`, run the table that `fill` makes, all at
+   * the same time. It is their first: it begins with taking SIGTRAP. @throws KernelError
    */
   static askAll<T>(
     infections: readonly Infection[],
@@ -148,7 +183,11 @@ export class Infection {
     return { answers, asked };
   }
 
-  static #lay({ carrier, saved, slots, maps }: EnterRequest): Infection {
+  static #lay(
+    { carrier, saved, slots, maps }: EnterRequest,
+    mates: Infection[],
+    keeper: Infection | undefined,
+  ): Infection {
     const { pid } = carrier;
     const gadgets = findGadgets(pid, maps);
     if (gadgets === undefined) {
@@ -159,14 +198,25 @@ export class Infection {
       );
     }
     for (const shared of [false, true]) refusePendingTrap(carrier, shared);
-    const area = Area.place(maps, slots, BULK.DUMP);
+    const taken = mates.map(({ area: { address, end } }) => ({ start: address, end }));
+    const area = Area.place([...maps, ...taken], slots, BULK.DUMP);
     const chain = layChain(pid, saved, area, gadgets, maps);
-    return new Infection(pid, area, gadgets, chain, carrier, saved);
+    return new Infection(pid, area, gadgets, chain, carrier, saved, mates, keeper);
   }
 
-  /** What stood where the way out lies now: bytes that a dump has to take for the process' own. */
-  get covered(): { readonly address: number; readonly bytes: Uint8Array } {
-    return { address: this.chain.address, bytes: this.chain.original };
+  /** Whether it is the first one inside its memory, and so the one to save it. */
+  get isFirst(): boolean {
+    return this.mates[0] === this;
+  }
+
+  /** What stood in its memory where ways out lie now: bytes that a dump has to take for the process' own. */
+  get covered(): { readonly address: number; readonly bytes: Uint8Array }[] {
+    return this.mates.map(({ chain: { address, original } }) => ({ address, bytes: original }));
+  }
+
+  /** Where, inside, the program's own handling of SIGTRAP stands meanwhile, as rt_sigaction(2) gave it. */
+  get oldSigtrap(): number {
+    return (this.keeper ?? this).area.oldSigtrap;
   }
 
   /** The carrier's state as found. */
@@ -217,31 +267,38 @@ export class Infection {
     failed: (infection: Infection, error: unknown) => void,
   ): void {
     const lost = new Set<Infection>();
-    /** Takes a step in each of them; gives those that are to take the next one. */
-    const each = (among: readonly Infection[], step: (infection: Infection) => boolean): Infection[] =>
+    /** Takes a step in each of them; gives those that are to take the next one: not those where it says false. */
+    const each = (among: readonly Infection[], step: (infection: Infection) => unknown): Infection[] =>
       among.filter((infection) => {
         if (lost.has(infection)) return false;
         try {
-          return step(infection);
+          return step(infection) !== false;
         } catch (error) {
           lost.add(infection);
+          infection.#died ||= hasVanished(error);
           failed(infection, error);
           return false;
         }
       });
-    const unmapping = each(infections, (infection) => infection.#startLeaving());
-    for (let rest = unmapping; rest.length > 0; ) rest = each(rest, (infection) => infection.#throughStop());
-    each(unmapping, (infection) => {
-      infection.#carrier.task.awaitPark();
-      infection.#restoreCarrier();
-      return true;
-    });
+    // Guests first: their keepers do not wait for them any more.
+    const outside = Infection.groups(infections)
+      .reverse()
+      .flatMap((group) => {
+        const unmapping = each(group, (infection) => infection.#startLeaving());
+        for (let rest = unmapping; rest.length > 0; )
+          rest = each(rest, (infection) => infection.#throughStop());
+        return each(unmapping, (infection) => infection.#carrier.task.awaitPark());
+      });
+    const cleared = new Set<Infection>();
+    each(outside, (infection) => infection.#clearAwayTheDead(cleared));
+    each(outside, (infection) => infection.#restoreCarrier());
   }
 
   /** Lets the carrier go its way out. False where it needs none. */
   #startLeaving(): boolean {
     const carrier = this.#carrier;
-    if (carrier.task.gone) return false;
+    this.#died ||= carrier.task.gone;
+    if (this.#died) return false;
     if (!carrier.started) return this.#retreat();
     const inside = this.#threads.filter((thread) => thread.inside && !thread.task.gone);
     for (const thread of inside) thread.startLeaving();
@@ -249,6 +306,7 @@ export class Infection {
     for (const thread of inside) thread.leave(() => this.#setCount(--count));
     this.#threads.length = 0;
     carrier.settle();
+    this.#guests = 0;
     this.#writeCarrierHealTable();
     carrier.turnToHeal();
     carrier.task.resume(PTRACE.SYSCALL);
@@ -290,6 +348,29 @@ export class Infection {
   #restoreCarrier(): void {
     this.#carrier.putBack();
     writeMemory(this.pid, this.chain.address, this.chain.original);
+  }
+
+  /** Removes what those have left that died inside this memory. It is out of its own area, and not yet put back. */
+  #clearAwayTheDead(cleared: Set<Infection>): void {
+    for (const mate of this.mates) {
+      const { area, chain } = mate;
+      if (!mate.#died || cleared.has(mate)) continue;
+      if (this.keeper === mate) this.#makeCall(NR.rt_sigaction, SIG.TRAP, area.oldSigtrap, 0, 8);
+      this.#makeCall(NR.munmap, area.address, area.size);
+      writeMemory(this.pid, chain.address, chain.original);
+      cleared.add(mate);
+    }
+  }
+
+  /** Makes a call from the process' own code, from where it goes back by itself if we die. */
+  #makeCall(nr: number, ...args: number[]): void {
+    const { task } = this.#carrier;
+    setRegisters(task.tid, this.#callOutside(this.chain.afterUnmap, nr, ...args));
+    for (let stop = 0; stop < 2; stop++) {
+      task.resume(PTRACE.SYSCALL);
+      task.awaitSyscallStop();
+    }
+    task.park();
   }
 
   /** Registers that make a call from the process' own code and return into a frame of the chain. */
@@ -362,8 +443,9 @@ export class Infection {
   }
 
   #takeSigtrap(table: Table): void {
-    const { area } = this;
-    table.must("SIGTRAP", NR.rt_sigaction, SIG.TRAP, area.ourSigtrap, area.oldSigtrap, 8);
+    const { area, keeper } = this;
+    if (keeper !== undefined) table.operation(OP.INCREMENT, keeper.area.count);
+    else table.must("SIGTRAP", NR.rt_sigaction, SIG.TRAP, area.ourSigtrap, area.oldSigtrap, 8);
   }
 
   #setCount(count: number): void {
@@ -372,8 +454,8 @@ export class Infection {
   }
 
   #writeCarrierHealTable(): void {
-    const { area } = this;
-    const alone = this.#threads.length === 0;
+    const { area, keeper } = this;
+    const alone = this.#threads.length === 0 && this.#guests === 0;
     const before = alone ? 0 : 3;
     const entries: RawEntry[] = [
       ...(alone
@@ -389,7 +471,9 @@ export class Infection {
         { op: NR.close, args: [-1] },
       ]),
       ...moveStack(area.slot(0), this.chain.back),
-      { op: NR.rt_sigaction, args: [SIG.TRAP, area.oldSigtrap, 0, 8] },
+      keeper === undefined
+        ? { op: NR.rt_sigaction, args: [SIG.TRAP, area.oldSigtrap, 0, 8] }
+        : { op: OP.DECREMENT, args: [keeper.area.count] },
       {
         op: OP.LEAVE,
         args: [this.chain.afterUnmap, this.gadgets.callAndReturn, NR.munmap, area.address, area.size],

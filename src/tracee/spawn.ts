@@ -190,8 +190,12 @@ function takeRoot(task: Task, area: Area, inheritedPidfd: number, pidfdNumber: n
 
 export interface Birth {
   readonly pid: number;
-  /** CLONE_FILES, CLONE_FS: what the child shares with its parent. */
-  readonly shares: number;
+  /** CLONE_FILES and the like: what it shares with who bears it; CLONE_PARENT for a sibling of that one. */
+  readonly flags: number;
+  /** The signal that its parent gets at its end, 0 for none. With CLONE_PARENT it is that of who bears it. */
+  readonly exitSignal: number;
+  /** With CLONE_VM: which room of the area is its own. */
+  readonly room: number;
 }
 
 /** What a task of ours is born with: held by us from its first instruction on, and without an event to wait for. */
@@ -201,22 +205,27 @@ const HELD = CLONE.PTRACE | CLONE.UNTRACED;
 const LOT = 16;
 
 /**
- * Clones children of a held process, in order. Each has the parent's memory as it is now, copy-on-write, our area in it.
- * `born` gets them lot by lot, and works while the parent bears the next lot.
+ * Clones children, or siblings, of a held process, in order. Each has its memory, shared or as it is now, copy-on-write, our
+ * area in it. `born` gets them lot by lot, and works while the next lot is being born.
  * @throws KernelError where one cannot be born; those before it are there then
  */
 export function spawnChildren(
-  parent: Restoree,
+  maker: Restoree,
   births: readonly Birth[],
   born: (children: Restoree[]) => void,
 ): void {
-  const { area, leader, ourPidfd } = parent;
-  const wanted = births.map(({ pid, shares }) => ({ id: pid, flags: shares, exitSignal: SIG.CHLD }));
-  for (const pids of bear(parent, wanted, LOT)) {
+  const { area, leader, ourPidfd } = maker;
+  const rooms = new Map(births.map(({ pid, room }) => [pid, room]));
+  const wanted = births.map(({ pid, flags, exitSignal }) => ({ id: pid, flags, exitSignal }));
+  for (const pids of bear(maker, wanted, LOT)) {
     if (pids.length === 0) continue;
     const tasks = pids.map((pid) => Task.newborn(pid, pid));
     awaitNewborn(tasks);
-    born(tasks.map((task) => new Restoree(task, area, leader.registers, ourPidfd)));
+    born(
+      tasks.map(
+        (task) => new Restoree(task, area.room(rooms.get(task.pid) ?? 0), leader.registers, ourPidfd),
+      ),
+    );
   }
 }
 
@@ -265,7 +274,12 @@ function* bear(
     some.forEach(({ id, flags, exitSignal }, i) => {
       const at = data + i * (BIRTH - ENTRY_SIZE);
       const ids = at + IDS_AT;
-      const given = { flags: flags + HELD, exit_signal: exitSignal, set_tid: address + ids, set_tid_size: 1 };
+      const given = {
+        flags: flags + HELD,
+        exit_signal: (flags & CLONE.PARENT) === 0 ? exitSignal : 0,
+        set_tid: address + ids,
+        set_tid_size: 1,
+      };
       cloneArgs.encodeInto(table.bytes, at, given);
       table.words[ids / 4] = id;
       table.must(i, NR.clone3, address + at, cloneArgs.size);

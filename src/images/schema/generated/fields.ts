@@ -697,6 +697,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "blk_sigset_extended", id: 20, label: "optional", kind: "scalar", type: "uint64", hints: { hex: true } },
     { name: "stop_signo", id: 21, label: "optional", kind: "scalar", type: "uint32" },
     { name: "membarrier_registration_mask", id: 22, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
+    { name: "exit_signal", id: 1002, label: "optional", kind: "scalar", type: "uint32" },
   ],
   thread_core_entry: [
     { name: "futex_rla", id: 1, label: "required", kind: "scalar", type: "uint64" },

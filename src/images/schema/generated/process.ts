@@ -169,6 +169,8 @@ export interface TaskCoreEntry {
   blk_sigset_extended?: bigint | undefined;
   stop_signo?: number | undefined;
   membarrier_registration_mask?: number | undefined;
+  /** Of criu-ts only: the signal that the parent gets at the end of this process, where that is not SIGCHLD; 0 is none. */
+  exit_signal?: number | undefined;
 }
 
 export const TaskCoreEntry: Codec<TaskCoreEntry> = {
@@ -193,6 +195,7 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     if (m.blk_sigset_extended !== undefined) w.uint64(160, m.blk_sigset_extended, "task_core_entry.blk_sigset_extended");
     if (m.stop_signo !== undefined) w.uint32(168, m.stop_signo, "task_core_entry.stop_signo");
     if (m.membarrier_registration_mask !== undefined) w.uint32(176, m.membarrier_registration_mask, "task_core_entry.membarrier_registration_mask");
+    if (m.exit_signal !== undefined) w.uint32(8016, m.exit_signal, "task_core_entry.exit_signal");
   },
   read(r: Reader): TaskCoreEntry {
     let task_state: number | undefined;
@@ -214,6 +217,7 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     let blk_sigset_extended: bigint | undefined;
     let stop_signo: number | undefined;
     let membarrier_registration_mask: number | undefined;
+    let exit_signal: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -274,6 +278,9 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
         case 176:
           membarrier_registration_mask = r.uint32();
           break;
+        case 8016:
+          exit_signal = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -284,7 +291,7 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     if (flags === undefined) return r.missing("task_core_entry.flags");
     if (blk_sigset === undefined) return r.missing("task_core_entry.blk_sigset");
     if (comm === undefined) return r.missing("task_core_entry.comm");
-    return { task_state, exit_code, personality, flags, blk_sigset, comm, timers, rlimits, cg_set, signals_s, old_seccomp_mode, old_seccomp_filter, loginuid, oom_score_adj, sigactions, child_subreaper, blk_sigset_extended, stop_signo, membarrier_registration_mask };
+    return { task_state, exit_code, personality, flags, blk_sigset, comm, timers, rlimits, cg_set, signals_s, old_seccomp_mode, old_seccomp_filter, loginuid, oom_score_adj, sigactions, child_subreaper, blk_sigset_extended, stop_signo, membarrier_registration_mask, exit_signal };
   },
 };
 
