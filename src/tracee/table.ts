@@ -106,6 +106,11 @@ export class Stored {
 export type Argument = number | Result | Stored;
 
 const DATA_ALIGN = 16;
+/**
+ * So large is a mirror at first, in bytes. The allocator clears all of it, and each page that it touches in that is a fault
+ * of some microseconds: with hundreds of tables, most of what they cost.
+ */
+const MIRROR_SIZE = 0x2000;
 
 /** Calls that many tables have in common, as they stood in one of them. */
 interface Sheet {
@@ -123,9 +128,12 @@ const sheets = new WeakMap<object, Sheet>();
 const wantedOnce = new WeakSet<object>();
 
 export class Table {
-  readonly #mirror: Uint8Array;
-  readonly #view: DataView;
-  readonly #words: Uint32Array;
+  /** What is laid: entries from the beginning on, data up to the end. It has no more bytes than that needs. */
+  #mirror: Uint8Array;
+  #view: DataView;
+  #words: Uint32Array;
+  /** What the region has more than the mirror: so far before its place in the region stands data in the mirror. */
+  #gap: number;
   #used = 0;
   #dataStart: number;
   #pending: Result[] = [];
@@ -140,9 +148,11 @@ export class Table {
     private readonly executor: TableExecutor,
     readonly region: Region,
   ) {
-    this.#mirror = new Uint8Array(region.size);
+    const size = Math.min(region.size, MIRROR_SIZE);
+    this.#mirror = new Uint8Array(size);
     this.#view = viewOf(this.#mirror);
     this.#words = new Uint32Array(this.#mirror.buffer);
+    this.#gap = region.size - size;
     this.#dataStart = region.size;
   }
 
@@ -158,6 +168,7 @@ export class Table {
 
   /** An entry that is no call: an operation of the runner's own. */
   operation(op: number, ...args: number[]): void {
+    this.#makeRoom(ENTRY_SIZE);
     args.forEach((arg, i) => {
       this.#writeWord(this.#used + ENTRY_ARGS + i * 8, arg);
     });
@@ -170,6 +181,7 @@ export class Table {
    * room for them. For hundreds of calls: each costs a few words and no object.
    */
   series(nr: number, count: number, args: readonly number[], steps: readonly number[]): Series {
+    this.#makeRoom(count * ENTRY_SIZE);
     const words = this.#words;
     const step = ENTRY_SIZE / 4;
     for (let i = 0; i < count; i++) {
@@ -200,19 +212,19 @@ export class Table {
   /** Places bytes for calls to read; gives their address in the task. Valid until the table has run. */
   data(bytes: Uint8Array): number {
     const offset = this.#reserve(bytes.length);
-    this.#mirror.set(bytes, offset);
+    this.#mirror.set(bytes, offset - this.#gap);
     return this.region.address + offset;
   }
 
   /** Writes to bytes that `data` has placed. */
   place(address: number, bytes: Uint8Array): void {
-    this.#mirror.set(bytes, address - this.region.address);
+    this.#mirror.set(bytes, address - this.region.address - this.#gap);
   }
 
   /** Room for calls to write to (zeroed), readable after the run. */
   space(length: number, initial?: Uint8Array): Space {
     const offset = this.#reserve(length);
-    if (initial !== undefined) this.#mirror.set(initial, offset);
+    if (initial !== undefined) this.#mirror.set(initial, offset - this.#gap);
     const space = new Space(this.region.address + offset, offset, length);
     this.#spaces.push(space);
     return space;
@@ -226,9 +238,10 @@ export class Table {
   each(nr: number, before: readonly number[], values: readonly number[], after: readonly number[]): number[] {
     this.run();
     const { pid, address, size } = this.region;
-    const words = this.#words;
     const step = ENTRY_SIZE / 4;
     const most = Math.floor(size / ENTRY_SIZE) - 1;
+    this.#makeRoom(Math.min(most, values.length) * ENTRY_SIZE);
+    const words = this.#words;
     const results: number[] = [];
     const varying = 2 + 2 * before.length;
     for (let done = 0; done < values.length; done += most) {
@@ -282,10 +295,11 @@ export class Table {
 
   /** What is to be written before it runs, valid until then: its entries, to the region's beginning; its data, to the end. */
   get laid(): { readonly entries: Uint8Array; readonly data: Uint8Array } {
+    this.#makeRoom(0);
     this.#view.setUint32(this.#used, OP.END, true);
     return {
       entries: this.#mirror.subarray(0, this.#used + ENTRY_SIZE),
-      data: this.#mirror.subarray(this.#dataStart),
+      data: this.#mirror.subarray(this.#dataStart - this.#gap),
     };
   }
 
@@ -321,7 +335,7 @@ export class Table {
       this.settle();
     } finally {
       this.#mirror.fill(0, 0, this.#used + ENTRY_SIZE);
-      this.#mirror.fill(0, this.#dataStart);
+      this.#mirror.fill(0, this.#dataStart - this.#gap);
       this.#used = 0;
       this.#dataStart = this.region.size;
       this.#pending = [];
@@ -337,7 +351,8 @@ export class Table {
    */
   settle(pid = this.region.pid): void {
     for (const space of this.#spaces) {
-      space.settle(this.#mirror.slice(space.offset, space.offset + space.length));
+      const at = space.offset - this.#gap;
+      space.settle(this.#mirror.slice(at, at + space.length));
     }
     for (const series of this.#series) {
       const results = new Int32Array(series.count);
@@ -376,7 +391,7 @@ export class Table {
     }
     return {
       entries: this.#mirror.slice(first, this.#used),
-      data: this.#mirror.slice(this.#dataStart, dataEnd),
+      data: this.#mirror.slice(this.#dataStart - this.#gap, dataEnd - this.#gap),
       dataAt: low,
       addresses,
       objects: this.#pending.filter(({ entry }) => entry >= first).map(({ object }) => object),
@@ -386,8 +401,9 @@ export class Table {
   #place(sheet: Sheet): void {
     const at = this.#used;
     const { entries, data, dataAt, addresses } = sheet;
+    this.#makeRoom(entries.length + data.length);
     this.#dataStart -= data.length;
-    this.#mirror.set(data, this.#dataStart);
+    this.#mirror.set(data, this.#dataStart - this.#gap);
     this.#mirror.set(entries, at);
     const moved = this.region.address + this.#dataStart - dataAt;
     const words = this.#words;
@@ -425,6 +441,7 @@ export class Table {
     // would be lost with it, so callers keep what one step needs within a table.
     const needed = (moves + 2) * ENTRY_SIZE;
     if (this.#used + needed > this.#dataStart) throw new RangeError("the table of calls is full");
+    this.#makeRoom(needed);
     const entry = this.#used + moves * ENTRY_SIZE;
     for (let i = 0, at = entry + ENTRY_ARGS; i < args.length; i++, at += 8) {
       const arg = args[i] ?? 0;
@@ -453,10 +470,27 @@ export class Table {
     return this.#dataStart - this.#used - ENTRY_SIZE;
   }
 
+  /** Sees to so many bytes between entries and data in the mirror, and to those of the end of the table. */
+  #makeRoom(bytes: number): void {
+    const data = this.region.size - this.#dataStart;
+    const needed = this.#used + bytes + 2 * ENTRY_SIZE + data;
+    const { size } = this.region;
+    const length = this.#mirror.length;
+    if (needed <= length || length === size) return;
+    const larger = new Uint8Array(Math.min(size, Math.max(Math.ceil(needed / length), 2) * length));
+    larger.set(this.#mirror.subarray(0, this.#used));
+    larger.set(this.#mirror.subarray(this.#dataStart - this.#gap), larger.length - data);
+    this.#mirror = larger;
+    this.#view = viewOf(larger);
+    this.#words = new Uint32Array(larger.buffer);
+    this.#gap = size - larger.length;
+  }
+
   #reserve(length: number): number {
     const start = this.#dataStart - length;
     const aligned = start - (start % DATA_ALIGN);
     if (aligned < this.#used + 2 * ENTRY_SIZE) throw new RangeError("the table's data does not fit");
+    this.#makeRoom(this.#dataStart - aligned);
     this.#dataStart = aligned;
     return aligned;
   }
