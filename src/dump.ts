@@ -91,6 +91,9 @@ export async function dump(options: Options): Promise<number> {
   return 0;
 }
 
+/** So many tasks have images enough for a second thread to write them. */
+const MANY = 64;
+
 /** A process that we are inside of, and what was found before. */
 interface Entered {
   readonly frozen: FrozenProcess;
@@ -118,6 +121,8 @@ class Saving {
   }
 
   save(tree: FrozenTree): void {
+    if (tree.processes.reduce((sum, { threads }) => sum + threads.length, 0) >= MANY)
+      this.images.writeBehind();
     const ids = new Map<number, ObjectIds>();
     for (const { pid, zombie } of tree.processes) if (!zombie) ids.set(pid, this.#objects.idsOf(pid));
     dumpPstree(this.images, tree, ids);
@@ -144,6 +149,7 @@ class Saving {
     stage("dump/files");
     dumpClocks(this.images);
     this.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
+    this.images.settle();
   }
 
   /** Goes into all processes. */
@@ -209,6 +215,7 @@ class Saving {
 
   /** As leave, after a failure: whatever cannot be undone must not keep the rest from it. */
   abort(): void {
+    this.images.abandon();
     this.#memory.abort();
     Infection.leaveAll(this.#entered.splice(0), ({ pid }, error) => {
       const text = `process ${pid}: ${error instanceof Error ? error.message : String(error)}`;

@@ -35,25 +35,14 @@
 //     ImageDir.open("/var/tmp/img").readAll(IMAGES.pstree);
 
 import { ERRNO, KernelError } from "../linux/errno.ts";
-import {
-  close,
-  exists,
-  isAbsent,
-  isDirectory,
-  O,
-  open,
-  rename,
-  stat,
-  unlink,
-  withFd,
-  writeAll,
-} from "../linux/io.ts";
+import { close, exists, isAbsent, isDirectory, rename, stat, unlink } from "../linux/io.ts";
 import { fileError, ImageError } from "./error.ts";
-import { encodeImage, IMAGE_MODE, ImageReader, ImageWriter, openForReading } from "./image-file.ts";
+import { encodeImage, ImageReader, ImageWriter, openForReading } from "./image-file.ts";
 import { type AnyImageKind, fileName, IMAGES, type ImageKind, type RawKind } from "./kinds.ts";
 import { loadSmallFiles } from "./load-ahead.ts";
 import type { InventoryEntry } from "./schema/generated/inventory.ts";
 import { Writer } from "./wire.ts";
+import { WriteBehind, writeFile } from "./write-behind.ts";
 
 /** What stands for `*` in a file's name: a pid, a namespace's id, a shmid, "dump" or "restore". */
 export type Id = number | bigint | string;
@@ -100,6 +89,7 @@ export class ImageDir {
   readonly path: string;
   /** Bytes of files that were loaded ahead, by their names. */
   private readonly ahead = new Map<string, Uint8Array>();
+  private behind: WriteBehind | undefined;
 
   private constructor(path: string) {
     this.path = path;
@@ -251,6 +241,24 @@ export class ImageDir {
     return new ImageWriter(kind, `${this.path}/${file}`, file, head);
   }
 
+  /** From here on files may be written later than they are given, until `settle`; worth it for hundreds. */
+  writeBehind(): void {
+    this.behind ??= new WriteBehind(this.path);
+  }
+
+  /** Waits until all that was given is written. */
+  settle(): void {
+    const { behind } = this;
+    this.behind = undefined;
+    behind?.settle();
+  }
+
+  /** After a failure: as `settle`, but what is not written need not be. Never throws. */
+  abandon(): void {
+    this.behind?.abandon();
+    this.behind = undefined;
+  }
+
   /** The last act of a dump: the inventory appears under its name, whole. */
   commitInventory(entry: InventoryEntry): void {
     const file = fileName(IMAGES.inventory);
@@ -266,11 +274,7 @@ export class ImageDir {
   private put<T, H>(kind: ImageKind<T, H>, file: string, entries: readonly T[], head?: H): void {
     scratch.clear();
     const bytes = encodeImage(kind, entries, file, head, scratch);
-    try {
-      const fd = open(`${this.path}/${file}`, O.WRONLY | O.CREAT | O.TRUNC, IMAGE_MODE);
-      withFd(fd, () => writeAll(fd, bytes));
-    } catch (error) {
-      throw fileError("write", file, error);
-    }
+    if (this.behind === undefined) writeFile(this.path, file, bytes);
+    else this.behind.put(file, bytes);
   }
 }

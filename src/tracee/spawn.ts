@@ -4,19 +4,19 @@
  * The root of a tree is cloned from us: for a moment it has our memory, copy-on-write, and executes nothing but a
  * pause, until it is seized. All others are cloned by calls inside their parents and are held by us as their parents are.
  */
-import { Batch, resultAt } from "../linux/batch.ts";
-import { CLONE, CLONE_AS_THREAD, cloneArgs, setTid } from "../linux/clone.ts";
+import { resultAt } from "../linux/batch.ts";
+import { CLONE, CLONE_AS_THREAD, cloneArgs, setTid, spawnMasked } from "../linux/clone.ts";
 import { KernelError } from "../linux/errno.ts";
 import { O } from "../linux/io.ts";
 import { MAP, PROT } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import { getRseq, PTRACE_O, setSignalMask, WAIT, wait } from "../linux/ptrace.ts";
-import { MASK_WHILE_RUNNING, SIG, SIG_SETMASK } from "../linux/signal.ts";
+import { MASK_WHILE_RUNNING, SIG } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
 import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
-import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
+import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE } from "../machine/runner.ts";
 import type { Area } from "./area.ts";
 import { awaitNewborn } from "./crowd.ts";
 import { LaidTable } from "./laid-table.ts";
@@ -93,22 +93,6 @@ interface Waiting {
   end(): void;
   /** To be called instead when somebody else sees to its end. */
   closePipe(): void;
-}
-
-/**
- * clone3(2) with all signals blocked in what is born, which works through the table at `address`. One native call, because
- * the runtime stops its threads by signals of its own and must not wait for us in between. Gives the call's raw result.
- */
-function spawnMasked(args: Uint8Array, address: number): number {
-  const batch = new Batch(4 * ENTRY_SIZE + 16);
-  const all = batch.address + 4 * ENTRY_SIZE;
-  const before = all + 8;
-  batch.words.fill(0xffff_ffff, (4 * ENTRY_SIZE) / 4, (4 * ENTRY_SIZE + 8) / 4);
-  batch.entry(0, NR.rt_sigprocmask, SIG_SETMASK, all, before, 8);
-  batch.entry(1, OP.SPAWN, addressOf(args), args.length, address);
-  batch.entry(2, NR.rt_sigprocmask, SIG_SETMASK, before, 0, 8);
-  batch.run(3);
-  return (batch.words[resultAt(1)] ?? 0) | 0;
 }
 
 /** Clones a process from us with id `pid` or any other, which does nothing and dies with us. */
