@@ -142,6 +142,12 @@ export function getRegisters(tid: number): Registers {
   return userRegs.decode(scratch);
 }
 
+/** One of them, as an unsigned number of 64 bits. @throws KernelError */
+export function getRegister(tid: number, name: keyof Registers): bigint {
+  transferRegset(PTRACE.GETREGSET, tid, NT.PRSTATUS, userRegs.size);
+  return scratchView.getBigUint64(userRegs.offset[name], true);
+}
+
 /** Sets the general registers of a stopped task, given by name or as a `userRegs`. @throws KernelError */
 export function setRegisters(tid: number, registers: Registers | Uint8Array): void {
   if (registers instanceof Uint8Array) scratch.set(registers);

@@ -4,6 +4,7 @@
  */
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
+import { Repeated } from "../images/repeated.ts";
 import { type MmEntry, VmaEntry } from "../images/schema/generated/memory.ts";
 import { keepBytes } from "../images/wire.ts";
 import { close, fstat, O, open, readFileBytes, stat, withFd, writeAll } from "../linux/io.ts";
@@ -460,8 +461,14 @@ const AT_NULL = 0n;
 const AUXV_WORDS = 44;
 
 /** The auxiliary vector up to its AT_NULL, as execve(2) made it; the kernel shows zeros after that. */
-function readAuxv(pid: number): bigint[] {
+function readAuxv(pid: number): readonly bigint[] {
   const bytes = readFileBytes(`/proc/${pid}/auxv`);
+  return auxvs.of(bytes, () => auxvIn(bytes));
+}
+
+const auxvs = new Repeated<readonly bigint[]>(() => {});
+
+function auxvIn(bytes: Uint8Array): bigint[] {
   const view = viewOf(bytes);
   const words: bigint[] = [];
   for (let at = 0; at + 16 <= bytes.length; at += 16) {

@@ -11,7 +11,7 @@ import type { CoreEntry, PstreeEntry, TaskKobjIdsEntry } from "../images/schema/
 import { CLONE } from "../linux/clone.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { ourPid } from "../linux/ourselves.ts";
-import { readParent, readStat, readStatus } from "../linux/proc.ts";
+import { readParent, readStat, readStats, readStatus } from "../linux/proc.ts";
 import { SIG } from "../linux/signal.ts";
 import type { ObjectIds } from "../tracee/dumpee.ts";
 import type { FrozenProcess, FrozenTree } from "../tracee/freeze.ts";
@@ -34,9 +34,12 @@ export function dumpPstree(
   objects: ReadonlyMap<number, ObjectIds>,
 ): void {
   const found = new Map<FrozenProcess, Found>();
-  for (const process of tree.processes) {
+  const { processes } = tree;
+  const stats = readStats(processes.map(({ pid }) => pid));
+  processes.forEach((process, i) => {
     const { pid } = process;
-    const stat = readStat(pid);
+    const stat = stats[i];
+    if (stat === undefined) throw new KernelError("read", `/proc of process ${pid}`, ERRNO.ESRCH);
     const entry: PstreeEntry = {
       pid,
       ppid: process.parent?.pid ?? 0,
@@ -47,7 +50,7 @@ export function dumpPstree(
     const parent = process.parent === undefined ? undefined : found.get(process.parent);
     const { exitSignal } = stat;
     found.set(process, { pid, sid: entry.sid, parent, objects: objects.get(pid), exitSignal, entry });
-  }
+  });
   originsOf([...found.values()]);
   const entries = [...found.values()].map(({ entry }) => entry);
   for (const { pid, sid, pgid } of entries) {

@@ -1,5 +1,7 @@
 /** Resource limits of a process, all sixteen (prlimit(2)). */
-import type { TaskRlimitsEntry } from "../images/schema/generated/process.ts";
+import { Repeated } from "../images/repeated.ts";
+import { TaskRlimitsEntry } from "../images/schema/generated/process.ts";
+import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
 import { RLIM_NLIMITS, RLIMIT, readRlimit, rlimit } from "../linux/rlimit.ts";
 import { array } from "../linux/struct.ts";
@@ -13,8 +15,10 @@ export function askRlimits(table: Table): () => TaskRlimitsEntry {
   for (let resource = 0; resource < RLIM_NLIMITS; resource++) {
     table.must("a resource limit", NR.prlimit64, 0, resource, 0, space.address + resource * rlimit.size);
   }
-  return () => ({ rlimits: rlimits.read(space.bytes, 0) });
+  return () => limits.of(space.bytes, () => ({ rlimits: rlimits.read(space.bytes, 0) }));
 }
+
+const limits = new Repeated<TaskRlimitsEntry>((entry) => keepBytes(TaskRlimitsEntry, entry));
 
 /** Our own limits, which processes are born with. @throws KernelError */
 export function ownRlimits(): TaskRlimitsEntry {

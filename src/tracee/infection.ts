@@ -24,7 +24,7 @@ import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { isZero, MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import type { Mapping } from "../linux/proc.ts";
-import { getRegisters, PTRACE, peekSiginfo, setRegisters, setSignalMask, userRegs } from "../linux/ptrace.ts";
+import { getRegister, PTRACE, peekSiginfo, setRegisters, setSignalMask, userRegs } from "../linux/ptrace.ts";
 import { askOutside } from "../linux/ptrace-many.ts";
 import {
   buildSigframe,
@@ -340,7 +340,7 @@ export class Infection {
       return false;
     }
     if (this.#wayOut === "calling") this.#wayOut = "between";
-    else this.#wayOut = getRegisters(task.tid).orig_ax === BigInt(NR.munmap) ? "unmapping" : "calling";
+    else this.#wayOut = getRegister(task.tid, "orig_ax") === BigInt(NR.munmap) ? "unmapping" : "calling";
     task.resume(PTRACE.SYSCALL);
     return true;
   }
@@ -411,7 +411,7 @@ export class Infection {
     const { task } = this.#carrier;
     task.awaitSyscallStop();
     this.#mapping = "done";
-    const result = Number(BigInt.asIntN(64, getRegisters(task.tid).ax));
+    const result = Number(BigInt.asIntN(64, getRegister(task.tid, "ax")));
     if (result < 0) task.park();
     this.#mapped = result > 0;
     return result;
