@@ -10,10 +10,13 @@ import { NR } from "./nr.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";
 
 const FUTEX_WAIT = 0;
+const ENTRY_WORDS = ENTRY_SIZE / 4;
 
 export class Aside extends Batch {
   /** Set while a thread is at work: the kernel clears it when the thread ends, and wakes who waits there (set_tid_address(2)). */
   readonly #atWork = new Int32Array(2);
+  /** The entry in whose place the end of the thread stands for the time. */
+  #overwritten: { readonly at: number; readonly words: Uint32Array } | undefined;
 
   /** Room for `entries` calls, and for `bytes` more that they read or write. */
   constructor(
@@ -30,12 +33,15 @@ export class Aside extends Batch {
 
   /** Sets a thread to make the first `count` calls. Where none is to be had they are made on the spot. */
   start(count: number): void {
+    const at = count * ENTRY_WORDS;
+    this.#overwritten = { at, words: this.words.slice(at, at + ENTRY_WORDS) };
     this.entry(count, NR.exit, 0);
     this.#atWork[0] = 1;
     const child_tid = addressOf(new Uint8Array(this.#atWork.buffer));
     const args = cloneArgs.encode({ flags: CLONE_AS_THREAD | CLONE.CHILD_CLEARTID, child_tid });
     if (spawnMasked(args, this.address) >= 0) return;
     this.#atWork[0] = 0;
+    this.await();
     this.run(count);
   }
 
@@ -43,5 +49,7 @@ export class Aside extends Batch {
   await(): void {
     const word = addressOf(new Uint8Array(this.#atWork.buffer));
     while (this.#atWork[0] !== 0) rawSyscall(NR.futex, word, FUTEX_WAIT, 1, 0, 0, 0);
+    if (this.#overwritten !== undefined) this.words.set(this.#overwritten.words, this.#overwritten.at);
+    this.#overwritten = undefined;
   }
 }
