@@ -108,19 +108,21 @@ export class FilesDump {
 
   /** The dump has failed: names given to files are taken away again. Never throws. */
   abort(): void {
+    this.#fdinfo.abandon();
     for (const dumper of this.#dumpers.values()) dumper.abort?.();
   }
 
   #dumpTable(dumpee: Dumpee): void {
     const tid = taskOf(dumpee);
     const numbers = listNumbers(`/proc/${tid}/fd`);
+    this.#fdinfo.expect(numbers.length);
     const sights = look(tid, dumpee.pidfd, numbers);
-    const facts = this.#fdinfo.at(dumpee, tid, sights);
     const known = sights.map((sight) => this.#descriptions.find(sight.status.ino, tid, sight.fd).known);
     follow(
       tid,
       sights.filter((_, i) => known[i] === undefined),
     );
+    const facts = this.#fdinfo.at(dumpee, tid, sights);
     const table = sights.map((sight, i): FdinfoEntry => {
       // A lock belongs to the process that has taken it, not only to the description.
       if (facts[i]?.locked === true) refuseLock(OpenFile.descriptor(tid, dumpee.pidfd, sight));

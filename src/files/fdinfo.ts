@@ -3,16 +3,19 @@
  * whether the process holds a lock by it.
  *
  * A file of fdinfo costs the kernel some twenty microseconds, all told. So where there are many descriptors the process is
- * asked instead, and /proc/locks, which names the inodes that have locks; but whoever opens that waits some milliseconds
- * for all processors (the kernel's file_rwsem is a per-processor one).
+ * asked instead, and /proc/locks, which names the inodes that have locks; but whoever reads that waits some milliseconds
+ * for all processors (the kernel's file_rwsem is a per-processor one). A second thread does.
  */
 
+import { Aside } from "../linux/aside.ts";
+import { resultAt } from "../linux/batch.ts";
 import { lazily } from "../linux/blocks.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
-import { O, open, readText, withFd } from "../linux/io.ts";
+import { AT, O, open, readText, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { SmallFiles } from "../linux/read-many.ts";
 import { checkResult } from "../linux/syscall.ts";
+import { textOf, writeText } from "../linux/text.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
 import type { Sight } from "./survey.ts";
 
@@ -34,13 +37,27 @@ export interface DescriptorFacts {
 /** Looks at the descriptors of one process after the other. */
 export class FdinfoLook {
   #lockedInodes: ReadonlySet<number> | undefined;
+  #locks: LocksReading | undefined;
+
+  /** Says that so many descriptors will be looked at soon. */
+  expect(count: number): void {
+    if (count <= FEW || this.#locks !== undefined) return;
+    this.#locks = locksReading();
+    this.#locks.begin();
+  }
+
+  /** After a failure: nothing goes on beside us. Never throws. */
+  abandon(): void {
+    this.#locks?.await();
+  }
 
   /** Of the descriptors of a process, the table of its live thread `tid`, in their order. @throws KernelError */
   at(dumpee: Dumpee, tid: number, sights: readonly Sight[]): DescriptorFacts[] {
     const numbers = sights.map(({ fd }) => fd);
     if (numbers.length <= FEW) return readOf(tid, numbers);
     const flags = dumpee.table.each(NR.fcntl, [], numbers, [F.GETFD]);
-    this.#lockedInodes ??= inodesWithLocks();
+    this.expect(numbers.length);
+    this.#lockedInodes ??= inodesIn(this.#locks?.end() ?? readText(LOCKS));
     const locked = this.#lockedInodes;
     return sights.map(({ status }, i) => ({
       cloexec: (Math.max(flags[i] ?? 0, 0) & FD_CLOEXEC) !== 0,
@@ -49,13 +66,53 @@ export class FdinfoLook {
   }
 }
 
-function inodesWithLocks(): ReadonlySet<number> {
+function inodesIn(locks: string): ReadonlySet<number> {
   const inodes = new Set<number>();
-  for (const [, inode] of readText("/proc/locks").matchAll(/ [0-9a-f]+:[0-9a-f]+:(\d+) /g)) {
-    inodes.add(Number(inode));
-  }
+  for (const [, inode] of locks.matchAll(/ [0-9a-f]+:[0-9a-f]+:(\d+) /g)) inodes.add(Number(inode));
   return inodes;
 }
+
+const LOCKS = "/proc/locks";
+/** A read(2) of a list gives so much at the most. */
+const PIECE = 4096;
+/** Reads, the last of which is to find nothing more. */
+const PIECES = 5;
+const OPEN = 0;
+const LOCKS_NAME_SIZE = 16;
+
+/** The text of /proc/locks, read meanwhile. */
+class LocksReading extends Aside {
+  constructor() {
+    super(2 * PIECES + 3, LOCKS_NAME_SIZE + PIECES * PIECE);
+    const own = this.address + this.room;
+    this.bytes[writeText(this.bytes, this.room, LOCKS)] = 0;
+    this.entry(OPEN, NR.openat, AT.FDCWD, own, O.RDONLY | O.CLOEXEC);
+    for (let i = 0; i <= PIECES; i++) this.move(1 + 2 * i, OPEN, 2 + 2 * i, 0);
+    for (let i = 0; i < PIECES; i++)
+      this.entry(2 + 2 * i, NR.read, 0, own + LOCKS_NAME_SIZE + i * PIECE, PIECE);
+    this.entry(2 + 2 * PIECES, NR.close, 0);
+  }
+
+  begin(): void {
+    this.start(2 * PIECES + 3);
+  }
+
+  /** Waits for it. Undefined where it was refused, or is longer. */
+  end(): string | undefined {
+    this.await();
+    let text = "";
+    for (let i = 0; i < PIECES; i++) {
+      const length = (this.words[resultAt(2 + 2 * i)] ?? 0) | 0;
+      if (length < 0) return undefined;
+      if (length === 0) return text;
+      const from = this.room + LOCKS_NAME_SIZE + i * PIECE;
+      text += textOf(this.bytes, from, from + length);
+    }
+    return undefined;
+  }
+}
+
+const locksReading = lazily(() => new LocksReading());
 
 const fdinfoFiles = lazily(() => new SmallFiles(FEW, NAME_SIZE, TEXT_SIZE));
 

@@ -20,7 +20,8 @@ import {
 } from "../linux/ptrace.ts";
 import { type Report, seizeMany, waitMany } from "../linux/ptrace-many.ts";
 import { SIG } from "../linux/signal.ts";
-import { rawSyscall } from "../linux/syscall.ts";
+import { struct, word } from "../linux/struct.ts";
+import { addressOf, rawSyscall } from "../linux/syscall.ts";
 
 /** si_code of a breakpoint: the kernel sends it itself. */
 const SI_KERNEL = 0x80;
@@ -30,10 +31,14 @@ export const SYSCALL_STOP = SIG.TRAP | 0x80;
 /** Every so many looks at a task that does not report it is seen to whether it lives. */
 const LOOKS = 32;
 
+const timespec = struct({ sec: word, nsec: word });
+const SHORT = timespec.encode({ sec: 0, nsec: 100_000 });
+const LONG = timespec.encode({ sec: 0, nsec: 1_000_000 });
+
 /** Between two looks at tasks. Most stop within microseconds: first only the processor is offered to them. */
 function pause(look: number): void {
   if (look < 20) rawSyscall(NR.sched_yield);
-  else Bun.sleepSync(look < 200 ? 0.1 : 1);
+  else rawSyscall(NR.nanosleep, addressOf(look < 200 ? SHORT : LONG), 0);
 }
 
 /** A task ended while we held it. */
