@@ -39,7 +39,8 @@ const COLLECT_AFTER = 64 * 2 ** 20;
  * Of the runtime, with which the picture goes on: no threads that compile, collect garbage, make pages ready or give them back,
  * each of which would be born again at every start; and where there are two threads every page that is copied interrupts
  * both. All of it is compiled already; the last of the compilers, for what runs for seconds, only costs. What was called some
- * ten times is compiled for good, so that it counts its calls no more: each such count is on a page of its own.
+ * ten times is compiled for good, so that it counts its calls no more: each such count is on a page of its own. That it be put
+ * off, five times, until more is known of a function's values, is of use for what runs for seconds.
  *
  * No memory is ever given back to the kernel by madvise(MADV_DONTNEED): the allocator would take it for zeros afterwards, and
  * what a picture maps is as in the file again.
@@ -49,6 +50,9 @@ const ENVIRONMENT = [
   "BUN_JSC_jitPolicyScale=1",
   "BUN_JSC_thresholdForOptimizeAfterWarmUp=200",
   "BUN_JSC_thresholdForOptimizeAfterLongWarmUp=200",
+  "BUN_JSC_desiredProfileLivenessRate=0",
+  "BUN_JSC_desiredProfileFullnessRate=0",
+  "BUN_JSC_maximumOptimizationDelay=1",
   "BUN_JSC_useConcurrentJIT=0",
   "BUN_JSC_useFTLJIT=0",
   "BUN_JSC_useConcurrentGC=0",
