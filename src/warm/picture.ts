@@ -225,6 +225,8 @@ class Picture {
 
   #map({ prot }: Vma, start: number, length: number, offset: number, fixed: number): void {
     this.#table.must("memory", NR.mmap, start, length, prot, MAP.PRIVATE | fixed, this.#self, offset);
+    // When the file has left the page cache, what faults read back are huge pages then (Linux 5.18), not single ones.
+    this.#table.call(NR.madvise, start, length, MADV.HUGEPAGE);
   }
 
   /** Another thread is born with its own table, by which it becomes what it was. */
