@@ -120,6 +120,50 @@ export function writePieces(pid: number, pieces: readonly Piece[], ...buffers: U
   transferPieces(NR.process_vm_writev, "process_vm_writev", pid, pieces, buffers);
 }
 
+let scattered = new Uint8Array(0);
+/** Bytes that {@link Scatter} gathers before it writes: what a processor keeps close. */
+const SCATTER_LOT = 0x4_0000;
+
+/**
+ * Many pieces for the memory of a process, made one after the other in the same few pages of ours: what is made for
+ * hundreds of threads would otherwise take fresh memory, and a page fault for each page of it. One at a time.
+ */
+export class Scatter {
+  #pieces: Piece[] = [];
+  #end = 0;
+  readonly #pid: number;
+
+  constructor(pid: number) {
+    this.#pid = pid;
+  }
+
+  /** Where pieces are made; another buffer after one too large for it. */
+  get bytes(): Uint8Array {
+    return scattered;
+  }
+
+  /**
+   * Room in `bytes` for a piece that goes to `address`, zeroed, directly behind the one before: where it begins. Whoever
+   * asks fills it before the next is asked for. @throws KernelError
+   */
+  piece(address: number, length: number): number {
+    if (this.#end + length > scattered.length || this.#pieces.length === MOST_PIECES) this.flush();
+    if (length > scattered.length) scattered = new Uint8Array(Math.max(length, SCATTER_LOT));
+    const at = this.#end;
+    this.bytes.fill(0, at, at + length);
+    this.#pieces.push({ address, length });
+    this.#end += length;
+    return at;
+  }
+
+  /** Writes what was made. @throws KernelError when any byte cannot be written */
+  flush(): void {
+    if (this.#end > 0) writePieces(this.#pid, this.#pieces, this.bytes.subarray(0, this.#end));
+    this.#pieces = [];
+    this.#end = 0;
+  }
+}
+
 let zeros = new Uint8Array(PAGE_SIZE);
 
 /** Whether all bytes are zero. */

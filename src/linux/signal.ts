@@ -2,7 +2,7 @@
 
 import { xsaveHead } from "./cpuid.ts";
 import { userRegs } from "./ptrace.ts";
-import { array, bytes, s32, struct, u16, u32, u64, viewOf, word } from "./struct.ts";
+import { array, bytes, s32, struct, u16, u32, u64, word } from "./struct.ts";
 
 export const SIG = {
   HUP: 1,
@@ -125,6 +125,7 @@ const fpxSoftware = struct({
 const FPX_SOFTWARE_AT = 464;
 const FP_XSTATE_MAGIC1 = 0x46505853;
 const FP_XSTATE_MAGIC2 = 0x46505845;
+const NO_PADDING = new Uint8Array(28);
 /** Behind flags and link of struct ucontext. */
 const STACK_AT = 16;
 /** UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS: an XSAVE image follows, and ss is to be taken as given. */
@@ -132,44 +133,63 @@ const UC_FLAGS = 7n;
 /** No valid ss_flags: the kernel then leaves the alternate stack as it is (restore_altstack ignores the refusal). */
 const SS_FLAGS_INVALID = 0x1234;
 
+/** Where a frame is made: behind `at`, a multiple of 2, in a buffer of zeros; and the address that it will stand at, a multiple of 64. */
+export interface SigframePlace {
+  readonly buffer: Uint8Array;
+  readonly at: number;
+  readonly address: number;
+}
+
 /**
- * A signal frame for a task with registers given as a `userRegs`: bytes to place at `address` (a multiple of 64), entered by rt_sigreturn(2) with the stack
- * pointer there. Without `xstate`, the address of the XSAVE image of another frame may be shared through `fpstate`.
+ * Makes a signal frame for a task with registers given as a `userRegs`, entered by rt_sigreturn(2) with the stack
+ * pointer at its address. Without `xstate`, the address of the XSAVE image of another frame may be shared through
+ * `fpstate`. It takes {@link sigframeSize} bytes, or those of a struct ucontext.
  */
+export function putSigframe(
+  { buffer, at, address }: SigframePlace,
+  registers: Uint8Array,
+  mask: bigint,
+  fp: { xstate: Uint8Array } | { fpstate: number },
+): void {
+  const context = at + ucontext.offset.mcontext;
+  u64.write(buffer, at + ucontext.offset.flags, UC_FLAGS);
+  stackT.encodeInto(buffer, at + STACK_AT, { flags: SS_FLAGS_INVALID });
+  u64.write(buffer, at + ucontext.offset.sigmask, mask);
+  const fpstate = "xstate" in fp ? sigframeFpstate(address) : fp.fpstate;
+  word.write(buffer, context + sigcontext.offset.fpstate, fpstate);
+  const source = new Uint16Array(registers.buffer, registers.byteOffset, registers.length / 2);
+  const target = new Uint16Array(buffer.buffer, buffer.byteOffset + at, ucontext.size / 2);
+  for (const { from, to, words } of registerPlaces()) {
+    for (let i = 0; i < words; i++) target[to + i] = source[from + i] ?? 0;
+  }
+  if ("xstate" in fp) putXstate(buffer, sigframeFpstate(at), fp.xstate);
+}
+
+/** PTRACE_GETREGSET leaves the enabled features where a signal frame has its software bytes; an image has none there. */
+function putXstate(buffer: Uint8Array, at: number, xstate: Uint8Array): void {
+  buffer.set(xstate, at);
+  const enabled = u64.read(buffer, at + FPX_SOFTWARE_AT);
+  const xfeatures = enabled === 0n ? u64.read(buffer, at + xsaveHead.offset.xstate_bv) : enabled;
+  fpxSoftware.encodeInto(buffer, at + FPX_SOFTWARE_AT, {
+    magic1: FP_XSTATE_MAGIC1,
+    extended_size: xstate.length + 4,
+    xfeatures,
+    xstate_size: xstate.length,
+    padding: NO_PADDING,
+  });
+  u32.write(buffer, at + xstate.length, FP_XSTATE_MAGIC2);
+}
+
+/** A frame of its own; as {@link putSigframe}. */
 export function buildSigframe(
   address: number,
   registers: Uint8Array,
   mask: bigint,
   fp: { xstate: Uint8Array } | { fpstate: number },
 ): Uint8Array {
-  const fpAt = Math.ceil(ucontext.size / 64) * 64;
-  const size = "xstate" in fp ? fpAt + fp.xstate.length + 4 : ucontext.size;
-  const frame = new Uint8Array(size);
-  u64.write(frame, ucontext.offset.flags, UC_FLAGS);
-  stackT.encodeInto(frame, STACK_AT, { flags: SS_FLAGS_INVALID });
-  u64.write(frame, ucontext.offset.sigmask, mask);
-  const fpstate = "xstate" in fp ? address + fpAt : fp.fpstate;
-  word.write(frame, ucontext.offset.mcontext + sigcontext.offset.fpstate, fpstate);
-  const source = new Uint16Array(registers.buffer, registers.byteOffset, registers.length / 2);
-  const target = new Uint16Array(frame.buffer, 0, ucontext.size / 2);
-  for (const { from, to, words } of registerPlaces()) {
-    for (let i = 0; i < words; i++) target[to + i] = source[from + i] ?? 0;
-  }
-  if ("xstate" in fp) {
-    frame.set(fp.xstate, fpAt);
-    // PTRACE_GETREGSET leaves the enabled features where a signal frame has its software bytes; an image has none there.
-    const enabled = u64.read(frame, fpAt + FPX_SOFTWARE_AT);
-    const xfeatures = enabled === 0n ? u64.read(frame, fpAt + xsaveHead.offset.xstate_bv) : enabled;
-    fpxSoftware.encodeInto(frame, fpAt + FPX_SOFTWARE_AT, {
-      magic1: FP_XSTATE_MAGIC1,
-      extended_size: fp.xstate.length + 4,
-      xfeatures,
-      xstate_size: fp.xstate.length,
-      padding: new Uint8Array(28),
-    });
-    viewOf(frame).setUint32(fpAt + fp.xstate.length, FP_XSTATE_MAGIC2, true);
-  }
-  return frame;
+  const buffer = new Uint8Array("xstate" in fp ? sigframeSize(fp.xstate.length) : ucontext.size);
+  putSigframe({ buffer, at: 0, address }, registers, mask, fp);
+  return buffer;
 }
 
 /** Where a frame built at `address` has its stack_t: three words that sigaltstack(2) is given. */

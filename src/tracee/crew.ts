@@ -3,16 +3,16 @@
  * the tables that lead a thread in and out are made for the first and moved for the others.
  */
 import { stage } from "../faults.ts";
-import { type Piece, writePieces } from "../linux/memory.ts";
+import { Scatter } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
-import { buildSigframe, MASK_WHILE_RUNNING, SIG_SETMASK } from "../linux/signal.ts";
+import { MASK_WHILE_RUNNING, putSigframe, SIG_SETMASK, sigframeSize } from "../linux/signal.ts";
 import { viewOf, word } from "../linux/struct.ts";
 import { OP, SLOT_HEAL, SLOT_SIZE } from "../machine/runner.ts";
 import type { Area } from "./area.ts";
 import { InsideThread } from "./inside.ts";
 import { encodeTable, moveStack } from "./raw-table.ts";
 import { restartedBytes, type Saved } from "./saved.ts";
-import { type Home, moved, pointersInto, SharedTable } from "./shared-table.ts";
+import { type Home, pointersInto, putMoved, SharedTable } from "./shared-table.ts";
 import type { Task } from "./task.ts";
 
 /** The carrier has slot 0. */
@@ -47,16 +47,15 @@ export class Crew {
     const slot = this.#slot();
     const first = [this.#home(0)];
     const pointers = pointersInto(slot, first);
-    const pieces: Piece[] = [];
-    const bytes: Uint8Array[] = [];
+    const scatter = new Scatter(pid);
     this.members.forEach(({ saved }, i) => {
-      const at = area.frame(FIRST + i);
       const { mask, xstate } = saved;
-      const frame = buildSigframe(at, restartedBytes(saved), mask, { xstate });
-      pieces.push({ address: area.slot(FIRST + i), length: slot.length + frame.length });
-      bytes.push(moved(slot, pointers, first, [this.#home(i)]), frame);
+      const at = scatter.piece(area.slot(FIRST + i), slot.length + sigframeSize(xstate.length));
+      putMoved(scatter.bytes, at, slot, pointers, first, [this.#home(i)]);
+      const frame = { buffer: scatter.bytes, at: at + slot.length, address: area.frame(FIRST + i) };
+      putSigframe(frame, restartedBytes(saved), mask, { xstate });
     });
-    writePieces(pid, pieces, Buffer.concat(bytes));
+    scatter.flush();
   }
 
   /** Sets all going. @throws KernelError */

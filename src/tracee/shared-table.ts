@@ -3,7 +3,7 @@
  * made once, as for the first; for the others the words are moved that point into that memory. Who asks the same of
  * hundreds pays for one.
  */
-import { type Piece, readPieces, writePieces } from "../linux/memory.ts";
+import { type Piece, readPieces, Scatter } from "../linux/memory.ts";
 import { startMany } from "../linux/ptrace-many.ts";
 import { word } from "../linux/struct.ts";
 import type { InsideThread } from "./inside.ts";
@@ -46,13 +46,15 @@ export class SharedTable implements TableExecutor {
     // One copy is the table as it is.
     const pointers = this.copies.length > 1 ? pointersInto(entries, first?.homes ?? []) : [];
     for (const group of byProcess(this.copies)) {
-      const pieces: Piece[] = [];
-      const bytes: Uint8Array[] = [];
+      const scatter = new Scatter(group[0]?.region.pid ?? 0);
       for (const { region, homes } of group) {
-        pieces.push(...places(region, entries, data));
-        bytes.push(moved(entries, pointers, first?.homes ?? [], homes), data);
+        const [head, tail] = places(region, entries, data);
+        const at = scatter.piece(head.address, head.length);
+        putMoved(scatter.bytes, at, entries, pointers, first?.homes ?? [], homes);
+        const dataAt = scatter.piece(tail.address, tail.length);
+        scatter.bytes.set(data, dataAt);
       }
-      writePieces(group[0]?.region.pid ?? 0, pieces, Buffer.concat(bytes));
+      scatter.flush();
     }
     this.startTable();
   }
@@ -127,7 +129,7 @@ function byProcess(copies: readonly Copy[]): Copy[][] {
 }
 
 /** Where a copy stands: entries at the beginning of its region, data at the end. */
-function places({ address, size }: Region, entries: Uint8Array, data: Uint8Array): Piece[] {
+function places({ address, size }: Region, entries: Uint8Array, data: Uint8Array): [Piece, Piece] {
   return [
     { address, length: entries.length },
     { address: address + size - data.length, length: data.length },
@@ -154,16 +156,17 @@ export function pointersInto(bytes: Uint8Array, homes: readonly Home[]): Pointer
   return out;
 }
 
-/** The bytes as they are with other homes; the same ones where these are no others. */
-export function moved(
+/** Puts the bytes, as they are with other homes, into a buffer of zeros. */
+export function putMoved(
+  buffer: Uint8Array,
+  to: number,
   bytes: Uint8Array,
   pointers: readonly Pointer[],
   from: readonly Home[],
-  to: readonly Home[],
-): Uint8Array {
-  const distances = from.map(({ address }, i) => (to[i]?.address ?? address) - address);
-  if (distances.every((distance) => distance === 0)) return bytes;
-  const copy = bytes.slice();
-  for (const { at, home } of pointers) word.write(copy, at, word.read(copy, at) + (distances[home] ?? 0));
-  return copy;
+  homes: readonly Home[],
+): void {
+  buffer.set(bytes, to);
+  const distances = from.map(({ address }, i) => (homes[i]?.address ?? address) - address);
+  for (const { at, home } of pointers)
+    word.write(buffer, to + at, word.read(buffer, to + at) + (distances[home] ?? 0));
 }
