@@ -24,6 +24,6 @@ export class Repeated<T> {
 }
 
 function same(a: string | Uint8Array, b: string | Uint8Array): boolean {
-  if (typeof a === "string" || typeof b === "string") return a === b;
+  if (a === b || typeof a === "string" || typeof b === "string") return a === b;
   return Buffer.compare(a, b) === 0;
 }

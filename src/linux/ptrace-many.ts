@@ -117,7 +117,7 @@ export interface RawState {
   /** A `userRegs`. */
   readonly registers: Uint8Array;
   readonly mask: bigint;
-  /** The extended state in the standard XSAVE layout. */
+  /** The extended state in the standard XSAVE layout, not to be changed. */
   readonly xstate: Uint8Array;
   readonly rseq: ReturnType<typeof rseqConfiguration.decode> | undefined;
 }
@@ -146,13 +146,17 @@ const reading = lazily(
     ),
 );
 
-/** Takes down the states of stopped tasks, in their order; the bytes are the caller's. @throws KernelError */
+/**
+ * Takes down the states of stopped tasks, in their order; the registers' bytes are the caller's. Neighbours whose extended
+ * states are equal have one in common, as threads that wait mostly do: it is 2.7 KiB. @throws KernelError
+ */
 export function readStates<T extends { readonly tid: number }>(tasks: readonly T[]): RawState[] {
   const blocks = reading();
   const { bytes } = blocks;
   const view = viewOf(bytes);
   const xstateRoom = blocks.shape.bytes - XSTATE_AT;
   const states: RawState[] = [];
+  let last = new Uint8Array();
   blocks.forEach(
     tasks,
     ({ tid }, block) => {
@@ -177,10 +181,12 @@ export function readStates<T extends { readonly tid: number }>(tasks: readonly T
       const tells = blocks.result(block, STATE.RSEQ) !== -ERRNO.EIO;
       if (tells) must(blocks, block, STATE.RSEQ, PTRACE.GET_RSEQ_CONFIGURATION, tid);
       const { length } = iovec.read(bytes, own + XSTATE_VECTOR_AT);
+      const xstate = bytes.subarray(own + XSTATE_AT, own + XSTATE_AT + length);
+      if (Buffer.compare(xstate, last) !== 0) last = xstate.slice();
       states.push({
         registers: bytes.slice(own + REGISTERS_AT, own + REGISTERS_AT + userRegs.size),
         mask: view.getBigUint64(own + SAVED_MASK_AT, true),
-        xstate: bytes.slice(own + XSTATE_AT, own + XSTATE_AT + length),
+        xstate: last,
         rseq: tells ? rseqConfiguration.read(bytes, own + RSEQ_AT) : undefined,
       });
     },

@@ -6,6 +6,7 @@ import { NR } from "../linux/nr.ts";
 import { RLIM_NLIMITS, RLIMIT, readRlimit, rlimit } from "../linux/rlimit.ts";
 import { array } from "../linux/struct.ts";
 import type { Table } from "../tracee/table.ts";
+import { ImageValueError } from "./errors.ts";
 
 const rlimits = array(rlimit, RLIM_NLIMITS);
 
@@ -29,7 +30,7 @@ export function ownRlimits(): TaskRlimitsEntry {
 
 /**
  * Sets those limits of process `pid`, born with `inherited`, that differ: raising a hard limit needs CAP_SYS_RESOURCE,
- * which is not asked for in vain.
+ * which is not asked for in vain. @throws ImageValueError
  */
 export function giveRlimits(
   table: Table,
@@ -37,6 +38,10 @@ export function giveRlimits(
   entry: TaskRlimitsEntry,
   inherited: TaskRlimitsEntry,
 ): void {
+  if (entry.rlimits.length > RLIM_NLIMITS)
+    throw new ImageValueError(
+      `${entry.rlimits.length} resource limits, where the kernel has ${RLIM_NLIMITS}`,
+    );
   entry.rlimits.forEach((limit, resource) => {
     // That of descriptors may have been raised for those that were put into the process.
     const now = resource === RLIMIT.NOFILE ? readRlimit(pid, resource) : inherited.rlimits[resource];
