@@ -19,9 +19,10 @@ const MOST = 1 << 30;
 export function readStored(map: Pagemap, pieces: Pieces, start: number, into: Uint8Array): void {
   for (let i = 0; i < pieces.length; i++) {
     const at = (pieces.address[i] ?? 0) - start;
-    if (at < 0 || at >= into.length) continue;
-    const part = into.subarray(at, at + (pieces.bytes[i] ?? 0));
-    const offset = pieces.offset[i] ?? 0;
+    // A piece may begin before, or go on behind.
+    const first = Math.max(at, 0);
+    const part = into.subarray(first, Math.max(at + (pieces.bytes[i] ?? 0), first));
+    const offset = (pieces.offset[i] ?? 0) + first - at;
     for (let done = 0; done < part.length; ) {
       const got = read(map.fd, part.subarray(done), offset + done);
       if (got === 0) throw new ImageError("the file is cut short", { file: map.file });

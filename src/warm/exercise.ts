@@ -14,10 +14,13 @@ import { Executable, layWithin, repeat, wordOf } from "./executable.ts";
 const ADDRESS = 0x40_0000;
 const TABLE_SIZE = 0x1_0000;
 const REST_SIZE = 0x100;
-/** Enough for what is done for each to be compiled for good within the rounds (make.ts). */
-const THREADS = 120;
-const CHILDREN = 40;
-const FILES = 300;
+/**
+ * Few, so that a round takes little memory: what is left of a round lies scattered over all that it has taken. The rounds
+ * (make.ts) are so many that what is done for each is compiled for good.
+ */
+const THREADS = 10;
+const CHILDREN = 5;
+const FILES = 24;
 
 /** Sleeps for ever. */
 function layRest(table: Table): void {

@@ -2,7 +2,7 @@
  * The pages that a command writes to. They are nearly the same in each run, so a rehearsal shows them. To have them copied all
  * at once, before they are used, takes two thirds of the time that a page fault for each takes.
  */
-import { PAGE_SIZE } from "../linux/memory.ts";
+import { HUGE_PAGE_SIZE, PAGE_SIZE } from "../linux/memory.ts";
 import { IOV_MAX, iovec, MADV } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
@@ -43,12 +43,32 @@ export function rehearse(path: string, words: readonly string[]): PageRuns {
   return pages;
 }
 
+/** How many pages a command writes to within each huge page of `vma`, by their addresses: the mean of all commands. */
+export function countHotPages(vma: Vma, hot: HotPages): ReadonlyMap<number, number> {
+  const counts = new Map<number, number>();
+  for (const command of REHEARSED) {
+    for (const page of pagesWithin(hot[command], [vma])) {
+      const block = page - (page % HUGE_PAGE_SIZE);
+      counts.set(block, (counts.get(block) ?? 0) + 1 / REHEARSED.length);
+    }
+  }
+  return counts;
+}
+
 /**
- * Lays what copies those pages that are mapped by the executable itself, at `vmas`: calls for what every command writes to, and
- * for {@link copyHotPages} lists of the rest.
+ * Lays what copies those pages that are mapped by the executable itself, at `vmas`, but for those in huge pages that are there
+ * already, `blocks`: calls for what every command writes to, and for {@link copyHotPages} lists of the rest.
  */
-export function layHotPages({ table, notes }: Executable, vmas: readonly Vma[], hot: HotPages): void {
-  const lists = REHEARSED.map((command) => pagesWithin(hot[command], vmas));
+export function layHotPages(
+  { table, notes }: Executable,
+  vmas: readonly Vma[],
+  hot: HotPages,
+  blocks: ReadonlySet<number>,
+): void {
+  const lists = REHEARSED.map((command) => {
+    const pages = [...pagesWithin(hot[command], vmas)];
+    return new Set(pages.filter((page) => !blocks.has(page - (page % HUGE_PAGE_SIZE))));
+  });
   const common = lists.reduce((all, list) => all.intersection(list));
   const pidfd = table.call(NR.pidfd_open, table.call(NR.getpid), 0);
   const { address, count } = place(table, common);

@@ -13,20 +13,16 @@ import { rawSyscall } from "../linux/syscall.ts";
 import { makeChildren, makeThreads } from "./exercise.ts";
 import { type HotPages, rehearse } from "./hot-pages.ts";
 import { startMovable } from "./nursery.ts";
-import { COLLECT, PARK, PARK_ALLOWED } from "./park.ts";
+import { PARK, PARK_ALLOWED } from "./park.ts";
 import { makePicture } from "./picture.ts";
 import { withProgram } from "./program.ts";
 
 /**
  * How often each program is practised on. After so many rounds there is hardly anything left to be compiled: least of all of
- * what a small process takes, which comes last, as a compilation takes milliseconds.
+ * what a small process takes, which comes last, as a compilation takes milliseconds. It comes first as well: most is compiled
+ * then, while the heap is small.
  */
-const ROUNDS = { plain: 200, threads: 60, children: 60 } as const;
-/**
- * After the garbage is collected, what is allocated fills gaps all over the heap, and each page that is written to is to be
- * copied first. After some rounds more the gaps are filled.
- */
-const ROUNDS_MORE = 5;
+const ROUNDS = { first: 100, threads: 150, children: 150, last: 40 } as const;
 /** A program that every machine has. */
 const PLAIN = "/bin/sleep";
 /**
@@ -76,11 +72,10 @@ export async function makeWarm(program: string, path: string): Promise<void> {
     makeThreads(threads);
     makeChildren(children);
     const plan = [
+      `${ROUNDS.first}:${PLAIN}`,
       `${ROUNDS.threads}:${threads}`,
       `${ROUNDS.children}:${children}`,
-      `${ROUNDS.plain}:${PLAIN}`,
-      COLLECT,
-      `${ROUNDS_MORE}:${PLAIN}`,
+      `${ROUNDS.last}:${PLAIN}`,
     ];
     const words = [program, PARK, directory, ...plan];
     const pid = startMovable(program, words, ENVIRONMENT, output);

@@ -20,12 +20,11 @@ import { copyHotPages } from "./hot-pages.ts";
 import { withProgram } from "./program.ts";
 
 /**
- * The first word that asks for it, where the environment has `PARK_ALLOWED` too: it is no command. A directory follows, and what to do: "20:/bin/sleep" is to dump and restore that program
- * so often, "collect" to collect garbage.
+ * The first word that asks for it, where the environment has `PARK_ALLOWED` too: it is no command. A directory follows, and
+ * what to do: "20:/bin/sleep" is to dump and restore that program so often.
  */
 export const PARK = "park";
 export const PARK_ALLOWED = "CRIU_TS_PARK";
-export const COLLECT = "collect";
 
 /** Where the code and the tables of the picture are: below the lowest address that linkers give to programs. */
 export const PICTURE_ADDRESS = 0x2_0000;
@@ -39,11 +38,8 @@ export async function park(words: readonly string[], procedures: Procedures): Pr
   // A process id is free for the next restore when nobody is left of the group and the session that it names.
   rawSyscall(NR.prctl, PR.SET_CHILD_SUBREAPER, 1);
   for (const each of plan) {
-    if (each === COLLECT) Bun.gc(true);
-    else {
-      const [rounds, program = ""] = each.split(":");
-      await practise(program, Number(rounds), directory, procedures);
-    }
+    const [rounds, program = ""] = each.split(":");
+    await practise(program, Number(rounds), directory, procedures);
   }
   rawSyscall(NR.prctl, PR.SET_CHILD_SUBREAPER, 0);
   // Those of the runtime's event loop, which nothing here uses, would have numbers that others need.
@@ -71,6 +67,8 @@ async function practise(
   };
   await withProgram(program, async (pid) => {
     for (let round = 0; round < rounds; round++) {
+      // Before each round: the heap stays as small as it can be, and the last one fills gaps in it.
+      Bun.gc(true);
       await runOrThrow(["dump", "-t", String(pid), ...images]);
       reapAll();
       await runOrThrow(["restore", "-d", ...images]);

@@ -2,7 +2,8 @@
  * A process in an executable: whoever starts the file becomes the process that was dumped, where it was.
  *
  * The images of a dump are turned into one table of system calls (executable.ts): mappings of the file itself, copy-on-write,
- * so that a page is read or copied when it is used and not before; then signal handlers, threads, and the registers by
+ * so that a page is read or copied when it is used and not before, but for memory that is used densely, which is read at once
+ * (dense-blocks.ts); then signal handlers, threads, and the registers by
  * rt_sigreturn(2). What a process inherits stays that of the new one: its ids, descriptors, directories, limits,
  * credentials, words and environment.
  */
@@ -12,7 +13,7 @@ import type { CoreEntry } from "../images/schema/generated/process.ts";
 import { CLONE, CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
 import { cpuid, hasLeaf } from "../linux/cpuid.ts";
 import { AT, O, open, read, SEEK, withFd } from "../linux/io.ts";
-import { MAP, PAGE_SIZE, PROT, TASK_SIZE } from "../linux/memory.ts";
+import { HUGE_PAGE_SIZE, MAP, PAGE_SIZE, PROT, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MFD } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { ARCH } from "../linux/prctl.ts";
@@ -26,6 +27,7 @@ import { checkVmas, has, isPrivate, isVdso, STATUS, type Vma } from "../memory/v
 import { giveSigactions } from "../process/signals.ts";
 import { finalState, giveName, givePlaces, partsOf } from "../process/thread.ts";
 import type { Result, Table } from "../tracee/table.ts";
+import { denseBlocks } from "./dense-blocks.ts";
 import { type CpuCheck, Executable, layWithin, repeat } from "./executable.ts";
 import { type HotPages, layHotPages } from "./hot-pages.ts";
 import { PICTURE_ADDRESS } from "./park.ts";
@@ -74,8 +76,8 @@ export function makePicture(
 ): void {
   using made = new Executable(path, PICTURE_ADDRESS, TABLE_SIZE);
   for (const each of cpuChecks()) made.need(each);
-  const picture = new Picture(made, images, pid, program);
-  picture.take(hot);
+  const picture = new Picture(made, images, pid, program, hot);
+  picture.take();
   layColdStart(made, picture.contents);
   made.finish();
 }
@@ -112,6 +114,32 @@ function layColdStart({ otherwise: table, startedWith }: Executable, { offset, s
   table.call(NR.exit_group, CANNOT_RUN);
 }
 
+/** Stored pages that are laid together. */
+interface StoredRange {
+  readonly start: number;
+  end: number;
+  /** Whether it lies in dense blocks. */
+  readonly dense: boolean;
+}
+
+/** Pieces together with the small gaps between them, apart where dense blocks begin and end. */
+function rangesOf({ length, address, bytes }: Pieces, blocks: ReadonlySet<number>): readonly StoredRange[] {
+  const ranges: StoredRange[] = [];
+  for (let i = 0; i < length; i++) {
+    const end = (address[i] ?? 0) + (bytes[i] ?? 0);
+    for (let start = address[i] ?? 0; start < end; ) {
+      const block = start - (start % HUGE_PAGE_SIZE);
+      const stop = Math.min(end, block + HUGE_PAGE_SIZE);
+      const dense = blocks.has(block);
+      const last = ranges.at(-1);
+      if (last?.dense === dense && start - last.end <= GAP) last.end = stop;
+      else ranges.push({ start, end: stop, dense });
+      start = stop;
+    }
+  }
+  return ranges;
+}
+
 /** Lays the calls that make a process out of images. */
 class Picture {
   /** Where the executable holds the program. */
@@ -121,12 +149,15 @@ class Picture {
   readonly #vmas: readonly Vma[];
   /** Of open and mapped files, by their ids in the images. */
   readonly #names: ReadonlyMap<number, string | undefined>;
+  /** Blocks of a huge page that are read at once. */
+  readonly #dense = new Set<number>();
 
   constructor(
     private readonly made: Executable,
     private readonly images: ImageDir,
     private readonly pid: number,
     private readonly program: string,
+    private readonly hot: HotPages | undefined,
   ) {
     const { vmas, guards } = checkVmas(pid, images.readOne(IMAGES.mm, pid).vmas);
     if (guards.length > 0) throw new RangeError("there are guarded pages");
@@ -139,9 +170,9 @@ class Picture {
     this.#self = this.#table.must(SELF, NR.openat, AT.FDCWD, this.#table.data(cString(SELF)), O.RDONLY);
   }
 
-  take(hot: HotPages | undefined): void {
+  take(): void {
     this.#layMemory();
-    if (hot !== undefined) layHotPages(this.made, this.#vmas, hot);
+    if (this.hot !== undefined) layHotPages(this.made, this.#vmas, this.hot, this.#dense);
     this.#table.must(SELF, NR.close, this.#self);
     const [leader, ...others] = this.#cores();
     if (leader === undefined) throw new RangeError(`process ${this.pid} has no first thread`);
@@ -206,21 +237,28 @@ class Picture {
 
   #layAnonymous(vma: Vma, { pieces, read }: StoredPages): void {
     const flags = vma.flags | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE;
-    this.#table.must("memory", NR.mmap, vma.start, vma.end - vma.start, vma.prot, flags, -1, 0);
-    const endOf = (i: number) => (pieces.address[i] ?? 0) + (pieces.bytes[i] ?? 0);
-    for (let first = 0; first < pieces.length; ) {
-      let last = first;
-      while (last + 1 < pieces.length && (pieces.address[last + 1] ?? 0) - endOf(last) <= GAP) last++;
-      const start = pieces.address[first] ?? 0;
-      const bytes = new Uint8Array(endOf(last) - start);
+    const length = vma.end - vma.start;
+    this.#table.must("memory", NR.mmap, vma.start, length, vma.prot, flags, -1, 0);
+    if (length >= HEAP) {
+      // What a large job needs more of is had in huge pages.
+      this.#table.call(NR.madvise, vma.start, length, MADV.HUGEPAGE);
+      if (this.hot !== undefined)
+        for (const block of this.#denseBlocksOf(vma, this.hot)) this.#dense.add(block);
+    }
+    for (const { start, end, dense } of rangesOf(pieces, this.#dense)) {
+      const bytes = new Uint8Array(end - start);
       read(start, bytes);
-      this.#map(vma, start, bytes.length, this.made.add(bytes), MAP.FIXED);
-      first = last + 1;
+      const offset = this.made.add(bytes);
+      if (dense) this.#table.must("memory", NR.pread64, this.#self, start, bytes.length, offset);
+      else this.#map(vma, start, bytes.length, offset, MAP.FIXED);
     }
     // Of our memory, children that are born bare need code and what rseq(2) writes to. To share the heaps with them costs:
     // each page that we write to after that is copied once more.
-    if (vma.end - vma.start >= HEAP)
-      this.#table.must("a heap", NR.madvise, vma.start, vma.end - vma.start, MADV.DONTFORK);
+    if (length >= HEAP) this.#table.must("a heap", NR.madvise, vma.start, length, MADV.DONTFORK);
+  }
+
+  #denseBlocksOf(vma: Vma, hot: HotPages): ReadonlySet<number> {
+    return withFd(open(this.program, O.RDONLY), (fd) => denseBlocks(vma, hot, fd));
   }
 
   #map({ prot }: Vma, start: number, length: number, offset: number, fixed: number): void {
