@@ -45,6 +45,11 @@ export class Aside extends Batch {
     this.run(count);
   }
 
+  /** Whether a thread is still at work. */
+  get busy(): boolean {
+    return this.#atWork[0] !== 0;
+  }
+
   /** Waits until the calls have been made. */
   await(): void {
     const word = addressOf(new Uint8Array(this.#atWork.buffer));

@@ -14,13 +14,12 @@ import { NR } from "../linux/nr.ts";
 import { type PageRuns, scanPages } from "../linux/pagemap.ts";
 import { PR } from "../linux/prctl.ts";
 import { type Mapping, readSmaps } from "../linux/proc.ts";
-import { RLIMIT, rlimit } from "../linux/rlimit.ts";
 import { viewOf } from "../linux/struct.ts";
 import { log } from "../log.ts";
 import { oncePerRun } from "../run.ts";
 import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/dumpee.ts";
-import type { Result, Space, Table } from "../tracee/table.ts";
+import type { Result, Table } from "../tracee/table.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { createPages, nextPagesId, PE, RunList, writePagemap } from "./pages.ts";
 import { Pieces } from "./pieces.ts";
@@ -55,12 +54,6 @@ interface Answers {
   readonly brk: Result;
   readonly dumpable: Result;
   readonly thpDisabled: Result;
-  /** An `rlimit`: how large a file it may write. */
-  readonly fileSize: Space;
-}
-
-function wordAt(bytes: Uint8Array): number {
-  return Number(viewOf(bytes).getBigUint64(0, true));
 }
 
 /** A mapping with the entry that the image has of it. */
@@ -100,19 +93,15 @@ export class MemoryDump {
    * of that process.
    */
   ask(table: Table): void {
-    const fileSize = table.space(rlimit.size);
     this.#answers = {
       brk: table.must("its break", NR.brk, 0),
       dumpable: table.must("its dumpable flag", NR.prctl, PR.GET_DUMPABLE, 0, 0, 0, 0),
       thpDisabled: table.call(NR.prctl, PR.GET_THP_DISABLE, 0, 0, 0, 0),
-      fileSize,
     };
-    table.must("its limits", NR.prlimit64, 0, RLIMIT.FSIZE, 0, fileSize.address);
   }
 
   /**
-   * Saves what a process has mapped, and its pages. It may still be writing them afterwards: its table is not to be
-   * used until `finish`. @throws MemoryError, KernelError, whatever the files room throws
+   * Saves what a process has mapped, and its pages, which may still be copied until `finish`. @throws MemoryError, KernelError, whatever the files room throws
    */
   dumpProcess(dumpee: Dumpee): void {
     const began = performance.now();
@@ -126,11 +115,11 @@ export class MemoryDump {
     const entries = described.map(({ entry }) => entry);
     entries.push(...guardEntries(runs, dumpee.mappings));
     this.images.writeAll(IMAGES.mm, [this.#mm(dumpee, entries, answers)], pid);
-    this.#dumpPages(dumpee, described, runs, wordAt(answers.fileSize.bytes));
+    this.#dumpPages(dumpee, described, runs);
     this.stats.memdumpTime += Math.round((performance.now() - began) * 1000);
   }
 
-  /** After a failure: the processes stand again. Never throws. */
+  /** After a failure: nothing is copied any more. Never throws. */
   abort(): void {
     this.#copier.abandon();
   }
@@ -294,11 +283,10 @@ export class MemoryDump {
     };
   }
 
-  #dumpPages(dumpee: Dumpee, described: readonly Described[], pageRuns: PageRuns, mostBytes: number): void {
+  #dumpPages(dumpee: Dumpee, described: readonly Described[], pageRuns: PageRuns): void {
     const { pid } = dumpee;
     const runs = new RunList();
-    const readable = new Pieces();
-    const unreadable = new Pieces();
+    const pieces = new Pieces();
     const covered = coveredPages(dumpee);
     const own: { bytes: Uint8Array; offset: number }[] = [];
     let next = 0;
@@ -306,7 +294,6 @@ export class MemoryDump {
       if (!isPrivate({ status: entry.status, end: mapping.end })) continue;
       if ((entry.status & STATUS.VVAR) !== 0 || (entry.flags & MAP_MORE.DROPPABLE) !== 0) continue;
       this.stats.pagesScanned += (mapping.end - mapping.start) / PAGE_SIZE;
-      const pieces = mapping.read ? readable : unreadable;
       if ((entry.status & STATUS.VDSO) !== 0) {
         // All of it, so that calls into it stay right under a kernel that has another one.
         pieces.add(mapping.start, mapping.end - mapping.start, runs.pages * PAGE_SIZE);
@@ -345,7 +332,7 @@ export class MemoryDump {
         close(fd);
         throw error;
       }
-      this.#copier.copy(dumpee, mostBytes, readable, unreadable, fd);
+      this.#copier.copy(pid, pieces, fd);
     });
     writePagemap(this.images, IMAGES.pagemap, pid, pagesId, runs);
     this.stats.memwriteTime += Math.round((performance.now() - began) * 1000);

@@ -1,0 +1,168 @@
+/**
+ * Much memory is moved by two threads: ours, and one aside (linux/aside.ts). What is to be done is cut into lots, tables of
+ * calls that fill a window of ours and empty it again; whoever is free takes the next one.
+ */
+import { Aside } from "../linux/aside.ts";
+import { resultAt } from "../linux/batch.ts";
+
+/** So many bytes stand in a window at a time, of each thread: little enough to be in the processor's cache still. */
+export const WINDOW = 512 << 10;
+/** A lot moves so many bytes at the most. */
+export const LOT = 8 << 20;
+/** Calls of a lot, at the most. */
+const CALLS = 1024;
+/** Transfers of a lot, at the most: each may have descriptors of its own. */
+const MOST = 64;
+/** The most that a call finds behind a pointer, in bytes. */
+const ARGUMENT = 64;
+
+/** What is filled and emptied together. */
+export interface Transfer {
+  /** Does it over, as a call of it has failed or has done less than it should. @throws what is the matter */
+  again(): void;
+  /** It is over, whatever came of it. Never throws. */
+  end(): void;
+}
+
+/** A transfer and its calls, by what each has to give. */
+interface Laid {
+  readonly transfer: Transfer;
+  readonly first: number;
+  readonly expected: number[];
+}
+
+/** A table with its window. */
+class Lot extends Aside {
+  readonly window = this.address + this.room;
+  #laid: Laid[] = [];
+  #calls = 0;
+  #arguments = 0;
+
+  constructor() {
+    super(CALLS, WINDOW + CALLS * ARGUMENT);
+  }
+
+  get calls(): number {
+    return this.#calls;
+  }
+
+  begin(transfer: Transfer): void {
+    this.#laid.push({ transfer, first: this.#calls, expected: [] });
+  }
+
+  call(expected: number, nr: number, args: readonly number[]): void {
+    this.entry(this.#calls++, nr, ...args);
+    this.#laid.at(-1)?.expected.push(expected);
+  }
+
+  argument(bytes: Uint8Array): number {
+    const at = this.room + WINDOW + this.#arguments++ * ARGUMENT;
+    this.bytes.set(bytes, at);
+    return this.address + at;
+  }
+
+  /** Waits for it, and is empty again. Gives what has not been done as it should, of which {@link Transfer.end} is to be called. */
+  take(): readonly Transfer[] {
+    this.await();
+    const failed: Transfer[] = [];
+    for (const { transfer, first, expected } of this.#laid) {
+      if (expected.some((result, i) => this.words[resultAt(first + i)] !== result)) failed.push(transfer);
+      else transfer.end();
+    }
+    this.#laid = [];
+    this.#calls = 0;
+    this.#arguments = 0;
+    return failed;
+  }
+}
+
+/** The two are kept from one run to the next. */
+let lots: { filling: Lot; aside: Lot } | undefined;
+
+/** Both lots at work. Who uses them calls {@link settle} or {@link abandon} in the end. */
+export class Lots {
+  #size = 0;
+  #transfers = 0;
+
+  /** `meanwhile` is asked, while a lot waits for the other thread, to do something of use; false: it has nothing to do. */
+  constructor(private readonly meanwhile: () => boolean = () => false) {}
+
+  /** Begins a transfer of so many bytes, WINDOW at the most, by `calls` calls. Gives the window's address. @throws as {@link settle} */
+  begin(transfer: Transfer, bytes: number, calls: number): number {
+    const { filling } = this.#lots();
+    if (this.#size + bytes > LOT || filling.calls + calls > CALLS || this.#transfers === MOST) this.#submit();
+    this.#size += bytes;
+    this.#transfers++;
+    const lot = this.#lots().filling;
+    lot.begin(transfer);
+    return lot.window;
+  }
+
+  /** Adds a call to the transfer begun last; `expected` is its result if all goes well. */
+  call(expected: number, nr: number, ...args: number[]): void {
+    this.#lots().filling.call(expected, nr, args);
+  }
+
+  /** Lays what a call finds behind a pointer, ARGUMENT bytes at the most; gives its address. */
+  argument(bytes: Uint8Array): number {
+    return this.#lots().filling.argument(bytes);
+  }
+
+  /** Waits until all is done. @throws what {@link Transfer.again} throws */
+  settle(): void {
+    if (this.#transfers > 0) this.#runHere();
+    this.#conclude(this.#lots().aside);
+  }
+
+  /** Waits for what is being done; the rest is not. Never throws. */
+  abandon(): void {
+    for (const lot of [this.#lots().aside, this.#lots().filling])
+      for (const failed of lot.take()) failed.end();
+    this.#forget();
+  }
+
+  #lots(): { filling: Lot; aside: Lot } {
+    lots ??= { filling: new Lot(), aside: new Lot() };
+    return lots;
+  }
+
+  /** Has the lot done by the other thread if that is free, or else here. */
+  #submit(): void {
+    const { filling, aside } = this.#lots();
+    while (aside.busy && this.meanwhile());
+    if (aside.busy) {
+      this.#runHere();
+      return;
+    }
+    this.#conclude(aside);
+    filling.start(filling.calls);
+    lots = { filling: aside, aside: filling };
+    this.#forget();
+  }
+
+  #runHere(): void {
+    const { filling } = this.#lots();
+    filling.run(filling.calls);
+    this.#forget();
+    this.#conclude(filling);
+  }
+
+  #forget(): void {
+    this.#size = 0;
+    this.#transfers = 0;
+  }
+
+  #conclude(lot: Lot): void {
+    let failure: { readonly error: unknown } | undefined;
+    for (const transfer of lot.take()) {
+      try {
+        if (failure === undefined) transfer.again();
+      } catch (error) {
+        failure = { error };
+      } finally {
+        transfer.end();
+      }
+    }
+    if (failure !== undefined) throw failure.error;
+  }
+}
