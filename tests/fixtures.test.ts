@@ -22,6 +22,7 @@ import {
 } from "./harness/fixture.ts";
 import { hasCapability, readText } from "./harness/processes.ts";
 import { peerTool } from "./harness/tool.ts";
+import { zeroFrame } from "./harness/zero-page.ts";
 
 const names = fixtureNames();
 const peer = peerTool();
@@ -101,7 +102,10 @@ for (const name of names) {
         judge(name, "dump, restore", async (it) => {
           const { imagesDir, differences } = await cycle(it);
           await checkImages(imagesDir);
-          expect(pagesIn(imagesDir)).toBeLessThanOrEqual(it.directives.imagePages);
+          const { imagePages, zeroPage } = it.directives;
+          if (zeroPage && zeroFrame() === undefined)
+            console.log(`${name}: its pages are not counted: this kernel has no zero page`);
+          else expect(pagesIn(imagesDir)).toBeLessThanOrEqual(imagePages);
           expect(differences).toEqual([]);
         }),
       patience,

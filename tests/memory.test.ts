@@ -7,14 +7,15 @@ import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { close, O, open, withFd } from "../src/linux/io.ts";
+import { close, O, open } from "../src/linux/io.ts";
 import { isZero, TASK_SIZE } from "../src/linux/memory.ts";
 import { NR } from "../src/linux/nr.ts";
 import { readSmaps } from "../src/linux/proc.ts";
-import { addressOf, memoryAt, rawSyscall, syscall } from "../src/linux/syscall.ts";
+import { addressOf, rawSyscall, syscall } from "../src/linux/syscall.ts";
 import { projectDir } from "./harness/build.ts";
 import { adoptOrphans, killAll, processTree, waitGone } from "./harness/processes.ts";
 import { dump, restore } from "./harness/tool.ts";
+import { FRAME, zeroFrame } from "./harness/zero-page.ts";
 
 const PAGE = 4096;
 const first = Number(process.env.MEMORY_SEED ?? 1);
@@ -23,26 +24,6 @@ const program = join(projectDir, "build/random_maps");
 
 /** Flags that tell of the past, not of the present. */
 const PASSING = new Set(["sd", "ac", "gu"]);
-
-/** The frame of the zero page: that of every page which was read and never written. Undefined where the kernel has none. */
-function zeroFrame(): bigint | undefined {
-  const [one, other] = [readFrame(), readFrame()];
-  return one === other ? one : undefined;
-}
-
-/** The frame of a page of ours that was read and never written. */
-function readFrame(): bigint {
-  const address = syscall("a page", NR.mmap, 0, PAGE, 1, 0x22, -1, 0);
-  expect(memoryAt(address, PAGE)[0]).toBe(0);
-  const word = new BigUint64Array(1);
-  const bytes = new Uint8Array(word.buffer);
-  withFd(open("/proc/self/pagemap", O.RDONLY), (fd) =>
-    syscall("pagemap", NR.pread64, fd, addressOf(bytes), 8, (address / PAGE) * 8),
-  );
-  return (word[0] ?? 0n) & FRAME;
-}
-
-const FRAME = (1n << 55n) - 1n;
 
 /** A line for each page: address, permissions, offset, path, flags, kind of page (own, guard, other), content. */
 function pagesOf(pid: number, zero: bigint | undefined): Map<number, string> {

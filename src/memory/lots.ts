@@ -18,8 +18,8 @@ const ARGUMENT = 64;
 
 /** What is filled and emptied together. */
 export interface Transfer {
-  /** Does it over, as a call of it has failed or has done less than it should. @throws what is the matter */
-  again(): void;
+  /** Its call `call`, from 0, is the first not to have given what it should. Does it over, or throws what is the matter. */
+  failed(call: number, result: number): void;
   /** It is over, whatever came of it. Never throws. */
   end(): void;
 }
@@ -29,6 +29,12 @@ interface Laid {
   readonly transfer: Transfer;
   readonly first: number;
   readonly expected: number[];
+}
+
+interface Failed {
+  readonly transfer: Transfer;
+  readonly call: number;
+  readonly result: number;
 }
 
 /** A table with its window. */
@@ -62,11 +68,13 @@ class Lot extends Aside {
   }
 
   /** Waits for it, and is empty again. Gives what has not been done as it should, of which {@link Transfer.end} is to be called. */
-  take(): readonly Transfer[] {
+  take(): readonly Failed[] {
     this.await();
-    const failed: Transfer[] = [];
+    const failed: Failed[] = [];
     for (const { transfer, first, expected } of this.#laid) {
-      if (expected.some((result, i) => this.words[resultAt(first + i)] !== result)) failed.push(transfer);
+      const result = (call: number) => (this.words[resultAt(first + call)] ?? 0) | 0;
+      const call = expected.findIndex((value, i) => value !== result(i));
+      if (call >= 0) failed.push({ transfer, call, result: result(call) });
       else transfer.end();
     }
     this.#laid = [];
@@ -108,7 +116,7 @@ export class Lots {
     return this.#lots().filling.argument(bytes);
   }
 
-  /** Waits until all is done. @throws what {@link Transfer.again} throws */
+  /** Waits until all is done. @throws what {@link Transfer.failed} throws */
   settle(): void {
     if (this.#transfers > 0) this.#runHere();
     this.#conclude(this.#lots().aside);
@@ -117,7 +125,7 @@ export class Lots {
   /** Waits for what is being done; the rest is not. Never throws. */
   abandon(): void {
     for (const lot of [this.#lots().aside, this.#lots().filling])
-      for (const failed of lot.take()) failed.end();
+      for (const { transfer } of lot.take()) transfer.end();
     this.#forget();
   }
 
@@ -154,9 +162,9 @@ export class Lots {
 
   #conclude(lot: Lot): void {
     let failure: { readonly error: unknown } | undefined;
-    for (const transfer of lot.take()) {
+    for (const { transfer, call, result } of lot.take()) {
       try {
-        if (failure === undefined) transfer.again();
+        if (failure === undefined) transfer.failed(call, result);
       } catch (error) {
         failure = { error };
       } finally {

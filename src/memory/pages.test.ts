@@ -150,6 +150,15 @@ describe("Pieces", () => {
       [2 * PAGE, PAGE, PAGE],
       [0, 2 * PAGE, 5 * PAGE],
     ]);
+    const divided = new Pieces();
+    for (let page = 1; page < 4; page++) {
+      divided.add(page * 0x1000, PAGE, page * PAGE);
+      if (page === 1) divided.divide();
+    }
+    expect([divided.address, divided.bytes]).toEqual([
+      [0x1000, 0x2000],
+      [PAGE, 2 * PAGE],
+    ]);
     const groups: number[][] = [];
     pieces.eachGroup((_vectors, count, bytes, offset) => groups.push([count, bytes, offset]));
     expect(groups).toEqual([
@@ -173,6 +182,32 @@ describe("Pieces", () => {
     const counts: number[] = [];
     many.eachGroup((_vectors, count) => counts.push(count));
     expect(counts).toEqual([1024, 1024, 952]);
+  });
+
+  test("are cut to stretches of one file", () => {
+    const pieces = new Pieces();
+    pieces.add(0x1000, 5 * PAGE, 0);
+    pieces.add(0x8000, PAGE, 5 * PAGE);
+    pieces.add(0xa000, PAGE, 6 * PAGE);
+    pieces.add(0xc000, PAGE, 9 * PAGE);
+    const cut = (bytes: number, count: number) => {
+      const found: [number, number, number[]][] = [];
+      pieces.eachStretch(bytes, count, ({ offset, size, address }) =>
+        found.push([offset, size, [...address]]),
+      );
+      return found;
+    };
+    expect(cut(100 * PAGE, 100)).toEqual([
+      [0, 7 * PAGE, [0x1000, 0x8000, 0xa000]],
+      [9 * PAGE, PAGE, [0xc000]],
+    ]);
+    expect(cut(4 * PAGE, 2)).toEqual([
+      [0, 4 * PAGE, [0x1000]],
+      [4 * PAGE, 2 * PAGE, [0x5000, 0x8000]],
+      [6 * PAGE, PAGE, [0xa000]],
+      [9 * PAGE, PAGE, [0xc000]],
+    ]);
+    new Pieces().eachStretch(PAGE, 1, () => expect.unreachable());
   });
 
   test("of one mapping are those within it", () => {

@@ -31,12 +31,22 @@ export function readStored(map: Pagemap, pieces: Pieces, start: number, into: Ui
   }
 }
 
+/** Pieces that stand one behind the other in the pages file, from `offset` on; `size` is the sum of their bytes. */
+export interface Stretch {
+  readonly address: number[];
+  readonly bytes: number[];
+  readonly offset: number;
+  size: number;
+}
+
 /** Pieces in the order in which they were added: addresses and offsets ascend. */
 export class Pieces {
   readonly address: number[] = [];
   readonly bytes: number[] = [];
   readonly offset: number[] = [];
   pages = 0;
+  /** How many of them nothing more is joined to. */
+  #divided = 0;
 
   /** How many pieces there are. */
   get length(): number {
@@ -53,12 +63,17 @@ export class Pieces {
     return (this.offset.at(-1) ?? 0) + (this.bytes.at(-1) ?? 0);
   }
 
+  /** What is added next stays apart from what is there, even where it goes on. */
+  divide(): void {
+    this.#divided = this.length;
+  }
+
   add(address: number, length: number, offset: number): void {
     this.pages += length / PAGE_SIZE;
     const last = this.length - 1;
     const bytes = this.bytes[last] ?? 0;
     if (
-      last >= 0 &&
+      last >= this.#divided &&
       (this.address[last] ?? 0) + bytes === address &&
       (this.offset[last] ?? 0) + bytes === offset &&
       bytes + length <= MOST
@@ -73,30 +88,32 @@ export class Pieces {
     }
   }
 
-  /** The same pieces in two lots of about the same size. */
-  halves(): [Pieces, Pieces] {
-    const lots: [Pieces, Pieces] = [new Pieces(), new Pieces()];
-    let left = Math.floor(this.pages / 2) * PAGE_SIZE;
+  /** Cuts them into stretches of so many bytes and pieces, at the most. */
+  eachStretch(mostBytes: number, mostPieces: number, use: (stretch: Stretch) => void): void {
+    let stretch: Stretch = { address: [], bytes: [], offset: 0, size: 0 };
     for (let i = 0; i < this.length; i++) {
-      const address = this.address[i] ?? 0;
-      const bytes = this.bytes[i] ?? 0;
-      const offset = this.offset[i] ?? 0;
-      const first = Math.min(left, bytes);
-      if (first > 0) lots[0].add(address, first, offset);
-      if (first < bytes) lots[1].add(address + first, bytes - first, offset + first);
-      left -= first;
+      const size = this.bytes[i] ?? 0;
+      for (let done = 0; done < size; ) {
+        const offset = (this.offset[i] ?? 0) + done;
+        const goesOn = offset === stretch.offset + stretch.size && stretch.address.length < mostPieces;
+        if (!goesOn || stretch.size === mostBytes) {
+          if (stretch.size > 0) use(stretch);
+          stretch = { address: [], bytes: [], offset, size: 0 };
+        }
+        const part = Math.min(size - done, mostBytes - stretch.size);
+        stretch.address.push((this.address[i] ?? 0) + done);
+        stretch.bytes.push(part);
+        stretch.size += part;
+        done += part;
+      }
     }
-    return lots;
+    if (stretch.size > 0) use(stretch);
   }
 
   /**
-   * What one preadv(2) or pwritev(2) can do: bytes of iovecs, their count, bytes in all, offset. The iovecs are
-   * overwritten by the next. A piece of `alone` bytes or more is a group of its own.
+   * What one preadv(2) can do: bytes of iovecs, their count, bytes in all, offset. The iovecs are overwritten by the next.
    */
-  eachGroup(
-    use: (vectors: Uint8Array, count: number, bytes: number, offset: number) => void,
-    alone = Number.POSITIVE_INFINITY,
-  ): void {
+  eachGroup(use: (vectors: Uint8Array, count: number, bytes: number, offset: number) => void): void {
     const vectors = new Uint8Array(Math.min(IOV_MAX, this.length) * iovec.size);
     const view = viewOf(vectors);
     let count = 0;
@@ -111,8 +128,7 @@ export class Pieces {
       const address = this.address[i] ?? 0;
       const length = this.bytes[i] ?? 0;
       const offset = this.offset[i] ?? 0;
-      const apart = length >= alone || bytes >= alone;
-      if (count === IOV_MAX || offset !== begin + bytes || bytes + length > MOST || apart) flush();
+      if (count === IOV_MAX || offset !== begin + bytes || bytes + length > MOST) flush();
       if (count === 0) begin = offset;
       const at = count * iovec.size;
       view.setUint32(at, address % 0x1_0000_0000, true);

@@ -13,16 +13,16 @@ import type { MmEntry } from "../images/schema/generated/memory.ts";
 import { ERRNO, errnoName } from "../linux/errno.ts";
 import { close } from "../linux/io.ts";
 import { MAP, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
-import { MADV, MCL, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, prctlMmMap, SHM } from "../linux/mman.ts";
+import { MADV, MAP_MORE, MCL, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, prctlMmMap, SHM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { PR, PR_SET_MM_MAP, PR_SET_VMA_ANON_NAME } from "../linux/prctl.ts";
 import { cString } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import type { RestoreStats } from "../stats.ts";
 import type { Restoree } from "../tracee/restoree.ts";
-import { withHelper } from "../tracee/spawn.ts";
 import type { Result } from "../tracee/table.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
+import { FreshPieces, fillFresh } from "./fresh.ts";
 import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./inherit.ts";
 import { Pagemap } from "./pages.ts";
 import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
@@ -182,8 +182,9 @@ export class MemoryRestore {
     this.#mapVdso(steps, plan, heir);
     this.#setMarks(steps, plan, heir === undefined);
     const reads = new Pieces();
-    this.#mapPrivate(steps, plan, heir, inherited, reads);
-    this.#fill(steps, plan, reads);
+    const fresh = new FreshPieces();
+    this.#mapPrivate(steps, plan, heir, inherited, reads, fresh);
+    this.#fill(steps, plan, reads, fresh);
     steps.closeFile();
     const { old, place } = plan.vdso ?? {};
     if (old !== undefined && place !== undefined) {
@@ -194,7 +195,7 @@ export class MemoryRestore {
     this.#begin(plan, steps);
     log.debug(
       "memory/restore",
-      `process ${plan.pid}: ${plan.vmas.length} mappings, ${reads.pages} pages read`,
+      `process ${plan.pid}: ${plan.vmas.length} mappings, ${reads.pages + fresh.pages} pages read`,
     );
   }
 
@@ -381,6 +382,7 @@ export class MemoryRestore {
     heir: Plan | undefined,
     inherited: readonly (number | undefined)[],
     reads: Pieces,
+    fresh: FreshPieces,
   ): void {
     const child: Cursor = { map: plan.pages, next: 0 };
     const parent: Cursor | undefined = heir === undefined ? undefined : { map: heir.pages, next: 0 };
@@ -414,8 +416,13 @@ export class MemoryRestore {
         }
         return;
       }
-      addMapping(child, vma, reads);
-      const prot = reads.pages > before ? vma.prot | PROT.WRITE : vma.prot;
+      const filled = isPlain(vma) ? fresh : reads;
+      const empty = filled.pages;
+      // Pages are made within one mapping at a time.
+      fresh.divide();
+      addMapping(child, vma, filled);
+      if (filled === fresh && fresh.pages > empty) fresh.ranges.push(vma);
+      const prot = filled.pages > empty ? vma.prot | PROT.WRITE : vma.prot;
       this.#map(steps, vma, prot, MAP.FIXED);
       plan.now[i] = prot;
     });
@@ -507,26 +514,14 @@ export class MemoryRestore {
   }
 
   /** Lets the process read its pages from the pages file into place. */
-  #fill(steps: Steps, plan: Plan, reads: Pieces): void {
-    if (reads.length === 0) return;
-    this.stats.pagesRestored += reads.pages;
-    const { file, fd } = plan.pages;
+  #fill(steps: Steps, { pages }: Plan, reads: Pieces, fresh: FreshPieces): void {
+    const all = [reads, fresh].filter(({ length }) => length > 0);
+    if (all.length === 0) return;
+    this.stats.pagesRestored += reads.pages + fresh.pages;
+    const { file, fd } = pages;
+    const rest = fillFresh(steps, pages, fresh) ? [reads] : all;
     const inside = steps.file(file, fd);
-    if (reads.size < PARALLEL) {
-      addReads(steps, file, inside, reads);
-      return;
-    }
-    // Most of the time goes into faults on fresh pages, which two threads take at once.
-    const [mine, theirs] = reads.halves();
-    steps.run();
-    withHelper(steps.restoree, (helper) => {
-      const other = new Steps(steps.restoree, helper.table);
-      addReads(steps, file, inside, mine);
-      addReads(other, file, inside, theirs);
-      other.start();
-      steps.run();
-      other.run();
-    });
+    for (const each of rest) addReads(steps, file, inside, each);
   }
 }
 
@@ -596,8 +591,12 @@ function lock(steps: Steps, { pid, guards }: Plan, vma: Vma): void {
   );
 }
 
-/** From so many bytes on a process has help with reading its pages. */
-const PARALLEL = 32 << 20;
+/** Whether a mapping is of anonymous memory in pages of the usual size. */
+function isPlain(vma: Vma): boolean {
+  return (
+    has(vma, STATUS.ANON_PRIVATE) && !isHuge(vma) && !isVdso(vma) && (vma.flags & MAP_MORE.DROPPABLE) === 0
+  );
+}
 
 function addReads(steps: Steps, file: string, inside: Result, reads: Pieces): void {
   reads.eachGroup((vectors, count, bytes, offset) => {

@@ -12,11 +12,11 @@ import { FS_MAGIC, fsMagicOf } from "../linux/statx.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
 import { HugeRoom } from "./huge-room.ts";
 import { LOT, Lots, type Transfer, WINDOW } from "./lots.ts";
-import type { Pieces } from "./pieces.ts";
+import type { Pieces, Stretch } from "./pieces.ts";
 
 /** A process whose pages are being copied, and the file that they go to. */
 class Source {
-  readonly #mem: number;
+  readonly mem: number;
   #outstanding = 0;
   #whole = false;
 
@@ -26,15 +26,11 @@ class Source {
     readonly fd: number,
   ) {
     try {
-      this.#mem = open(`/proc/${pid}/mem`, O.RDONLY);
+      this.mem = open(`/proc/${pid}/mem`, O.RDONLY);
     } catch (error) {
       close(fd);
       throw error;
     }
-  }
-
-  get mem(): number {
-    return this.#mem;
   }
 
   begun(): void {
@@ -54,53 +50,43 @@ class Source {
 
   #closeIfOver(): void {
     if (!this.#whole || this.#outstanding > 0) return;
-    close(this.#mem);
+    close(this.mem);
     close(this.fd);
   }
 }
 
-/** Pieces that go through the window together, to one place of the file. */
+/** Pieces that go through the window together. */
 class Copy implements Transfer {
-  readonly #address: number[] = [];
-  readonly #bytes: number[] = [];
-  size = 0;
-
   constructor(
     private readonly source: Source,
-    readonly offset: number,
+    private readonly stretch: Stretch,
   ) {}
-
-  add(address: number, bytes: number): void {
-    this.#address.push(address);
-    this.#bytes.push(bytes);
-    this.size += bytes;
-  }
 
   /** Lays its calls: a read of each piece, and the write. */
   lay(lots: Lots): void {
-    if (this.size === 0) return;
     const { mem, fd } = this.source;
+    const { address, bytes, offset, size } = this.stretch;
     this.source.begun();
-    let into = lots.begin(this, this.size, this.#bytes.length + 1);
-    const window = into;
-    for (let i = 0; i < this.#bytes.length; i++) {
-      const bytes = this.#bytes[i] ?? 0;
-      lots.call(bytes, NR.pread64, mem, into, bytes, this.#address[i] ?? 0);
-      into += bytes;
-    }
-    lots.call(this.size, NR.pwrite64, fd, window, this.size, this.offset);
+    const window = lots.begin(this, size, bytes.length + 1);
+    let into = window;
+    bytes.forEach((length, i) => {
+      lots.call(length, NR.pread64, mem, into, length, address[i] ?? 0);
+      into += length;
+    });
+    lots.call(size, NR.pwrite64, fd, window, size, offset);
   }
 
-  again(): void {
+  /** Does it over step by step, to see what it is. */
+  failed(): void {
     const { pid, mem, fd } = this.source;
-    const bytes = new Uint8Array(this.size);
+    const { address, bytes, offset, size } = this.stretch;
+    const copy = new Uint8Array(size);
     let at = 0;
-    for (let i = 0; i < this.#bytes.length; i++) {
-      const into = bytes.subarray(at, at + (this.#bytes[i] ?? 0));
-      readThrough(mem, pid, this.#address[i] ?? 0, into);
-      at += into.length;
-    }
-    writeAll(fd, bytes, this.offset);
+    bytes.forEach((length, i) => {
+      readThrough(mem, pid, address[i] ?? 0, copy.subarray(at, at + length));
+      at += length;
+    });
+    writeAll(fd, copy, offset);
   }
 
   end(): void {
@@ -121,7 +107,7 @@ function readThrough(mem: number, pid: number, address: number, into: Uint8Array
   }
 }
 
-/** Pieces of a copy, at the most, so that a lot has room for it. */
+/** Pieces of a copy, at the most: a lot has room for as many. */
 const PIECES = 512;
 
 /** Copies pages of processes to files. */
@@ -137,7 +123,7 @@ export class PageCopier {
     const source = new Source(pid, fd);
     try {
       if (pieces.size >= LOT) this.#prepare(fd, pieces.end);
-      this.#lay(source, pieces);
+      pieces.eachStretch(WINDOW, PIECES, (stretch) => new Copy(source, stretch).lay(this.#lots));
       // Room that was made for this file is of no use to the next.
       if (this.#room !== undefined) this.settle();
     } finally {
@@ -158,27 +144,6 @@ export class PageCopier {
   abandon(): void {
     this.#lots.abandon();
     this.#leaveRoom();
-  }
-
-  #lay(source: Source, { length, address, bytes, offset }: Pieces): void {
-    let copy = new Copy(source, 0);
-    let pieces = 0;
-    for (let i = 0; i < length; i++) {
-      const size = bytes[i] ?? 0;
-      for (let done = 0; done < size; ) {
-        const to = (offset[i] ?? 0) + done;
-        if (to !== copy.offset + copy.size || copy.size === WINDOW || pieces === PIECES) {
-          copy.lay(this.#lots);
-          copy = new Copy(source, to);
-          pieces = 0;
-        }
-        const part = Math.min(size - done, WINDOW - copy.size);
-        copy.add((address[i] ?? 0) + done, part);
-        pieces++;
-        done += part;
-      }
-    }
-    copy.lay(this.#lots);
   }
 
   /**

@@ -1,7 +1,7 @@
 /**
  * The private area that we keep inside a process while we work in it:
  *
- *     code, header | slot 0 | slot 1 ... | bulk | bulk of a helper | the same for further rooms ...
+ *     code, header | slot 0 | slot 1 ... | bulk | bulk of further rooms ...
  *
  * A slot belongs to one thread: its heal pointer, its heal table and its door, its signal frame, a small table and its
  * stack. Slots are aligned to their size, so that the heal entry finds its slot from the stack pointer alone. The bulk
@@ -20,8 +20,7 @@ import type { Region } from "./table.ts";
 export const BULK = { DUMP: 0x10000, RESTORE: 0x40000 } as const;
 /** Behind the code, on the same page. */
 const HEADER_AT = 0x800;
-const HEADER_SIZE = 0x140;
-const HELD_WORDS = 3;
+const HEADER_SIZE = 0x100;
 const HEAL_ADDRESS_AT = 0x8;
 const MASK_AT = 0x10;
 const HEAL_TABLE_AT = 0x40;
@@ -34,7 +33,7 @@ const LOWEST = 0x10_0000;
 const MARGIN = 0x20_0000;
 
 function sizeOf(slots: number, bulk: number, rooms: number): number {
-  return SLOT_SIZE + slots * SLOT_SIZE + 2 * bulk * rooms;
+  return SLOT_SIZE + slots * SLOT_SIZE + bulk * rooms;
 }
 
 export class Area {
@@ -116,16 +115,6 @@ export class Area {
   get pause(): number {
     return this.address + HEADER_AT + 0xc0;
   }
-  /** Words that hold the numbers of descriptors open inside on our behalf, or -1. */
-  get held(): readonly number[] {
-    const words: number[] = [];
-    for (let i = 0; i < HELD_WORDS; i++) words.push(this.address + HEADER_AT + 0x100 + 8 * i);
-    return words;
-  }
-  /** A word that holds -1. */
-  get none(): number {
-    return this.address + HEADER_AT + 0x100 + 8 * HELD_WORDS;
-  }
   slot(index: number): number {
     return this.address + SLOT_SIZE * (1 + index);
   }
@@ -158,11 +147,6 @@ export class Area {
     return { pid, address: this.address, size: 2 * SLOT_SIZE };
   }
   bulkRegion(pid: number): Region {
-    return { pid, address: this.slot(this.slots) + 2 * this.at * this.bulk, size: this.bulk };
-  }
-  /** For the tables of a thread that helps with process-wide work. */
-  helperRegion(pid: number): Region {
-    const { address, size } = this.bulkRegion(pid);
-    return { pid, address: address + size, size };
+    return { pid, address: this.slot(this.slots) + this.at * this.bulk, size: this.bulk };
   }
 }

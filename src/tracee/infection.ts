@@ -37,7 +37,7 @@ import {
 } from "../linux/signal.ts";
 import { s64, struct, viewOf } from "../linux/struct.ts";
 import { checkResult } from "../linux/syscall.ts";
-import { ENTRY_ARGS, ENTRY_SIZE, OP, SLOT_HEAL } from "../machine/runner.ts";
+import { ENTRY_SIZE, OP, SLOT_HEAL } from "../machine/runner.ts";
 import { Area, BULK } from "./area.ts";
 import { Crew } from "./crew.ts";
 import { callRegisters } from "./crowd.ts";
@@ -100,7 +100,6 @@ export class Infection {
   readonly #carrier: InsideThread;
   /** Tables of the carrier: process-wide work, after what `askAll` asks. */
   readonly table: Table;
-  #holds = false;
   #mapped = false;
   /** Guests that may still be inside. */
   #guests = 0;
@@ -244,18 +243,6 @@ export class Infection {
     this.#writeCarrierHealTable();
     crew.start();
     return { answers: crew.shared, asked };
-  }
-
-  /**
-   * Words for the numbers of descriptors that a table opens inside on our behalf, -1 for none. On the way out they are
-   * closed, also when we are dead by then.
-   */
-  holdDescriptors(): readonly number[] {
-    if (!this.#holds) {
-      this.#holds = true;
-      this.#writeCarrierHealTable();
-    }
-    return this.area.held;
   }
 
   /**
@@ -431,7 +418,6 @@ export class Infection {
     view.setBigUint64(within(area.patience), PATIENCE, true);
     timespec.encodeInto(head, within(area.pause), { sec: 0n, nsec: POLL_NSEC });
     timespec.encodeInto(head, within(area.pause) + timespec.size, { sec: 0n, nsec: LEAVE_NSEC });
-    for (const word of [...area.held, area.none]) view.setBigInt64(within(word), -1n, true);
     sigaction.encodeInto(head, within(area.ourSigtrap), {
       handler: area.heal,
       flags: BigInt(SA.RESTORER | SA.NODEFER),
@@ -456,7 +442,6 @@ export class Infection {
   #writeCarrierHealTable(): void {
     const { area, keeper } = this;
     const alone = this.#threads.length === 0 && this.#guests === 0;
-    const before = alone ? 0 : 3;
     const entries: RawEntry[] = [
       ...(alone
         ? []
@@ -465,11 +450,6 @@ export class Infection {
             { op: OP.REPEAT, args: [area.count, 1, area.patience] },
             { op: NR.nanosleep, args: [area.pause + timespec.size] },
           ]),
-      ...(this.#holds ? area.held : []).flatMap((word, i) => [
-        // The argument of the entry that follows.
-        { op: OP.MOVE, args: [word, area.healTable(0) + (before + 2 * i + 1) * ENTRY_SIZE + ENTRY_ARGS] },
-        { op: NR.close, args: [-1] },
-      ]),
       ...moveStack(area.slot(0), this.chain.back),
       keeper === undefined
         ? { op: NR.rt_sigaction, args: [SIG.TRAP, area.oldSigtrap, 0, 8] }

@@ -11,7 +11,7 @@ import { O } from "../linux/io.ts";
 import { MAP, PROT } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
-import { getRseq, PTRACE_O, setSignalMask, WAIT, wait } from "../linux/ptrace.ts";
+import { getRseq, PTRACE_O, setSignalMask, WAIT } from "../linux/ptrace.ts";
 import { MASK_WHILE_RUNNING, SIG } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
 import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "../linux/syscall.ts";
@@ -20,7 +20,7 @@ import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE } from "../machine/runner.ts";
 import type { Area } from "./area.ts";
 import { awaitNewborn } from "./crowd.ts";
 import { LaidTable } from "./laid-table.ts";
-import { RestoredThread, Restoree, runnerRegisters } from "./restoree.ts";
+import { Restoree, runnerRegisters } from "./restoree.ts";
 import { Task } from "./task.ts";
 
 const RSEQ_UNREGISTER = 1;
@@ -282,23 +282,4 @@ function* bear(
     before = some.map(({ id }) => id);
   }
   yield before;
-}
-
-/**
- * Gives a process a second thread for as long as `work` takes, to share the process-wide work with. It has an id of the
- * kernel's choice, and is gone afterwards. The process has no threads of its own yet. @throws KernelError
- */
-export function withHelper(restoree: Restoree, work: (helper: RestoredThread) => void): void {
-  const { table, pid, area, leader } = restoree;
-  const args = cloneArgs.encode({ flags: CLONE_AS_THREAD + HELD });
-  const born = table.must("a helping thread", NR.clone3, table.data(args), args.length);
-  table.run();
-  const tid = born.value;
-  const task = Task.newborn(pid, tid);
-  task.awaitTrap();
-  const helper = new RestoredThread(task, leader.registers, area.helperRegion(pid));
-  work(helper);
-  helper.table.must("its end", NR.exit, 0);
-  helper.table.start();
-  while (wait(tid)?.status.kind === "stopped");
 }

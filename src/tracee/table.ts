@@ -87,17 +87,6 @@ export class Space {
   }
 }
 
-/** What a series of calls gives back once the table has run. */
-export class Series {
-  /** The raw results, in the order of the calls: small numbers all. */
-  results: Int32Array = new Int32Array(0);
-  constructor(
-    /** Where its first entry stands, in bytes. */
-    readonly at: number,
-    readonly count: number,
-  ) {}
-}
-
 /** An argument that stands in a word of the task's memory by the time of the call. */
 export class Stored {
   constructor(readonly address: number) {}
@@ -138,7 +127,6 @@ export class Table {
   #dataStart: number;
   #pending: Result[] = [];
   #spaces: Space[] = [];
-  #series: Series[] = [];
   #placed: { readonly sheet: Sheet; readonly at: number }[] = [];
   #running = false;
   /** How often it was run. */
@@ -174,29 +162,6 @@ export class Table {
     });
     this.#view.setUint32(this.#used, op, true);
     this.#used += ENTRY_SIZE;
-  }
-
-  /**
-   * `count` calls, of which each has arguments higher by `steps` than the one before; none is negative. There is to be
-   * room for them. For hundreds of calls: each costs a few words and no object.
-   */
-  series(nr: number, count: number, args: readonly number[], steps: readonly number[]): Series {
-    this.#makeRoom(count * ENTRY_SIZE);
-    const words = this.#words;
-    const step = ENTRY_SIZE / 4;
-    for (let i = 0; i < count; i++) {
-      const at = this.#used / 4 + i * step;
-      words[at] = nr;
-      for (let k = 0; k < args.length; k++) {
-        const value = (args[k] ?? 0) + i * (steps[k] ?? 0);
-        words[at + 2 + 2 * k] = value;
-        words[at + 3 + 2 * k] = Math.floor(value / 0x1_0000_0000);
-      }
-    }
-    const series = new Series(this.#used, count);
-    this.#used += count * ENTRY_SIZE;
-    this.#series.push(series);
-    return series;
   }
 
   /** Copies the result of a call that this table makes to the word at an address of the task. */
@@ -340,7 +305,6 @@ export class Table {
       this.#dataStart = this.region.size;
       this.#pending = [];
       this.#spaces = [];
-      this.#series = [];
       this.#placed = [];
     }
   }
@@ -353,12 +317,6 @@ export class Table {
     for (const space of this.#spaces) {
       const at = space.offset - this.#gap;
       space.settle(this.#mirror.slice(at, at + space.length));
-    }
-    for (const series of this.#series) {
-      const results = new Int32Array(series.count);
-      for (let i = 0; i < results.length; i++)
-        results[i] = this.#words[(series.at + i * ENTRY_SIZE + ENTRY_RESULT) / 4] ?? 0;
-      series.results = results;
     }
     for (const result of this.#pending) {
       const value = this.#readWord(result.entry + ENTRY_RESULT);

@@ -29,6 +29,8 @@ export interface Directives {
   fails: string | undefined;
   /** The images hold at most so many pages of memory. */
   imagePages: number;
+  /** That is so only where the kernel has a zero page. */
+  zeroPage: boolean;
   /** The dump may fail with an error line that contains this, instead of carrying it. */
   mayRefuse: string | undefined;
   /** Why /proc shows another state of it from one moment to the next. */
@@ -59,6 +61,7 @@ export function directives(name: string): Directives {
     hugePages: 0,
     fails: undefined,
     imagePages: Number.POSITIVE_INFINITY,
+    zeroPage: false,
     mayRefuse: undefined,
     moves: undefined,
     peerDump: undefined,
@@ -73,8 +76,10 @@ export function directives(name: string): Directives {
     else if (key === "restore") found.restoreOptions.push(...words(value));
     else if (key === "hugepages") found.hugePages = Number(value);
     else if (key === "fails") found.fails = value.trim();
-    else if (key === "image-pages") found.imagePages = Number(value);
-    else if (key === "may-refuse") found.mayRefuse = value.trim();
+    else if (key === "image-pages") {
+      found.imagePages = Number.parseInt(value, 10);
+      found.zeroPage = value.includes("zero page");
+    } else if (key === "may-refuse") found.mayRefuse = value.trim();
     else if (key === "moves") found.moves = value.trim();
     else if (key === "peer-dump") found.peerDump = value.trim();
     else if (key === "peer-restore") found.peerRestore = value.trim();

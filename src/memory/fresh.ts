@@ -1,0 +1,101 @@
+/**
+ * Filling fresh anonymous memory of a process being restored. Its pages are made by userfaultfd(2) out of a window of ours: no
+ * page fault is taken for each, and none is cleared before it is filled; two threads do it (lots.ts).
+ */
+import { ImageError } from "../images/error.ts";
+import { KernelError } from "../linux/errno.ts";
+import { close, O, pidfdGetfd, pidfdOpen, readPiece, withFd } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { registerMissing, UFFD_USER_MODE_ONLY, UFFDIO_COPY, uffdioCopy } from "../linux/userfaultfd.ts";
+import type { Range } from "./errors.ts";
+import { LOT, Lots, type Transfer, WINDOW } from "./lots.ts";
+import type { Pagemap } from "./pages.ts";
+import { Pieces, type Stretch } from "./pieces.ts";
+import type { Steps } from "./steps.ts";
+
+/** Pieces of memory that was just mapped, and the mappings that they are in. */
+export class FreshPieces extends Pieces {
+  readonly ranges: Range[] = [];
+}
+
+/** Pages of one window, at the most, so that a lot has room for them. */
+const PIECES = 256;
+
+/** Bytes of the pages file that go through the window together. */
+class Filling implements Transfer {
+  constructor(
+    private readonly pid: number,
+    private readonly map: Pagemap,
+    private readonly stretch: Stretch,
+  ) {}
+
+  /** Lays its calls: the read, and what makes the pages of each piece. */
+  lay(lots: Lots, uffd: number): void {
+    const { address, bytes, offset, size } = this.stretch;
+    const window = lots.begin(this, size, 1 + bytes.length);
+    lots.call(size, NR.pread64, this.map.fd, window, size, offset);
+    let src = window;
+    bytes.forEach((len, i) => {
+      const copy = uffdioCopy.encode({ dst: address[i] ?? 0, src, len });
+      lots.call(0, NR.ioctl, uffd, UFFDIO_COPY, lots.argument(copy));
+      src += len;
+    });
+  }
+
+  failed(call: number, result: number): void {
+    const { file } = this.map;
+    if (call === 0 && result >= 0) throw new ImageError("the file is cut short", { file });
+    if (call === 0) throw new KernelError("pread64", file, -result);
+    const address = this.stretch.address[call - 1] ?? 0;
+    throw new KernelError(
+      "UFFDIO_COPY",
+      `memory of process ${this.pid} at 0x${address.toString(16)}`,
+      -result,
+    );
+  }
+
+  end(): void {}
+}
+
+/** Where memory is made of huge pages as it is touched, there are few page faults, and it is to be made so. */
+function isHugeByItself(): boolean {
+  try {
+    return readPiece("/sys/kernel/mm/transparent_hugepage/enabled").includes("[always]");
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Fills pieces of a process' fresh memory from its pages file. What the process has to do before must have been run. False where
+ * it does not pay or cannot be done so, and nothing is filled. @throws KernelError, ImageError
+ */
+export function fillFresh(steps: Steps, map: Pagemap, pieces: FreshPieces): boolean {
+  if (pieces.size < LOT || isHugeByItself()) return false;
+  const uffd = userfaultfdOf(steps, pieces.ranges);
+  if (uffd === undefined) return false;
+  const { pid } = steps.restoree;
+  const lots = new Lots();
+  try {
+    pieces.eachStretch(WINDOW, PIECES, (stretch) => new Filling(pid, map, stretch).lay(lots, uffd));
+    lots.settle();
+  } catch (error) {
+    lots.abandon();
+    throw error;
+  } finally {
+    close(uffd);
+  }
+  return true;
+}
+
+/** A userfaultfd of the process, open in ours alone. */
+function userfaultfdOf(steps: Steps, ranges: readonly Range[]): number | undefined {
+  const { pid, table } = steps.restoree;
+  const inside = table.call(NR.userfaultfd, O.CLOEXEC | UFFD_USER_MODE_ONLY);
+  steps.run();
+  if (inside.failed) return undefined;
+  const uffd = withFd(pidfdOpen(pid), (pidfd) => pidfdGetfd(pidfd, inside.value));
+  table.must("its userfaultfd", NR.close, inside.value);
+  steps.run();
+  return registerMissing(uffd, ranges) ? uffd : undefined;
+}
