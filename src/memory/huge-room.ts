@@ -21,7 +21,7 @@ const SLOW = 2;
 /** After so many slow groups in a row we leave it at that. */
 const PATIENCE = 3;
 /** A smaller file is as fast without. */
-const WORTH = 2 * LEAD * GROUP;
+const WORTH = 256 << 20;
 
 /** Whether we may make a file of `size` bytes: who may not and does, is ended by a signal. */
 function mayMake(size: number): boolean {
@@ -29,7 +29,8 @@ function mayMake(size: number): boolean {
 }
 
 export class HugeRoom implements Disposable {
-  #at = 0;
+  /** Where the next room is to be made: nowhere, until it is begun. */
+  #at: number;
   #slow = 0;
 
   private constructor(
@@ -37,7 +38,9 @@ export class HugeRoom implements Disposable {
     private readonly address: number,
     private readonly size: number,
     private readonly reserved: number,
-  ) {}
+  ) {
+    this.#at = size;
+  }
 
   /** Room for `size` bytes in a file on tmpfs, open as `fd`. Undefined where it does not pay or is not to be had. */
   static of(fd: number, size: number): HugeRoom | undefined {
@@ -60,8 +63,9 @@ export class HugeRoom implements Disposable {
     return undefined;
   }
 
-  /** Makes room for a writer to begin with. */
-  begin(): void {
+  /** Makes room ahead of a writer, from so many bytes on. */
+  begin(from: number): void {
+    this.#at = Math.ceil(from / GROUP) * GROUP;
     for (let group = 0; group < LEAD && this.advance(); group++);
   }
 
@@ -75,19 +79,20 @@ export class HugeRoom implements Disposable {
     const began = performance.now();
     for (let at = from; at < end; at += HUGE_PAGE_SIZE) {
       // The kernel makes none where nothing is at all.
-      if (rawSyscall(NR.madvise, address + at, PAGE_SIZE, MADV.POPULATE_WRITE) < 0) return this.#stop();
+      if (rawSyscall(NR.madvise, address + at, PAGE_SIZE, MADV.POPULATE_WRITE) < 0) return this.stop();
     }
     const result = rawSyscall(NR.madvise, address + from, end - from, MADV.COLLAPSE);
     // They stay in the file, and are not to count as our memory.
     rawSyscall(NR.madvise, address + from, end - from, MADV.DONTNEED);
     // Of pages that are busy just now there may be others.
-    if (result < 0 && result !== -ERRNO.EAGAIN) return this.#stop();
+    if (result < 0 && result !== -ERRNO.EAGAIN) return this.stop();
     // Huge pages may have to be put together first, or be had from a host. The writer would soon wait for us.
     this.#slow = performance.now() - began > SLOW ? this.#slow + 1 : 0;
-    return this.#slow < PATIENCE || this.#stop();
+    return this.#slow < PATIENCE || this.stop();
   }
 
-  #stop(): false {
+  /** Makes no more. */
+  stop(): false {
     this.#at = this.size;
     return false;
   }

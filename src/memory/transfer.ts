@@ -110,10 +110,52 @@ function readThrough(mem: number, pid: number, address: number, into: Uint8Array
 /** Pieces of a copy, at the most: a lot has room for as many. */
 const PIECES = 512;
 
+/** So many bytes are copied in each of the two ways before one is chosen. */
+const TRIAL = 8 * LOT;
+
+/**
+ * A large file on tmpfs, which is copied to in two ways: by both threads, or by one while ours makes room in huge pages. Which is
+ * the quicker one depends on the machine, so both are tried.
+ */
+class Trial implements Disposable {
+  #copied = 0;
+  #began = performance.now();
+  #first: number | undefined;
+  #over = false;
+
+  constructor(private readonly room: HugeRoom) {}
+
+  /** Makes some more room, if that is the way. False if not. */
+  advance(): boolean {
+    return this.room.advance();
+  }
+
+  /** So many bytes more have been laid. */
+  copied(bytes: number): void {
+    this.#copied += bytes;
+    if (this.#over || this.#copied < TRIAL * (this.#first === undefined ? 1 : 2)) return;
+    const now = performance.now();
+    const took = now - this.#began;
+    this.#began = now;
+    if (this.#first === undefined) {
+      this.#first = took;
+      // Two lots are still on their way.
+      this.room.begin(this.#copied + 2 * LOT);
+    } else {
+      this.#over = true;
+      if (took > this.#first) this.room.stop();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.room[Symbol.dispose]();
+  }
+}
+
 /** Copies pages of processes to files. */
 export class PageCopier {
-  readonly #lots = new Lots(() => this.#room?.advance() ?? false);
-  #room: HugeRoom | undefined;
+  readonly #lots = new Lots(() => this.#trial?.advance() ?? false);
+  #trial: Trial | undefined;
 
   /**
    * Copies pieces of a process' memory to where they belong in `fd`, a file of ours that is no longer the caller's. It may go on
@@ -123,9 +165,12 @@ export class PageCopier {
     const source = new Source(pid, fd);
     try {
       if (pieces.size >= LOT) this.#prepare(fd, pieces.end);
-      pieces.eachStretch(WINDOW, PIECES, (stretch) => new Copy(source, stretch).lay(this.#lots));
+      pieces.eachStretch(WINDOW, PIECES, (stretch) => {
+        new Copy(source, stretch).lay(this.#lots);
+        this.#trial?.copied(stretch.size);
+      });
       // Room that was made for this file is of no use to the next.
-      if (this.#room !== undefined) this.settle();
+      if (this.#trial !== undefined) this.settle();
     } finally {
       source.conclude();
     }
@@ -136,14 +181,14 @@ export class PageCopier {
     try {
       this.#lots.settle();
     } finally {
-      this.#leaveRoom();
+      this.#endTrial();
     }
   }
 
   /** After a failure: nothing goes on any more. Never throws. */
   abandon(): void {
     this.#lots.abandon();
-    this.#leaveRoom();
+    this.#endTrial();
   }
 
   /**
@@ -153,13 +198,13 @@ export class PageCopier {
   #prepare(fd: number, size: number): void {
     if (fsMagicOf(fd) !== FS_MAGIC.TMPFS) rawSyscall(NR.fallocate, fd, 0, 0, size);
     else {
-      this.#room = HugeRoom.of(fd, size);
-      this.#room?.begin();
+      const room = HugeRoom.of(fd, size);
+      if (room !== undefined) this.#trial = new Trial(room);
     }
   }
 
-  #leaveRoom(): void {
-    this.#room?.[Symbol.dispose]();
-    this.#room = undefined;
+  #endTrial(): void {
+    this.#trial?.[Symbol.dispose]();
+    this.#trial = undefined;
   }
 }
