@@ -11,8 +11,8 @@ export const WINDOW = 512 << 10;
 export const LOT = 8 << 20;
 /** Calls of a lot, at the most. */
 const CALLS = 1024;
-/** Transfers of a lot, at the most: each may have descriptors of its own. */
-const MOST = 64;
+/** Transfers of a lot, at the most: each may have two descriptors of its own, of the usual 1024. */
+const MOST = 32;
 /** The most that a call finds behind a pointer, in bytes. */
 const ARGUMENT = 64;
 
