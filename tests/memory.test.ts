@@ -50,7 +50,7 @@ function pagesOf(pid: number, zero: bigint | undefined): Map<number, string> {
         const kind = ((word >> 58n) & 1n) !== 0n ? "guard" : own ? "own" : "other";
         const address = mapping.start + i * PAGE;
         // Where the kernel has no zero page, to look at a page that was never touched makes it one of the process' own.
-        const blank = zero === undefined && !mapping.shared && isAnonymous(mapping.path);
+        const blank = zero === undefined && kind !== "guard" && !mapping.shared && isAnonymous(mapping.path);
         if (blank && word >> 61n === 0n) continue;
         const got = rawSyscall(NR.pread64, mem, addressOf(page), PAGE, address);
         if (blank && got === PAGE && isZero(page)) continue;

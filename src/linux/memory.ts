@@ -172,6 +172,11 @@ export function isZero(bytes: Uint8Array): boolean {
   return Buffer.compare(bytes, zeros.subarray(0, bytes.length)) === 0;
 }
 
+/** The huge page that an address lies in. */
+export function hugePageDown(address: number): number {
+  return address - (address % HUGE_PAGE_SIZE);
+}
+
 export function pageDown(address: number): number {
   return address - (address % PAGE_SIZE);
 }

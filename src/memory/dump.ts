@@ -101,7 +101,8 @@ export class MemoryDump {
   }
 
   /**
-   * Saves what a process has mapped, and its pages, which may still be copied until `finish`. @throws MemoryError, KernelError, whatever the files room throws
+   * Saves what a process has mapped, and its pages, which may still be copied until `finish`. @throws MemoryError, KernelError,
+   * whatever the files room throws
    */
   dumpProcess(dumpee: Dumpee): void {
     const began = performance.now();

@@ -8,7 +8,7 @@ import { close, O, pidfdGetfd, pidfdOpen, readPiece, withFd } from "../linux/io.
 import { NR } from "../linux/nr.ts";
 import { registerMissing, UFFD_USER_MODE_ONLY, UFFDIO_COPY, uffdioCopy } from "../linux/userfaultfd.ts";
 import type { Range } from "./errors.ts";
-import { LOT, Lots, type Transfer, WINDOW } from "./lots.ts";
+import { LOT, Lots, PIECES, type Transfer, WINDOW } from "./lots.ts";
 import type { Pagemap } from "./pages.ts";
 import { Pieces, type Stretch } from "./pieces.ts";
 import type { Steps } from "./steps.ts";
@@ -17,9 +17,6 @@ import type { Steps } from "./steps.ts";
 export class FreshPieces extends Pieces {
   readonly ranges: Range[] = [];
 }
-
-/** Pages of one window, at the most, so that a lot has room for them. */
-const PIECES = 256;
 
 /** Bytes of the pages file that go through the window together. */
 class Filling implements Transfer {

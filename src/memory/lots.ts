@@ -11,6 +11,8 @@ export const WINDOW = 512 << 10;
 export const LOT = 8 << 20;
 /** Calls of a lot, at the most. */
 const CALLS = 1024;
+/** A transfer moves so many pieces at the most, with a call for each and one more. */
+export const PIECES = CALLS / 2;
 /** Transfers of a lot, at the most: each may have two descriptors of its own, of the usual 1024. */
 const MOST = 32;
 /** The most that a call finds behind a pointer, in bytes. */
@@ -119,12 +121,12 @@ export class Lots {
   /** Waits until all is done. @throws what {@link Transfer.failed} throws */
   settle(): void {
     if (this.#transfers > 0) this.#runHere();
-    this.#conclude(this.#lots().aside);
+    if (lots !== undefined) this.#conclude(lots.aside);
   }
 
   /** Waits for what is being done; the rest is not. Never throws. */
   abandon(): void {
-    for (const lot of [this.#lots().aside, this.#lots().filling])
+    for (const lot of lots === undefined ? [] : [lots.aside, lots.filling])
       for (const { transfer } of lot.take()) transfer.end();
     this.#forget();
   }

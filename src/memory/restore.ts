@@ -519,7 +519,8 @@ export class MemoryRestore {
     if (all.length === 0) return;
     this.stats.pagesRestored += reads.pages + fresh.pages;
     const { file, fd } = pages;
-    const rest = fillFresh(steps, pages, fresh) ? [reads] : all;
+    const rest = fillFresh(steps, pages, fresh) ? all.filter((each) => each !== fresh) : all;
+    if (rest.length === 0) return;
     const inside = steps.file(file, fd);
     for (const each of rest) addReads(steps, file, inside, each);
   }

@@ -11,7 +11,7 @@ import { NR } from "../linux/nr.ts";
 import { FS_MAGIC, fsMagicOf } from "../linux/statx.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
 import { HugeRoom } from "./huge-room.ts";
-import { LOT, Lots, type Transfer, WINDOW } from "./lots.ts";
+import { LOT, Lots, PIECES, type Transfer, WINDOW } from "./lots.ts";
 import type { Pieces, Stretch } from "./pieces.ts";
 
 /** A process whose pages are being copied, and the file that they go to. */
@@ -106,9 +106,6 @@ function readThrough(mem: number, pid: number, address: number, into: Uint8Array
     done += got;
   }
 }
-
-/** Pieces of a copy, at the most: a lot has room for as many. */
-const PIECES = 512;
 
 /** So many bytes are copied in each of the two ways before one is chosen. */
 const TRIAL = 8 * LOT;

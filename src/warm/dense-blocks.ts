@@ -15,13 +15,13 @@ const TRIES = 5;
 /** Of the pages in use about half are written to, and known; the others are only read, or are written to in large jobs. */
 const WRITTEN = 1 / 2;
 
-/** The dense blocks within a mapping, by their addresses. `fd` is a file of more than HUGE_PAGE_SIZE bytes, to measure with. */
-export function denseBlocks(vma: Vma, hot: HotPages, fd: number): ReadonlySet<number> {
-  const counts = countHotPages(vma, hot);
-  if (counts.size === 0) return new Set();
+/** The dense blocks within mappings, by their addresses. `fd` is a file of more than HUGE_PAGE_SIZE bytes, to measure with. */
+export function denseBlocks(vmas: readonly Vma[], hot: HotPages, fd: number): ReadonlySet<number> {
+  const counts = countHotPages(vmas, hot);
   const enough = smallPagesPerHugeOne(fd) * WRITTEN;
   const blocks = [...counts].filter(
-    ([block, count]) => count >= enough && block >= vma.start && block + HUGE_PAGE_SIZE <= vma.end,
+    ([block, count]) =>
+      count >= enough && vmas.some(({ start, end }) => block >= start && block + HUGE_PAGE_SIZE <= end),
   );
   return new Set(blocks.map(([block]) => block));
 }

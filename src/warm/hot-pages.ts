@@ -2,7 +2,7 @@
  * The pages that a command writes to. They are nearly the same in each run, so a rehearsal shows them. To have them copied all
  * at once, before they are used, takes two thirds of the time that a page fault for each takes.
  */
-import { HUGE_PAGE_SIZE, PAGE_SIZE } from "../linux/memory.ts";
+import { hugePageDown, PAGE_SIZE } from "../linux/memory.ts";
 import { IOV_MAX, iovec, MADV } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
@@ -43,12 +43,12 @@ export function rehearse(path: string, words: readonly string[]): PageRuns {
   return pages;
 }
 
-/** How many pages a command writes to within each huge page of `vma`, by their addresses: the mean of all commands. */
-export function countHotPages(vma: Vma, hot: HotPages): ReadonlyMap<number, number> {
+/** How many pages a command writes to within each huge page of `vmas`, by their addresses: the mean of all commands. */
+export function countHotPages(vmas: readonly Vma[], hot: HotPages): ReadonlyMap<number, number> {
   const counts = new Map<number, number>();
   for (const command of REHEARSED) {
-    for (const page of pagesWithin(hot[command], [vma])) {
-      const block = page - (page % HUGE_PAGE_SIZE);
+    for (const page of pagesWithin(hot[command], vmas)) {
+      const block = hugePageDown(page);
       counts.set(block, (counts.get(block) ?? 0) + 1 / REHEARSED.length);
     }
   }
@@ -67,7 +67,7 @@ export function layHotPages(
 ): void {
   const lists = REHEARSED.map((command) => {
     const pages = [...pagesWithin(hot[command], vmas)];
-    return new Set(pages.filter((page) => !blocks.has(page - (page % HUGE_PAGE_SIZE))));
+    return new Set(pages.filter((page) => !blocks.has(hugePageDown(page))));
   });
   const common = lists.reduce((all, list) => all.intersection(list));
   const pidfd = table.call(NR.pidfd_open, table.call(NR.getpid), 0);

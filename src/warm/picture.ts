@@ -3,9 +3,8 @@
  *
  * The images of a dump are turned into one table of system calls (executable.ts): mappings of the file itself, copy-on-write,
  * so that a page is read or copied when it is used and not before, but for memory that is used densely, which is read at once
- * (dense-blocks.ts); then signal handlers, threads, and the registers by
- * rt_sigreturn(2). What a process inherits stays that of the new one: its ids, descriptors, directories, limits,
- * credentials, words and environment.
+ * (dense-blocks.ts); then signal handlers, threads, and the registers by rt_sigreturn(2). What a process inherits stays that of
+ * the new one: its ids, descriptors, directories, limits, credentials, words and environment.
  */
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
@@ -13,7 +12,7 @@ import type { CoreEntry } from "../images/schema/generated/process.ts";
 import { CLONE, CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
 import { cpuid, hasLeaf } from "../linux/cpuid.ts";
 import { AT, O, open, read, SEEK, withFd } from "../linux/io.ts";
-import { HUGE_PAGE_SIZE, MAP, PAGE_SIZE, PROT, TASK_SIZE } from "../linux/memory.ts";
+import { HUGE_PAGE_SIZE, hugePageDown, MAP, PAGE_SIZE, PROT, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MFD } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { ARCH } from "../linux/prctl.ts";
@@ -114,6 +113,10 @@ function layColdStart({ otherwise: table, startedWith }: Executable, { offset, s
   table.call(NR.exit_group, CANNOT_RUN);
 }
 
+function isHeap({ start, end, status }: Vma): boolean {
+  return (status & STATUS.FILE_PRIVATE) === 0 && end - start >= HEAP;
+}
+
 /** Stored pages that are laid together. */
 interface StoredRange {
   readonly start: number;
@@ -128,7 +131,7 @@ function rangesOf({ length, address, bytes }: Pieces, blocks: ReadonlySet<number
   for (let i = 0; i < length; i++) {
     const end = (address[i] ?? 0) + (bytes[i] ?? 0);
     for (let start = address[i] ?? 0; start < end; ) {
-      const block = start - (start % HUGE_PAGE_SIZE);
+      const block = hugePageDown(start);
       const stop = Math.min(end, block + HUGE_PAGE_SIZE);
       const dense = blocks.has(block);
       const last = ranges.at(-1);
@@ -150,7 +153,7 @@ class Picture {
   /** Of open and mapped files, by their ids in the images. */
   readonly #names: ReadonlyMap<number, string | undefined>;
   /** Blocks of a huge page that are read at once. */
-  readonly #dense = new Set<number>();
+  readonly #dense: ReadonlySet<number>;
 
   constructor(
     private readonly made: Executable,
@@ -162,6 +165,10 @@ class Picture {
     const { vmas, guards } = checkVmas(pid, images.readOne(IMAGES.mm, pid).vmas);
     if (guards.length > 0) throw new RangeError("there are guarded pages");
     this.#vmas = vmas;
+    this.#dense =
+      hot === undefined
+        ? new Set()
+        : withFd(open(program, O.RDONLY), (fd) => denseBlocks(vmas.filter(isHeap), hot, fd));
     this.#names = new Map(images.readAll(IMAGES.files).map(({ id, reg }) => [id, reg?.name]));
     const code = vmas.find((vma) => this.#fileOf(vma) === program && vma.prot & PROT.EXEC);
     if (code === undefined) throw new RangeError(`process ${pid} does not run ${program}`);
@@ -239,11 +246,9 @@ class Picture {
     const flags = vma.flags | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE;
     const length = vma.end - vma.start;
     this.#table.must("memory", NR.mmap, vma.start, length, vma.prot, flags, -1, 0);
-    if (length >= HEAP) {
+    if (isHeap(vma)) {
       // What a large job needs more of is had in huge pages.
       this.#table.call(NR.madvise, vma.start, length, MADV.HUGEPAGE);
-      if (this.hot !== undefined)
-        for (const block of this.#denseBlocksOf(vma, this.hot)) this.#dense.add(block);
     }
     for (const { start, end, dense } of rangesOf(pieces, this.#dense)) {
       const bytes = new Uint8Array(end - start);
@@ -254,11 +259,7 @@ class Picture {
     }
     // Of our memory, children that are born bare need code and what rseq(2) writes to. To share the heaps with them costs:
     // each page that we write to after that is copied once more.
-    if (length >= HEAP) this.#table.must("a heap", NR.madvise, vma.start, length, MADV.DONTFORK);
-  }
-
-  #denseBlocksOf(vma: Vma, hot: HotPages): ReadonlySet<number> {
-    return withFd(open(this.program, O.RDONLY), (fd) => denseBlocks(vma, hot, fd));
+    if (isHeap(vma)) this.#table.must("a heap", NR.madvise, vma.start, length, MADV.DONTFORK);
   }
 
   #map({ prot }: Vma, start: number, length: number, offset: number, fixed: number): void {
