@@ -48,6 +48,7 @@ import { awaitEnd } from "./tracee/freeze.ts";
 import { Pad } from "./tracee/pad.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/release.ts";
 import type { Restoree } from "./tracee/restoree.ts";
+import { SameCpu } from "./tracee/same-cpu.ts";
 import { spawnRoot, spawnStandIn, spawnThreads, type UnbornThreads } from "./tracee/spawn.ts";
 import type { Task } from "./tracee/task.ts";
 
@@ -106,6 +107,9 @@ function awaitRoot(pid: number): void {
   }
 }
 
+/** To move so much memory takes longer than to hand over, and two threads of ours do it. */
+const MUCH_MEMORY = 8 << 20;
+
 /** Of a process that may be gone. */
 function childrenOf(pid: number): number[] {
   try {
@@ -136,6 +140,7 @@ class Restoration {
   readonly #unborn = new Map<Restoree, UnbornThreads>();
   /** What the first threads of the living are let go with, once they are known to be good. */
   readonly #states: FinalState[] = [];
+  readonly #sameCpu = new SameCpu();
   #root: Restoree | undefined;
   #seccomp: SeccompEntry | undefined;
 
@@ -210,6 +215,7 @@ class Restoration {
     const forking = new Stopwatch();
     const spans = [...this.#memory.spans(), ...readMaps(ourPid())];
     const area = Area.place(spans, 1, BULK.RESTORE, this.plan.rooms);
+    if (this.plan.all.length === 1 && this.#memory.stored < MUCH_MEMORY) this.#sameCpu.begin();
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area));
     this.#root = spawnRoot(this.plan.root.pid, area, this.#serviceNumber(), this.options.restoreSibling);
     stage("restore/root");
@@ -354,11 +360,15 @@ class Restoration {
       if (task.task_state === TASK_STATE.STOPPED) stopProcess(restoree, task.stop_signo ?? SIG.STOP);
       else if (this.options.leaveStopped) stopProcess(restoree, SIG.STOP);
     }
-    detachAll(living.flatMap(({ restoree }) => restoree.tasks));
+    const tasks = living.flatMap(({ restoree }) => restoree.tasks);
+    this.#sameCpu.free(tasks.map(({ tid }) => tid));
+    this.#sameCpu.end();
+    detachAll(tasks);
   }
 
   /** Removes every trace of a restore that failed. */
   abort(): void {
+    this.#sameCpu.end();
     this.#endStandIns();
     const born = new Set(this.#births.all.map(({ restoree }) => restoree.pid));
     if (this.#root !== undefined) born.add(this.#root.pid);

@@ -64,48 +64,31 @@ export function installDescriptors(
     wanted.map((each) => each.number),
     ourPidfd,
   );
-  for (let from = 0; from < inPlace; ) {
-    const opens = typeof wanted[from]?.source === "object";
-    let to = from + 1;
-    while (to < inPlace && (typeof wanted[to]?.source === "object") === opens) to++;
-    const run = wanted.slice(from, to);
-    if (opens) openInPlace(restoree, run, opened);
-    else fetchInPlace(restoree, run);
-    from = to;
-  }
+  installInPlace(restoree, wanted.slice(0, inPlace), opened);
   return fetchApart(restoree, wanted.slice(inPlace), (wanted[inPlace - 1]?.number ?? -1) + 1, calls);
 }
 
-function openInPlace(
+/** Those whose number is the lowest free one when their turn comes. */
+function installInPlace(
   restoree: Restoree,
   wanted: readonly Wanted[],
   opened: (wanted: Wanted, result: Opened) => void,
 ): void {
-  const wishes = wanted.map(({ source, flags }) => {
-    const { path, flags: openFlags, offset } = source as Wish;
-    return { path, flags: openFlags, offset, cloexec: (flags & FD_CLOEXEC) !== 0 };
+  const wishes = wanted.map(({ source, flags, asyncFlags }) => {
+    const cloexec = (flags & FD_CLOEXEC) !== 0;
+    if (typeof source === "number") return { source, asyncFlags, cloexec };
+    return { path: source.path, flags: source.flags, offset: source.offset, cloexec };
   });
+  const { pid } = restoree;
   openInside(restoree, wishes, (i, result) => {
     const each = wanted[i];
     if (each === undefined) return;
-    opened(each, result);
-    expectNumber(restoree.pid, result.fd, each.number);
+    const { fd, flagged } = result;
+    if (typeof each.source === "object") opened(each, result);
+    else if (fd < 0) throw new KernelError("pidfd_getfd", `${nameOf(each)} in process ${pid}`, -fd);
+    else if (flagged < 0) throw new KernelError("fcntl", `${nameOf(each)} in process ${pid}`, -flagged);
+    expectNumber(pid, fd, each.number);
   });
-}
-
-function fetchInPlace(restoree: Restoree, wanted: readonly Wanted[]): void {
-  const { table, ourPidfd, pid } = restoree;
-  const numbers = table.each(NR.pidfd_getfd, [ourPidfd], wanted.map(oursOf), [0]);
-  const staying: number[] = [];
-  wanted.forEach((each, i) => {
-    const number = numbers[i] ?? -1;
-    if (number < 0) throw new KernelError("pidfd_getfd", `${nameOf(each)} in process ${pid}`, -number);
-    expectNumber(pid, number, each.number);
-    if ((each.flags & FD_CLOEXEC) === 0) staying.push(number);
-    const { asyncFlags } = each;
-    if (asyncFlags !== undefined) table.must(nameOf(each), NR.fcntl, number, F.SETFL, asyncFlags);
-  });
-  table.each(NR.fcntl, [], staying, [F.SETFD, 0]);
 }
 
 /** Those whose number is not the lowest free one, from the first that is not on. */

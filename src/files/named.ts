@@ -458,7 +458,7 @@ export class NamedRestore implements FileRestorer {
     return fd;
   }
 
-  #compare(entry: RegFileEntry, { mode, size }: FileStatus): void {
+  #compare(entry: RegFileEntry, { mode, size }: Pick<FileStatus, "mode" | "size">): void {
     if (entry.mode !== undefined && mode !== entry.mode) {
       const modes = `mode 0${mode.toString(8)} where it was 0${entry.mode.toString(8)}`;
       throw this.#failure(entry, `it is not what was dumped: ${modes}`);

@@ -1,12 +1,13 @@
 /**
  * Opening many files by their paths in native loops (linux/batch.ts): each is opened, looked at, given its flags and
- * its offset. Either here, or inside a process that is to have them, where nothing has to be handed over.
+ * its offset. Either here, or inside a process that is to have them, where nothing has to be handed over; what that cannot
+ * open by itself it fetches from us, in its turn.
  */
 import { argumentAt, Batch, type Layout, resultAt } from "../linux/batch.ts";
-import { F } from "../linux/fcntl.ts";
+import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { AT, O, SEEK } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { type FileStatus, STATX, statusIn } from "../linux/statx.ts";
+import { briefIn, type FileStatus, STATX } from "../linux/statx.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
 import { LaidTable } from "../tracee/laid-table.ts";
 import type { Restoree } from "../tracee/restoree.ts";
@@ -20,10 +21,18 @@ export interface Wish {
   readonly offset: bigint;
 }
 
+/** A description of ours that a process is to have, rather than to open a file. */
+export interface Fetched {
+  /** Our descriptor of it. */
+  readonly source: number;
+  /** Flags of the description that the process is to set by its descriptor. */
+  readonly asyncFlags: number | undefined;
+}
+
 /** What came of it: a descriptor, or a negative errno, and the results of the other calls. */
 export interface Opened {
   readonly fd: number;
-  readonly status: FileStatus;
+  readonly status: Pick<FileStatus, "mode" | "size">;
   /** fcntl(2): 0 or a negative errno. */
   readonly flagged: number;
   /** Whether lseek(2) did not fail. */
@@ -33,57 +42,88 @@ export interface Opened {
 /** Bytes of a path here, its NUL included. */
 export const LONGEST = 256;
 const HIGH = 0x1_0000_0000;
-const OPEN_AT = 0;
-const STATX_AT = 4;
-const SETFL_AT = 5;
-const LSEEK_AT = 6;
+/** The calls of a block: what gives a descriptor, and three that take it. */
+const OPEN = 0;
+const TAKERS = { STATX: 4, SETFL: 5, LSEEK: 6 } as const;
 const BLOCK = 7;
-const PER_FILE = BLOCK * ENTRY_SIZE + LONGEST + STATX.SIZE;
+/** Room for a path, as they are on average; where there is none left the next ones wait for another run. */
+const PATH_ROOM = 64;
+const PER_FILE = BLOCK * ENTRY_SIZE + PATH_ROOM + STATX.BRIEF;
 
-/** A block of calls for each file, its path and what is seen of it. */
+/**
+ * A block of calls for each file, its path and what is seen of it. Of that only the beginning is kept, and the next file's is
+ * written over the rest.
+ */
 class Blocks {
+  readonly #empty: number;
   readonly #paths: number;
   readonly #results: number;
-  readonly #empty: number;
   readonly #buffer: Buffer;
-  #laid = 0;
+  /** Which blocks are laid to open files. */
+  readonly #laid: boolean[] = [];
+  #pathsEnd: number;
 
   constructor(
     private readonly layout: Layout,
     readonly capacity: number,
   ) {
+    this.#results = capacity * BLOCK * ENTRY_SIZE + ENTRY_SIZE;
     // Never written: an empty path.
-    this.#empty = capacity * BLOCK * ENTRY_SIZE + ENTRY_SIZE;
+    this.#empty = this.#results + capacity * STATX.BRIEF + STATX.SIZE;
     this.#paths = this.#empty + 8;
-    this.#results = this.#paths + capacity * LONGEST;
+    this.#pathsEnd = this.#paths;
     this.#buffer = Buffer.from(layout.bytes.buffer);
   }
 
   static sizeFor(capacity: number): number {
-    return capacity * PER_FILE + ENTRY_SIZE + 8;
+    return capacity * PER_FILE + ENTRY_SIZE + STATX.SIZE + 8 + LONGEST;
   }
 
-  /** Bytes up to what is only written by the calls; and all of them. */
+  /** Bytes up to the end of what the calls read; and of what they write. */
   get asked(): number {
-    return this.#results;
+    return this.#pathsEnd;
   }
 
-  get size(): number {
-    return this.#results + this.capacity * STATX.SIZE;
+  get answered(): number {
+    return this.#empty;
   }
 
-  fill(index: number, wish: Wish, cloexec: boolean): void {
-    while (this.#laid <= index) this.#lay(this.#laid++);
-    const { words, bytes } = this.layout;
-    const path = this.#paths + index * LONGEST;
-    bytes[path + this.#buffer.write(wish.path, path)] = 0;
+  /** Begins anew: no block is in use. */
+  clear(): void {
+    this.#pathsEnd = this.#paths;
+  }
+
+  /** Whether there is room for one more path. */
+  get hasRoom(): boolean {
+    return this.#pathsEnd + LONGEST <= this.layout.bytes.length;
+  }
+
+  /** The block opens a file; its path must have room. */
+  open(index: number, wish: Wish, cloexec: boolean): void {
+    this.#lay(index);
+    const { words, bytes, address } = this.layout;
+    const path = this.#pathsEnd;
+    const end = path + this.#buffer.write(wish.path, path);
+    bytes[end] = 0;
+    this.#pathsEnd = end + 1;
     const block = index * BLOCK;
-    words[argumentAt(block + OPEN_AT, 2)] = wish.flags | O.NONBLOCK | (cloexec ? O.CLOEXEC : 0);
-    words[argumentAt(block + SETFL_AT, 2)] = wish.flags;
-    const offset = Number(wish.offset);
-    const at = argumentAt(block + LSEEK_AT, 1);
-    words[at] = offset;
-    words[at + 1] = offset / HIGH;
+    setWide(words, argumentAt(block + OPEN, 1), address + path);
+    words[argumentAt(block + OPEN, 2)] = wish.flags | O.NONBLOCK | (cloexec ? O.CLOEXEC : 0);
+    words[argumentAt(block + TAKERS.SETFL, 2)] = wish.flags;
+    setWide(words, argumentAt(block + TAKERS.LSEEK, 1), Number(wish.offset));
+  }
+
+  /** The block fetches a descriptor of the process that `pidfd` is of. */
+  fetch(index: number, pidfd: number, { source, asyncFlags }: Fetched, cloexec: boolean): void {
+    const { layout } = this;
+    const block = index * BLOCK;
+    layout.entry(block + OPEN, NR.pidfd_getfd, pidfd, source, 0);
+    this.#chain(block);
+    layout.entry(block + TAKERS.STATX, NR.fcntl, 0, F.SETFD, cloexec ? FD_CLOEXEC : 0);
+    if (asyncFlags === undefined) layout.entry(block + TAKERS.SETFL, NR.fcntl, 0, F.GETFL);
+    else layout.entry(block + TAKERS.SETFL, NR.fcntl, 0, F.SETFL, asyncFlags);
+    layout.entry(block + TAKERS.LSEEK, NR.fcntl, 0, F.GETFL);
+    this.#laid[index] = false;
   }
 
   entries(count: number): number {
@@ -94,31 +134,61 @@ class Blocks {
     const { words } = this.layout;
     const block = index * BLOCK;
     return {
-      fd: (words[resultAt(block + OPEN_AT)] ?? 0) | 0,
-      status: statusIn(words, (this.#results + index * STATX.SIZE) / 4),
-      flagged: (words[resultAt(block + SETFL_AT)] ?? 0) | 0,
-      sought: ((words[resultAt(block + LSEEK_AT) + 1] ?? 0) | 0) >= 0,
+      fd: (words[resultAt(block + OPEN)] ?? 0) | 0,
+      status: briefIn(words, (this.#results + index * STATX.BRIEF) / 4),
+      flagged: (words[resultAt(block + TAKERS.SETFL)] ?? 0) | 0,
+      sought: ((words[resultAt(block + TAKERS.LSEEK) + 1] ?? 0) | 0) >= 0,
     };
   }
 
   #lay(index: number): void {
+    if (this.#laid[index] === true) return;
+    this.#laid[index] = true;
     const { layout } = this;
-    const base = index * BLOCK;
-    const path = layout.address + this.#paths + index * LONGEST;
-    const result = layout.address + this.#results + index * STATX.SIZE;
+    const block = index * BLOCK;
+    const result = layout.address + this.#results + index * STATX.BRIEF;
     const empty = layout.address + this.#empty;
-    layout.entry(base + OPEN_AT, NR.openat, AT.FDCWD, path, 0, 0);
-    layout.move(base + 1, base + OPEN_AT, base + STATX_AT, 0);
-    layout.move(base + 2, base + OPEN_AT, base + SETFL_AT, 0);
-    layout.move(base + 3, base + OPEN_AT, base + LSEEK_AT, 0);
-    layout.entry(base + STATX_AT, NR.statx, 0, empty, STATX.EMPTY_PATH, STATX.MASK, result);
-    layout.entry(base + SETFL_AT, NR.fcntl, 0, F.SETFL, 0);
-    layout.entry(base + LSEEK_AT, NR.lseek, 0, 0, SEEK.SET);
+    layout.entry(block + OPEN, NR.openat, AT.FDCWD, 0, 0, 0);
+    this.#chain(block);
+    layout.entry(block + TAKERS.STATX, NR.statx, 0, empty, STATX.EMPTY_PATH, STATX.MASK, result);
+    layout.entry(block + TAKERS.SETFL, NR.fcntl, 0, F.SETFL, 0);
+    layout.entry(block + TAKERS.LSEEK, NR.lseek, 0, 0, SEEK.SET);
+  }
+
+  /** The descriptor becomes the first argument of the calls that take it. */
+  #chain(block: number): void {
+    let entry = block + OPEN + 1;
+    for (const taker of Object.values(TAKERS)) this.layout.move(entry++, block + OPEN, block + taker, 0);
   }
 }
 
-const CHUNK = 128;
+/** Sets two words to a number of up to 53 bits. */
+function setWide(words: Uint32Array, at: number, value: number): void {
+  words[at] = value;
+  words[at + 1] = value / HIGH;
+}
+
+const CHUNK = 64;
+/** So many at first: the process is to be at work soon. */
+const FIRST_CHUNK = 32;
 let own: { batch: Batch; blocks: Blocks } | undefined;
+
+/** Has blocks laid for wishes from one on, `most` at the most; gives how many. */
+function fill<T>(
+  blocks: Blocks,
+  from: number,
+  wishes: readonly T[],
+  most: number,
+  lay: (wish: T, block: number) => void,
+): number {
+  blocks.clear();
+  let count = 0;
+  for (; count < most && from + count < wishes.length && blocks.hasRoom; count++) {
+    const wish = wishes[from + count];
+    if (wish !== undefined) lay(wish, count);
+  }
+  return count;
+}
 
 /** Opens all of them; each one's failure is its own. The descriptors are the caller's. */
 export function openMany(wishes: readonly Wish[]): Opened[] {
@@ -128,58 +198,61 @@ export function openMany(wishes: readonly Wish[]): Opened[] {
   }
   const { batch, blocks } = own;
   const opened: Opened[] = [];
-  for (let from = 0; from < wishes.length; from += CHUNK) {
-    const chunk = wishes.slice(from, from + CHUNK);
-    chunk.forEach((wish, i) => {
-      blocks.fill(i, wish, true);
-    });
-    batch.run(blocks.entries(chunk.length));
-    for (let i = 0; i < chunk.length; i++) opened.push(blocks.result(i));
+  while (opened.length < wishes.length) {
+    const count = fill(blocks, opened.length, wishes, CHUNK, (wish, i) => blocks.open(i, wish, true));
+    batch.run(blocks.entries(count));
+    for (let i = 0; i < count; i++) opened.push(blocks.result(i));
   }
   return opened;
 }
 
 /**
- * Opens the files inside a process, one after the other, at its lowest free numbers. While it opens some, the next ones
- * are laid out here, and what it opened before is looked at: `opened` is told of each, in their order, and throws where
- * something is not as it should be.
+ * Opens files inside a process, and fetches descriptors into it, one after the other, at its lowest free numbers. While it does
+ * some, the next ones are laid out here, and what it has done before is looked at: `opened` is told of each, in their order,
+ * and throws where something is not as it should be.
  */
 export function openInside(
   restoree: Restoree,
-  wishes: readonly (Wish & { readonly cloexec: boolean })[],
+  wishes: readonly ((Wish | Fetched) & { readonly cloexec: boolean })[],
   opened: (index: number, result: Opened) => void,
 ): void {
+  if (wishes.length === 0) return;
   const { address, size } = restoree.area.bulkRegion(restoree.pid);
   const half = Math.floor(size / 2 / ENTRY_SIZE) * ENTRY_SIZE;
-  const capacity = Math.min(CHUNK, Math.floor((half - ENTRY_SIZE - 8) / PER_FILE));
+  const capacity = Math.min(CHUNK, wishes.length);
+  if (Blocks.sizeFor(capacity) > half) throw new RangeError("no room for the calls that open files");
   const sides = [0, half].map((offset) => {
-    const region = { pid: restoree.pid, address: address + offset, size: half };
+    const region = { pid: restoree.pid, address: address + offset, size: Blocks.sizeFor(capacity) };
     const table = new LaidTable(restoree.leader, region);
     return { table, blocks: new Blocks(table, capacity) };
   });
+  restoree.table.run();
   let running: { table: LaidTable; blocks: Blocks; from: number; count: number } | undefined;
+  let most = Math.min(capacity, FIRST_CHUNK);
   for (let from = 0, turn = 0; from < wishes.length || running !== undefined; turn ^= 1) {
     const side = sides[turn];
     if (side === undefined) return;
     const { table, blocks } = side;
-    const count = Math.min(capacity, Math.max(wishes.length - from, 0));
-    for (let i = 0; i < count; i++) {
-      const wish = wishes[from + i];
-      if (wish !== undefined) blocks.fill(i, wish, wish.cloexec);
-    }
+    const count = fill(blocks, from, wishes, most, (wish, i) => {
+      if ("path" in wish) blocks.open(i, wish, wish.cloexec);
+      else blocks.fetch(i, restoree.ourPidfd, wish, wish.cloexec);
+    });
+    most = capacity;
+    if (count > 0) table.place(blocks.entries(count), blocks.asked);
     const before = running;
-    before?.table.finish(before.blocks.size);
+    before?.table.await();
     running = undefined;
     if (count > 0) {
-      table.start(blocks.entries(count), blocks.asked);
+      table.go();
       running = { table, blocks, from, count };
       from += count;
     }
     if (before === undefined) continue;
     try {
+      before.table.take(before.blocks.answered);
       for (let i = 0; i < before.count; i++) opened(before.from + i, before.blocks.result(i));
     } catch (error) {
-      running?.table.finish(0);
+      running?.table.await();
       throw error;
     }
   }

@@ -236,7 +236,7 @@ export class FilesRestore {
     return description;
   }
 
-  /** How the process opens by itself what nobody else is to have, where that is many files in a row. */
+  /** How the process opens by itself what nobody else is to have. */
   #wishes(
     restoree: Restoree,
     table: readonly FdinfoEntry[],
@@ -246,19 +246,7 @@ export class FilesRestore {
       table.map((info) => info.fd),
       restoree.ourPidfd,
     );
-    const wishes: (Wish | undefined)[] = [];
-    let row = 0;
-    for (let i = 0; i <= inPlace; i++) {
-      const description = i < inPlace ? descriptions[i] : undefined;
-      const wish = description === undefined ? undefined : wishOf(description);
-      if (wish !== undefined) row++;
-      else {
-        if (row < MANY) wishes.fill(undefined, i - row, i);
-        row = 0;
-      }
-      wishes.push(wish);
-    }
-    return wishes;
+    return descriptions.slice(0, inPlace).map(wishOf);
   }
 
   /** Opens what its restorer opens faster together with others. */

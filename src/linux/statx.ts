@@ -105,12 +105,21 @@ export function statusIn(words: Uint32Array, from: number): FileStatus {
   };
 }
 
+/** Mode and size out of a struct statx, of which only the first {@link STATX.BRIEF} bytes need be there. */
+export function briefIn(words: Uint32Array, from: number): Pick<FileStatus, "mode" | "size"> {
+  return {
+    mode: (words[from + MODE] ?? 0) & 0xffff,
+    size: (words[from + SIZE] ?? 0) + (words[from + SIZE + 1] ?? 0) * 0x1_0000_0000,
+  };
+}
+
 /** What a call of statx(2) takes, for those who make it in a batch: its flags, mask and the size of its result. */
 export const STATX = {
   FOLLOW_NOTHING: AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
   EMPTY_PATH: AT_EMPTY_PATH,
   MASK: BASIC_STATS | MNT_ID,
   SIZE: statx.size,
+  BRIEF: at.size + word.size,
 } as const;
 
 /** Of an open descriptor of ours, O_PATH ones included. @throws KernelError */

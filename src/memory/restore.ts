@@ -160,6 +160,13 @@ export class MemoryRestore {
     }
   }
 
+  /** Bytes of all processes' private memory in the images. */
+  get stored(): number {
+    let stored = 0;
+    for (const { pages } of this.#plans.values()) stored += pages.total;
+    return stored;
+  }
+
   /** The dumpable flag of a process, to be set after its credentials, which clear it. */
   dumpable(pid: number): number | undefined {
     return this.#plan(pid).mm.dumpable;
