@@ -77,7 +77,7 @@ function installInPlace(
   const wishes = wanted.map(({ source, flags, asyncFlags }) => {
     const cloexec = (flags & FD_CLOEXEC) !== 0;
     if (typeof source === "number") return { source, asyncFlags, cloexec };
-    return { path: source.path, flags: source.flags, offset: source.offset, cloexec };
+    return { ...source, cloexec };
   });
   const { pid } = restoree;
   openInside(restoree, wishes, (i, result) => {

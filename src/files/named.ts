@@ -240,7 +240,11 @@ export class NamedRestore implements FileRestorer {
       name.isWellFormed() &&
       !name.includes("\0") &&
       this.context.inherited.isEmpty;
-    return plain ? { path: name, flags, offset: pos } : undefined;
+    if (!plain) return undefined;
+    // Even a FIFO is opened at once for both reading and writing: fifo(7).
+    const never = (flags & O.ACCMODE) === O.RDWR && ((entry.mode ?? 0) & S.IFMT) === S.IFREG;
+    const mayWait = (flags & O.NONBLOCK) === 0 && !never;
+    return { path: name, flags, mayWait, offset: pos };
   }
 
   opened({ id }: FileEntry, { fd, status, flagged, sought }: Opened): void {

@@ -8,7 +8,7 @@ import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { AT, O, SEEK } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { briefIn, type FileStatus, STATX } from "../linux/statx.ts";
-import { ENTRY_SIZE } from "../machine/runner.ts";
+import { ENTRY_SIZE, OP } from "../machine/runner.ts";
 import { LaidTable } from "../tracee/laid-table.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 
@@ -16,8 +16,13 @@ import type { Restoree } from "../tracee/restoree.ts";
 export interface Wish {
   /** Of fewer than {@link LONGEST} bytes, none of them NUL. */
   readonly path: string;
-  /** For open(2), without O_NONBLOCK; that comes and goes as the flags say. */
+  /** For open(2). */
   readonly flags: number;
+  /**
+   * Whether opening might have to wait for somebody, should something else stand there, a FIFO or a device: it is opened with
+   * O_NONBLOCK then, and gets its flags afterwards.
+   */
+  readonly mayWait: boolean;
   readonly offset: bigint;
 }
 
@@ -45,6 +50,8 @@ const HIGH = 0x1_0000_0000;
 /** The calls of a block: what gives a descriptor, and three that take it. */
 const OPEN = 0;
 const TAKERS = { STATX: 4, SETFL: 5, LSEEK: 6 } as const;
+/** So far before each of them stands the entry that gives it the descriptor. */
+const BETWEEN = 3;
 const BLOCK = 7;
 /** Room for a path, as they are on average; where there is none left the next ones wait for another run. */
 const PATH_ROOM = 64;
@@ -55,12 +62,12 @@ const PER_FILE = BLOCK * ENTRY_SIZE + PATH_ROOM + STATX.BRIEF;
  * written over the rest.
  */
 class Blocks {
-  readonly #empty: number;
+  readonly #zeros: number;
   readonly #paths: number;
   readonly #results: number;
   readonly #buffer: Buffer;
-  /** Which blocks are laid to open files. */
-  readonly #laid: boolean[] = [];
+  /** What blocks are laid for: to open a file that may wait, or one that does not; undefined for anything else. */
+  readonly #laid: (boolean | undefined)[] = [];
   #pathsEnd: number;
 
   constructor(
@@ -68,9 +75,9 @@ class Blocks {
     readonly capacity: number,
   ) {
     this.#results = capacity * BLOCK * ENTRY_SIZE + ENTRY_SIZE;
-    // Never written: an empty path.
-    this.#empty = this.#results + capacity * STATX.BRIEF + STATX.SIZE;
-    this.#paths = this.#empty + 8;
+    // Zero whatever is done: an empty path.
+    this.#zeros = this.#results + capacity * STATX.BRIEF + STATX.SIZE;
+    this.#paths = this.#zeros + 8;
     this.#pathsEnd = this.#paths;
     this.#buffer = Buffer.from(layout.bytes.buffer);
   }
@@ -85,7 +92,7 @@ class Blocks {
   }
 
   get answered(): number {
-    return this.#empty;
+    return this.#zeros;
   }
 
   /** Begins anew: no block is in use. */
@@ -100,7 +107,7 @@ class Blocks {
 
   /** The block opens a file; its path must have room. */
   open(index: number, wish: Wish, cloexec: boolean): void {
-    this.#lay(index);
+    this.#lay(index, wish.mayWait);
     const { words, bytes, address } = this.layout;
     const path = this.#pathsEnd;
     const end = path + this.#buffer.write(wish.path, path);
@@ -108,8 +115,9 @@ class Blocks {
     this.#pathsEnd = end + 1;
     const block = index * BLOCK;
     setWide(words, argumentAt(block + OPEN, 1), address + path);
-    words[argumentAt(block + OPEN, 2)] = wish.flags | O.NONBLOCK | (cloexec ? O.CLOEXEC : 0);
-    words[argumentAt(block + TAKERS.SETFL, 2)] = wish.flags;
+    const flags = cloexec ? wish.flags | O.CLOEXEC : wish.flags;
+    words[argumentAt(block + OPEN, 2)] = wish.mayWait ? flags | O.NONBLOCK : flags;
+    if (wish.mayWait) words[argumentAt(block + TAKERS.SETFL, 2)] = wish.flags;
     setWide(words, argumentAt(block + TAKERS.LSEEK, 1), Number(wish.offset));
   }
 
@@ -123,7 +131,7 @@ class Blocks {
     if (asyncFlags === undefined) layout.entry(block + TAKERS.SETFL, NR.fcntl, 0, F.GETFL);
     else layout.entry(block + TAKERS.SETFL, NR.fcntl, 0, F.SETFL, asyncFlags);
     layout.entry(block + TAKERS.LSEEK, NR.fcntl, 0, F.GETFL);
-    this.#laid[index] = false;
+    this.#laid[index] = undefined;
   }
 
   entries(count: number): number {
@@ -141,24 +149,34 @@ class Blocks {
     };
   }
 
-  #lay(index: number): void {
-    if (this.#laid[index] === true) return;
-    this.#laid[index] = true;
+  #lay(index: number, mayWait: boolean): void {
+    if (this.#laid[index] === mayWait) return;
+    this.#laid[index] = mayWait;
     const { layout } = this;
     const block = index * BLOCK;
     const result = layout.address + this.#results + index * STATX.BRIEF;
-    const empty = layout.address + this.#empty;
+    const empty = layout.address + this.#zeros;
     layout.entry(block + OPEN, NR.openat, AT.FDCWD, 0, 0, 0);
     this.#chain(block);
     layout.entry(block + TAKERS.STATX, NR.statx, 0, empty, STATX.EMPTY_PATH, STATX.MASK, result);
     layout.entry(block + TAKERS.SETFL, NR.fcntl, 0, F.SETFL, 0);
+    if (!mayWait) this.#skip(block + TAKERS.SETFL);
     layout.entry(block + TAKERS.LSEEK, NR.lseek, 0, 0, SEEK.SET);
+  }
+
+  /** Instead of a call nothing is done, with success; what comes as its first argument before does not matter. */
+  #skip(entry: number): void {
+    const { layout } = this;
+    const spare = layout.address + this.#zeros;
+    layout.entry(entry - BETWEEN, OP.MOVE, spare, spare);
+    layout.entry(entry, OP.MOVE, spare, spare);
+    layout.words[resultAt(entry)] = 0;
   }
 
   /** The descriptor becomes the first argument of the calls that take it. */
   #chain(block: number): void {
-    let entry = block + OPEN + 1;
-    for (const taker of Object.values(TAKERS)) this.layout.move(entry++, block + OPEN, block + taker, 0);
+    for (const taker of Object.values(TAKERS))
+      this.layout.move(block + taker - BETWEEN, block + OPEN, block + taker, 0);
   }
 }
 
@@ -168,9 +186,7 @@ function setWide(words: Uint32Array, at: number, value: number): void {
   words[at + 1] = value / HIGH;
 }
 
-const CHUNK = 64;
-/** So many at first: the process is to be at work soon. */
-const FIRST_CHUNK = 32;
+const CHUNK = 128;
 let own: { batch: Batch; blocks: Blocks } | undefined;
 
 /** Has blocks laid for wishes from one on, `most` at the most; gives how many. */
@@ -207,9 +223,8 @@ export function openMany(wishes: readonly Wish[]): Opened[] {
 }
 
 /**
- * Opens files inside a process, and fetches descriptors into it, one after the other, at its lowest free numbers. While it does
- * some, the next ones are laid out here, and what it has done before is looked at: `opened` is told of each, in their order,
- * and throws where something is not as it should be.
+ * Opens files inside a process, and fetches descriptors into it, one after the other, at its lowest free numbers. `opened` is
+ * told of each, in their order, and throws where something is not as it should be.
  */
 export function openInside(
   restoree: Restoree,
@@ -217,43 +232,21 @@ export function openInside(
   opened: (index: number, result: Opened) => void,
 ): void {
   if (wishes.length === 0) return;
-  const { address, size } = restoree.area.bulkRegion(restoree.pid);
-  const half = Math.floor(size / 2 / ENTRY_SIZE) * ENTRY_SIZE;
-  const capacity = Math.min(CHUNK, wishes.length);
-  if (Blocks.sizeFor(capacity) > half) throw new RangeError("no room for the calls that open files");
-  const sides = [0, half].map((offset) => {
-    const region = { pid: restoree.pid, address: address + offset, size: Blocks.sizeFor(capacity) };
-    const table = new LaidTable(restoree.leader, region);
-    return { table, blocks: new Blocks(table, capacity) };
-  });
   restoree.table.run();
-  let running: { table: LaidTable; blocks: Blocks; from: number; count: number } | undefined;
-  let most = Math.min(capacity, FIRST_CHUNK);
-  for (let from = 0, turn = 0; from < wishes.length || running !== undefined; turn ^= 1) {
-    const side = sides[turn];
-    if (side === undefined) return;
-    const { table, blocks } = side;
-    const count = fill(blocks, from, wishes, most, (wish, i) => {
+  const capacity = Math.min(CHUNK, wishes.length);
+  const { pid, address, size } = restoree.area.bulkRegion(restoree.pid);
+  const needed = Blocks.sizeFor(capacity);
+  if (needed > size) throw new RangeError("no room for the calls that open files");
+  const table = new LaidTable(restoree.leader, { pid, address, size: needed });
+  const blocks = new Blocks(table, capacity);
+  for (let from = 0; from < wishes.length; ) {
+    const count = fill(blocks, from, wishes, capacity, (wish, i) => {
       if ("path" in wish) blocks.open(i, wish, wish.cloexec);
       else blocks.fetch(i, restoree.ourPidfd, wish, wish.cloexec);
     });
-    most = capacity;
-    if (count > 0) table.place(blocks.entries(count), blocks.asked);
-    const before = running;
-    before?.table.await();
-    running = undefined;
-    if (count > 0) {
-      table.go();
-      running = { table, blocks, from, count };
-      from += count;
-    }
-    if (before === undefined) continue;
-    try {
-      before.table.take(before.blocks.answered);
-      for (let i = 0; i < before.count; i++) opened(before.from + i, before.blocks.result(i));
-    } catch (error) {
-      running?.table.await();
-      throw error;
-    }
+    table.start(blocks.entries(count), blocks.asked);
+    table.finish(blocks.answered);
+    for (let i = 0; i < count; i++) opened(from + i, blocks.result(i));
+    from += count;
   }
 }

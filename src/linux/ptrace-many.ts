@@ -262,17 +262,41 @@ export function startMany<T extends { readonly tid: number }>(
 const LATE = { PENDING: 0, ROBUST: 1 } as const;
 const PEEK_AT = 0;
 const PEEKED_AT = wholeWords(peekRequest.size);
-const ROBUST_AT = PEEKED_AT + SIGINFO_SIZE;
+const PEEKING = PEEKED_AT + SIGINFO_SIZE;
+
+/** Lays, as the first step of a block, a look at the first signal that is pending for a thread alone. */
+function layPeek(blocks: Blocks, block: number): void {
+  const own = blocks.bytesOf(block);
+  const base = blocks.address + own;
+  peekRequest.write(blocks.bytes, own + PEEK_AT, { off: 0n, flags: 0, nr: 1 });
+  const entry = blocks.entryOf(block, LATE.PENDING);
+  blocks.entry(entry, NR.ptrace, PTRACE.PEEKSIGINFO, 0, base + PEEK_AT, base + PEEKED_AT);
+}
+
+const peeking = lazily(() => new Blocks({ capacity: CHUNK, entries: 1, bytes: PEEKING }, layPeek));
+
+/** Those of stopped tasks for which signals are pending that are theirs alone. @throws KernelError */
+export function withPending<T extends { readonly tid: number }>(tasks: readonly T[]): T[] {
+  const blocks = peeking();
+  const found: T[] = [];
+  blocks.forEach(
+    tasks,
+    ({ tid }, block) => blocks.give(block, LATE.PENDING, 1, tid),
+    (task, block) => {
+      must(blocks, block, LATE.PENDING, PTRACE.PEEKSIGINFO, task.tid);
+      if (blocks.result(block, LATE.PENDING) > 0) found.push(task);
+    },
+  );
+  return found;
+}
+
+const ROBUST_AT = PEEKING;
 const asking = lazily(
   () =>
     new Blocks({ capacity: CHUNK, entries: 2, bytes: ROBUST_AT + 2 * 8 }, (blocks, block) => {
-      const own = blocks.bytesOf(block);
-      const base = blocks.address + own;
-      peekRequest.write(blocks.bytes, own + PEEK_AT, { off: 0n, flags: 0, nr: 1 });
-      const pending = blocks.entryOf(block, LATE.PENDING);
-      blocks.entry(pending, NR.ptrace, PTRACE.PEEKSIGINFO, 0, base + PEEK_AT, base + PEEKED_AT);
-      const robust = blocks.entryOf(block, LATE.ROBUST);
-      blocks.entry(robust, NR.get_robust_list, 0, base + ROBUST_AT, base + ROBUST_AT + 8);
+      layPeek(blocks, block);
+      const at = blocks.address + blocks.bytesOf(block) + ROBUST_AT;
+      blocks.entry(blocks.entryOf(block, LATE.ROBUST), NR.get_robust_list, 0, at, at + 8);
     }),
 );
 

@@ -113,6 +113,8 @@ function registerPlaces(): { readonly from: number; readonly to: number; readonl
 
 /** struct ucontext: what rt_sigreturn(2) finds at the stack pointer. */
 const ucontext = struct({ flags: u64, link: word, stack: stackT, mcontext: sigcontext, sigmask: u64 });
+/** The room that a frame takes whose XSAVE image is another's. */
+export const SIGFRAME_SIZE = ucontext.size;
 
 /** struct _fpx_sw_bytes, in the 48 bytes at 464 of an XSAVE image on a signal frame. */
 const fpxSoftware = struct({
@@ -143,7 +145,7 @@ export interface SigframePlace {
 /**
  * Makes a signal frame for a task with registers given as a `userRegs`, entered by rt_sigreturn(2) with the stack
  * pointer at its address. Without `xstate`, the address of the XSAVE image of another frame may be shared through
- * `fpstate`. It takes {@link sigframeSize} bytes, or those of a struct ucontext.
+ * `fpstate`. It takes {@link sigframeSize} bytes, or {@link SIGFRAME_SIZE}.
  */
 export function putSigframe(
   { buffer, at, address }: SigframePlace,
@@ -165,8 +167,12 @@ export function putSigframe(
   if ("xstate" in fp) putXstate(buffer, sigframeFpstate(at), fp.xstate);
 }
 
-/** PTRACE_GETREGSET leaves the enabled features where a signal frame has its software bytes; an image has none there. */
-function putXstate(buffer: Uint8Array, at: number, xstate: Uint8Array): void {
+/**
+ * Puts an XSAVE image behind `at` as a frame has it, for frames that share it through `fpstate`; it takes
+ * {@link sigframeXstateSize} bytes. PTRACE_GETREGSET leaves the enabled features where a frame has its software bytes; an image
+ * has none there.
+ */
+export function putXstate(buffer: Uint8Array, at: number, xstate: Uint8Array): void {
   buffer.set(xstate, at);
   const enabled = u64.read(buffer, at + FPX_SOFTWARE_AT);
   const xfeatures = enabled === 0n ? u64.read(buffer, at + xsaveHead.offset.xstate_bv) : enabled;
@@ -204,7 +210,12 @@ export function sigframeMask(address: number): number {
 
 /** The room that a frame takes with an XSAVE image of so many bytes. */
 export function sigframeSize(xstate: number): number {
-  return sigframeFpstate(0) + xstate + 4;
+  return sigframeFpstate(0) + sigframeXstateSize(xstate);
+}
+
+/** The room that the image takes by itself. */
+export function sigframeXstateSize(xstate: number): number {
+  return xstate + 4;
 }
 
 /** Where the XSAVE image of a frame built at `address` stands. */

@@ -3,14 +3,16 @@
  *
  *     code, header | slot 0 | slot 1 ... | bulk | bulk of further rooms ...
  *
- * A slot belongs to one thread: its heal pointer, its heal table and its door, its signal frame, a small table and its
- * stack. Slots are aligned to their size, so that the heal entry finds its slot from the stack pointer alone. The bulk
+ * A slot belongs to one thread: its heal pointer, its heal table and its door, its signal frame and a small table, all on one
+ * page, since each page costs when it is written to and again when it is used; an extended state that its frame and those of
+ * others point to, where theirs is the same; and its stack, which only a signal needs. Slots are aligned to their size, so that
+ * the heal entry finds its slot from the stack pointer alone. The bulk
  * region is for the tables of the thread that does the process-wide work. Processes that are built in one and the same
  * memory have a room each: bulk of their own.
  */
 
 import { ERRNO, KernelError } from "../linux/errno.ts";
-import { TASK_SIZE } from "../linux/memory.ts";
+import { PAGE_SIZE, TASK_SIZE } from "../linux/memory.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { hostMachine } from "../machine/host.ts";
 import { SLOT_SIZE } from "../machine/runner.ts";
@@ -25,9 +27,9 @@ const HEAL_ADDRESS_AT = 0x8;
 const MASK_AT = 0x10;
 const HEAL_TABLE_AT = 0x40;
 const DOOR_AT = 0x200;
-const FRAME_AT = 0x800;
-const TABLE_AT = 0x4000;
-const TABLE_SIZE = 0x1c00;
+const FRAME_AT = 0x300;
+const TABLE_AT = 0x440;
+const XSTATE_AT = PAGE_SIZE;
 /** The kernel's MMAP_MIN_ADDR is 64 KiB; stack_guard_gap below a stack is 1 MiB. */
 const LOWEST = 0x10_0000;
 const MARGIN = 0x20_0000;
@@ -133,14 +135,19 @@ export class Area {
   healTable(index: number): number {
     return this.slot(index) + HEAL_TABLE_AT;
   }
+  /** A struct ucontext, whose extended state is somewhere else. */
   frame(index: number): number {
     return this.slot(index) + FRAME_AT;
+  }
+  /** An XSAVE image, as a signal frame has it. */
+  xstate(index: number): number {
+    return this.slot(index) + XSTATE_AT;
   }
   stackTop(index: number): number {
     return this.slot(index) + SLOT_SIZE - 0x100;
   }
   threadRegion(pid: number, index: number): Region {
-    return { pid, address: this.slot(index) + TABLE_AT, size: TABLE_SIZE };
+    return { pid, address: this.slot(index) + TABLE_AT, size: PAGE_SIZE - TABLE_AT };
   }
   /** Code, header and the carrier's slot. */
   headRegion(pid: number): Region {

@@ -5,7 +5,14 @@
 import { stage } from "../faults.ts";
 import { Scatter } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
-import { MASK_WHILE_RUNNING, putSigframe, SIG_SETMASK, sigframeSize } from "../linux/signal.ts";
+import {
+  MASK_WHILE_RUNNING,
+  putSigframe,
+  putXstate,
+  SIG_SETMASK,
+  SIGFRAME_SIZE,
+  sigframeXstateSize,
+} from "../linux/signal.ts";
 import { viewOf, word } from "../linux/struct.ts";
 import { OP, SLOT_HEAL, SLOT_SIZE } from "../machine/runner.ts";
 import type { Area } from "./area.ts";
@@ -48,12 +55,20 @@ export class Crew {
     const first = [this.#home(0)];
     const pointers = pointersInto(slot, first);
     const scatter = new Scatter(pid);
+    // Threads that wait mostly have the same extended state, which is one object then (ptrace-many.ts).
+    let xstate: Uint8Array | undefined;
+    let fpstate = 0;
     this.members.forEach(({ saved }, i) => {
-      const { mask, xstate } = saved;
-      const at = scatter.piece(area.slot(FIRST + i), slot.length + sigframeSize(xstate.length));
+      if (saved.xstate !== xstate) {
+        ({ xstate } = saved);
+        fpstate = area.xstate(FIRST + i);
+        const place = scatter.piece(fpstate, sigframeXstateSize(xstate.length));
+        putXstate(scatter.bytes, place, xstate);
+      }
+      const at = scatter.piece(area.slot(FIRST + i), slot.length + SIGFRAME_SIZE);
       putMoved(scatter.bytes, at, slot, pointers, first, [this.#home(i)]);
       const frame = { buffer: scatter.bytes, at: at + slot.length, address: area.frame(FIRST + i) };
-      putSigframe(frame, restartedBytes(saved), mask, { xstate });
+      putSigframe(frame, restartedBytes(saved), saved.mask, { fpstate });
     });
     scatter.flush();
   }

@@ -25,7 +25,7 @@ import { isZero, MAP, PROT, readMemory, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { getRegister, PTRACE, peekSiginfo, setRegisters, setSignalMask, userRegs } from "../linux/ptrace.ts";
-import { askOutside } from "../linux/ptrace-many.ts";
+import { withPending } from "../linux/ptrace-many.ts";
 import {
   buildSigframe,
   MASK_WHILE_RUNNING,
@@ -231,11 +231,7 @@ export class Infection {
     threads: readonly { task: Task; saved: Saved }[],
     fill: (table: Table) => T,
   ): { answers: SharedTable; asked: T } {
-    const tasks = threads.map(({ task }) => task);
-    askOutside(tasks).forEach(({ pending }, i) => {
-      const task = tasks[i];
-      if (pending && task !== undefined) refusePendingTrap(task, false);
-    });
+    for (const task of withPending(threads.map((thread) => thread.task))) refusePendingTrap(task, false);
     const crew = new Crew(this.pid, this.area, threads);
     this.#threads.push(...crew.members);
     const asked = fill(crew.shared.table);

@@ -19,37 +19,17 @@ export class LaidTable extends Layout {
     this.words[resultAt(index) - ENTRY_RESULT / 4 + 1] = FLAG_MUST;
   }
 
-  /** Has the first `count` entries, and all bytes up to `used`, there to be run. The task may be running another table. */
-  place(count: number, used: number): void {
+  /** Sets the task to run the first `count` entries; the bytes up to `used` go to it. */
+  start(count: number, used: number): void {
     this.words[resultAt(count) - ENTRY_RESULT / 4] = OP.END;
     const size = Math.max(used, (count + 1) * ENTRY_SIZE);
     writeMemory(this.region.pid, this.region.address, this.bytes.subarray(0, size));
-  }
-
-  /** Sets the task to run what was placed. */
-  go(): void {
     this.executor.startTable(this.region.address);
-  }
-
-  /** Waits for the end of the table that the task runs. */
-  await(): void {
-    this.executor.awaitTable();
-  }
-
-  /** Takes back the bytes up to `used`. The task may be running another table. */
-  take(used: number): void {
-    readMemory(this.region.pid, this.region.address, this.bytes.subarray(0, used));
-  }
-
-  /** Sets the task to run the first `count` entries; the bytes up to `used` go to it. */
-  start(count: number, used: number): void {
-    this.place(count, used);
-    this.go();
   }
 
   /** Waits for the end of a started table and takes back the bytes up to `used`. */
   finish(used: number): void {
-    this.await();
-    this.take(used);
+    this.executor.awaitTable();
+    readMemory(this.region.pid, this.region.address, this.bytes.subarray(0, used));
   }
 }

@@ -1,9 +1,9 @@
 /**
- * Programs to practise on: a process with threads, one with children and open files. They are tables of system calls
+ * Programs to practise on: a process with threads, one with children and open files, one with many files. They are tables of system calls
  * (executable.ts), so that nothing but us is needed to make them.
  */
 import { CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
-import { AT, O } from "../linux/io.ts";
+import { AT, O, SEEK } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { SIG } from "../linux/signal.ts";
 import { cString } from "../linux/syscall.ts";
@@ -21,6 +21,8 @@ const REST_SIZE = 0x100;
 const THREADS = 10;
 const CHILDREN = 5;
 const FILES = 24;
+/** So many that not all of their numbers fit into a byte of an image. */
+const MANY_FILES = 200;
 
 /** Sleeps for ever. */
 function layRest(table: Table): void {
@@ -57,5 +59,17 @@ export function makeChildren(path: string): void {
     for (let i = 0; i < FILES / 8; i++) table.must("a pipe", NR.pipe2, ends, 0);
     table.must("an event", NR.eventfd2, 1, 0);
     layBirths(table, CHILDREN, cloneArgs.encode({ exit_signal: SIG.CHLD }));
+  });
+}
+
+/** Makes a program that has many files open, which it makes in `directory`. @throws KernelError */
+export function makeFiles(path: string, directory: string): void {
+  make(path, (table) => {
+    for (let i = 0; i < MANY_FILES; i++) {
+      const name = table.data(cString(`${directory}/file ${i}`));
+      const access = i % 4 === 0 ? O.RDONLY : O.RDWR;
+      const fd = table.must("a file", NR.openat, AT.FDCWD, name, access | O.CREAT, 0o600);
+      table.must("its offset", NR.lseek, fd, i * i, SEEK.SET);
+    }
   });
 }

@@ -10,7 +10,7 @@ import { NR } from "../linux/nr.ts";
 import { WAIT, wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
-import { makeChildren, makeThreads } from "./exercise.ts";
+import { makeChildren, makeFiles, makeThreads } from "./exercise.ts";
 import { type HotPages, rehearse } from "./hot-pages.ts";
 import { startMovable } from "./nursery.ts";
 import { PARK, PARK_ALLOWED } from "./park.ts";
@@ -22,7 +22,7 @@ import { withProgram } from "./program.ts";
  * what a small process takes, which comes last, as a compilation takes milliseconds. It comes first as well: most is compiled
  * then, while the heap is small.
  */
-const ROUNDS = { first: 100, threads: 150, children: 150, last: 40 } as const;
+const ROUNDS = { first: 100, threads: 150, children: 150, files: 40, last: 40 } as const;
 /** A program that every machine has. */
 const PLAIN = "/bin/sleep";
 /**
@@ -68,13 +68,16 @@ export async function makeWarm(program: string, path: string): Promise<void> {
   const output = join(directory, "output");
   writeFileSync(output, "");
   try {
-    const [threads, children] = [join(directory, "threads"), join(directory, "children")];
+    const within = (name: string) => join(directory, name);
+    const [threads, children, files] = [within("threads"), within("children"), within("files")];
     makeThreads(threads);
     makeChildren(children);
+    makeFiles(files, mkdtempSync(join(directory, "open-")));
     const plan = [
       `${ROUNDS.first}:${PLAIN}`,
       `${ROUNDS.threads}:${threads}`,
       `${ROUNDS.children}:${children}`,
+      `${ROUNDS.files}:${files}`,
       `${ROUNDS.last}:${PLAIN}`,
     ];
     const words = [program, PARK, directory, ...plan];

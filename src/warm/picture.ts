@@ -152,6 +152,9 @@ class Picture {
   readonly #vmas: readonly Vma[];
   /** Of open and mapped files, by their ids in the images. */
   readonly #names: ReadonlyMap<number, string | undefined>;
+  readonly #laid: Vma[] = [];
+  /** Where threads have registered with rseq(2). */
+  readonly #rseqs: readonly number[];
   /** Blocks of a huge page that are read at once. */
   readonly #dense: ReadonlySet<number>;
 
@@ -169,6 +172,9 @@ class Picture {
       hot === undefined
         ? new Set()
         : withFd(open(program, O.RDONLY), (fd) => denseBlocks(vmas.filter(isHeap), hot, fd));
+    this.#rseqs = this.#cores().map(({ thread_core }) =>
+      Number(thread_core?.rseq_entry?.rseq_abi_pointer ?? 0),
+    );
     this.#names = new Map(images.readAll(IMAGES.files).map(({ id, reg }) => [id, reg?.name]));
     const code = vmas.find((vma) => this.#fileOf(vma) === program && vma.prot & PROT.EXEC);
     if (code === undefined) throw new RangeError(`process ${pid} does not run ${program}`);
@@ -224,6 +230,24 @@ class Picture {
       else this.#layAnonymous(vma, stored);
       for (const advice of vma.advice)
         this.#table.must("advice", NR.madvise, vma.start, vma.end - vma.start, advice);
+      this.#laid.push(vma);
+    }
+    this.#keepFromChildren();
+  }
+
+  /**
+   * Of our memory, children that are born bare need the machine programs and what rseq(2) writes to. To share the rest with them
+   * costs: its page tables are copied, each page that we write to after that is copied once more, and the child has to unmap it.
+   */
+  #keepFromChildren(): void {
+    const start = Math.min(...this.#laid.map((vma) => vma.start));
+    const end = Math.max(...this.#laid.map((vma) => vma.end));
+    // There are gaps, for which the call fails when it has done the rest.
+    this.#table.call(NR.madvise, start, end - start, MADV.DONTFORK);
+    for (const vma of this.#laid) {
+      const programs = !has(vma, STATUS.FILE_PRIVATE) && !isHeap(vma) && (vma.prot & PROT.EXEC) !== 0;
+      if (programs || this.#rseqs.some((at) => at >= vma.start && at < vma.end))
+        this.#table.must("our memory", NR.madvise, vma.start, vma.end - vma.start, MADV.DOFORK);
     }
   }
 
@@ -257,9 +281,6 @@ class Picture {
       if (dense) this.#table.must("memory", NR.pread64, this.#self, start, bytes.length, offset);
       else this.#map(vma, start, bytes.length, offset, MAP.FIXED);
     }
-    // Of our memory, children that are born bare need code and what rseq(2) writes to. To share the heaps with them costs:
-    // each page that we write to after that is copied once more.
-    if (isHeap(vma)) this.#table.must("a heap", NR.madvise, vma.start, length, MADV.DONTFORK);
   }
 
   #map({ prot }: Vma, start: number, length: number, offset: number, fixed: number): void {
