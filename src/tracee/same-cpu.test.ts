@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { affinityOf, everyCpu, onlyCpu, presentCpu, setAffinity } from "../linux/affinity.ts";
 import { SameCpu } from "./same-cpu.ts";
 
-const count = (mask = new Uint8Array()) =>
+const count = (mask: Uint8Array = new Uint8Array()) =>
   mask.reduce((sum, byte) => sum + byte.toString(2).replaceAll("0", "").length, 0);
 
 test("we stay on one processor, others are freed, and in the end all is as before", () => {
