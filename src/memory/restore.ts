@@ -16,8 +16,10 @@ import { MAP, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MAP_MORE, MCL, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, prctlMmMap, SHM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { PR, PR_SET_MM_MAP, PR_SET_VMA_ANON_NAME } from "../linux/prctl.ts";
+import { word } from "../linux/struct.ts";
 import { cString } from "../linux/syscall.ts";
 import { log } from "../log.ts";
+import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { RestoreStats } from "../stats.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 import type { Result } from "../tracee/table.ts";
@@ -370,17 +372,16 @@ export class MemoryRestore {
   /** Where code, data, heap, arguments lie; the auxiliary vector; the executable where it is not the parent's. */
   #setMarks(steps: Steps, { mm, layout: { marks, auxv } }: Plan, withExe: boolean): void {
     const exe = withExe ? this.files.openForMapping(mm.exe_file_id, false) : undefined;
-    let exeInside = NO_EXE_FD;
-    if (exe !== undefined) {
-      const inside = steps.file("its executable", exe);
-      steps.run();
-      exeInside = inside.value;
-    }
-    steps.reserve(auxv.length + marks.length);
-    const map = marks.slice();
-    const auxvInside = auxv.length > 0 ? steps.data(auxv) : 0;
-    prctlMmMap.encodeInto(map, 0, { auxv: auxvInside, exe_fd: exeInside });
-    steps.must("the marks of its memory", NR.prctl, PR.SET_MM, PR_SET_MM_MAP, steps.data(map), map.length, 0);
+    const inside = exe === undefined ? undefined : steps.file("its executable", exe);
+    // A word is kept where half of one is asked for.
+    const map = new Uint8Array(marks.length + word.size);
+    steps.reserve(auxv.length + map.length + 2 * ENTRY_SIZE);
+    const early = inside === undefined ? NO_EXE_FD : inside.settled ? inside.value : 0;
+    map.set(marks);
+    prctlMmMap.encodeInto(map, 0, { auxv: auxv.length > 0 ? steps.data(auxv) : 0, exe_fd: early });
+    const at = steps.data(map);
+    if (inside?.settled === false) steps.keep(inside, at + prctlMmMap.offset.exe_fd);
+    steps.must("the marks of its memory", NR.prctl, PR.SET_MM, PR_SET_MM_MAP, at, marks.length, 0);
   }
 
   #mapPrivate(

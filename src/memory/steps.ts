@@ -47,6 +47,11 @@ export class Steps {
     this.#room(CALL_ROOM + bytes + 64);
   }
 
+  /** Copies the result of a call that is laid and has not been made to a word inside; after `reserve`. */
+  keep(result: Result, at: number): void {
+    this.table.keep(result, at);
+  }
+
   /** Lays bytes into the table, after `reserve`; gives their address inside. */
   data(bytes: Uint8Array): number {
     return this.table.data(bytes);

@@ -94,12 +94,13 @@ export function dumpCore(
   }
   images.writeAll(IMAGES.ids, [ids], pid);
   if (entered === undefined) return;
-  // What is asked from outside is asked of those that stand.
-  entered.answers.awaitAll();
+  // Nothing of it moves while they run our table.
   const statuses = readStatuses(
     pid,
     others.map(({ task }) => task.tid),
   );
+  // What is asked by ptrace is asked of those that stand.
+  entered.answers.awaitAll();
   whatIsKnown(others, statuses).forEach((thread, member) => {
     entered.answers.look(member);
     const state = entered.asked(thread);
