@@ -11,19 +11,7 @@ import { addressOf, syscall } from "../linux/syscall.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 import type { Result } from "../tracee/table.ts";
-import { type Opened, openInside, type Wish } from "./open-many.ts";
-
-/** A descriptor that a process is to have. */
-export interface Wanted {
-  readonly number: number;
-  /** Our descriptor of the same description; or, where nobody else is to have it, how the process opens it itself. */
-  readonly source: number | Wish;
-  readonly flags: number;
-  /** Flags of the description that the process is to set by this descriptor. */
-  readonly asyncFlags: number | undefined;
-  /** Of the description, for messages. */
-  readonly id: number;
-}
+import { type Opened, openInside, type Wanted } from "./open-many.ts";
 
 /** What installing one takes at most: fetch, dup3 or fcntl, close, fcntl, and the end of the table. */
 const ROOM = 6 * ENTRY_SIZE;
@@ -31,27 +19,28 @@ const ROOM = 6 * ENTRY_SIZE;
 /** Fewer descriptors are fetched together with whatever else there is to do. */
 export const MANY = 16;
 
-/** How many of the first descriptors, by their numbers, get those from the kernel as they come. */
-export function countInPlace(numbers: readonly number[], ourPidfd: number): number {
+/** How many of the first descriptors, in ascending order, get their numbers from the kernel as they come. */
+export function countInPlace(descriptors: readonly { readonly fd: number }[], ourPidfd: number): number {
   let free = 0;
-  for (let i = 0; i < numbers.length; i++) {
+  for (let i = 0; i < descriptors.length; i++) {
     if (free === ourPidfd) free++;
-    if (numbers[i] !== free) return i;
+    if (descriptors[i]?.fd !== free) return i;
     free++;
   }
-  return numbers.length;
+  return descriptors.length;
 }
 
 /**
  * Installs the descriptors, which come in ascending order and are distinct from each other and from
- * `restoree.ourPidfd`. The process has no other descriptors. Only of those in place may the process open some itself;
- * `opened` is told what came of it; `calls` keeps what was called for others. Calls may be left in the table: what is
- * returned is to be called when it has run.
+ * `restoree.ourPidfd`. The process has no other descriptors. The first `inPlace` ({@link countInPlace}) are installed all at
+ * once, and only of those may the process open some itself; `opened` is told what came of it; `calls` keeps what was called
+ * for others. Calls may be left in the table: what is returned is to be called when it has run.
  * @throws KernelError
  */
 export function installDescriptors(
   restoree: Restoree,
   wanted: readonly Wanted[],
+  inPlace: number,
   opened: (wanted: Wanted, result: Opened) => void,
   calls: Map<string, object>,
 ): () => void {
@@ -59,36 +48,14 @@ export function installDescriptors(
   if (last === undefined) return () => {};
   const { ourPidfd, pid } = restoree;
   allowDescriptors(pid, Math.max(last.number, ourPidfd, wanted.length) + 2);
-  if (wanted.length < MANY) return fetchApart(restoree, wanted, 0, calls);
-  const inPlace = countInPlace(
-    wanted.map((each) => each.number),
-    ourPidfd,
-  );
-  installInPlace(restoree, wanted.slice(0, inPlace), opened);
-  return fetchApart(restoree, wanted.slice(inPlace), (wanted[inPlace - 1]?.number ?? -1) + 1, calls);
-}
-
-/** Those whose number is the lowest free one when their turn comes. */
-function installInPlace(
-  restoree: Restoree,
-  wanted: readonly Wanted[],
-  opened: (wanted: Wanted, result: Opened) => void,
-): void {
-  const wishes = wanted.map(({ source, flags, asyncFlags }) => {
-    const cloexec = (flags & FD_CLOEXEC) !== 0;
-    if (typeof source === "number") return { source, asyncFlags, cloexec };
-    return { ...source, cloexec };
-  });
-  const { pid } = restoree;
-  openInside(restoree, wishes, (i, result) => {
-    const each = wanted[i];
-    if (each === undefined) return;
+  openInside(restoree, wanted.slice(0, inPlace), (each, result) => {
     const { fd, flagged } = result;
     if (typeof each.source === "object") opened(each, result);
     else if (fd < 0) throw new KernelError("pidfd_getfd", `${nameOf(each)} in process ${pid}`, -fd);
     else if (flagged < 0) throw new KernelError("fcntl", `${nameOf(each)} in process ${pid}`, -flagged);
     expectNumber(pid, fd, each.number);
   });
+  return fetchApart(restoree, wanted.slice(inPlace), (wanted[inPlace - 1]?.number ?? -1) + 1, calls);
 }
 
 /** Those whose number is not the lowest free one, from the first that is not on. */

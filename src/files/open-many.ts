@@ -26,12 +26,16 @@ export interface Wish {
   readonly offset: bigint;
 }
 
-/** A description of ours that a process is to have, rather than to open a file. */
-export interface Fetched {
-  /** Our descriptor of it. */
-  readonly source: number;
-  /** Flags of the description that the process is to set by its descriptor. */
+/** A descriptor that a process is to have. */
+export interface Wanted {
+  readonly number: number;
+  /** Our descriptor of the same description; or, where nobody else is to have it, how the process opens it itself. */
+  readonly source: number | Wish;
+  readonly flags: number;
+  /** Flags of the description that the process is to set by this descriptor, where it is ours. */
   readonly asyncFlags: number | undefined;
+  /** Of the description, for messages. */
+  readonly id: number;
 }
 
 /** What came of it: a descriptor, or a negative errno, and the results of the other calls. */
@@ -122,12 +126,12 @@ class Blocks {
   }
 
   /** The block fetches a descriptor of the process that `pidfd` is of. */
-  fetch(index: number, pidfd: number, { source, asyncFlags }: Fetched, cloexec: boolean): void {
+  fetch(index: number, pidfd: number, source: number, { flags, asyncFlags }: Wanted): void {
     const { layout } = this;
     const block = index * BLOCK;
     layout.entry(block + OPEN, NR.pidfd_getfd, pidfd, source, 0);
     this.#chain(block);
-    layout.entry(block + TAKERS.STATX, NR.fcntl, 0, F.SETFD, cloexec ? FD_CLOEXEC : 0);
+    layout.entry(block + TAKERS.STATX, NR.fcntl, 0, F.SETFD, flags & FD_CLOEXEC);
     if (asyncFlags === undefined) layout.entry(block + TAKERS.SETFL, NR.fcntl, 0, F.GETFL);
     else layout.entry(block + TAKERS.SETFL, NR.fcntl, 0, F.SETFL, asyncFlags);
     layout.entry(block + TAKERS.LSEEK, NR.fcntl, 0, F.GETFL);
@@ -228,25 +232,28 @@ export function openMany(wishes: readonly Wish[]): Opened[] {
  */
 export function openInside(
   restoree: Restoree,
-  wishes: readonly ((Wish | Fetched) & { readonly cloexec: boolean })[],
-  opened: (index: number, result: Opened) => void,
+  wanted: readonly Wanted[],
+  opened: (wanted: Wanted, result: Opened) => void,
 ): void {
-  if (wishes.length === 0) return;
+  if (wanted.length === 0) return;
   restoree.table.run();
-  const capacity = Math.min(CHUNK, wishes.length);
+  const capacity = Math.min(CHUNK, wanted.length);
   const { pid, address, size } = restoree.area.bulkRegion(restoree.pid);
   const needed = Blocks.sizeFor(capacity);
   if (needed > size) throw new RangeError("no room for the calls that open files");
   const table = new LaidTable(restoree.leader, { pid, address, size: needed });
   const blocks = new Blocks(table, capacity);
-  for (let from = 0; from < wishes.length; ) {
-    const count = fill(blocks, from, wishes, capacity, (wish, i) => {
-      if ("path" in wish) blocks.open(i, wish, wish.cloexec);
-      else blocks.fetch(i, restoree.ourPidfd, wish, wish.cloexec);
+  for (let from = 0; from < wanted.length; ) {
+    const count = fill(blocks, from, wanted, capacity, (each, i) => {
+      const { source, flags } = each;
+      if (typeof source === "number") blocks.fetch(i, restoree.ourPidfd, source, each);
+      else blocks.open(i, source, (flags & FD_CLOEXEC) !== 0);
     });
     table.start(blocks.entries(count), blocks.asked);
     table.finish(blocks.answered);
-    for (let i = 0; i < count; i++) opened(from + i, blocks.result(i));
-    from += count;
+    for (let i = 0; i < count; i++, from++) {
+      const each = wanted[from];
+      if (each !== undefined) opened(each, blocks.result(i));
+    }
   }
 }

@@ -14,11 +14,11 @@ import { Level, log } from "../log.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import { Inherited } from "./inherit.ts";
-import { allowDescriptors, countInPlace, installDescriptors, MANY, type Wanted } from "./install.ts";
+import { allowDescriptors, countInPlace, installDescriptors, MANY } from "./install.ts";
 import type { FileKind, FileRestorer, FilesRestoreOptions, RestoreContext } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
 import { NamedRestore, named } from "./named.ts";
-import type { Opened, Wish } from "./open-many.ts";
+import type { Opened, Wanted, Wish } from "./open-many.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
 import { pathAddress } from "./path.ts";
 import { readRemaps } from "./remap.ts";
@@ -120,21 +120,32 @@ export class FilesRestore {
   restoreTable(restoree: Restoree, filesId: number): () => void {
     const table = this.#tables.get(filesId) ?? [];
     const file = `fdinfo-${filesId}.img`;
-    const descriptions = table.map((info) => this.#describe(info, file));
-    const wishes = table.length < MANY ? [] : this.#wishes(restoree, table, descriptions);
-    if (table.length >= MANY) this.#openMany(descriptions.filter((_, i) => wishes[i] === undefined));
+    const inPlace = table.length < MANY ? 0 : countInPlace(table, restoree.ourPidfd);
+    const descriptions: Description[] = [];
+    const wishes: (Wish | undefined)[] = [];
+    const others: Description[] = [];
+    for (const info of table) {
+      const description = this.#describe(info, file);
+      const wish = descriptions.length < inPlace ? wishOf(description) : undefined;
+      descriptions.push(description);
+      wishes.push(wish);
+      if (wish === undefined) others.push(description);
+    }
+    if (table.length >= MANY) this.#openMany(others);
     const wanted = table.map(({ fd, id, flags }, i): Wanted => {
       if (fd === restoree.ourPidfd) throw new FileRestoreError(`${file}: descriptor ${fd} is in use`);
+      const wish = wishes[i];
+      if (wish !== undefined) return { number: fd, source: wish, flags, asyncFlags: undefined, id };
       const description = descriptions[i] as Description;
-      const { restorer, entry } = description;
-      const source = wishes[i] ?? description.fd ?? this.#open(description);
-      return { number: fd, source, flags, asyncFlags: restorer.asyncFlags?.(entry), id };
+      const source = description.fd ?? this.#open(description);
+      const asyncFlags = description.restorer.asyncFlags?.(description.entry);
+      return { number: fd, source, flags, asyncFlags, id };
     });
     const opened = ({ id }: Wanted, result: Opened) => {
       const description = this.#descriptions.get(id);
       description?.restorer.opened?.(description.entry, result);
     };
-    const installed = installDescriptors(restoree, wanted, opened, this.#calls);
+    const installed = installDescriptors(restoree, wanted, inPlace, opened, this.#calls);
     return () => {
       installed();
       for (const description of descriptions) this.#used(description);
@@ -234,19 +245,6 @@ export class FilesRestore {
       throw new FileRestoreError(`${file}: descriptor ${fd}: file ${id} is ${types}`);
     }
     return description;
-  }
-
-  /** How the process opens by itself what nobody else is to have. */
-  #wishes(
-    restoree: Restoree,
-    table: readonly FdinfoEntry[],
-    descriptions: readonly Description[],
-  ): (Wish | undefined)[] {
-    const inPlace = countInPlace(
-      table.map((info) => info.fd),
-      restoree.ourPidfd,
-    );
-    return descriptions.slice(0, inPlace).map(wishOf);
   }
 
   /** Opens what its restorer opens faster together with others. */

@@ -50,7 +50,8 @@ function waitingTable(address: number, reading: number, writing: number): Uint8A
 
 /**
  * Clones the root of a tree from us with id `pid`, or one of the kernel's choice, and holds it. It has our memory and the
- * area, no descriptors but `pidfdNumber`, a pidfd of ours, default signal handling and all signals blocked. It dies if we do.
+ * area, default signal handling and all signals blocked, and, when its table has run, no descriptors but `pidfdNumber`, a pidfd
+ * of ours. It dies if we do.
  * @throws KernelError (EEXIST: the id is taken; EPERM: no CAP_CHECKPOINT_RESTORE)
  */
 export function spawnRoot(
@@ -168,7 +169,6 @@ function takeRoot(task: Task, area: Area, inheritedPidfd: number, pidfdNumber: n
     table.must("our pidfd", NR.dup3, inheritedPidfd, pidfdNumber, 0);
     table.must("our pidfd", NR.close, inheritedPidfd);
   }
-  table.run();
   return restoree;
 }
 
