@@ -57,6 +57,16 @@ const IMG_VERSION = 2;
 
 /** Returns the exit code. @throws whatever failed, after all traces were removed */
 export async function restore(options: Options): Promise<number> {
+  const sameCpu = new SameCpu();
+  sameCpu.begin();
+  try {
+    return await restoreOn(sameCpu, options);
+  } finally {
+    sameCpu.end();
+  }
+}
+
+async function restoreOn(sameCpu: SameCpu, options: Options): Promise<number> {
   const stats = new RestoreStats();
   const total = new Stopwatch();
   const images = ImageDir.open(options.imagesDir);
@@ -71,7 +81,7 @@ export async function restore(options: Options): Promise<number> {
   for (const { pid, ids } of plan.all) if (ids !== undefined) checkIds(pid, ids, inventory.root_ids);
   stage("restore/planned");
 
-  const restoration = new Restoration(options, images, plan, stats);
+  const restoration = new Restoration(options, images, plan, stats, sameCpu);
   let pidfile: string | undefined;
   let statsIn: ImageDir | undefined;
   try {
@@ -140,7 +150,6 @@ class Restoration {
   readonly #unborn = new Map<Restoree, UnbornThreads>();
   /** What the first threads of the living are let go with, once they are known to be good. */
   readonly #states: FinalState[] = [];
-  readonly #sameCpu = new SameCpu();
   #root: Restoree | undefined;
   #seccomp: SeccompEntry | undefined;
 
@@ -149,6 +158,7 @@ class Restoration {
     private readonly images: ImageDir,
     private readonly plan: PstreePlan,
     private readonly stats: RestoreStats,
+    private readonly sameCpu: SameCpu,
   ) {
     const tasks = plan.all.filter((process) => process.kind === "task");
     const pids = tasks.map(({ pid }) => pid);
@@ -215,7 +225,7 @@ class Restoration {
     const forking = new Stopwatch();
     const spans = [...this.#memory.spans(), ...readMaps(ourPid())];
     const area = Area.place(spans, 1, BULK.RESTORE, this.plan.rooms);
-    if (this.plan.all.length === 1 && this.#memory.stored < MUCH_MEMORY) this.#sameCpu.begin();
+    if (this.plan.all.length > 1 || this.#memory.stored >= MUCH_MEMORY) this.sameCpu.end();
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area));
     this.#root = spawnRoot(this.plan.root.pid, area, this.#serviceNumber(), this.options.restoreSibling);
     stage("restore/root");
@@ -361,14 +371,13 @@ class Restoration {
       else if (this.options.leaveStopped) stopProcess(restoree, SIG.STOP);
     }
     const tasks = living.flatMap(({ restoree }) => restoree.tasks);
-    this.#sameCpu.free(tasks.map(({ tid }) => tid));
-    this.#sameCpu.end();
+    this.sameCpu.free(tasks.map(({ tid }) => tid));
+    this.sameCpu.end();
     detachAll(tasks);
   }
 
   /** Removes every trace of a restore that failed. */
   abort(): void {
-    this.#sameCpu.end();
     this.#endStandIns();
     const born = new Set(this.#births.all.map(({ restoree }) => restoree.pid));
     if (this.#root !== undefined) born.add(this.#root.pid);
