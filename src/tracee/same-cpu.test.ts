@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { affinityOf, everyCpu, onlyCpu, presentCpu, setAffinity } from "../linux/affinity.ts";
 import { SameCpu } from "./same-cpu.ts";
 
@@ -41,4 +42,29 @@ test("what never began ends without a trace", () => {
   new SameCpu().end();
   new SameCpu().free([1]);
   expect(affinityOf(0)).toEqual(before);
+});
+
+test("who could not free others stays free", () => {
+  const program = `
+    const { affinityOf } = await import("./src/linux/affinity.ts");
+    const { SameCpu } = await import("./src/tracee/same-cpu.ts");
+    const before = affinityOf(0);
+    new SameCpu().begin();
+    process.exit(Buffer.compare(before, affinityOf(0)) === 0 ? 0 : 1);
+  `;
+  const bare = [
+    "setpriv",
+    "--bounding-set=-sys_nice",
+    "--inh-caps=-sys_nice",
+    process.execPath,
+    "-e",
+    program,
+  ];
+  const cwd = join(import.meta.dir, "../..");
+  const { exitCode, stderr } = Bun.spawnSync(bare, { cwd });
+  expect(stderr.toString()).toBe("");
+  expect(exitCode).toBe(0);
+  // With all capabilities it is held, where there is more than one processor.
+  const full = Bun.spawnSync([process.execPath, "-e", program], { cwd });
+  expect(full.exitCode).toBe(count(affinityOf(0)) > 1 ? 1 : 0);
 });

@@ -3,14 +3,17 @@
  * processor is a switch of tasks; to another one it takes an interrupt, and mostly a processor that has to be woken. (rr
  * does the same.) What is born of us is born with our affinity.
  */
+
 import { affinityOf, type CpuMask, everyCpu, onlyCpu, presentCpu, setAffinity } from "../linux/affinity.ts";
+import { CAP_SYS_NICE, hasCapability } from "../linux/capability.ts";
 
 export class SameCpu {
   /** What others, and we afterwards, are to have: our affinity as it was. */
   #ours: CpuMask | undefined;
 
-  /** From here on we stay where we are. */
+  /** From here on we stay where we are; not where we could not free a process again that is another user's by then. */
   begin(): void {
+    if (!hasCapability(CAP_SYS_NICE)) return;
     const cpu = presentCpu();
     const ours = affinityOf(0);
     if (cpu === undefined || ours === undefined) return;
