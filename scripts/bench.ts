@@ -44,11 +44,9 @@ interface Scenario {
   targets: { dump: number; restore: number };
   /** MiB of memory that each command is to find at hand. */
   atHand?: number;
-  /** What the kernel alone is measured at (tests/bench/floor.c). */
-  floor?: readonly Command[];
+  /** What the kernel alone is measured at (tests/bench/floor.c): the dump, or the restore as well. */
+  floor?: "dump" | "both";
 }
-
-type Command = "dump" | "restore";
 
 /** What moves a gigabyte finds so much memory at hand, in MiB. */
 const AT_HAND = 1280;
@@ -62,7 +60,7 @@ const scenarios: Scenario[] = [
     runs: 5,
     targets: { dump: 3, restore: 1.3 },
     atHand: AT_HAND,
-    floor: ["dump"],
+    floor: "dump",
   },
   {
     name: "threads",
@@ -70,7 +68,7 @@ const scenarios: Scenario[] = [
     workload: ["threads", "500"],
     runs: 7,
     targets: { dump: 5, restore: 2 },
-    floor: ["dump"],
+    floor: "dump",
   },
   {
     name: "children",
@@ -78,7 +76,7 @@ const scenarios: Scenario[] = [
     workload: ["children", "200"],
     runs: 5,
     targets: { dump: 5, restore: 2 },
-    floor: ["dump"],
+    floor: "dump",
   },
   {
     name: "files",
@@ -86,7 +84,7 @@ const scenarios: Scenario[] = [
     workload: ["files", "1000"],
     runs: 9,
     targets: { dump: 1.5, restore: 1.5 },
-    floor: ["dump", "restore"],
+    floor: "both",
   },
 ];
 const freezeRuns = 5;
@@ -175,13 +173,13 @@ const shape = (root: number) => {
   return `${tree.length} processes, ${tree.reduce((sum, pid) => sum + threadsOf(pid).length, 0)} threads`;
 };
 
-/** What is measured of `commands`. */
+/** Dumps a workload, and restores it where `withRestore` says so. */
 async function dumpAndRestore(
   dir: string,
   tool: Tool,
   scenario: Scenario,
-  commands: readonly Command[],
-): Promise<Partial<Record<Command, Measured>>> {
+  withRestore: boolean,
+): Promise<{ dump: Measured; restore?: Measured }> {
   const images = join(dir, "images");
   let members: number[] = [];
   try {
@@ -193,7 +191,7 @@ async function dumpAndRestore(
     const dumped = measure(tool, "dump", images, ["-t", String(root)]);
     const left = await waitGone(members, 5000);
     if (left.length > 0) throw new BenchFailed(`after the dump ${left.length} processes live`);
-    if (!commands.includes("restore")) return { dump: dumped };
+    if (!withRestore) return { dump: dumped };
     if (atHand !== undefined) haveMemoryAtHand(atHand);
     const restored = measure(tool, "restore", images, ["-d"]);
     if (shape(root) !== before) throw new BenchFailed(`restored: ${shape(root)} instead of ${before}`);
@@ -211,10 +209,14 @@ function median(values: number[]): number {
   return (low + high) / 2;
 }
 
+type Values = Record<Contender["name"], number[]>;
+
+const noValues = (): Values => ({ ours: [], peer: [], floor: [] });
+
 interface Row {
   what: string;
   unit: "ms" | "MiB";
-  values: Record<Contender["name"], number[]>;
+  values: Values;
   /** The ratio peer/ours that is wanted, or a judgement of its own with its words. */
   target?: number;
   judge?: { text: string; met: boolean };
@@ -226,7 +228,7 @@ const row = (what: string, unit: Row["unit"], target?: number): Row => {
   const made: Row = {
     what,
     unit,
-    values: { ours: [], peer: [], floor: [] },
+    values: noValues(),
     ...(target === undefined ? {} : { target }),
   };
   rows.push(made);
@@ -331,13 +333,11 @@ function printTable(): void {
       met === undefined ? "" : met ? "met" : beyond ? "NOT MET, the kernel alone takes longer" : "NOT MET",
     ]);
   }
-  const last = lines[0]?.length ?? 1;
-  const widths = Array.from({ length: last }, (_, column) => column).map((column) =>
-    Math.max(...lines.map((cells) => cells[column]?.length ?? 0)),
-  );
+  const titles = lines[0] ?? [];
+  const widths = titles.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
   for (const cells of lines) {
     const padded = cells.map((cell, at) =>
-      at === 0 || at === last - 1 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0),
+      at === 0 || at === titles.length - 1 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0),
     );
     console.log(padded.join("   ").trimEnd());
   }
@@ -365,20 +365,21 @@ try {
     const peakOf = (what: string): Row => ({
       what: `${scenario.title}: peak memory of ${what}`,
       unit: "MiB",
-      values: { ours: [], peer: [], floor: [] },
+      values: noValues(),
     });
     const [dumpPeaks, restorePeaks] = [peakOf("dump"), peakOf("restore")];
     // The first round warms caches and is not counted.
     const measured = scenario.floor === undefined ? contenders : [...contenders, floor];
     await inTurn(scenario.title, measured, runsOf(scenario.runs) + 1, async ({ name, tool }, run) => {
-      const commands = name === "floor" ? (scenario.floor ?? []) : (["dump", "restore"] as const);
+      const withRestore = name !== "floor" || scenario.floor === "both";
       const place = join(dir, `${scenario.name}-${name}`);
-      const { dump: dumped, restore: restored } = await dumpAndRestore(place, tool, scenario, commands);
+      const { dump: dumped, restore: restored } = await dumpAndRestore(place, tool, scenario, withRestore);
       if (run === 0) return;
-      if (dumped !== undefined) dumps.values[name].push(dumped.milliseconds);
-      if (restored !== undefined) restores.values[name].push(restored.milliseconds);
-      if (dumped !== undefined) dumpPeaks.values[name].push(dumped.peakMiB);
-      if (restored !== undefined) restorePeaks.values[name].push(restored.peakMiB);
+      dumps.values[name].push(dumped.milliseconds);
+      dumpPeaks.values[name].push(dumped.peakMiB);
+      if (restored === undefined) return;
+      restores.values[name].push(restored.milliseconds);
+      restorePeaks.values[name].push(restored.peakMiB);
     });
     if (scenario.name === "tiny" || scenario.name === "memory") peaks.push(dumpPeaks, restorePeaks);
   }

@@ -117,9 +117,6 @@ function awaitRoot(pid: number): void {
   }
 }
 
-/** To move so much memory takes longer than to hand over, and two threads of ours do it. */
-const MUCH_MEMORY = 8 << 20;
-
 /** Of a process that may be gone. */
 function childrenOf(pid: number): number[] {
   try {
@@ -225,7 +222,8 @@ class Restoration {
     const forking = new Stopwatch();
     const spans = [...this.#memory.spans(), ...readMaps(ourPid())];
     const area = Area.place(spans, 1, BULK.RESTORE, this.plan.rooms);
-    if (this.plan.all.length > 1 || this.#memory.stored >= MUCH_MEMORY) this.sameCpu.end();
+    // Several work at once, and much memory is moved by two threads of ours.
+    if (this.plan.all.length > 1 || this.#memory.isMuch) this.sameCpu.end();
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area));
     this.#root = spawnRoot(this.plan.root.pid, area, this.#serviceNumber(), this.options.restoreSibling);
     stage("restore/root");

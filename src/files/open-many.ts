@@ -50,7 +50,6 @@ export interface Opened {
 
 /** Bytes of a path here, its NUL included. */
 export const LONGEST = 256;
-const HIGH = 0x1_0000_0000;
 /** The calls of a block: what gives a descriptor, and three that take it. */
 const OPEN = 0;
 const TAKERS = { STATX: 4, SETFL: 5, LSEEK: 6 } as const;
@@ -112,17 +111,18 @@ class Blocks {
   /** The block opens a file; its path must have room. */
   open(index: number, wish: Wish, cloexec: boolean): void {
     this.#lay(index, wish.mayWait);
-    const { words, bytes, address } = this.layout;
+    const { layout } = this;
+    const { words, bytes, address } = layout;
     const path = this.#pathsEnd;
     const end = path + this.#buffer.write(wish.path, path);
     bytes[end] = 0;
     this.#pathsEnd = end + 1;
     const block = index * BLOCK;
-    setWide(words, argumentAt(block + OPEN, 1), address + path);
+    layout.setArgument(block + OPEN, 1, address + path);
     const flags = cloexec ? wish.flags | O.CLOEXEC : wish.flags;
     words[argumentAt(block + OPEN, 2)] = wish.mayWait ? flags | O.NONBLOCK : flags;
     if (wish.mayWait) words[argumentAt(block + TAKERS.SETFL, 2)] = wish.flags;
-    setWide(words, argumentAt(block + TAKERS.LSEEK, 1), Number(wish.offset));
+    layout.setArgument(block + TAKERS.LSEEK, 1, Number(wish.offset));
   }
 
   /** The block fetches a descriptor of the process that `pidfd` is of. */
@@ -182,12 +182,6 @@ class Blocks {
     for (const taker of Object.values(TAKERS))
       this.layout.move(block + taker - BETWEEN, block + OPEN, block + taker, 0);
   }
-}
-
-/** Sets two words to a number of up to 53 bits. */
-function setWide(words: Uint32Array, at: number, value: number): void {
-  words[at] = value;
-  words[at + 1] = value / HIGH;
 }
 
 const CHUNK = 128;

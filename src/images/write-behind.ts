@@ -3,7 +3,7 @@
  * close it takes the kernel as long as it takes us to fill it.
  */
 import { Aside } from "../linux/aside.ts";
-import { argumentAt, resultAt } from "../linux/batch.ts";
+import { resultAt } from "../linux/batch.ts";
 import { AT, O, open, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { writeText } from "../linux/text.ts";
@@ -61,9 +61,9 @@ class Lot extends Aside {
     const from = writeText(this.bytes, this.#used, path) + 1;
     this.bytes[from - 1] = 0;
     this.bytes.set(bytes, from);
-    this.#give(first + STEP.OPEN, 1, this.address + this.#used);
-    this.#give(first + STEP.WRITE, 1, this.address + from);
-    this.#give(first + STEP.WRITE, 2, bytes.length);
+    this.setArgument(first + STEP.OPEN, 1, this.address + this.#used);
+    this.setArgument(first + STEP.WRITE, 1, this.address + from);
+    this.setArgument(first + STEP.WRITE, 2, bytes.length);
     this.#files.push({ file, from, length: bytes.length });
     this.#used = from + bytes.length;
     return true;
@@ -88,12 +88,6 @@ class Lot extends Aside {
     this.#files = [];
     this.#used = this.room;
     return failed;
-  }
-
-  #give(entry: number, argument: number, value: number): void {
-    const at = argumentAt(entry, argument);
-    this.words[at] = value;
-    this.words[at + 1] = Math.floor(value / 0x1_0000_0000);
   }
 }
 

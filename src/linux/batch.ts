@@ -43,11 +43,14 @@ export class Layout {
     words[at + 1] = 0;
     let word = at + ARGS_AT;
     for (let i = 0; i < args.length; i++, word += 2) {
-      const value = args[i] ?? 0;
-      words[word] = value;
-      words[word + 1] = value < 0 || value > 0xffff_ffff ? Math.floor(value / HIGH) : 0;
+      setWide(words, word, args[i] ?? 0);
     }
     for (const end = at + ENTRY_WORDS; word < end; word++) words[word] = 0;
+  }
+
+  /** Sets an argument (from 0) of an entry, as `entry` does. */
+  setArgument(entry: number, argument: number, value: number): void {
+    setWide(this.words, argumentAt(entry, argument), value);
   }
 
   /** Writes an entry that makes the result of entry `from` the argument `argument` (from 0) of entry `to`. */
@@ -55,6 +58,12 @@ export class Layout {
     const result = this.address + from * ENTRY_SIZE + ENTRY_RESULT;
     this.entry(index, OP.MOVE, result, this.address + to * ENTRY_SIZE + ENTRY_ARGS + argument * 8);
   }
+}
+
+/** Sets two words to a number of 64 bits, as far as a number holds it. */
+function setWide(words: Uint32Array, at: number, value: number): void {
+  words[at] = value;
+  words[at + 1] = value < 0 || value > 0xffff_ffff ? Math.floor(value / HIGH) : 0;
 }
 
 /** Index in `words` of an argument's low half. */

@@ -113,8 +113,6 @@ function registerPlaces(): { readonly from: number; readonly to: number; readonl
 
 /** struct ucontext: what rt_sigreturn(2) finds at the stack pointer. */
 const ucontext = struct({ flags: u64, link: word, stack: stackT, mcontext: sigcontext, sigmask: u64 });
-/** The room that a frame takes whose XSAVE image is another's. */
-export const SIGFRAME_SIZE = ucontext.size;
 
 /** struct _fpx_sw_bytes, in the 48 bytes at 464 of an XSAVE image on a signal frame. */
 const fpxSoftware = struct({
@@ -145,7 +143,7 @@ export interface SigframePlace {
 /**
  * Makes a signal frame for a task with registers given as a `userRegs`, entered by rt_sigreturn(2) with the stack
  * pointer at its address. Without `xstate`, the address of the XSAVE image of another frame may be shared through
- * `fpstate`. It takes {@link sigframeSize} bytes, or {@link SIGFRAME_SIZE}.
+ * `fpstate`. It takes {@link sigframeSize} bytes.
  */
 export function putSigframe(
   { buffer, at, address }: SigframePlace,
@@ -193,7 +191,7 @@ export function buildSigframe(
   mask: bigint,
   fp: { xstate: Uint8Array } | { fpstate: number },
 ): Uint8Array {
-  const buffer = new Uint8Array("xstate" in fp ? sigframeSize(fp.xstate.length) : ucontext.size);
+  const buffer = new Uint8Array(sigframeSize("xstate" in fp ? fp.xstate.length : undefined));
   putSigframe({ buffer, at: 0, address }, registers, mask, fp);
   return buffer;
 }
@@ -208,9 +206,9 @@ export function sigframeMask(address: number): number {
   return address + ucontext.offset.sigmask;
 }
 
-/** The room that a frame takes with an XSAVE image of so many bytes. */
-export function sigframeSize(xstate: number): number {
-  return sigframeFpstate(0) + sigframeXstateSize(xstate);
+/** The room that a frame takes with an XSAVE image of so many bytes; or without, if its image is another's. */
+export function sigframeSize(xstate?: number): number {
+  return xstate === undefined ? ucontext.size : sigframeFpstate(0) + sigframeXstateSize(xstate);
 }
 
 /** The room that the image takes by itself. */

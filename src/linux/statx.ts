@@ -93,24 +93,29 @@ const DEV_MAJOR = at.devMajor / 4;
 const DEV_MINOR = at.devMinor / 4;
 const MNT = at.mntId / 4;
 
+function modeIn(words: Uint32Array, from: number): number {
+  return (words[from + MODE] ?? 0) & 0xffff;
+}
+
+function sizeIn(words: Uint32Array, from: number): number {
+  return (words[from + SIZE] ?? 0) + (words[from + SIZE + 1] ?? 0) * 0x1_0000_0000;
+}
+
 /** Reads a struct statx out of 32-bit words, from index `from` on. */
 export function statusIn(words: Uint32Array, from: number): FileStatus {
   return {
     dev: (((words[from + DEV_MAJOR] ?? 0) << 20) | (words[from + DEV_MINOR] ?? 0)) >>> 0,
     ino: (words[from + INO] ?? 0) + (words[from + INO + 1] ?? 0) * 0x1_0000_0000,
-    mode: (words[from + MODE] ?? 0) & 0xffff,
+    mode: modeIn(words, from),
     nlink: words[from + NLINK] ?? 0,
-    size: (words[from + SIZE] ?? 0) + (words[from + SIZE + 1] ?? 0) * 0x1_0000_0000,
+    size: sizeIn(words, from),
     mntId: words[from + MNT] ?? 0,
   };
 }
 
 /** Mode and size out of a struct statx, of which only the first {@link STATX.BRIEF} bytes need be there. */
 export function briefIn(words: Uint32Array, from: number): Pick<FileStatus, "mode" | "size"> {
-  return {
-    mode: (words[from + MODE] ?? 0) & 0xffff,
-    size: (words[from + SIZE] ?? 0) + (words[from + SIZE + 1] ?? 0) * 0x1_0000_0000,
-  };
+  return { mode: modeIn(words, from), size: sizeIn(words, from) };
 }
 
 /** What a call of statx(2) takes, for those who make it in a batch: its flags, mask and the size of its result. */

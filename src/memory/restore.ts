@@ -26,6 +26,7 @@ import type { Result } from "../tracee/table.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { FreshPieces, fillFresh } from "./fresh.ts";
 import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./inherit.ts";
+import { LOT } from "./lots.ts";
 import { Pagemap } from "./pages.ts";
 import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
 import { createSharedMemory, fillShmem } from "./shmem.ts";
@@ -162,11 +163,11 @@ export class MemoryRestore {
     }
   }
 
-  /** Bytes of all processes' private memory in the images. */
-  get stored(): number {
+  /** Whether the images have so much private memory that two threads of ours may have to move it. */
+  get isMuch(): boolean {
     let stored = 0;
     for (const { pages } of this.#plans.values()) stored += pages.total;
-    return stored;
+    return stored >= LOT;
   }
 
   /** The dumpable flag of a process, to be set after its credentials, which clear it. */

@@ -6,14 +6,14 @@
  * A slot belongs to one thread: its heal pointer, its heal table and its door, its signal frame and a small table, all on one
  * page, since each page costs when it is written to and again when it is used; an extended state that its frame and those of
  * others point to, where theirs is the same; and its stack, which only a signal needs. Slots are aligned to their size, so that
- * the heal entry finds its slot from the stack pointer alone. The bulk
- * region is for the tables of the thread that does the process-wide work. Processes that are built in one and the same
- * memory have a room each: bulk of their own.
+ * the heal entry finds its slot from the stack pointer alone. The bulk region is for the tables of the thread that does the
+ * process-wide work. Processes that are built in one and the same memory have a room each: bulk of their own.
  */
 
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { PAGE_SIZE, TASK_SIZE } from "../linux/memory.ts";
 import type { Mapping } from "../linux/proc.ts";
+import { sigframeSize } from "../linux/signal.ts";
 import { hostMachine } from "../machine/host.ts";
 import { SLOT_SIZE } from "../machine/runner.ts";
 import type { Region } from "./table.ts";
@@ -28,7 +28,7 @@ const MASK_AT = 0x10;
 const HEAL_TABLE_AT = 0x40;
 const DOOR_AT = 0x200;
 const FRAME_AT = 0x300;
-const TABLE_AT = 0x440;
+const TABLE_ALIGN = 64;
 const XSTATE_AT = PAGE_SIZE;
 /** The kernel's MMAP_MIN_ADDR is 64 KiB; stack_guard_gap below a stack is 1 MiB. */
 const LOWEST = 0x10_0000;
@@ -146,8 +146,10 @@ export class Area {
   stackTop(index: number): number {
     return this.slot(index) + SLOT_SIZE - 0x100;
   }
+  /** Behind the frame, up to the end of the page. */
   threadRegion(pid: number, index: number): Region {
-    return { pid, address: this.slot(index) + TABLE_AT, size: PAGE_SIZE - TABLE_AT };
+    const at = FRAME_AT + Math.ceil(sigframeSize() / TABLE_ALIGN) * TABLE_ALIGN;
+    return { pid, address: this.slot(index) + at, size: PAGE_SIZE - at };
   }
   /** Code, header and the carrier's slot. */
   headRegion(pid: number): Region {

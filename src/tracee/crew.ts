@@ -10,7 +10,7 @@ import {
   putSigframe,
   putXstate,
   SIG_SETMASK,
-  SIGFRAME_SIZE,
+  sigframeSize,
   sigframeXstateSize,
 } from "../linux/signal.ts";
 import { viewOf, word } from "../linux/struct.ts";
@@ -65,7 +65,7 @@ export class Crew {
         const place = scatter.piece(fpstate, sigframeXstateSize(xstate.length));
         putXstate(scatter.bytes, place, xstate);
       }
-      const at = scatter.piece(area.slot(FIRST + i), slot.length + SIGFRAME_SIZE);
+      const at = scatter.piece(area.slot(FIRST + i), slot.length + sigframeSize());
       putMoved(scatter.bytes, at, slot, pointers, first, [this.#home(i)]);
       const frame = { buffer: scatter.bytes, at: at + slot.length, address: area.frame(FIRST + i) };
       putSigframe(frame, restartedBytes(saved), saved.mask, { fpstate });

@@ -1,6 +1,6 @@
 /**
- * Programs to practise on: a process with threads, one with children and open files, one with many files. They are tables of system calls
- * (executable.ts), so that nothing but us is needed to make them.
+ * Programs to practise on: a process with threads, one with children and open files, one with many files. They are tables of
+ * system calls (executable.ts), so that nothing but us is needed to make them.
  */
 import { CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
 import { AT, O, SEEK } from "../linux/io.ts";

@@ -152,7 +152,6 @@ class Picture {
   readonly #vmas: readonly Vma[];
   /** Of open and mapped files, by their ids in the images. */
   readonly #names: ReadonlyMap<number, string | undefined>;
-  readonly #laid: Vma[] = [];
   /** Where threads have registered with rseq(2). */
   readonly #rseqs: readonly number[];
   /** Blocks of a huge page that are read at once. */
@@ -167,11 +166,12 @@ class Picture {
   ) {
     const { vmas, guards } = checkVmas(pid, images.readOne(IMAGES.mm, pid).vmas);
     if (guards.length > 0) throw new RangeError("there are guarded pages");
-    this.#vmas = vmas;
+    // The kernel gives its own.
+    this.#vmas = vmas.filter((vma) => !isVdso(vma) && !has(vma, STATUS.VSYSCALL));
     this.#dense =
       hot === undefined
         ? new Set()
-        : withFd(open(program, O.RDONLY), (fd) => denseBlocks(vmas.filter(isHeap), hot, fd));
+        : withFd(open(program, O.RDONLY), (fd) => denseBlocks(this.#vmas.filter(isHeap), hot, fd));
     this.#rseqs = this.#cores().map(({ thread_core }) =>
       Number(thread_core?.rseq_entry?.rseq_abi_pointer ?? 0),
     );
@@ -218,7 +218,6 @@ class Picture {
     using pages = Pagemap.read(this.images, IMAGES.pagemap, this.pid, TASK_SIZE);
     const cursor = { map: pages, next: 0 };
     for (const vma of this.#vmas) {
-      if (isVdso(vma) || has(vma, STATUS.VSYSCALL)) continue;
       if (!isPrivate(vma)) throw new RangeError(`mapping ${vma.start.toString(16)} is not private`);
       const pieces = new Pieces();
       addMapping(cursor, vma, pieces);
@@ -230,7 +229,6 @@ class Picture {
       else this.#layAnonymous(vma, stored);
       for (const advice of vma.advice)
         this.#table.must("advice", NR.madvise, vma.start, vma.end - vma.start, advice);
-      this.#laid.push(vma);
     }
     this.#keepFromChildren();
   }
@@ -240,11 +238,11 @@ class Picture {
    * costs: its page tables are copied, each page that we write to after that is copied once more, and the child has to unmap it.
    */
   #keepFromChildren(): void {
-    const start = Math.min(...this.#laid.map((vma) => vma.start));
-    const end = Math.max(...this.#laid.map((vma) => vma.end));
+    const start = Math.min(...this.#vmas.map((vma) => vma.start));
+    const end = Math.max(...this.#vmas.map((vma) => vma.end));
     // There are gaps, for which the call fails when it has done the rest.
     this.#table.call(NR.madvise, start, end - start, MADV.DONTFORK);
-    for (const vma of this.#laid) {
+    for (const vma of this.#vmas) {
       const programs = !has(vma, STATUS.FILE_PRIVATE) && !isHeap(vma) && (vma.prot & PROT.EXEC) !== 0;
       if (programs || this.#rseqs.some((at) => at >= vma.start && at < vma.end))
         this.#table.must("our memory", NR.madvise, vma.start, vma.end - vma.start, MADV.DOFORK);
