@@ -1,14 +1,14 @@
 /**
  * Opening many files by their paths in native loops (linux/batch.ts): each is opened, looked at, given its flags and
  * its offset. Either here, or inside a process that is to have them, where nothing has to be handed over; what that cannot
- * open by itself it fetches from us, in its turn.
+ * open by itself it fetches from us, in its turn. What would change nothing is not called.
  */
-import { argumentAt, Batch, type Layout, resultAt } from "../linux/batch.ts";
+import { Batch, type Layout, resultAt } from "../linux/batch.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { AT, O, SEEK } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { briefIn, type FileStatus, STATX } from "../linux/statx.ts";
-import { ENTRY_SIZE, OP } from "../machine/runner.ts";
+import { ENTRY_SIZE } from "../machine/runner.ts";
 import { LaidTable } from "../tracee/laid-table.ts";
 import type { Restoree } from "../tracee/restoree.ts";
 
@@ -50,43 +50,60 @@ export interface Opened {
 
 /** Bytes of a path here, its NUL included. */
 export const LONGEST = 256;
-/** The calls of a block: what gives a descriptor, and three that take it. */
-const OPEN = 0;
-const TAKERS = { STATX: 4, SETFL: 5, LSEEK: 6 } as const;
-/** So far before each of them stands the entry that gives it the descriptor. */
-const BETWEEN = 3;
-const BLOCK = 7;
+/** So many files at a time. */
+const CHUNK = 128;
+/** To open it, to look at it, its flags, its offset. */
+const CALLS_PER_FILE = 4;
+/** To go to a directory before, and the end. */
+const OTHER_CALLS = 2;
 /** Room for a path, as they are on average; where there is none left the next ones wait for another run. */
 const PATH_ROOM = 64;
-const PER_FILE = BLOCK * ENTRY_SIZE + PATH_ROOM + STATX.BRIEF;
+/** Of a call that is not made. */
+const NONE = -1;
 
 /**
- * A block of calls for each file, its path and what is seen of it. Of that only the beginning is kept, and the next file's is
- * written over the rest.
+ * A table for a lot of files: first the calls that open them, then those that take their descriptors. Behind them lie what is
+ * seen of each file, of which only the beginning is kept and the next one's is written over the rest, and the paths.
  */
-class Blocks {
-  readonly #zeros: number;
+class Lot {
+  readonly #seen: number;
+  readonly #empty: number;
   readonly #paths: number;
-  readonly #results: number;
   readonly #buffer: Buffer;
-  /** What blocks are laid for: to open a file that may wait, or one that does not; undefined for anything else. */
-  readonly #laid: (boolean | undefined)[] = [];
-  #pathsEnd: number;
+  /** Of each file, which calls are made for it. */
+  readonly #opens: number[] = [];
+  readonly #setfls: number[] = [];
+  readonly #lseeks: number[] = [];
+  #calls = 0;
+  #pathsEnd = 0;
+  /** Where who runs the table goes first, with a slash at its end, and the first file that is opened from there. */
+  #directory = "";
+  #firstWithin = NONE;
 
   constructor(
     private readonly layout: Layout,
-    readonly capacity: number,
+    private readonly capacity: number,
+    /** Whether the first file that cannot be opened ends the table. */
+    private readonly strict: boolean,
   ) {
-    this.#results = capacity * BLOCK * ENTRY_SIZE + ENTRY_SIZE;
+    this.#seen = (capacity * CALLS_PER_FILE + OTHER_CALLS) * ENTRY_SIZE;
     // Zero whatever is done: an empty path.
-    this.#zeros = this.#results + capacity * STATX.BRIEF + STATX.SIZE;
-    this.#paths = this.#zeros + 8;
-    this.#pathsEnd = this.#paths;
+    this.#empty = this.#seen + capacity * STATX.BRIEF + STATX.SIZE;
+    this.#paths = this.#empty + 8;
     this.#buffer = Buffer.from(layout.bytes.buffer);
   }
 
   static sizeFor(capacity: number): number {
-    return capacity * PER_FILE + ENTRY_SIZE + STATX.SIZE + 8 + LONGEST;
+    const perFile = CALLS_PER_FILE * ENTRY_SIZE + STATX.BRIEF + PATH_ROOM;
+    return capacity * perFile + OTHER_CALLS * ENTRY_SIZE + STATX.SIZE + 8 + 2 * LONGEST;
+  }
+
+  get calls(): number {
+    return this.#calls;
+  }
+
+  get files(): number {
+    return this.#opens.length;
   }
 
   /** Bytes up to the end of what the calls read; and of what they write. */
@@ -95,134 +112,143 @@ class Blocks {
   }
 
   get answered(): number {
-    return this.#zeros;
+    return this.#empty;
   }
 
-  /** Begins anew: no block is in use. */
-  clear(): void {
+  get isFull(): boolean {
+    return this.files === this.capacity || this.#pathsEnd + LONGEST > this.layout.bytes.length;
+  }
+
+  /** Begins anew; what is in `directory`, if one is given, is opened from there: the kernel has less to look up. */
+  begin(directory = ""): void {
+    this.#opens.length = 0;
+    this.#setfls.length = 0;
+    this.#lseeks.length = 0;
+    this.#calls = 0;
     this.#pathsEnd = this.#paths;
+    this.#directory = directory;
+    this.#firstWithin = NONE;
+    if (directory === "") return;
+    this.layout.entry(this.#calls, NR.chdir, this.#place(directory));
+    this.layout.must(this.#calls++);
   }
 
-  /** Whether there is room for one more path. */
-  get hasRoom(): boolean {
-    return this.#pathsEnd + LONGEST <= this.layout.bytes.length;
+  /** Opens one more file, for which there must be room. */
+  open({ path, flags, mayWait }: Wish, cloexec: boolean): void {
+    const { length } = this.#directory;
+    // What begins with a slash is not looked up from a directory, and what is empty is nothing.
+    const within = length > 0 && path.startsWith(this.#directory) && (path[length] ?? "/") !== "/";
+    if (within && this.#firstWithin === NONE) this.#firstWithin = this.files;
+    const name = this.#place(within ? path.slice(length) : path);
+    const all = (cloexec ? flags | O.CLOEXEC : flags) | (mayWait ? O.NONBLOCK : 0);
+    this.#add(NR.openat, AT.FDCWD, name, all);
   }
 
-  /** The block opens a file; its path must have room. */
-  open(index: number, wish: Wish, cloexec: boolean): void {
-    this.#lay(index, wish.mayWait);
+  /** Fetches one more from the process that `pidfd` is of. */
+  fetch(pidfd: number, source: number): void {
+    this.#add(NR.pidfd_getfd, pidfd, source, 0);
+  }
+
+  /** Looks at a file that is opened as `fd`, and gives it what it is to have. */
+  see(index: number, fd: number, { flags, mayWait, offset }: Wish): void {
     const { layout } = this;
-    const { words, bytes, address } = layout;
-    const path = this.#pathsEnd;
-    const end = path + this.#buffer.write(wish.path, path);
-    bytes[end] = 0;
-    this.#pathsEnd = end + 1;
-    const block = index * BLOCK;
-    layout.setArgument(block + OPEN, 1, address + path);
-    const flags = cloexec ? wish.flags | O.CLOEXEC : wish.flags;
-    words[argumentAt(block + OPEN, 2)] = wish.mayWait ? flags | O.NONBLOCK : flags;
-    if (wish.mayWait) words[argumentAt(block + TAKERS.SETFL, 2)] = wish.flags;
-    layout.setArgument(block + TAKERS.LSEEK, 1, Number(wish.offset));
+    const seen = layout.address + this.#seen + index * STATX.BRIEF;
+    const empty = layout.address + this.#empty;
+    layout.entry(this.#calls++, NR.statx, fd, empty, STATX.EMPTY_PATH, STATX.MASK, seen);
+    if (mayWait) this.#setFlags(index, fd, flags);
+    if (offset === 0n) return;
+    layout.entry(this.#calls, NR.lseek, fd, Number(offset), SEEK.SET);
+    this.#lseeks[index] = this.#calls++;
   }
 
-  /** The block fetches a descriptor of the process that `pidfd` is of. */
-  fetch(index: number, pidfd: number, source: number, { flags, asyncFlags }: Wanted): void {
-    const { layout } = this;
-    const block = index * BLOCK;
-    layout.entry(block + OPEN, NR.pidfd_getfd, pidfd, source, 0);
-    this.#chain(block);
-    layout.entry(block + TAKERS.STATX, NR.fcntl, 0, F.SETFD, flags & FD_CLOEXEC);
-    if (asyncFlags === undefined) layout.entry(block + TAKERS.SETFL, NR.fcntl, 0, F.GETFL);
-    else layout.entry(block + TAKERS.SETFL, NR.fcntl, 0, F.SETFL, asyncFlags);
-    layout.entry(block + TAKERS.LSEEK, NR.fcntl, 0, F.GETFL);
-    this.#laid[index] = undefined;
+  /** Gives a descriptor that is fetched as `fd` what it is to have. */
+  mark(index: number, fd: number, { flags, asyncFlags }: Wanted): void {
+    // It comes as one to be closed on exec.
+    if ((flags & FD_CLOEXEC) === 0) this.layout.entry(this.#calls++, NR.fcntl, fd, F.SETFD, 0);
+    if (asyncFlags !== undefined) this.#setFlags(index, fd, asyncFlags);
   }
 
-  entries(count: number): number {
-    return count * BLOCK;
+  /** The descriptor that a file was opened as, or a negative errno. */
+  descriptor(index: number): number {
+    const { words } = this.layout;
+    const went = this.#directory === "" ? 0 : (words[resultAt(0)] ?? 0) | 0;
+    return went < 0 ? went : (words[resultAt(this.#opens[index] ?? NONE)] ?? 0) | 0;
+  }
+
+  /** The file whose failure has ended the table; -1 where there is none. */
+  get ended(): number {
+    for (let i = Math.max(0, this.#firstWithin); i < this.files; i++) if (this.descriptor(i) < 0) return i;
+    return NONE;
   }
 
   result(index: number): Opened {
     const { words } = this.layout;
-    const block = index * BLOCK;
+    const setfl = this.#setfls[index] ?? NONE;
+    const lseek = this.#lseeks[index] ?? NONE;
     return {
-      fd: (words[resultAt(block + OPEN)] ?? 0) | 0,
-      status: briefIn(words, (this.#results + index * STATX.BRIEF) / 4),
-      flagged: (words[resultAt(block + TAKERS.SETFL)] ?? 0) | 0,
-      sought: ((words[resultAt(block + TAKERS.LSEEK) + 1] ?? 0) | 0) >= 0,
+      fd: this.descriptor(index),
+      status: briefIn(words, (this.#seen + index * STATX.BRIEF) / 4),
+      flagged: setfl === NONE ? 0 : (words[resultAt(setfl)] ?? 0) | 0,
+      sought: lseek === NONE || ((words[resultAt(lseek) + 1] ?? 0) | 0) >= 0,
     };
   }
 
-  #lay(index: number, mayWait: boolean): void {
-    if (this.#laid[index] === mayWait) return;
-    this.#laid[index] = mayWait;
-    const { layout } = this;
-    const block = index * BLOCK;
-    const result = layout.address + this.#results + index * STATX.BRIEF;
-    const empty = layout.address + this.#zeros;
-    layout.entry(block + OPEN, NR.openat, AT.FDCWD, 0, 0, 0);
-    this.#chain(block);
-    layout.entry(block + TAKERS.STATX, NR.statx, 0, empty, STATX.EMPTY_PATH, STATX.MASK, result);
-    layout.entry(block + TAKERS.SETFL, NR.fcntl, 0, F.SETFL, 0);
-    if (!mayWait) this.#skip(block + TAKERS.SETFL);
-    layout.entry(block + TAKERS.LSEEK, NR.lseek, 0, 0, SEEK.SET);
+  #add(nr: number, first: number, second: number, third: number): void {
+    this.layout.entry(this.#calls, nr, first, second, third);
+    if (this.strict) this.layout.must(this.#calls);
+    this.#opens.push(this.#calls++);
+    this.#setfls.push(NONE);
+    this.#lseeks.push(NONE);
   }
 
-  /** Instead of a call nothing is done, with success; what comes as its first argument before does not matter. */
-  #skip(entry: number): void {
-    const { layout } = this;
-    const spare = layout.address + this.#zeros;
-    layout.entry(entry - BETWEEN, OP.MOVE, spare, spare);
-    layout.entry(entry, OP.MOVE, spare, spare);
-    layout.words[resultAt(entry)] = 0;
+  #setFlags(index: number, fd: number, flags: number): void {
+    this.layout.entry(this.#calls, NR.fcntl, fd, F.SETFL, flags);
+    this.#setfls[index] = this.#calls++;
   }
 
-  /** The descriptor becomes the first argument of the calls that take it. */
-  #chain(block: number): void {
-    for (const taker of Object.values(TAKERS))
-      this.layout.move(block + taker - BETWEEN, block + OPEN, block + taker, 0);
+  /** Gives the address of a path. */
+  #place(path: string): number {
+    const at = this.#pathsEnd;
+    const end = at + this.#buffer.write(path, at);
+    this.layout.bytes[end] = 0;
+    this.#pathsEnd = end + 1;
+    return this.layout.address + at;
   }
 }
 
-const CHUNK = 128;
-let own: { batch: Batch; blocks: Blocks } | undefined;
-
-/** Has blocks laid for wishes from one on, `most` at the most; gives how many. */
-function fill<T>(
-  blocks: Blocks,
-  from: number,
-  wishes: readonly T[],
-  most: number,
-  lay: (wish: T, block: number) => void,
-): number {
-  blocks.clear();
-  let count = 0;
-  for (; count < most && from + count < wishes.length && blocks.hasRoom; count++) {
-    const wish = wishes[from + count];
-    if (wish !== undefined) lay(wish, count);
-  }
-  return count;
-}
+let own: { batch: Batch; lot: Lot } | undefined;
 
 /** Opens all of them; each one's failure is its own. The descriptors are the caller's. */
 export function openMany(wishes: readonly Wish[]): Opened[] {
   if (own === undefined) {
-    const batch = new Batch(Blocks.sizeFor(CHUNK));
-    own = { batch, blocks: new Blocks(batch, CHUNK) };
+    const batch = new Batch(Lot.sizeFor(CHUNK));
+    own = { batch, lot: new Lot(batch, CHUNK, false) };
   }
-  const { batch, blocks } = own;
+  const { batch, lot } = own;
   const opened: Opened[] = [];
   while (opened.length < wishes.length) {
-    const count = fill(blocks, opened.length, wishes, CHUNK, (wish, i) => blocks.open(i, wish, true));
-    batch.run(blocks.entries(count));
-    for (let i = 0; i < count; i++) opened.push(blocks.result(i));
+    lot.begin();
+    const some = wishes.slice(opened.length, opened.length + CHUNK);
+    for (const wish of some) {
+      if (lot.isFull) break;
+      lot.open(wish, true);
+    }
+    const { calls, files } = lot;
+    batch.run(calls);
+    for (let i = 0; i < files; i++) {
+      const wish = some[i];
+      if (wish !== undefined && lot.descriptor(i) >= 0) lot.see(i, lot.descriptor(i), wish);
+    }
+    batch.run(lot.calls - calls, calls);
+    for (let i = 0; i < files; i++) opened.push(lot.result(i));
   }
   return opened;
 }
 
 /**
- * Opens files inside a process, and fetches descriptors into it, one after the other, at its lowest free numbers. `opened` is
- * told of each, in their order, and throws where something is not as it should be.
+ * Opens files inside a process, and fetches descriptors into it, one after the other: each must have the lowest number that is
+ * free then. The process' working directory is another one afterwards. `opened` is told of each, in their order, and throws where
+ * something is not as it should be: for the first one that cannot be opened of all.
  */
 export function openInside(
   restoree: Restoree,
@@ -233,21 +259,36 @@ export function openInside(
   restoree.table.run();
   const capacity = Math.min(CHUNK, wanted.length);
   const { pid, address, size } = restoree.area.bulkRegion(restoree.pid);
-  const needed = Blocks.sizeFor(capacity);
+  const needed = Lot.sizeFor(capacity);
   if (needed > size) throw new RangeError("no room for the calls that open files");
   const table = new LaidTable(restoree.leader, { pid, address, size: needed });
-  const blocks = new Blocks(table, capacity);
-  for (let from = 0; from < wanted.length; ) {
-    const count = fill(blocks, from, wanted, capacity, (each, i) => {
-      const { source, flags } = each;
-      if (typeof source === "number") blocks.fetch(i, restoree.ourPidfd, source, each);
-      else blocks.open(i, source, (flags & FD_CLOEXEC) !== 0);
-    });
-    table.start(blocks.entries(count), blocks.asked);
-    table.finish(blocks.answered);
-    for (let i = 0; i < count; i++, from++) {
-      const each = wanted[from];
-      if (each !== undefined) opened(each, blocks.result(i));
+  const lot = new Lot(table, capacity, true);
+  for (let from = 0; from < wanted.length; from += lot.files) {
+    const some = wanted.slice(from, from + capacity);
+    lot.begin(directoryOf(some));
+    for (const { source, flags } of some) {
+      if (lot.isFull) break;
+      if (typeof source === "number") lot.fetch(restoree.ourPidfd, source);
+      else lot.open(source, (flags & FD_CLOEXEC) !== 0);
     }
+    some.length = lot.files;
+    some.forEach((each, i) => {
+      if (typeof each.source === "number") lot.mark(i, each.number, each);
+      else lot.see(i, each.number, each.source);
+    });
+    table.start(lot.calls, lot.asked);
+    table.finish(lot.answered);
+    const ended = lot.ended;
+    some.forEach((each, i) => {
+      if (ended === NONE || ended === i) opened(each, lot.result(i));
+    });
   }
+}
+
+/** The directory that the first of some files is in, with a slash at its end, if the last one is in it as well; or "". */
+function directoryOf(wanted: readonly Wanted[]): string {
+  const [first, last] = [wanted[0]?.source, wanted.at(-1)?.source];
+  if (typeof first !== "object" || typeof last !== "object") return "";
+  const directory = first.path.slice(0, first.path.lastIndexOf("/") + 1);
+  return last.path.startsWith(directory) ? directory : "";
 }

@@ -6,7 +6,7 @@
  * differs is filled in.
  */
 import { hostMachine } from "../machine/host.ts";
-import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
+import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../machine/runner.ts";
 import { addressOf, nativeFunction, placeCode } from "./syscall.ts";
 
 const WORD = 4;
@@ -36,16 +36,22 @@ export class Layout {
   readonly address: number;
 
   /** Writes an entry; arguments are 64 bits wide and may be negative. */
-  entry(index: number, op: number, ...args: number[]): void {
+  entry(index: number, op: number, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0): void {
     const { words } = this;
     const at = index * ENTRY_WORDS;
     words[at] = op;
     words[at + 1] = 0;
-    let word = at + ARGS_AT;
-    for (let i = 0; i < args.length; i++, word += 2) {
-      setWide(words, word, args[i] ?? 0);
-    }
-    for (const end = at + ENTRY_WORDS; word < end; word++) words[word] = 0;
+    setWide(words, at + ARGS_AT, a1);
+    setWide(words, at + ARGS_AT + 2, a2);
+    setWide(words, at + ARGS_AT + 4, a3);
+    setWide(words, at + ARGS_AT + 6, a4);
+    setWide(words, at + ARGS_AT + 8, a5);
+    setWide(words, at + ARGS_AT + 10, a6);
+  }
+
+  /** Makes the failure of an entry that is written end the table. */
+  must(index: number): void {
+    this.words[index * ENTRY_WORDS + 1] = FLAG_MUST;
   }
 
   /** Sets an argument (from 0) of an entry, as `entry` does. */

@@ -59,7 +59,7 @@ class Lot extends Aside {
   }
 
   call(expected: number, nr: number, args: readonly number[]): void {
-    this.entry(this.#calls++, nr, ...args);
+    this.entry(this.#calls++, nr, args[0], args[1], args[2], args[3], args[4], args[5]);
     this.#laid.at(-1)?.expected.push(expected);
   }
 

@@ -1,7 +1,7 @@
 /** A table that the caller lays out by itself, for thousands of calls inside a task without an object for each. */
 import { Layout, resultAt } from "../linux/batch.ts";
 import { readMemory, writeMemory } from "../linux/memory.ts";
-import { ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../machine/runner.ts";
+import { ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
 import type { Region, TableExecutor } from "./table.ts";
 
 /** The end of a table takes an entry of its own behind the last one. */
@@ -11,12 +11,6 @@ export class LaidTable extends Layout {
     private readonly region: Region,
   ) {
     super(region.size, region.address);
-  }
-
-  /** Writes an entry whose failure ends the table. */
-  must(index: number, nr: number, ...args: number[]): void {
-    this.entry(index, nr, ...args);
-    this.words[resultAt(index) - ENTRY_RESULT / 4 + 1] = FLAG_MUST;
   }
 
   /** Sets the task to run the first `count` entries; the bytes up to `used` go to it. */

@@ -266,7 +266,8 @@ function* bear(
       };
       cloneArgs.encodeInto(table.bytes, at, given);
       table.words[ids / 4] = id;
-      table.must(i, NR.clone3, address + at, cloneArgs.size);
+      table.entry(i, NR.clone3, address + at, cloneArgs.size);
+      table.must(i);
     });
     table.start(some.length, region.size);
     try {

@@ -145,29 +145,44 @@ export class Executable implements Disposable {
     this.#checks.push(needed);
   }
 
-  /** Adds bytes to the file; gives their offset, whole pages. @throws KernelError */
-  add(bytes: Uint8Array): number {
+  /**
+   * Adds bytes to the file, to be mapped at an address; gives their offset, whole pages. It is such that huge pages of the file can
+   * be mapped, if the bytes have any. @throws KernelError
+   */
+  add(bytes: Uint8Array, address: number): number {
+    if (bytes.length >= HUGE_PAGE_SIZE) this.#alignTo(address);
     const offset = this.#end;
     this.#append(bytes);
     this.#endPage();
     return offset;
   }
 
-  /**
-   * Adds all of another file; gives its offset, whole pages. Where it is mapped `bias` bytes above where it is in that file, it
-   * can be mapped by huge pages. @throws KernelError
-   */
-  addFile(path: string, bias: number): { readonly offset: number; readonly size: number } {
-    const past = (this.#end - bias) % HUGE_PAGE_SIZE;
-    this.#append(new Uint8Array((HUGE_PAGE_SIZE - past) % HUGE_PAGE_SIZE));
+  /** Adds a part of another file, or what follows `from`, in the same way; gives its offset and its size. @throws KernelError */
+  addFile(
+    path: string,
+    from: number,
+    size: number | undefined,
+    address: number,
+  ): { readonly offset: number; readonly size: number } {
+    this.#alignTo(address);
     const offset = this.#end;
-    const part = new Uint8Array(LOT);
-    withFd(open(path, O.RDONLY), (from) => {
-      for (let got = read(from, part); got > 0; got = read(from, part)) this.#append(part.subarray(0, got));
+    const lot = new Uint8Array(LOT);
+    withFd(open(path, O.RDONLY), (fd) => {
+      for (let left = size ?? Number.MAX_SAFE_INTEGER; left > 0; ) {
+        const got = read(fd, lot.subarray(0, Math.min(left, LOT)), from + this.#end - offset);
+        if (got === 0) break;
+        this.#append(lot.subarray(0, got));
+        left -= got;
+      }
     });
-    const size = this.#end - offset;
+    const added = this.#end - offset;
     this.#endPage();
-    return { offset, size };
+    return { offset, size: added };
+  }
+
+  #alignTo(address: number): void {
+    const past = (this.#end - address) % HUGE_PAGE_SIZE;
+    this.#append(new Uint8Array((HUGE_PAGE_SIZE - past) % HUGE_PAGE_SIZE));
   }
 
   #append(bytes: Uint8Array): void {

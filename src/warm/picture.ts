@@ -12,7 +12,7 @@ import type { CoreEntry } from "../images/schema/generated/process.ts";
 import { CLONE, CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
 import { cpuid, hasLeaf } from "../linux/cpuid.ts";
 import { AT, O, open, read, SEEK, withFd } from "../linux/io.ts";
-import { HUGE_PAGE_SIZE, hugePageDown, MAP, PAGE_SIZE, PROT, TASK_SIZE } from "../linux/memory.ts";
+import { HUGE_PAGE_SIZE, hugePageDown, MAP, PAGE_SIZE, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MFD } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { ARCH } from "../linux/prctl.ts";
@@ -47,10 +47,15 @@ const MANY = 1000;
 /** As shells say it of what cannot be executed. */
 const CANNOT_RUN = 126;
 
-/** A file within the executable. */
-interface Contents {
-  readonly offset: number;
+/** A part of the program's file within the executable. The next one begins where this one ends, or before. */
+interface Part {
+  /** In the program's file. */
+  readonly from: number;
   readonly size: number;
+  /** In the executable. */
+  readonly offset: number;
+  /** Where its beginning is mapped. */
+  readonly address: number;
 }
 
 /** The stored pages of a mapping. */
@@ -77,7 +82,7 @@ export function makePicture(
   for (const each of cpuChecks()) made.need(each);
   const picture = new Picture(made, images, pid, program, hot);
   picture.take();
-  layColdStart(made, picture.contents);
+  layColdStart(made, picture.parts);
   made.finish();
 }
 
@@ -99,13 +104,17 @@ function cpuChecks(): CpuCheck[] {
   return checks;
 }
 
-/** Runs the program, which the file holds, from its beginning: in memory, since a part of a file cannot be run. */
-function layColdStart({ otherwise: table, startedWith }: Executable, { offset, size }: Contents): void {
+/** Runs the program, which the file holds, from its beginning: in memory, since parts of a file cannot be run. */
+function layColdStart({ otherwise: table, startedWith }: Executable, parts: readonly Part[]): void {
   const from = table.call(NR.openat, AT.FDCWD, table.data(cString(SELF)), O.RDONLY | O.CLOEXEC);
   const to = table.call(NR.memfd_create, table.data(cString("criu")), MFD.CLOEXEC);
-  table.call(NR.lseek, from, offset, SEEK.SET);
-  const copied = table.call(NR.sendfile, to, from, 0, size);
-  repeat(table, table.resultAt(copied), MANY);
+  parts.forEach((part, i) => {
+    const size = Math.min(part.size, (parts[i + 1]?.from ?? Number.POSITIVE_INFINITY) - part.from);
+    table.call(NR.lseek, to, part.from, SEEK.SET);
+    table.call(NR.lseek, from, part.offset, SEEK.SET);
+    const copied = table.call(NR.sendfile, to, from, 0, size);
+    repeat(table, table.resultAt(copied), MANY);
+  });
   const { words, environment } = startedWith;
   table.call(NR.execveat, to, table.data(cString("")), words, environment, AT.EMPTY_PATH);
   const said = textToBytes("criu: cannot start: memfd_create(2) or execveat(2) of it was refused\n");
@@ -146,7 +155,7 @@ function rangesOf({ length, address, bytes }: Pieces, blocks: ReadonlySet<number
 /** Lays the calls that make a process out of images. */
 class Picture {
   /** Where the executable holds the program. */
-  readonly contents: Contents;
+  readonly parts: readonly Part[];
   readonly #table: Table;
   readonly #self: Result;
   readonly #vmas: readonly Vma[];
@@ -154,6 +163,8 @@ class Picture {
   readonly #names: ReadonlyMap<number, string | undefined>;
   /** Where threads have registered with rseq(2). */
   readonly #rseqs: readonly number[];
+  /** The last mapping of the program that is as the executable holds it. */
+  #asHeld: Vma | undefined;
   /** Blocks of a huge page that are read at once. */
   readonly #dense: ReadonlySet<number>;
 
@@ -176,9 +187,7 @@ class Picture {
       Number(thread_core?.rseq_entry?.rseq_abi_pointer ?? 0),
     );
     this.#names = new Map(images.readAll(IMAGES.files).map(({ id, reg }) => [id, reg?.name]));
-    const code = vmas.find((vma) => this.#fileOf(vma) === program && vma.prot & PROT.EXEC);
-    if (code === undefined) throw new RangeError(`process ${pid} does not run ${program}`);
-    this.contents = made.addFile(program, code.start - code.pgoff);
+    this.parts = this.#addProgram();
     this.#table = made.table;
     this.#self = this.#table.must(SELF, NR.openat, AT.FDCWD, this.#table.data(cString(SELF)), O.RDONLY);
   }
@@ -249,19 +258,59 @@ class Picture {
     }
   }
 
-  /** Of the program, what is as in the file is mapped from where the file holds it. */
+  /** The program's code apart from what is before it, each to be mapped by huge pages. */
+  #addProgram(): Part[] {
+    const own = this.#vmas.filter((vma) => this.#fileOf(vma) === this.program);
+    const [first] = own;
+    const code = own.find(({ prot }) => prot & PROT.EXEC);
+    if (first === undefined || code === undefined)
+      throw new RangeError(`process ${this.pid} does not run ${this.program}`);
+    const add = (from: number, size: number | undefined, address: number): Part => ({
+      from,
+      address,
+      ...this.made.addFile(this.program, from, size, address),
+    });
+    if (first === code || first.pgoff !== 0) return [add(0, undefined, code.start - code.pgoff)];
+    const head = add(0, first.end - first.start, first.start);
+    return [head, add(code.pgoff, undefined, code.start)];
+  }
+
+  /** Of the program, what is as in the file is mapped from where the executable holds it. */
   #layFile(vma: Vma, stored: StoredPages): void {
     const name = this.#fileOf(vma);
     if (name === undefined) throw new RangeError(`mapping ${vma.start.toString(16)} has no file`);
     const length = vma.end - vma.start;
-    if (name === this.program && stored.pieces.length === 0) {
-      this.#map(vma, vma.start, length, this.contents.offset + vma.pgoff, MAP.FIXED_NOREPLACE);
+    const part = this.parts.findLast(({ from }) => from <= vma.pgoff);
+    const isHeld = part !== undefined && vma.pgoff - part.from + length <= pageUp(part.size);
+    if (name === this.program && stored.pieces.length === 0 && isHeld) {
+      const start = this.#startOf(vma, part);
+      const fixed = start < vma.start ? MAP.FIXED : MAP.FIXED_NOREPLACE;
+      this.#map(vma, start, vma.end - start, part.offset + start - part.address, fixed);
+      this.#asHeld = vma;
       return;
     }
     const bytes = new Uint8Array(length);
     withFd(open(name, O.RDONLY), (fd) => read(fd, bytes, vma.pgoff));
     stored.read(vma.start, bytes);
-    this.#map(vma, vma.start, length, this.made.add(bytes), MAP.FIXED_NOREPLACE);
+    this.#map(vma, vma.start, length, this.made.add(bytes, vma.start), MAP.FIXED_NOREPLACE);
+  }
+
+  /**
+   * Code that begins within a huge page is mapped from the beginning of that page on, together with what can only be read
+   * before it, if the executable holds both as they are in memory: the page is there by one fault then.
+   */
+  #startOf(vma: Vma, part: Part): number {
+    const [head] = this.parts;
+    const before = this.#asHeld;
+    const start = hugePageDown(vma.start);
+    const joined =
+      head !== undefined &&
+      before?.prot === PROT.READ &&
+      before.start <= start &&
+      start < before.end &&
+      (vma.prot & PROT.EXEC) !== 0 &&
+      part.offset - head.offset === part.address - head.address;
+    return joined ? start : vma.start;
   }
 
   #layAnonymous(vma: Vma, { pieces, read }: StoredPages): void {
@@ -275,7 +324,7 @@ class Picture {
     for (const { start, end, dense } of rangesOf(pieces, this.#dense)) {
       const bytes = new Uint8Array(end - start);
       read(start, bytes);
-      const offset = this.made.add(bytes);
+      const offset = this.made.add(bytes, start);
       if (dense) this.#table.must("memory", NR.pread64, this.#self, start, bytes.length, offset);
       else this.#map(vma, start, bytes.length, offset, MAP.FIXED);
     }
