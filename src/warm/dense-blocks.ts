@@ -16,7 +16,7 @@ const TRIES = 5;
 const WRITTEN = 1 / 2;
 
 /** The dense blocks within mappings, by their addresses. `fd` is a file of more than HUGE_PAGE_SIZE bytes, to measure with. */
-export function denseBlocks(vmas: readonly Vma[], hot: HotPages, fd: number): ReadonlySet<number> {
+export function denseBlocks(vmas: readonly Vma[], hot: HotPages, fd: number): Set<number> {
   const counts = countHotPages(vmas, hot);
   const enough = smallPagesPerHugeOne(fd) * WRITTEN;
   const blocks = [...counts].filter(

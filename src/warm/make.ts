@@ -6,7 +6,9 @@ import { run } from "../cli/run.ts";
 import { dump } from "../dump.ts";
 import { ImageDir } from "../images/image-dir.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
+import { HUGE_PAGE_SIZE } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
+import { readMaps } from "../linux/proc.ts";
 import { WAIT, wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
@@ -80,11 +82,13 @@ export async function makeWarm(program: string, path: string): Promise<void> {
       `${ROUNDS.files}:${files}`,
       `${ROUNDS.last}:${PLAIN}`,
     ];
-    const words = [program, PARK, directory, ...plan];
-    const pid = startMovable(program, words, ENVIRONMENT, output);
+    const start = (steps: readonly string[], lower: number) =>
+      startParked(program, [PARK, directory, ...steps], output, lower);
+    const first = start([], 0);
+    const lower = codeOf(first) % HUGE_PAGE_SIZE;
+    end(first);
+    const pid = start(plan, lower);
     try {
-      const stop = wait(pid, WAIT.UNTRACED)?.status;
-      if (stop?.kind !== "stopped") throw new Error(`${words.join(" ")}: ${readFileSync(output, "utf8")}`);
       const asked = [
         "dump",
         "--no-default-config",
@@ -103,12 +107,30 @@ export async function makeWarm(program: string, path: string): Promise<void> {
       makePicture(images, pid, program, path);
       makePicture(images, pid, program, path, await rehearseAll(path, directory));
     } finally {
-      rawSyscall(NR.kill, pid, SIG.KILL);
-      waitForEnd(pid);
+      end(pid);
     }
   } finally {
     rmSync(directory, { recursive: true });
   }
+}
+
+/** Starts the program, which does its work and stops. Gives its process id. @throws Error where it fails */
+function startParked(program: string, words: readonly string[], output: string, lower: number): number {
+  const pid = startMovable(program, [program, ...words], ENVIRONMENT, output, lower);
+  if (wait(pid, WAIT.UNTRACED)?.status.kind === "stopped") return pid;
+  throw new Error(`${program} ${words.join(" ")}: ${readFileSync(output, "utf8")}`);
+}
+
+/** Where a process has what it compiles: the largest mapping that can be written to and run. */
+function codeOf(pid: number): number {
+  const code = readMaps(pid).filter(({ write, exec }) => write && exec);
+  const [largest] = code.sort((a, b) => b.end - b.start - (a.end - a.start));
+  return largest?.start ?? 0;
+}
+
+function end(pid: number): void {
+  rawSyscall(NR.kill, pid, SIG.KILL);
+  waitForEnd(pid);
 }
 
 /** Has the executable `path` dump and restore a program in a directory of its own. */

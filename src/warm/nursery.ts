@@ -7,8 +7,18 @@
  * - Its stack is a mapping like any other.
  * - It knows of no vDSO, and makes system calls instead.
  * - It has no heap by brk(2), which is the kernel's to place: where it would begin, there is something already.
+ * - What it compiles begins with a huge page: a mapping above all others, as large as it takes, pushes it there.
  */
-import { MAP, PAGE_SIZE, PROT, pageUp, readMemory, TASK_SIZE, writeMemory } from "../linux/memory.ts";
+import {
+  hugePageDown,
+  MAP,
+  PAGE_SIZE,
+  PROT,
+  pageUp,
+  readMemory,
+  TASK_SIZE,
+  writeMemory,
+} from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { readMaps } from "../linux/proc.ts";
 import { getRegisterBytes, NO_SYSCALL, setRegisters, userRegs } from "../linux/ptrace.ts";
@@ -27,6 +37,8 @@ const STACK_LIMIT = TASK_SIZE + PAGE_SIZE - 28 * TIB;
 const STACK_AT = 24 * TIB;
 /** The usual limit of a stack, which the C library looks up. */
 const STACK_SIZE = 8 * 2 ** 20;
+/** Above this are the mappings whose place the kernel chooses. */
+const MAPPINGS = STACK_AT + STACK_SIZE;
 
 /** Entries of the auxiliary vector (include/uapi/linux/auxvec.h). */
 const AT_NULL = 0n;
@@ -38,12 +50,16 @@ function stackLimit(bytes: number): Uint8Array {
   return rlimit.encode({ cur: BigInt(bytes), max: RLIM_INFINITY });
 }
 
-/** Starts a program so, writing to the file `output`, and lets it go. Gives its process id. @throws KernelError */
+/**
+ * Starts a program so, writing to the file `output`, and lets it go. Its mappings begin `lower` bytes, whole pages, below a
+ * place for a huge page. Gives its process id. @throws KernelError
+ */
 export function startMovable(
   path: string,
   words: readonly string[],
   environment: readonly string[],
   output: string,
+  lower: number,
 ): number {
   const task = startProgram(path, words, environment, output, (table) => {
     table.must("its stack", NR.prlimit64, 0, RLIMIT.STACK, table.data(stackLimit(STACK_LIMIT)), 0);
@@ -64,6 +80,9 @@ export function startMovable(
   };
   const anonymous = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
   call(NR.mmap, STACK_AT, STACK_SIZE, PROT.READ | PROT.WRITE, anonymous, -1, 0);
+  const lowest = Math.min(...readMaps(pid).flatMap(({ start }) => (start > MAPPINGS ? [start] : [])));
+  const padding = hugePageDown(lowest) - lower;
+  call(NR.mmap, padding, lowest - padding, PROT.NONE, anonymous, -1, 0);
   const movedSp = moveStack(task, Number(sp), call);
   const heap = call(NR.brk, 0);
   call(NR.mmap, pageUp(heap), PAGE_SIZE, PROT.NONE, anonymous, -1, 0);

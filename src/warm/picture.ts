@@ -166,7 +166,7 @@ class Picture {
   /** The last mapping of the program that is as the executable holds it. */
   #asHeld: Vma | undefined;
   /** Blocks of a huge page that are read at once. */
-  readonly #dense: ReadonlySet<number>;
+  readonly #dense: Set<number>;
 
   constructor(
     private readonly made: Executable,
@@ -321,12 +321,22 @@ class Picture {
       // What a large job needs more of is had in huge pages.
       this.#table.call(NR.madvise, vma.start, length, MADV.HUGEPAGE);
     }
+    if (isHeap(vma) && vma.prot & PROT.EXEC && this.hot !== undefined) this.#addDense(vma, pieces);
     for (const { start, end, dense } of rangesOf(pieces, this.#dense)) {
       const bytes = new Uint8Array(end - start);
       read(start, bytes);
       const offset = this.made.add(bytes, start);
       if (dense) this.#table.must("memory", NR.pread64, this.#self, start, bytes.length, offset);
       else this.#map(vma, start, bytes.length, offset, MAP.FIXED);
+    }
+  }
+
+  /** Code that was compiled is used densely, though it is hardly written to. */
+  #addDense({ start, end }: Vma, pieces: Pieces): void {
+    for (let i = 0; i < pieces.length; i++) {
+      const from = pieces.address[i] ?? 0;
+      for (let at = hugePageDown(from); at < from + (pieces.bytes[i] ?? 0); at += HUGE_PAGE_SIZE)
+        if (at >= start && at + HUGE_PAGE_SIZE <= end) this.#dense.add(at);
     }
   }
 
