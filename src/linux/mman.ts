@@ -22,6 +22,7 @@ export const MADV = {
   DONTDUMP: 16,
   WIPEONFORK: 18,
   /** Faults all pages of a range in for writing, without touching them (5.14). */
+  POPULATE_READ: 22,
   POPULATE_WRITE: 23,
   /** Makes huge pages of a range at once, whatever the range's own advice (6.1). */
   COLLAPSE: 25,

@@ -167,6 +167,8 @@ class Picture {
   #asHeld: Vma | undefined;
   /** Blocks of a huge page that are read at once. */
   readonly #dense: Set<number>;
+  /** What is stored of them, whole pages. */
+  readonly #toRead: { readonly start: number; readonly bytes: Uint8Array }[] = [];
 
   constructor(
     private readonly made: Executable,
@@ -236,10 +238,38 @@ class Picture {
       };
       if (has(vma, STATUS.FILE_PRIVATE)) this.#layFile(vma, stored);
       else this.#layAnonymous(vma, stored);
-      for (const advice of vma.advice)
-        this.#table.must("advice", NR.madvise, vma.start, vma.end - vma.start, advice);
     }
+    this.#layDense();
+    // After that, as it may be against huge pages.
+    for (const { start, end, advice } of this.#vmas)
+      for (const each of advice) this.#table.must("advice", NR.madvise, start, end - start, each);
     this.#keepFromChildren();
+  }
+
+  /**
+   * Reads dense blocks, which lie together in the executable. Before that one byte of each huge page of them is looked at through a
+   * mapping: where the file has left the page cache, the kernel then reads huge pages (Linux 5.18), which it copies in half
+   * the time from then on; read(2) would have it read small ones.
+   */
+  #layDense(): void {
+    const table = this.#table;
+    const [first] = this.#toRead;
+    if (first === undefined) return;
+    const size = this.#toRead.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const mapped = hugePageDown(first.start - size) - HUGE_PAGE_SIZE;
+    if (this.#vmas.some(({ start, end }) => start < mapped + size && mapped < end))
+      throw new RangeError("there is no room below the heap");
+    const offset = this.made.add(Buffer.concat(this.#toRead.map(({ bytes }) => bytes)), mapped);
+    table.must(SELF, NR.mmap, mapped, size, PROT.READ, MAP.PRIVATE | MAP.FIXED_NOREPLACE, this.#self, offset);
+    table.call(NR.madvise, mapped, size, MADV.HUGEPAGE);
+    for (let at = mapped; at < mapped + size; at += HUGE_PAGE_SIZE)
+      table.call(NR.madvise, at, PAGE_SIZE, MADV.POPULATE_READ);
+    table.must(SELF, NR.munmap, mapped, size);
+    let from = offset;
+    for (const { start, bytes } of this.#toRead) {
+      table.must("memory", NR.pread64, this.#self, start, bytes.length, from);
+      from += bytes.length;
+    }
   }
 
   /**
@@ -325,9 +355,8 @@ class Picture {
     for (const { start, end, dense } of rangesOf(pieces, this.#dense)) {
       const bytes = new Uint8Array(end - start);
       read(start, bytes);
-      const offset = this.made.add(bytes, start);
-      if (dense) this.#table.must("memory", NR.pread64, this.#self, start, bytes.length, offset);
-      else this.#map(vma, start, bytes.length, offset, MAP.FIXED);
+      if (dense) this.#toRead.push({ start, bytes });
+      else this.#map(vma, start, bytes.length, this.made.add(bytes, start), MAP.FIXED);
     }
   }
 
