@@ -14,8 +14,7 @@ import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.
 import { lastCapability } from "./linux/capability.ts";
 import { unlink } from "./linux/io.ts";
 import { NR } from "./linux/nr.ts";
-import { ourPid } from "./linux/ourselves.ts";
-import { readChildrenOf, readMaps, readThreads } from "./linux/proc.ts";
+import { ourMaps, readChildrenOf, readThreads } from "./linux/proc.ts";
 import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
 import { rawSyscall } from "./linux/syscall.ts";
@@ -220,7 +219,7 @@ class Restoration {
 
   #bear(): Restoree {
     const forking = new Stopwatch();
-    const spans = [...this.#memory.spans(), ...readMaps(ourPid())];
+    const spans = [...this.#memory.spans(), ...ourMaps()];
     const area = Area.place(spans, 1, BULK.RESTORE, this.plan.rooms);
     // Several work at once, and much memory is moved by two threads of ours.
     if (this.plan.all.length > 1 || this.#memory.isMuch) this.sameCpu.end();

@@ -1,7 +1,9 @@
 /** Readers of /proc, one per file, each giving the fields in the kernel's own words (proc(5)). */
 
+import { oncePerRun } from "../run.ts";
 import { ERRNO, isErrno, KernelError } from "./errno.ts";
 import { listNumbers, readPiece, readSteps, readText } from "./io.ts";
+import { ourPid } from "./ourselves.ts";
 import { readTexts } from "./read-many.ts";
 
 /** /proc/PID/stat of a process or, with `tid`, of one thread. */
@@ -226,6 +228,12 @@ function parseMapLine(line: string, flags: ReadonlySet<string>): Mapping | undef
     flags,
   };
 }
+
+/**
+ * Our own mappings, as they are when this is asked for the first time. What the kernel finds a place for later lies below all
+ * that is near the end of the address space.
+ */
+export const ourMaps: () => readonly Mapping[] = oncePerRun(() => readMaps(ourPid()));
 
 /** /proc/PID/maps, in the order of addresses. */
 export function readMaps(pid: number): Mapping[] {

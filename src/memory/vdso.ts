@@ -10,9 +10,8 @@ import { fileName, IMAGES } from "../images/kinds.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { PAGE_SIZE, TASK_SIZE, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
-import { ourPid } from "../linux/ourselves.ts";
 import { ARCH } from "../linux/prctl.ts";
-import { readMaps } from "../linux/proc.ts";
+import { ourMaps } from "../linux/proc.ts";
 import { memoryAt } from "../linux/syscall.ts";
 import { hostMachine } from "../machine/host.ts";
 import { callGetrandom, callInstead, giveBack, jumpTo } from "../machine/vdso.ts";
@@ -43,7 +42,7 @@ interface Runtime {
 
 /** @throws Error where the kernel gives us none */
 const ourVdso = oncePerRun((): Runtime => {
-  const parts = readMaps(ourPid()).filter(({ path }) => path === "[vdso]" || path.startsWith("[vvar"));
+  const parts = ourMaps().filter(({ path }) => path === "[vdso]" || path.startsWith("[vvar"));
   const code = parts.find(({ path }) => path === "[vdso]");
   const start = parts[0]?.start;
   const end = parts[parts.length - 1]?.end;

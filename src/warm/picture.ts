@@ -362,10 +362,12 @@ class Picture {
 
   /** Code that was compiled is used densely, though it is hardly written to. */
   #addDense({ start, end }: Vma, pieces: Pieces): void {
-    for (let i = 0; i < pieces.length; i++) {
-      const from = pieces.address[i] ?? 0;
-      for (let at = hugePageDown(from); at < from + (pieces.bytes[i] ?? 0); at += HUGE_PAGE_SIZE)
-        if (at >= start && at + HUGE_PAGE_SIZE <= end) this.#dense.add(at);
+    for (const { start: from, end: to } of rangesOf(pieces, this.#dense)) {
+      for (let block = hugePageDown(from); block < to; block += HUGE_PAGE_SIZE) {
+        const stored = Math.min(to, block + HUGE_PAGE_SIZE) - Math.max(from, block);
+        if (block >= start && block + HUGE_PAGE_SIZE <= end && stored >= HUGE_PAGE_SIZE / 2)
+          this.#dense.add(block);
+      }
     }
   }
 
