@@ -37,6 +37,8 @@ const TABLE_SIZE = 0x2_0000;
 const GAP = 64 * PAGE_SIZE;
 /** Anonymous mappings of so many bytes are the runtime's heaps, and have nothing else in them. */
 const HEAP = 64 * 2 ** 20;
+/** Above programs, where their libraries and heaps are. */
+const LOWEST = 2 ** 40;
 const SELF = "/proc/self/exe";
 /** For the calls of a thread and its frame, in bytes. */
 const THREAD_SIZE = 0x2000;
@@ -246,6 +248,15 @@ class Picture {
     this.#keepFromChildren();
   }
 
+  /** A place for a mapping, below one of ours; the kernel puts nothing there. @throws RangeError where there is none */
+  #roomFor(size: number): number {
+    const places = this.#vmas.map((vma) => hugePageDown(vma.start - size));
+    const isFree = (at: number) => this.#vmas.every(({ start, end }) => end <= at || start >= at + size);
+    const found = places.find((at) => at > LOWEST && isFree(at));
+    if (found === undefined) throw new RangeError(`there is no room for ${size} bytes`);
+    return found;
+  }
+
   /**
    * Reads dense blocks, which lie together in the executable. Before that one byte of each huge page of them is looked at through a
    * mapping: where the file has left the page cache, the kernel then reads huge pages (Linux 5.18), which it copies in half
@@ -253,12 +264,9 @@ class Picture {
    */
   #layDense(): void {
     const table = this.#table;
-    const [first] = this.#toRead;
-    if (first === undefined) return;
+    if (this.#toRead.length === 0) return;
     const size = this.#toRead.reduce((sum, { bytes }) => sum + bytes.length, 0);
-    const mapped = hugePageDown(first.start - size) - HUGE_PAGE_SIZE;
-    if (this.#vmas.some(({ start, end }) => start < mapped + size && mapped < end))
-      throw new RangeError("there is no room below the heap");
+    const mapped = this.#roomFor(size);
     const offset = this.made.add(Buffer.concat(this.#toRead.map(({ bytes }) => bytes)), mapped);
     table.must(SELF, NR.mmap, mapped, size, PROT.READ, MAP.PRIVATE | MAP.FIXED_NOREPLACE, this.#self, offset);
     table.call(NR.madvise, mapped, size, MADV.HUGEPAGE);
