@@ -8,22 +8,27 @@ import { MADV } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { memoryAt, rawSyscall, syscall } from "../linux/syscall.ts";
 import type { Vma } from "../memory/vma.ts";
-import { countHotPages, type HotPages } from "./hot-pages.ts";
+import { countHotPages, type Rehearsals } from "./hot-pages.ts";
 
 /** The least of so many measurements counts. */
 const TRIES = 5;
 /** Of the pages in use about half are written to, and known; the others are only read, or are written to in large jobs. */
 const WRITTEN = 1 / 2;
 
+/** A page that large jobs write to counts so much: every job pays for the block, only these have something of it. */
+const LARGE = 1 / 8;
+
 /** The dense blocks within mappings, by their addresses. `fd` is a file of more than HUGE_PAGE_SIZE bytes, to measure with. */
-export function denseBlocks(vmas: readonly Vma[], hot: HotPages, fd: number): Set<number> {
-  const counts = countHotPages(vmas, hot);
+export function denseBlocks(vmas: readonly Vma[], { small, large }: Rehearsals, fd: number): Set<number> {
   const enough = smallPagesPerHugeOne(fd) * WRITTEN;
-  const blocks = [...counts].filter(
-    ([block, count]) =>
-      count >= enough && vmas.some(({ start, end }) => block >= start && block + HUGE_PAGE_SIZE <= end),
-  );
-  return new Set(blocks.map(([block]) => block));
+  const isWhole = (block: number) =>
+    vmas.some(({ start, end }) => block >= start && block + HUGE_PAGE_SIZE <= end);
+  const dense = new Set<number>();
+  for (const [block, count] of countHotPages(vmas, small))
+    if (count >= enough && isWhole(block)) dense.add(block);
+  for (const [block, count] of countHotPages(vmas, large))
+    if (count * LARGE >= enough && isWhole(block)) dense.add(block);
+  return dense;
 }
 
 /** How many small pages can be copied and written to in the time that a huge one takes to be read. */

@@ -12,7 +12,7 @@ import type { Table } from "../tracee/table.ts";
 import { Executable, layWithin, repeat, wordOf } from "./executable.ts";
 
 const ADDRESS = 0x40_0000;
-const TABLE_SIZE = 0x1_0000;
+const TABLE_SIZE = 0x8_0000;
 const REST_SIZE = 0x100;
 /**
  * Few, so that a round takes little memory: what is left of a round lies scattered over all that it has taken. The rounds
@@ -62,10 +62,10 @@ export function makeChildren(path: string): void {
   });
 }
 
-/** Makes a program that has many files open, which it makes in `directory`. @throws KernelError */
-export function makeFiles(path: string, directory: string): void {
+/** Makes a program that has `count` files open, which it makes in `directory`. @throws KernelError */
+export function makeFiles(path: string, directory: string, count = MANY_FILES): void {
   make(path, (table) => {
-    for (let i = 0; i < MANY_FILES; i++) {
+    for (let i = 0; i < count; i++) {
       const name = table.data(cString(`${directory}/file ${i}`));
       const access = i % 4 === 0 ? O.RDONLY : O.RDWR;
       const fd = table.must("a file", NR.openat, AT.FDCWD, name, access | O.CREAT, 0o600);

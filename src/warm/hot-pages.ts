@@ -20,6 +20,14 @@ import { startProgram } from "./program.ts";
 export const REHEARSED = ["dump", "restore"] as const;
 export type HotPages = Readonly<Record<(typeof REHEARSED)[number], PageRuns>>;
 
+/** What two jobs write to. */
+export interface Rehearsals {
+  /** A process that has next to nothing. */
+  readonly small: HotPages;
+  /** One with many files. */
+  readonly large: HotPages;
+}
+
 /** What the notes of an executable say of each command: iovecs, for process_madvise(2). */
 const note = struct({ address: word, count: word });
 

@@ -25,6 +25,8 @@ import { withProgram } from "./program.ts";
  * then, while the heap is small.
  */
 const ROUNDS = { first: 100, threads: 150, children: 150, files: 40, last: 40 } as const;
+/** Open in the large one of the processes with which a command is rehearsed. */
+const REHEARSED_FILES = 1000;
 /** A program that every machine has. */
 const PLAIN = "/bin/sleep";
 /**
@@ -105,7 +107,11 @@ export async function makeWarm(program: string, path: string): Promise<void> {
       if (code !== 0) throw new Error(readFileSync(join(directory, "picture.log"), "utf8"));
       const images = ImageDir.open(directory);
       makePicture(images, pid, program, path);
-      makePicture(images, pid, program, path, await rehearseAll(path, directory));
+      const small = await rehearseAll(path, PLAIN, directory);
+      const many = within("many-files");
+      makeFiles(many, mkdtempSync(join(directory, "open-")), REHEARSED_FILES);
+      const large = await rehearseAll(path, many, directory);
+      makePicture(images, pid, program, path, { small, large });
     } finally {
       end(pid);
     }
@@ -134,9 +140,9 @@ function end(pid: number): void {
 }
 
 /** Has the executable `path` dump and restore a program in a directory of its own. */
-function rehearseAll(path: string, directory: string): Promise<HotPages> {
+function rehearseAll(path: string, example: string, directory: string): Promise<HotPages> {
   const images = ["--no-default-config", "-D", mkdtempSync(join(directory, "rehearsal-"))];
-  return withProgram(PLAIN, (pid) => {
+  return withProgram(example, (pid) => {
     const dumped = rehearse(path, ["dump", "-t", String(pid), ...images]);
     waitForEnd(pid);
     return { dump: dumped, restore: rehearse(path, ["restore", "-d", ...images]) };

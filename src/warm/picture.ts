@@ -28,7 +28,7 @@ import { finalState, giveName, givePlaces, partsOf } from "../process/thread.ts"
 import type { Result, Table } from "../tracee/table.ts";
 import { denseBlocks } from "./dense-blocks.ts";
 import { type CpuCheck, Executable, layWithin, repeat } from "./executable.ts";
-import { type HotPages, layHotPages } from "./hot-pages.ts";
+import { layHotPages, type Rehearsals } from "./hot-pages.ts";
 import { PICTURE_ADDRESS } from "./park.ts";
 
 /** For the calls and their data, in bytes. */
@@ -69,8 +69,8 @@ interface StoredPages {
 
 /**
  * Makes an executable of process `pid`, dumped to `images`, whose program is the file `program`. On a machine that it cannot
- * run on (another CPU, no /proc, addresses that are taken), the executable runs the program from its beginning. `hot`, where
- * that is known, are pages that it will write to.
+ * run on (another CPU, no /proc, addresses that are taken), the executable runs the program from its beginning. `rehearsals`
+ * tell, once there are such, which pages it will write to.
  * @throws KernelError, ImageError; RangeError where the process has what no executable can hold
  */
 export function makePicture(
@@ -78,11 +78,11 @@ export function makePicture(
   pid: number,
   program: string,
   path: string,
-  hot?: HotPages,
+  rehearsals?: Rehearsals,
 ): void {
   using made = new Executable(path, PICTURE_ADDRESS, TABLE_SIZE);
   for (const each of cpuChecks()) made.need(each);
-  const picture = new Picture(made, images, pid, program, hot);
+  const picture = new Picture(made, images, pid, program, rehearsals);
   picture.take();
   layColdStart(made, picture.parts);
   made.finish();
@@ -177,16 +177,16 @@ class Picture {
     private readonly images: ImageDir,
     private readonly pid: number,
     private readonly program: string,
-    private readonly hot: HotPages | undefined,
+    private readonly rehearsals: Rehearsals | undefined,
   ) {
     const { vmas, guards } = checkVmas(pid, images.readOne(IMAGES.mm, pid).vmas);
     if (guards.length > 0) throw new RangeError("there are guarded pages");
     // The kernel gives its own.
     this.#vmas = vmas.filter((vma) => !isVdso(vma) && !has(vma, STATUS.VSYSCALL));
     this.#dense =
-      hot === undefined
+      rehearsals === undefined
         ? new Set()
-        : withFd(open(program, O.RDONLY), (fd) => denseBlocks(this.#vmas.filter(isHeap), hot, fd));
+        : withFd(open(program, O.RDONLY), (fd) => denseBlocks(this.#vmas.filter(isHeap), rehearsals, fd));
     this.#rseqs = this.#cores().map(({ thread_core }) =>
       Number(thread_core?.rseq_entry?.rseq_abi_pointer ?? 0),
     );
@@ -198,7 +198,7 @@ class Picture {
 
   take(): void {
     this.#layMemory();
-    if (this.hot !== undefined) layHotPages(this.made, this.#vmas, this.hot, this.#dense);
+    if (this.rehearsals !== undefined) layHotPages(this.made, this.#vmas, this.rehearsals.small, this.#dense);
     this.#table.must(SELF, NR.close, this.#self);
     const [leader, ...others] = this.#cores();
     if (leader === undefined) throw new RangeError(`process ${this.pid} has no first thread`);
@@ -359,7 +359,7 @@ class Picture {
       // What a large job needs more of is had in huge pages.
       this.#table.call(NR.madvise, vma.start, length, MADV.HUGEPAGE);
     }
-    if (isHeap(vma) && vma.prot & PROT.EXEC && this.hot !== undefined) this.#addDense(vma, pieces);
+    if (isHeap(vma) && vma.prot & PROT.EXEC && this.rehearsals !== undefined) this.#addDense(vma, pieces);
     for (const { start, end, dense } of rangesOf(pieces, this.#dense)) {
       const bytes = new Uint8Array(end - start);
       read(start, bytes);
