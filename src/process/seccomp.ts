@@ -33,9 +33,13 @@ function getFlags(tid: number, index: number): number {
   return Number(metadata.decode(query).flags);
 }
 
-/** Collects the filters of all threads; a chain that is a part of another is stored once. */
+/**
+ * Collects the filters of all threads, a chain that many have once. In the image a chain is in the order in which it is to be
+ * given: a thread names its oldest filter, and `prev` of each is the next newer one, which stands before it.
+ */
 export class SeccompDump {
   readonly #filters: SeccompFilter[] = [];
+  /** Which filter stands for a chain that is known. */
   readonly #known = new Map<string, number>();
 
   /** The state of a stopped thread whose seccomp we suspended; `status` is its /proc status. */
@@ -52,21 +56,18 @@ export class SeccompDump {
         throw error;
       }
     }
-    let previous: number | undefined;
-    for (const { filter, flags } of chain) {
-      const key = `${previous} ${flags} ${Buffer.from(filter).toString("latin1")}`;
-      let id = this.#known.get(key);
-      if (id === undefined) {
-        id = this.#filters.length;
+    const key = chain.map(({ filter, flags }) => `${flags} ${Buffer.from(filter).toString("base64")}`).join();
+    let id = this.#known.get(key);
+    if (id === undefined && chain.length > 0) {
+      for (const { filter, flags } of chain.reverse()) {
         const entry: SeccompFilter = { filter };
-        if (previous !== undefined) entry.prev = previous;
+        if (id !== undefined) entry.prev = id;
         if (flags !== 0) entry.flags = flags;
-        this.#filters.push(entry);
-        this.#known.set(key, id);
+        id = this.#filters.push(entry) - 1;
       }
-      previous = id;
+      if (id !== undefined) this.#known.set(key, id);
     }
-    return { seccomp_mode: 2, ...(previous === undefined ? {} : { seccomp_filter: previous }) };
+    return { seccomp_mode: 2, ...(id === undefined ? {} : { seccomp_filter: id }) };
   }
 
   get image(): SeccompEntry {
@@ -81,7 +82,7 @@ function chainOf(state: SeccompState, image: SeccompEntry | undefined): SeccompF
   for (let id = state.seccomp_filter; id !== undefined; ) {
     const filter = image?.seccomp_filters[id];
     if (filter === undefined) throw new ImageValueError(`no seccomp filter ${id}`);
-    chain.unshift(filter);
+    chain.push(filter);
     if (filter.prev !== undefined && filter.prev >= id)
       throw new ImageValueError(`seccomp filter ${id} follows itself`);
     id = filter.prev;
