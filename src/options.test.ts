@@ -191,6 +191,7 @@ describe("values", () => {
     [["0"], 0],
     [["4", undefined], 5],
     [[undefined, "1"], 1],
+    [["erbosity=0"], 0],
   ])("-v with %j makes %i", (texts, level) => {
     let options = defaultOptions();
     for (const text of texts) options = give("verbosity", text, options);

@@ -169,14 +169,14 @@ const size: Value<number> = {
   },
 };
 
-/** `-v` adds one, `-vvv` three; `-v3` and `--verbosity=3` set it. */
+/** `-v` adds one, `-vvv` three; `-v3` and `--verbosity=3` set it, and so does `-verbosity=3`, which CRIU's own tests say. */
 const verbosity: Value<number> = {
   kind: "count",
   initial: 2,
   take(word, before) {
     if (word === undefined) return before + 1;
     if (/^v+$/.test(word)) return before + 1 + word.length;
-    return whole(word, 0, INT_MAX);
+    return whole(word.replace(/^erbosity=/, ""), 0, INT_MAX);
   },
 };
 
