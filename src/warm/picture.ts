@@ -44,8 +44,9 @@ const SELF = "/proc/self/exe";
 const THREAD_SIZE = 0x2000;
 const FRAME_ALIGN = 64;
 const STDERR = 2;
-/** More often sendfile(2) is not repeated. */
-const MANY = 1000;
+/** So much is copied at a time, in bytes, and so often more than needed, as a signal may end a call early: what is too much is harmless. */
+const COPY_SIZE = 2 ** 21;
+const SPARE_COPIES = 2;
 /** As shells say it of what cannot be executed. */
 const CANNOT_RUN = 126;
 
@@ -114,8 +115,8 @@ function layColdStart({ otherwise: table, startedWith }: Executable, parts: read
     const size = Math.min(part.size, (parts[i + 1]?.from ?? Number.POSITIVE_INFINITY) - part.from);
     table.call(NR.lseek, to, part.from, SEEK.SET);
     table.call(NR.lseek, from, part.offset, SEEK.SET);
-    const copied = table.call(NR.sendfile, to, from, 0, size);
-    repeat(table, table.resultAt(copied), MANY);
+    const copied = table.call(NR.sendfile, to, from, 0, COPY_SIZE);
+    repeat(table, table.resultAt(copied), Math.ceil(size / COPY_SIZE) + SPARE_COPIES);
   });
   const { words, environment } = startedWith;
   table.call(NR.execveat, to, table.data(cString("")), words, environment, AT.EMPTY_PATH);
