@@ -38,6 +38,7 @@ import { ImageValueError } from "./process/errors.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
 import { hasOwnMemory, type PstreePlan, planPstree } from "./process/pstree.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
+import { lastOfSharers } from "./process/sharing.ts";
 import { finalState, giveThread, giveThreadLast, THREAD_ROOM } from "./process/thread.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
 import { Area, BULK } from "./tracee/area.ts";
@@ -247,6 +248,10 @@ class Restoration {
     /** Who makes each table of descriptors. */
     const makers = new Map<number, Restoree>();
     const installed: (() => void)[] = [];
+    const lastInPlace = lastOfSharers(
+      this.#births.living.map(({ planned }) => planned),
+      "fs",
+    );
     for (const { planned, restoree } of this.#births.living) {
       const files = planned.ids?.files_id;
       if (files === undefined) throw new ImageValueError(`ids-${planned.pid}.img: missing`);
@@ -256,7 +261,8 @@ class Restoration {
       makers.set(files, maker ?? restoree);
       if (hasOwnMemory(planned)) this.#memory.complete(restoree);
       if (maker === undefined) installed.push(this.#files.restoreTable(restoree, files));
-      this.#files.restoreFs(restoree, planned.pid);
+      // Before that, those who share root and working directory open their files by paths from ours.
+      if (lastInPlace.has(planned)) this.#files.restoreFs(restoree, planned.pid);
       restoree.table.start();
       stage("restore/process");
     }

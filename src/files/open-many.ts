@@ -76,9 +76,8 @@ class Lot {
   readonly #lseeks: number[] = [];
   #calls = 0;
   #pathsEnd = 0;
-  /** Where who runs the table goes first, with a slash at its end, and the first file that is opened from there. */
+  /** Where who runs the table goes first, with a slash at its end. */
   #directory = "";
-  #firstWithin = NONE;
 
   constructor(
     private readonly layout: Layout,
@@ -127,7 +126,6 @@ class Lot {
     this.#calls = 0;
     this.#pathsEnd = this.#paths;
     this.#directory = directory;
-    this.#firstWithin = NONE;
     if (directory === "") return;
     this.layout.entry(this.#calls, NR.chdir, this.#place(directory));
     this.layout.must(this.#calls++);
@@ -135,11 +133,7 @@ class Lot {
 
   /** Opens one more file, for which there must be room. */
   open({ path, flags, mayWait }: Wish, cloexec: boolean): void {
-    const { length } = this.#directory;
-    // What begins with a slash is not looked up from a directory, and what is empty is nothing.
-    const within = length > 0 && path.startsWith(this.#directory) && (path[length] ?? "/") !== "/";
-    if (within && this.#firstWithin === NONE) this.#firstWithin = this.files;
-    const name = this.#place(within ? path.slice(length) : path);
+    const name = this.#place(isWithin(path, this.#directory) ? path.slice(this.#directory.length) : path);
     const all = (cloexec ? flags | O.CLOEXEC : flags) | (mayWait ? O.NONBLOCK : 0);
     this.#add(NR.openat, AT.FDCWD, name, all);
   }
@@ -168,17 +162,17 @@ class Lot {
     if (asyncFlags !== undefined) this.#setFlags(index, fd, asyncFlags);
   }
 
-  /** The descriptor that a file was opened as, or a negative errno. */
+  /** The descriptor that a file was opened as, or a negative errno: without the directory there is none. */
   descriptor(index: number): number {
     const { words } = this.layout;
     const went = this.#directory === "" ? 0 : (words[resultAt(0)] ?? 0) | 0;
     return went < 0 ? went : (words[resultAt(this.#opens[index] ?? NONE)] ?? 0) | 0;
   }
 
-  /** The file whose failure has ended the table; -1 where there is none. */
-  get ended(): number {
-    for (let i = Math.max(0, this.#firstWithin); i < this.files; i++) if (this.descriptor(i) < 0) return i;
-    return NONE;
+  /** The file whose failure has ended the table; undefined where there is none. */
+  get ended(): number | undefined {
+    for (let i = 0; i < this.files; i++) if (this.descriptor(i) < 0) return i;
+    return undefined;
   }
 
   result(index: number): Opened {
@@ -280,15 +274,21 @@ export function openInside(
     table.finish(lot.answered);
     const ended = lot.ended;
     some.forEach((each, i) => {
-      if (ended === NONE || ended === i) opened(each, lot.result(i));
+      if (ended === undefined || ended === i) opened(each, lot.result(i));
     });
   }
 }
 
-/** The directory that the first of some files is in, with a slash at its end, if the last one is in it as well; or "". */
+/** The directory that the first and the last of some files are in, with a slash at its end; "" where there is none. */
 function directoryOf(wanted: readonly Wanted[]): string {
   const [first, last] = [wanted[0]?.source, wanted.at(-1)?.source];
   if (typeof first !== "object" || typeof last !== "object") return "";
   const directory = first.path.slice(0, first.path.lastIndexOf("/") + 1);
-  return last.path.startsWith(directory) ? directory : "";
+  return isWithin(first.path, directory) && isWithin(last.path, directory) ? directory : "";
+}
+
+/** Whether a path can be looked up from a directory, without which it neither begins with a slash nor is empty. */
+function isWithin(path: string, directory: string): boolean {
+  const { length } = directory;
+  return length > 0 && path.startsWith(directory) && (path[length] ?? "/") !== "/";
 }

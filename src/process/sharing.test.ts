@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { CLONE } from "../linux/clone.ts";
 import { SIG } from "../linux/signal.ts";
-import { originsOf, type Unborn } from "./sharing.ts";
+import { lastOfSharers, originsOf, type Unborn } from "./sharing.ts";
 
 interface Process extends Unborn<Process> {
   readonly name: string;
@@ -87,4 +87,12 @@ test("a sibling gives its session and its exit signal", () => {
   expect(() => originsOf([root, first, silent])).toThrow("process 4: shares");
   const leading = process(5, root, first, ["fs"], { sid: 5 });
   expect(origin([root, first, leading], leading)).toEqual([2, CLONE.FS | CLONE.PARENT]);
+});
+
+test("the last one of those that share something", () => {
+  const first = process(2, root, root, ["fs"]);
+  const apart = process(3, root);
+  const second = process(4, root, root, ["fs"]);
+  expect(lastOfSharers([root, first, apart, second], "fs")).toEqual(new Set([apart, second]));
+  expect(lastOfSharers([root, first, apart, second], "vm")).toEqual(new Set([root, first, apart, second]));
 });

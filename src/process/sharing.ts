@@ -85,3 +85,10 @@ function nobodyToBear<P extends Unborn<P>>(
     `process ${pid}: ${sharing}, and neither its parent nor another child of its parent's could bear it with that again`,
   );
 }
+
+/** Of all that share an object of some kind, each time the last one; who shares it with nobody is that. */
+export function lastOfSharers<P extends Unborn<P>>(processes: readonly P[], kind: keyof ObjectIds): Set<P> {
+  const last = new Map<number | P, P>();
+  for (const process of processes) last.set(process.objects?.[kind] ?? process, process);
+  return new Set(last.values());
+}
