@@ -44,7 +44,7 @@ const SELF = "/proc/self/exe";
 const THREAD_SIZE = 0x2000;
 const FRAME_ALIGN = 64;
 const STDERR = 2;
-/** So much is copied at a time, in bytes, and so often more than needed, as a signal may end a call early: what is too much is harmless. */
+/** So much is copied at a time, in bytes, and so often more than needed, as a signal may end a call early. Too much does no harm. */
 const COPY_SIZE = 2 ** 21;
 const SPARE_COPIES = 2;
 /** As shells say it of what cannot be executed. */
@@ -323,8 +323,10 @@ class Picture {
     const isHeld = part !== undefined && vma.pgoff - part.from + length <= pageUp(part.size);
     if (name === this.program && stored.pieces.length === 0 && isHeld) {
       const start = this.#startOf(vma, part);
-      const fixed = start < vma.start ? MAP.FIXED : MAP.FIXED_NOREPLACE;
-      this.#map(vma, start, vma.end - start, part.offset + start - part.address, fixed);
+      const before = vma.start - start;
+      const offset = part.offset + vma.pgoff - part.from - before;
+      const fixed = before > 0 ? MAP.FIXED : MAP.FIXED_NOREPLACE;
+      this.#map(vma, start, before + length, offset, fixed);
       this.#asHeld = vma;
       return;
     }
@@ -347,7 +349,7 @@ class Picture {
       before?.prot === PROT.READ &&
       before.start <= start &&
       start < before.end &&
-      (vma.prot & PROT.EXEC) !== 0 &&
+      vma.start === part.address &&
       part.offset - head.offset === part.address - head.address;
     return joined ? start : vma.start;
   }
