@@ -30,7 +30,10 @@ import { listing, Witness } from "./harness/witness.ts";
 const NOTHING = /$^/;
 const place = mkdtempSync(join(tmpdir(), "criu-ts-bad-input-"));
 
-beforeAll(() => buildFixtures(["minimal", "pgrp_session", "file_regular", "file_deleted"]), 120_000);
+beforeAll(
+  () => buildFixtures(["minimal", "pgrp_session", "file_regular", "file_deleted", "many_files"]),
+  120_000,
+);
 afterAll(() => rmSync(place, { recursive: true, force: true }));
 
 interface Said {
@@ -355,23 +358,25 @@ test("restore where the pid is taken", () =>
     expect(await fixture.finish()).toBe("PASS");
   }));
 
-test(
-  "restore after a file has changed",
-  () =>
-    withFixture("file_regular", async (fixture) => {
+// One of a few, and one in the midst of a thousand that are opened together.
+test.each(["file_regular", "many_files"])(
+  "restore after a file has changed: %s",
+  (name) =>
+    withFixture(name, async (fixture) => {
       const dumped = await Dumped.of(fixture);
       const files = ImageDir.open(dumped.images).readAll(IMAGES.files);
       const paths = files.flatMap(({ reg }) => (reg?.size !== undefined && reg.size > 0n ? [reg.name] : []));
-      const path = paths.find((each) => each.startsWith(fixture.stateDir) && !each.endsWith("/printed"));
+      const own = paths.filter((each) => each.startsWith(fixture.stateDir) && !each.endsWith("/printed"));
+      const path = own[own.length >> 1];
       if (path === undefined) throw new Error("the fixture has no file of its own open");
-      const name = path.slice(path.lastIndexOf("/") + 1);
       const aside = `${path}.aside`;
-      const restoring = (words: string) => dumped.refused(() => {}, new RegExp(`/${name}.*${words}`));
+      const leaf = path.slice(path.lastIndexOf("/") + 1);
+      const restoring = (words: string) => dumped.refused(() => {}, new RegExp(`/${leaf}: .*${words}`));
 
       renameSync(path, aside);
       const { mode } = files.find(({ reg }) => reg?.name === path)?.reg ?? {};
       await restoring("ENOENT$");
-      writeFileSync(path, "of another size");
+      writeFileSync(path, "something of quite another size");
       chmodSync(path, (mode ?? 0o644) & 0o7777);
       await restoring("not what was dumped: .*bytes where it had");
       rmSync(path);
