@@ -8,7 +8,6 @@
  */
 
 import { Aside } from "../linux/aside.ts";
-import { resultAt } from "../linux/batch.ts";
 import { lazily } from "../linux/blocks.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { AT, O, open, readText, withFd } from "../linux/io.ts";
@@ -102,7 +101,7 @@ class LocksReading extends Aside {
     this.await();
     let text = "";
     for (let i = 0; i < PIECES; i++) {
-      const length = (this.words[resultAt(2 + 2 * i)] ?? 0) | 0;
+      const length = this.resultOf(2 + 2 * i);
       if (length < 0) return undefined;
       if (length === 0) return text;
       const from = this.room + LOCKS_NAME_SIZE + i * PIECE;

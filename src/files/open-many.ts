@@ -164,9 +164,9 @@ class Lot {
 
   /** The descriptor that a file was opened as, or a negative errno: without the directory there is none. */
   descriptor(index: number): number {
-    const { words } = this.layout;
-    const went = this.#directory === "" ? 0 : (words[resultAt(0)] ?? 0) | 0;
-    return went < 0 ? went : (words[resultAt(this.#opens[index] ?? NONE)] ?? 0) | 0;
+    const { layout } = this;
+    const went = this.#directory === "" ? 0 : layout.resultOf(0);
+    return went < 0 ? went : layout.resultOf(this.#opens[index] ?? NONE);
   }
 
   /** The file whose failure has ended the table; undefined where there is none. */
@@ -176,13 +176,14 @@ class Lot {
   }
 
   result(index: number): Opened {
-    const { words } = this.layout;
+    const { layout } = this;
+    const { words } = layout;
     const setfl = this.#setfls[index] ?? NONE;
     const lseek = this.#lseeks[index] ?? NONE;
     return {
       fd: this.descriptor(index),
       status: briefIn(words, (this.#seen + index * STATX.BRIEF) / 4),
-      flagged: setfl === NONE ? 0 : (words[resultAt(setfl)] ?? 0) | 0,
+      flagged: setfl === NONE ? 0 : layout.resultOf(setfl),
       sought: lseek === NONE || ((words[resultAt(lseek) + 1] ?? 0) | 0) >= 0,
     };
   }
@@ -230,8 +231,8 @@ export function openMany(wishes: readonly Wish[]): Opened[] {
     const { calls, files } = lot;
     batch.run(calls);
     for (let i = 0; i < files; i++) {
-      const wish = some[i];
-      if (wish !== undefined && lot.descriptor(i) >= 0) lot.see(i, lot.descriptor(i), wish);
+      const [wish, fd] = [some[i], lot.descriptor(i)];
+      if (wish !== undefined && fd >= 0) lot.see(i, fd, wish);
     }
     batch.run(lot.calls - calls, calls);
     for (let i = 0; i < files; i++) opened.push(lot.result(i));

@@ -49,9 +49,19 @@ export class Layout {
     setWide(words, at + ARGS_AT + 10, a6);
   }
 
+  /** As `entry`, with as many arguments as there are. */
+  entryWith(index: number, op: number, args: readonly number[]): void {
+    this.entry(index, op, args[0], args[1], args[2], args[3], args[4], args[5]);
+  }
+
   /** Makes the failure of an entry that is written end the table. */
   must(index: number): void {
     this.words[index * ENTRY_WORDS + 1] = FLAG_MUST;
+  }
+
+  /** The result of an entry, of which 32 bits count: an errno is negative. */
+  resultOf(entry: number): number {
+    return (this.words[resultAt(entry)] ?? 0) | 0;
   }
 
   /** Sets an argument (from 0) of an entry, as `entry` does. */

@@ -4,7 +4,7 @@
  */
 import { instant, instantsMatter } from "../faults.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
-import { argumentAt, Batch, resultAt } from "./batch.ts";
+import { argumentAt, Batch } from "./batch.ts";
 
 const WORD = 8;
 
@@ -48,7 +48,7 @@ export class Blocks extends Batch {
 
   /** The result of a step, where that is small, or a negative errno. */
   result(block: number, step: number): number {
-    return (this.words[resultAt(this.entryOf(block, step))] ?? 0) | 0;
+    return this.resultOf(this.entryOf(block, step));
   }
 
   /**

@@ -1,6 +1,6 @@
 /** clone3(2) and its argument structure (kernel 5.3; set_tid 5.5). */
 import { ENTRY_SIZE, OP } from "../machine/runner.ts";
-import { Batch, resultAt } from "./batch.ts";
+import { Batch } from "./batch.ts";
 import { NR } from "./nr.ts";
 import { SIG_SETMASK } from "./signal.ts";
 import { struct, word } from "./struct.ts";
@@ -62,5 +62,5 @@ export function spawnMasked(args: Uint8Array, address: number): number {
   batch.entry(1, OP.SPAWN, addressOf(args), args.length, address);
   batch.entry(2, NR.rt_sigprocmask, SIG_SETMASK, before, 0, 8);
   batch.run(3);
-  return (batch.words[resultAt(1)] ?? 0) | 0;
+  return batch.resultOf(1);
 }

@@ -21,7 +21,7 @@ export const MADV = {
   NOHUGEPAGE: 15,
   DONTDUMP: 16,
   WIPEONFORK: 18,
-  /** Faults all pages of a range in for writing, without touching them (5.14). */
+  /** Faults all pages of a range in, for reading or for writing, without touching them (5.14). */
   POPULATE_READ: 22,
   POPULATE_WRITE: 23,
   /** Makes huge pages of a range at once, whatever the range's own advice (6.1). */

@@ -3,7 +3,6 @@
  * calls that fill a window of ours and empty it again; whoever is free takes the next one.
  */
 import { Aside } from "../linux/aside.ts";
-import { resultAt } from "../linux/batch.ts";
 
 /** So many bytes stand in a window at a time, of each thread: little enough to be in the processor's cache still. */
 export const WINDOW = 512 << 10;
@@ -59,7 +58,7 @@ class Lot extends Aside {
   }
 
   call(expected: number, nr: number, args: readonly number[]): void {
-    this.entry(this.#calls++, nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+    this.entryWith(this.#calls++, nr, args);
     this.#laid.at(-1)?.expected.push(expected);
   }
 
@@ -74,9 +73,8 @@ class Lot extends Aside {
     this.await();
     const failed: Failed[] = [];
     for (const { transfer, first, expected } of this.#laid) {
-      const result = (call: number) => (this.words[resultAt(first + call)] ?? 0) | 0;
-      const call = expected.findIndex((value, i) => value !== result(i));
-      if (call >= 0) failed.push({ transfer, call, result: result(call) });
+      const call = expected.findIndex((value, i) => value !== this.resultOf(first + i));
+      if (call >= 0) failed.push({ transfer, call, result: this.resultOf(first + call) });
       else transfer.end();
     }
     this.#laid = [];

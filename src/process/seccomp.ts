@@ -58,7 +58,7 @@ export class SeccompDump {
     }
     const key = chain.map(({ filter, flags }) => `${flags} ${Buffer.from(filter).toString("base64")}`).join();
     let id = this.#known.get(key);
-    if (id === undefined && chain.length > 0) {
+    if (id === undefined) {
       for (const { filter, flags } of chain.reverse()) {
         const entry: SeccompFilter = { filter };
         if (id !== undefined) entry.prev = id;

@@ -1,7 +1,7 @@
 /** A table that the caller lays out by itself, for thousands of calls inside a task without an object for each. */
-import { Layout, resultAt } from "../linux/batch.ts";
+import { Layout } from "../linux/batch.ts";
 import { readMemory, writeMemory } from "../linux/memory.ts";
-import { ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
+import { ENTRY_SIZE, OP } from "../machine/runner.ts";
 import type { Region, TableExecutor } from "./table.ts";
 
 /** The end of a table takes an entry of its own behind the last one. */
@@ -15,7 +15,7 @@ export class LaidTable extends Layout {
 
   /** Sets the task to run the first `count` entries; the bytes up to `used` go to it. */
   start(count: number, used: number): void {
-    this.words[resultAt(count) - ENTRY_RESULT / 4] = OP.END;
+    this.entry(count, OP.END);
     const size = Math.max(used, (count + 1) * ENTRY_SIZE);
     writeMemory(this.region.pid, this.region.address, this.bytes.subarray(0, size));
     this.executor.startTable(this.region.address);

@@ -148,7 +148,7 @@ export class Pad implements Calls {
   #add(object: string | undefined, op: number, args: readonly number[]): void {
     const index = this.#objects.length;
     if ((index + 1) * ENTRY_SIZE > this.#dataStart) throw new RangeError("the calls of a thread do not fit");
-    this.#layout.entry(index, op, args[0], args[1], args[2], args[3], args[4], args[5]);
+    this.#layout.entryWith(index, op, args);
     this.#objects.push(object);
   }
 }

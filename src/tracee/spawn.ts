@@ -4,7 +4,6 @@
  * The root of a tree is cloned from us: for a moment it has our memory, copy-on-write, and executes nothing but a
  * pause, until it is seized. All others are cloned by calls inside their parents and are held by us as their parents are.
  */
-import { resultAt } from "../linux/batch.ts";
 import { CLONE, CLONE_AS_THREAD, cloneArgs, setTid, spawnMasked } from "../linux/clone.ts";
 import { KernelError } from "../linux/errno.ts";
 import { O } from "../linux/io.ts";
@@ -276,7 +275,7 @@ function* bear(
       table.finish(some.length * ENTRY_SIZE);
     }
     some.forEach(({ id, flags }, i) => {
-      const result = (table.words[resultAt(i)] ?? 0) | 0;
+      const result = table.resultOf(i);
       const what = (flags & CLONE.THREAD) !== 0 ? "thread" : "with pid";
       if (result !== id) throw new KernelError("clone3", `${what} ${id} in process ${pid}`, -result);
     });

@@ -21,14 +21,19 @@ const LARGE = 1 / 8;
 /** The dense blocks within mappings, by their addresses. `fd` is a file of more than HUGE_PAGE_SIZE bytes, to measure with. */
 export function denseBlocks(vmas: readonly Vma[], { small, large }: Rehearsals, fd: number): Set<number> {
   const enough = smallPagesPerHugeOne(fd) * WRITTEN;
-  const isWhole = (block: number) =>
-    vmas.some(({ start, end }) => block >= start && block + HUGE_PAGE_SIZE <= end);
-  const dense = new Set<number>();
-  for (const [block, count] of countHotPages(vmas, small))
-    if (count >= enough && isWhole(block)) dense.add(block);
-  for (const [block, count] of countHotPages(vmas, large))
-    if (count * LARGE >= enough && isWhole(block)) dense.add(block);
-  return dense;
+  const counts = [
+    ...countHotPages(vmas, small),
+    ...[...countHotPages(vmas, large)].map(([block, count]) => [block, count * LARGE] as const),
+  ];
+  const blocks = counts.filter(
+    ([block, count]) => count >= enough && vmas.some((vma) => holdsBlock(vma, block)),
+  );
+  return new Set(blocks.map(([block]) => block));
+}
+
+/** Whether all of a block lies in a mapping. */
+export function holdsBlock({ start, end }: Vma, block: number): boolean {
+  return block >= start && block + HUGE_PAGE_SIZE <= end;
 }
 
 /** How many small pages can be copied and written to in the time that a huge one takes to be read. */

@@ -86,10 +86,7 @@ export async function makeWarm(program: string, path: string): Promise<void> {
     ];
     const start = (steps: readonly string[], lower: number) =>
       startParked(program, [PARK, directory, ...steps], output, lower);
-    const first = start([], 0);
-    const lower = codeOf(first) % HUGE_PAGE_SIZE;
-    end(first);
-    const pid = start(plan, lower);
+    const pid = start(plan, pastHugePage(start([], 0)));
     try {
       const asked = [
         "dump",
@@ -127,11 +124,18 @@ function startParked(program: string, words: readonly string[], output: string, 
   throw new Error(`${program} ${words.join(" ")}: ${readFileSync(output, "utf8")}`);
 }
 
-/** Where a process has what it compiles: the largest mapping that can be written to and run. */
-function codeOf(pid: number): number {
-  const code = readMaps(pid).filter(({ write, exec }) => write && exec);
-  const [largest] = code.sort((a, b) => b.end - b.start - (a.end - a.start));
-  return largest?.start ?? 0;
+/**
+ * How far behind the beginning of a huge page a process has what it compiles, in bytes: that is the largest mapping that can be
+ * written to and run. Ends the process.
+ */
+function pastHugePage(pid: number): number {
+  try {
+    const code = readMaps(pid).filter(({ write, exec }) => write && exec);
+    const [largest] = code.sort((a, b) => b.end - b.start - (a.end - a.start));
+    return (largest?.start ?? 0) % HUGE_PAGE_SIZE;
+  } finally {
+    end(pid);
+  }
 }
 
 function end(pid: number): void {

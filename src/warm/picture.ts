@@ -26,7 +26,7 @@ import { checkVmas, has, isPrivate, isVdso, STATUS, type Vma } from "../memory/v
 import { giveSigactions } from "../process/signals.ts";
 import { finalState, giveName, givePlaces, partsOf } from "../process/thread.ts";
 import type { Result, Table } from "../tracee/table.ts";
-import { denseBlocks } from "./dense-blocks.ts";
+import { denseBlocks, holdsBlock } from "./dense-blocks.ts";
 import { type CpuCheck, Executable, layWithin, repeat } from "./executable.ts";
 import { layHotPages, type Rehearsals } from "./hot-pages.ts";
 import { PICTURE_ADDRESS } from "./park.ts";
@@ -361,8 +361,8 @@ class Picture {
     if (isHeap(vma)) {
       // What a large job needs more of is had in huge pages.
       this.#table.call(NR.madvise, vma.start, length, MADV.HUGEPAGE);
+      if (vma.prot & PROT.EXEC && this.rehearsals !== undefined) this.#addDense(vma, pieces);
     }
-    if (isHeap(vma) && vma.prot & PROT.EXEC && this.rehearsals !== undefined) this.#addDense(vma, pieces);
     for (const { start, end, dense } of rangesOf(pieces, this.#dense)) {
       const bytes = new Uint8Array(end - start);
       read(start, bytes);
@@ -372,12 +372,11 @@ class Picture {
   }
 
   /** Code that was compiled is used densely, though it is hardly written to. */
-  #addDense({ start, end }: Vma, pieces: Pieces): void {
-    for (const { start: from, end: to } of rangesOf(pieces, this.#dense)) {
-      for (let block = hugePageDown(from); block < to; block += HUGE_PAGE_SIZE) {
-        const stored = Math.min(to, block + HUGE_PAGE_SIZE) - Math.max(from, block);
-        if (block >= start && block + HUGE_PAGE_SIZE <= end && stored >= HUGE_PAGE_SIZE / 2)
-          this.#dense.add(block);
+  #addDense(vma: Vma, pieces: Pieces): void {
+    for (const { start, end } of rangesOf(pieces, this.#dense)) {
+      for (let block = hugePageDown(start); block < end; block += HUGE_PAGE_SIZE) {
+        const stored = Math.min(end, block + HUGE_PAGE_SIZE) - Math.max(start, block);
+        if (holdsBlock(vma, block) && stored >= HUGE_PAGE_SIZE / 2) this.#dense.add(block);
       }
     }
   }
