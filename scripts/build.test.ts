@@ -8,7 +8,7 @@ import { NR } from "../src/linux/nr.ts";
 import { type Mapping, readMaps } from "../src/linux/proc.ts";
 import { getRegisters, PTRACE, wait } from "../src/linux/ptrace.ts";
 import { STARTER } from "../src/machine/runner.ts";
-import { SYSCALL_STOP, TaskGoneError } from "../src/tracee/task.ts";
+import { SYSCALL_STOP, TaskGoneError } from "../src/tracee/hold/task.ts";
 import { makeThreads } from "../src/warm/exercise.ts";
 import { startProgram, withProgram } from "../src/warm/program.ts";
 import { build } from "./build.ts";
@@ -94,14 +94,14 @@ async function atWork({
 }
 
 test("what it does at the build is no command", () => {
-  expect(run(["park"]).stderr).toContain("park");
-  expect(run(["park"]).code).toBe(1);
+  expect(run(["standby"]).stderr).toContain("standby");
+  expect(run(["standby"]).code).toBe(1);
 });
 
-/** What the kernel maps for a process that goes on from a picture lies above (nursery.ts). */
+/** What the kernel maps for a process that goes on from a snapshot lies above (fixed-layout.ts). */
 const FRESH = 2 ** 46;
 
-/** Where a command calls madvise(MADV_DONTNEED) for data among that of the picture. */
+/** Where a command calls madvise(MADV_DONTNEED) for data among that of the snapshot. */
 function memoryGivenBack(words: readonly string[]): string[] {
   const given: string[] = [];
   const task = startProgram(criu, [criu, ...words], [], "/dev/null");

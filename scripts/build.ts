@@ -1,6 +1,6 @@
 /**
  * Compiles the executables: `npm run build` makes dist/criu. What Bun compiles starts cold, so it is made to work until it is
- * warm, and dist/criu is a picture of it then (src/warm/).
+ * warm, and dist/criu is a snapshot of it then (src/warm/).
  *
  * The choices, each measured on a start of `dist/criu --version`:
  * - bytecode: the source is not parsed at start;

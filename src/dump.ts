@@ -1,7 +1,7 @@
 /**
  * `criu dump`: stop a process tree, save it, and end it (or let it run on).
  *
- * Whatever fails, and whenever, the tree runs on as it was: see tracee/infection.ts for how that holds even when we
+ * Whatever fails, and whenever, the tree runs on as it was: see tracee/enter/infection.ts for how that holds even when we
  * are killed. The inventory is written last, so that a directory that has one is whole.
  */
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
@@ -31,10 +31,10 @@ import { SharedObjects } from "./process/ids.ts";
 import { dumpPstree, refuseRoot } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
 import { DumpStats, Stopwatch } from "./stats.ts";
-import type { ObjectIds } from "./tracee/dumpee.ts";
-import { type FrozenProcess, FrozenTree } from "./tracee/freeze.ts";
-import { Infection } from "./tracee/infection.ts";
-import { type Saved, saveThreads } from "./tracee/saved.ts";
+import type { ObjectIds } from "./tracee/enter/dumpee.ts";
+import { Infection } from "./tracee/enter/infection.ts";
+import { type Saved, saveThreads } from "./tracee/enter/saved.ts";
+import { type FrozenProcess, FrozenTree } from "./tracee/hold/freeze.ts";
 
 /** Returns the exit code. @throws whatever failed, after the tree was let go */
 export async function dump(options: Options): Promise<number> {

@@ -1,10 +1,10 @@
 /**
  * Faults on purpose, for tests. What follows is what would follow any failure there.
  *
- * - `CRIU_TS_FAULT=dump/frozen` in the environment: the stage of that name fails; `dump/process:3` is its third time.
- * - `CRIU_TS_DEATH=17`: we die by SIGKILL just before the 17th change that we make to another process from outside.
+ * `CRIU_TS_FAULT=dump/frozen` in the environment: the stage of that name fails; `dump/process:3` is its third time. For our
+ * death at a chosen instant see linux/instants.ts.
  */
-import { ourPid } from "./linux/ourselves.ts";
+import { armDeath } from "./linux/instants.ts";
 
 export class InjectedFault extends Error {
   override readonly name = "InjectedFault";
@@ -51,7 +51,6 @@ export type Stage = (typeof STAGES)[keyof typeof STAGES][number];
 
 let wanted = "";
 let untilFault = 0;
-let untilDeath = 0;
 
 /** Takes what a test asks for from the environment of a run. */
 export function armFaults({
@@ -61,20 +60,10 @@ export function armFaults({
   const [name = "", times] = (CRIU_TS_FAULT ?? "").split(":");
   wanted = name;
   untilFault = Number(times ?? 1);
-  untilDeath = Number(CRIU_TS_DEATH ?? 0);
-}
-
-/** Whether a test waits for an {@link instant}: then no two changes are to be made in one native call. */
-export function instantsMatter(): boolean {
-  return untilDeath > 0;
+  armDeath(Number(CRIU_TS_DEATH ?? 0));
 }
 
 /** Marks a stage; throws {@link InjectedFault} when a test asked for its failure. */
 export function stage(name: Stage): void {
   if (wanted === name && --untilFault === 0) throw new InjectedFault(`stage ${name} fails as asked`);
-}
-
-/** Marks an instant just before a change of another process; where a test asked for it, it is our last. */
-export function instant(): void {
-  if (untilDeath > 0 && --untilDeath === 0) process.kill(ourPid(), "SIGKILL");
 }

@@ -12,9 +12,9 @@ const procedures: Procedures = {
 };
 
 let args = process.argv.slice(2);
-// Said by the build alone (warm/make.ts). What is started from the picture goes on behind this line.
-if (args[0] === "park" && process.env.CRIU_TS_PARK)
-  args = await (await import("./warm/park.ts")).park(args.slice(1), procedures);
+// Said by the build alone (warm/make.ts). What is started from the snapshot goes on behind this line.
+if (args[0] === "standby" && process.env.CRIU_TS_STANDBY)
+  args = await (await import("./warm/standby.ts")).standby(args.slice(1), procedures);
 if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
   console.log(versionText());
 } else {

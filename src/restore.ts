@@ -29,7 +29,7 @@ import {
   giveTask,
   giveTaskLast,
   ignoresTrap,
-  ownBirthright,
+  ownAttributes,
   restoreProc,
   TASK_STATE,
   taskOf,
@@ -41,16 +41,16 @@ import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { lastOfSharers } from "./process/sharing.ts";
 import { finalState, giveThread, giveThreadLast, THREAD_ROOM } from "./process/thread.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
-import { Area, BULK } from "./tracee/area.ts";
-import type { Calls } from "./tracee/calls.ts";
-import { detachAll, type FinalState, giveStates, tryStates } from "./tracee/crowd.ts";
-import { awaitEnd } from "./tracee/freeze.ts";
-import { Pad } from "./tracee/pad.ts";
-import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/release.ts";
-import type { Restoree } from "./tracee/restoree.ts";
-import { SameCpu } from "./tracee/same-cpu.ts";
-import { spawnRoot, spawnStandIn, spawnThreads, type UnbornThreads } from "./tracee/spawn.ts";
-import type { Task } from "./tracee/task.ts";
+import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/build/release.ts";
+import type { Restoree } from "./tracee/build/restoree.ts";
+import { SameCpu } from "./tracee/build/same-cpu.ts";
+import { spawnRoot, spawnStandIn, spawnThreads, type UnbornThreads } from "./tracee/build/spawn.ts";
+import { ThreadTables } from "./tracee/build/thread-tables.ts";
+import { awaitEnd } from "./tracee/hold/freeze.ts";
+import { detachAll, type FinalState, giveStates, tryStates } from "./tracee/hold/many-tasks.ts";
+import type { Task } from "./tracee/hold/task.ts";
+import { Area, BULK } from "./tracee/table/area.ts";
+import type { Calls } from "./tracee/table/calls.ts";
 
 /** img_version of images that begin with a common magic; the only one written since CRIU 1.6. */
 const IMG_VERSION = 2;
@@ -170,7 +170,7 @@ class Restoration {
     this.#births = new Births(plan, ({ planned, restoree }, memory) => {
       if (planned.kind === "task") {
         if (hasOwnMemory(planned)) this.#memory.premap(restoree, memory?.restoree);
-        else if (memory !== undefined) this.#memory.lodge(restoree, memory.restoree);
+        else if (memory !== undefined) this.#memory.shareMemory(restoree, memory.restoree);
       }
       stage("restore/birth");
     });
@@ -230,7 +230,7 @@ class Restoration {
     this.#births.grow(this.#root);
     stage("restore/grown");
     this.#births.joinGroups();
-    this.#births.bury();
+    this.#births.endTheDead();
     this.stats.forkingTime = forking.micros;
     return this.#root;
   }
@@ -304,15 +304,15 @@ class Restoration {
 
   #giveTasks(): void {
     const highest = lastCapability();
-    const birthright = ownBirthright();
+    const inherited = ownAttributes();
     const tables = new Set<number>();
     for (const { planned, restoree } of this.#births.living) {
       const task = taskOf(planned.core, planned.pid);
       const { leader, pid } = restoree;
       this.#giveThreads(restoree, highest);
       giveThread(leader.table, this.#core(pid));
-      const running = giveTask(leader.table, pid, task, birthright, this.#births.signalsOfDead(planned));
-      restoreProc(pid, task, birthright);
+      const running = giveTask(leader.table, pid, task, inherited, this.#births.signalsOfDead(planned));
+      restoreProc(pid, task, inherited);
       // Processes that share a table share our pidfd in it.
       const files = planned.ids?.files_id ?? 0;
       if (!tables.has(files)) leader.table.must("our pidfd", NR.close, restoree.ourPidfd);
@@ -331,7 +331,7 @@ class Restoration {
     if (unborn === undefined) return;
     const { pid, area, leader, threads } = restoree;
     // While they are being born their calls are laid out.
-    const pad = new Pad(area.bulkRegion(pid), leader.registers, () => unborn.born());
+    const pad = new ThreadTables(area.bulkRegion(pid), leader.registers, () => unborn.born());
     for (const task of threads) {
       pad.begin(task, THREAD_ROOM);
       giveThread(pad, this.#core(task.tid));

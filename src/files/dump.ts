@@ -13,15 +13,15 @@ import type { Mapping } from "../linux/proc.ts";
 import { Level, log } from "../log.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
 import type { DumpStats } from "../stats.ts";
-import type { Dumpee } from "../tracee/dumpee.ts";
+import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import { FileDumpError } from "./errors.ts";
 import { FdinfoLook } from "./fdinfo.ts";
 import { Descriptions, type Known } from "./identity.ts";
 import type { DumpContext, FileDumper, FileKind, FilesDumpOptions } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
 import { refuseLock } from "./locks.ts";
-import { NamedDump, named } from "./named.ts";
 import { OpenFile } from "./open-file.ts";
+import { PathFileDump, pathFile } from "./path-file.ts";
 import { follow, look, type Sight } from "./survey.ts";
 import { unsupported } from "./unsupported.ts";
 
@@ -61,9 +61,9 @@ export class FilesDump {
         stats.sharedWritten += written;
       },
     };
-    const namedDump = new NamedDump(base);
-    this.#context = { ...base, named: namedDump };
-    this.#dumpers.set(named, namedDump);
+    const pathFileDump = new PathFileDump(base);
+    this.#context = { ...base, paths: pathFileDump };
+    this.#dumpers.set(pathFile, pathFileDump);
   }
 
   /**

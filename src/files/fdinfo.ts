@@ -7,15 +7,15 @@
  * for all processors (the kernel's file_rwsem is a per-processor one). A second thread does.
  */
 
-import { Aside } from "../linux/aside.ts";
 import { lazily } from "../linux/blocks.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
+import { HelperThread } from "../linux/helper-thread.ts";
 import { AT, O, open, readText, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { SmallFiles } from "../linux/read-many.ts";
 import { checkResult } from "../linux/syscall.ts";
 import { textOf, writeText } from "../linux/text.ts";
-import type { Dumpee } from "../tracee/dumpee.ts";
+import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import type { Sight } from "./survey.ts";
 
 /** More than these are many. */
@@ -80,7 +80,7 @@ const OPEN = 0;
 const LOCKS_NAME_SIZE = 16;
 
 /** The text of /proc/locks, read meanwhile. */
-class LocksReading extends Aside {
+class LocksReading extends HelperThread {
   constructor() {
     super(2 * PIECES + 3, LOCKS_NAME_SIZE + PIECES * PIECE);
     const own = this.address + this.room;

@@ -28,7 +28,7 @@ class FifoDump implements FileDumper {
 
   dump(file: OpenFile, id: number): void {
     const pathId = this.context.newId();
-    this.context.named.dump(file, pathId);
+    this.context.paths.dump(file, pathId);
     const pipeId = file.status.ino % 2 ** 32;
     this.#data.dump(file, pipeId);
     this.context.add({ type: FdTypes.FIFO, id, fifo: { id, pipe_id: pipeId, regf_id: pathId } });
@@ -57,7 +57,7 @@ class FifoRestore implements FileRestorer {
     if (inherited !== undefined) return inherited;
     return restoring(what, () => {
       if (!this.#keepers.has(pipe_id)) this.#keep(pipe_id, path.id, what);
-      const fd = this.context.named.openPlain(path.id, (path.flags & (O.ACCMODE | O.NOATIME)) | O.NONBLOCK);
+      const fd = this.context.paths.openPlain(path.id, (path.flags & (O.ACCMODE | O.NOATIME)) | O.NONBLOCK);
       return withFlags(fd, path.flags);
     });
   }
@@ -79,7 +79,7 @@ class FifoRestore implements FileRestorer {
 
   #keep(pipeId: number, pathId: number, what: string): void {
     this.#data ??= new PipeDataRestore(this.context.images, IMAGES.fifo_data);
-    const fd = this.context.named.openPlain(pathId, O.RDWR | O.NONBLOCK);
+    const fd = this.context.paths.openPlain(pathId, O.RDWR | O.NONBLOCK);
     this.#keepers.set(pipeId, fd);
     const { mode } = statusOf(fd);
     if ((mode & S.IFMT) !== S.IFIFO) throw new FileRestoreError(`${what} is none any more`);
@@ -88,7 +88,7 @@ class FifoRestore implements FileRestorer {
 
   #path(entry: FileEntry) {
     const { regf_id } = fifoOf(entry);
-    return this.context.named.entryOf(regf_id ?? entry.id);
+    return this.context.paths.entryOf(regf_id ?? entry.id);
   }
 }
 

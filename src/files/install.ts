@@ -9,8 +9,8 @@ import { NR } from "../linux/nr.ts";
 import { RLIMIT, readRlimit, rlimit } from "../linux/rlimit.ts";
 import { addressOf, syscall } from "../linux/syscall.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
-import type { Restoree } from "../tracee/restoree.ts";
-import type { Result } from "../tracee/table.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
+import type { Result } from "../tracee/table/table.ts";
 import { type Opened, openInside, type Wanted } from "./open-many.ts";
 
 /** What installing one takes at most: fetch, dup3 or fcntl, close, fcntl, and the end of the table. */

@@ -7,10 +7,10 @@ import type { ImageDir } from "../images/image-dir.ts";
 import type { FdTypes, FileEntry } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
-import type { Inherited } from "./inherit.ts";
-import type { NamedDump, NamedRestore } from "./named.ts";
+import type { Inherited } from "./inherit-fd.ts";
 import type { OpenFile } from "./open-file.ts";
 import type { Opened, Wish } from "./open-many.ts";
+import type { PathFileDump, PathFileRestore } from "./path-file.ts";
 
 /** How to tell on restore that a file is still the one that was dumped. */
 export type FileValidation = "filesize" | "buildid";
@@ -42,7 +42,7 @@ export interface DumpContext {
   /** Counts content of shared memory that is stored. */
   countShared(counts: ShmemCounts): void;
   /** Files that have a path. */
-  readonly named: NamedDump;
+  readonly paths: PathFileDump;
 }
 
 /** What a restore gives its kinds. */
@@ -53,7 +53,7 @@ export interface RestoreContext {
   /** All entries of files.img by their number. */
   readonly entries: ReadonlyMap<number, FileEntry>;
   /** Files that have a path. */
-  readonly named: NamedRestore;
+  readonly paths: PathFileRestore;
 }
 
 /** Dumps the files of one kind; made once per dump. */

@@ -3,7 +3,7 @@ import { eventfd } from "./eventfd.ts";
 import { fifo } from "./fifo.ts";
 import type { FileKind } from "./kind.ts";
 import { memfd } from "./memfd.ts";
-import { named } from "./named.ts";
+import { pathFile } from "./path-file.ts";
 import { pipe } from "./pipe.ts";
 
-export const fileKinds: readonly FileKind[] = [memfd, named, pipe, fifo, eventfd];
+export const fileKinds: readonly FileKind[] = [memfd, pathFile, pipe, fifo, eventfd];

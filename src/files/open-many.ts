@@ -1,16 +1,17 @@
 /**
- * Opening many files by their paths in native loops (linux/batch.ts): each is opened, looked at, given its flags and
+ * Opening many files by their paths in native loops (linux/own-table.ts): each is opened, looked at, given its flags and
  * its offset. Either here, or inside a process that is to have them, where nothing has to be handed over; what that cannot
  * open by itself it fetches from us, in its turn. What would change nothing is not called.
  */
-import { Batch, type Layout, resultAt } from "../linux/batch.ts";
+
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { AT, O, SEEK } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { OwnTable, resultAt, type TableLayout } from "../linux/own-table.ts";
 import { briefIn, type FileStatus, STATX } from "../linux/statx.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
-import { LaidTable } from "../tracee/laid-table.ts";
-import type { Restoree } from "../tracee/restoree.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
+import { LaidTable } from "../tracee/table/laid-table.ts";
 
 /** A file to be opened. */
 export interface Wish {
@@ -80,7 +81,7 @@ class Lot {
   #directory = "";
 
   constructor(
-    private readonly layout: Layout,
+    private readonly layout: TableLayout,
     private readonly capacity: number,
     /** Whether the first file that cannot be opened ends the table. */
     private readonly strict: boolean,
@@ -211,12 +212,12 @@ class Lot {
   }
 }
 
-let own: { batch: Batch; lot: Lot } | undefined;
+let own: { batch: OwnTable; lot: Lot } | undefined;
 
 /** Opens all of them; each one's failure is its own. The descriptors are the caller's. */
 export function openMany(wishes: readonly Wish[]): Opened[] {
   if (own === undefined) {
-    const batch = new Batch(Lot.sizeFor(CHUNK));
+    const batch = new OwnTable(Lot.sizeFor(CHUNK));
     own = { batch, lot: new Lot(batch, CHUNK, false) };
   }
   const { batch, lot } = own;

@@ -6,9 +6,9 @@
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { AT, O, open } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { oncePerRun } from "../linux/once-per-run.ts";
 import { addressOf, checkResult, nameAddress, rawSyscall } from "../linux/syscall.ts";
 import { textOf } from "../linux/text.ts";
-import { oncePerRun } from "../run.ts";
 
 /** PATH_MAX of include/uapi/linux/limits.h, its NUL included. */
 const PATH_MAX = 4096;

@@ -11,16 +11,16 @@ import { AT, close, listDirectory } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { statusAt, statusOf } from "../linux/statx.ts";
 import { Level, log } from "../log.ts";
-import type { Restoree } from "../tracee/restoree.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
-import { Inherited } from "./inherit.ts";
+import { Inherited } from "./inherit-fd.ts";
 import { allowDescriptors, countInPlace, installDescriptors, MANY } from "./install.ts";
 import type { FileKind, FileRestorer, FilesRestoreOptions, RestoreContext } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
-import { NamedRestore, named } from "./named.ts";
 import type { Opened, Wanted, Wish } from "./open-many.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
 import { pathAddress } from "./path.ts";
+import { PathFileRestore, pathFile } from "./path-file.ts";
 import { readRemaps } from "./remap.ts";
 
 /** Of ours beside the descriptions: images, the pages of processes at work, the log, what Bun has. */
@@ -62,9 +62,9 @@ export class FilesRestore {
   constructor(images: ImageDir, options: FilesRestoreOptions) {
     this.#images = images;
     const base = { images, options, inherited: new Inherited(options.inheritFd), entries: this.#entries };
-    const namedRestore = new NamedRestore(base);
-    this.#context = { ...base, named: namedRestore };
-    this.#restorers.set(named, namedRestore);
+    const pathFileRestore = new PathFileRestore(base);
+    this.#context = { ...base, paths: pathFileRestore };
+    this.#restorers.set(pathFile, pathFileRestore);
     for (const entry of images.readAll(IMAGES.files)) {
       if (this.#entries.has(entry.id))
         throw new FileRestoreError(`files.img: file ${entry.id} is there twice`);
@@ -191,8 +191,8 @@ export class FilesRestore {
   finish(): void {
     this.restoreOwners();
     // First what may fail; names are removed only by what has nothing left to fail.
-    for (const [kind, restorer] of this.#restorers) if (kind !== named) restorer.finish?.();
-    this.#context.named.finish();
+    for (const [kind, restorer] of this.#restorers) if (kind !== pathFile) restorer.finish?.();
+    this.#context.paths.finish();
     this.#release();
   }
 
@@ -308,7 +308,7 @@ export class FilesRestore {
   #directory(id: number): number {
     let fd = this.#directories.get(id);
     if (fd === undefined) {
-      fd = this.#context.named.openDirectory(id);
+      fd = this.#context.paths.openDirectory(id);
       this.#directories.set(id, fd);
     }
     return fd;

@@ -5,12 +5,12 @@
  * not, where /proc says they lead and what stands there.
  */
 
-import { resultAt } from "../linux/batch.ts";
 import { Blocks, lazily } from "../linux/blocks.ts";
 import { KernelError } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { AT, O, open, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { resultAt } from "../linux/own-table.ts";
 import { type FileStatus, STATX, statusIn } from "../linux/statx.ts";
 import { textOf, writeText } from "../linux/text.ts";
 

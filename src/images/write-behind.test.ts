@@ -56,7 +56,7 @@ test("what cannot be written is told of, with its name", () => {
   const behind = new WriteBehind(path);
   behind.put("core-7.img", contents(1, 10));
   expect(() => behind.settle()).toThrow(/core-7\.img.*ENOENT/);
-  // At the latest when the lot comes up again.
+  // At the latest when the images comes up again.
   const many = () => {
     for (let i = 0; i < 300; i++) behind.put(`file-${i}`, contents(i, 100));
   };

@@ -1,11 +1,11 @@
 /**
- * Image files by the hundreds, written by a second thread (linux/aside.ts) while we make the next ones: to make a file and to
+ * Image files by the hundreds, written by a second thread (linux/helper-thread.ts) while we make the next ones: to make a file and to
  * close it takes the kernel as long as it takes us to fill it.
  */
-import { Aside } from "../linux/aside.ts";
-import { resultAt } from "../linux/batch.ts";
+import { HelperThread } from "../linux/helper-thread.ts";
 import { AT, O, open, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { resultAt } from "../linux/own-table.ts";
 import { writeText } from "../linux/text.ts";
 import { fileError } from "./error.ts";
 import { IMAGE_MODE } from "./image-file.ts";
@@ -24,18 +24,18 @@ export function writeFile(directory: string, file: string, bytes: Uint8Array): v
 
 const STEP = { OPEN: 0, MOVE_TO_WRITE: 1, WRITE: 2, MOVE_TO_CLOSE: 3, CLOSE: 4 } as const;
 const STEPS = 5;
-/** Files of a lot, at the most, and their bytes and names. */
+/** Files of a images, at the most, and their bytes and names. */
 const FILES = 64;
 const ROOM = 0x2_0000;
 
-/** A file of a lot, and where its bytes stand. */
+/** A file of a images, and where its bytes stand. */
 interface Behind {
   readonly file: string;
   readonly from: number;
   readonly length: number;
 }
 
-class Lot extends Aside {
+class PendingImages extends HelperThread {
   #files: Behind[] = [];
   #used = this.room;
 
@@ -91,27 +91,27 @@ class Lot extends Aside {
   }
 }
 
-/** Two lots: one is filled while the other is written. They are kept from one run to the next. */
-let lots: { filling: Lot; writing: Lot } | undefined;
+/** Two buffers: one is filled while the other is written. They are kept from one run to the next. */
+let pending: { filling: PendingImages; writing: PendingImages } | undefined;
 
 export class WriteBehind {
   constructor(private readonly directory: string) {}
 
   /** Writes a file sooner or later; the bytes are the caller's again. @throws ImageError, for this file or an earlier one */
   put(file: string, bytes: Uint8Array): void {
-    lots ??= { filling: new Lot(), writing: new Lot() };
-    if (lots.filling.add(this.directory, file, bytes)) return;
-    const { filling, writing } = lots;
+    pending ??= { filling: new PendingImages(), writing: new PendingImages() };
+    if (pending.filling.add(this.directory, file, bytes)) return;
+    const { filling, writing } = pending;
     this.#conclude(writing);
     filling.begin();
-    lots = { filling: writing, writing: filling };
+    pending = { filling: writing, writing: filling };
     if (!writing.add(this.directory, file, bytes)) writeFile(this.directory, file, bytes);
   }
 
   /** Waits until everything is written. @throws ImageError */
   settle(): void {
-    if (lots === undefined) return;
-    const { filling, writing } = lots;
+    if (pending === undefined) return;
+    const { filling, writing } = pending;
     this.#conclude(writing);
     filling.write();
     this.#conclude(filling);
@@ -119,13 +119,13 @@ export class WriteBehind {
 
   /** Waits until nothing is being written any more, whatever came of it. What waits for its turn is not written. Never throws. */
   abandon(): void {
-    lots?.writing.end();
-    lots?.filling.end();
+    pending?.writing.end();
+    pending?.filling.end();
   }
 
-  /** Waits for a lot. What went wrong there is tried again here, to see what it is. */
-  #conclude(lot: Lot): void {
-    for (const { file, from, length } of lot.end())
-      writeFile(this.directory, file, lot.bytes.subarray(from, from + length));
+  /** Waits for a images. What went wrong there is tried again here, to see what it is. */
+  #conclude(images: PendingImages): void {
+    for (const { file, from, length } of images.end())
+      writeFile(this.directory, file, images.bytes.subarray(from, from + length));
   }
 }

@@ -1,10 +1,11 @@
 /**
- * The same few system calls for each of many things, in native loops (batch.ts): a block of entries for each thing, with
+ * The same few system calls for each of many things, in native loops (own-table.ts): a block of entries for each thing, with
  * bytes of its own that the calls read and write. Blocks are laid once; for every use only what differs is filled in.
  */
-import { instant, instantsMatter } from "../faults.ts";
+
 import { ENTRY_SIZE } from "../machine/runner.ts";
-import { argumentAt, Batch } from "./batch.ts";
+import { instant, instantsMatter } from "./instants.ts";
+import { argumentAt, OwnTable } from "./own-table.ts";
 
 const WORD = 8;
 
@@ -17,7 +18,7 @@ export interface Shape {
   readonly bytes: number;
 }
 
-export class Blocks extends Batch {
+export class Blocks extends OwnTable {
   readonly #lay: (blocks: Blocks, block: number) => void;
   #laid = 0;
 
@@ -53,7 +54,7 @@ export class Blocks extends Batch {
 
   /**
    * For all of `things`, `capacity` at a time: `fill` gives a block what is its thing's own, then all run, then `take` is
-   * called for each, in order. `changes` says that other processes are changed by it (faults.ts).
+   * called for each, in order. `changes` says that other processes are changed by it (instants.ts).
    */
   forEach<T>(
     things: readonly T[],

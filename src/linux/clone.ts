@@ -1,7 +1,7 @@
 /** clone3(2) and its argument structure (kernel 5.3; set_tid 5.5). */
 import { ENTRY_SIZE, OP } from "../machine/runner.ts";
-import { Batch } from "./batch.ts";
 import { NR } from "./nr.ts";
+import { OwnTable } from "./own-table.ts";
 import { SIG_SETMASK } from "./signal.ts";
 import { struct, word } from "./struct.ts";
 import { addressOf } from "./syscall.ts";
@@ -54,7 +54,7 @@ export function setTid(id: number): Uint8Array {
  * the runtime stops its threads by signals of its own and must not wait for us in between. Gives the call's raw result.
  */
 export function spawnMasked(args: Uint8Array, address: number): number {
-  const batch = new Batch(4 * ENTRY_SIZE + 16);
+  const batch = new OwnTable(4 * ENTRY_SIZE + 16);
   const all = batch.address + 4 * ENTRY_SIZE;
   const before = all + 8;
   batch.words.fill(0xffff_ffff, (4 * ENTRY_SIZE) / 4, (4 * ENTRY_SIZE + 8) / 4);

@@ -1,6 +1,6 @@
 /** cpuid of the CPU that we run on (Intel SDM volume 2, AMD APM volume 3). */
 import { hostMachine } from "../machine/host.ts";
-import { oncePerRun } from "../run.ts";
+import { oncePerRun } from "./once-per-run.ts";
 import { array, bytes, struct, u16, u32, u64 } from "./struct.ts";
 import { addressOf, nativeFunction, placeCode } from "./syscall.ts";
 

@@ -1,6 +1,7 @@
 /** Reading and writing the memory of other processes (process_vm_readv(2)); needs ptrace access to them. */
-import { instant } from "../faults.ts";
+
 import { ERRNO, KernelError } from "./errno.ts";
+import { instant } from "./instants.ts";
 import { NR } from "./nr.ts";
 import { struct, word } from "./struct.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";

@@ -2,8 +2,9 @@
  * What the kernel says of us. The runtime's own answers (`process.pid`, `process.argv`, `process.env`) are of the process
  * in which the runtime was started, which is another one where the executable starts warm.
  */
-import { oncePerRun } from "../run.ts";
+
 import { NR } from "./nr.ts";
+import { oncePerRun } from "./once-per-run.ts";
 import { word } from "./struct.ts";
 import { addressOf, memoryAt, nameAddress, rawSyscall, syscall } from "./syscall.ts";
 import { textOf } from "./text.ts";

@@ -4,11 +4,11 @@
  * are a file's (or shared memory's).
  */
 
-import { oncePerRun } from "../run.ts";
 import { ERRNO } from "./errno.ts";
 import { close, O, open } from "./io.ts";
 import { PAGE_SIZE, TASK_SIZE } from "./memory.ts";
 import { NR } from "./nr.ts";
+import { oncePerRun } from "./once-per-run.ts";
 import { struct, u64, viewOf, word } from "./struct.ts";
 import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "./syscall.ts";
 

@@ -1,8 +1,8 @@
 /** Readers of /proc, one per file, each giving the fields in the kernel's own words (proc(5)). */
 
-import { oncePerRun } from "../run.ts";
 import { ERRNO, isErrno, KernelError } from "./errno.ts";
 import { listNumbers, readPiece, readSteps, readText } from "./io.ts";
+import { oncePerRun } from "./once-per-run.ts";
 import { ourPid } from "./ourselves.ts";
 import { readTexts } from "./read-many.ts";
 

@@ -2,8 +2,9 @@
  * ptrace(2) as this project uses it: seized tracees (PTRACE_SEIZE), never PTRACE_ATTACH, because only a seized tracee
  * can be stopped without a signal and forgets us without one.
  */
-import { instant } from "../faults.ts";
+
 import { ERRNO, KernelError, nameOf } from "./errno.ts";
+import { instant } from "./instants.ts";
 import { NR } from "./nr.ts";
 import { s32, struct, u32, u64, viewOf, word } from "./struct.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";

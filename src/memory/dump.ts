@@ -11,15 +11,15 @@ import { close, fstat, O, open, readFileBytes, stat, withFd, writeAll } from "..
 import { isZero, MAP, PAGE_SIZE, pageDown, readMemory } from "../linux/memory.ts";
 import { MAP_MORE, MCL } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
+import { oncePerRun } from "../linux/once-per-run.ts";
 import { type PageRuns, scanPages } from "../linux/pagemap.ts";
 import { PR } from "../linux/prctl.ts";
 import { type Mapping, readSmaps } from "../linux/proc.ts";
 import { viewOf } from "../linux/struct.ts";
 import { log } from "../log.ts";
-import { oncePerRun } from "../run.ts";
 import type { DumpStats } from "../stats.ts";
-import type { Dumpee } from "../tracee/dumpee.ts";
-import type { Result, Table } from "../tracee/table.ts";
+import type { Dumpee } from "../tracee/enter/dumpee.ts";
+import type { Result, Table } from "../tracee/table/table.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { createPages, nextPagesId, PE, RunList, writePagemap } from "./pages.ts";
 import { Pieces } from "./pieces.ts";

@@ -1,6 +1,6 @@
 /**
  * Filling fresh anonymous memory of a process being restored. Its pages are made by userfaultfd(2) out of a window of ours: no
- * page fault is taken for each, and none is cleared before it is filled; two threads do it (lots.ts).
+ * page fault is taken for each, and none is cleared before it is filled; two threads do it (transfer-jobs.ts).
  */
 import { ImageError } from "../images/error.ts";
 import { KernelError } from "../linux/errno.ts";
@@ -8,10 +8,10 @@ import { close, O, pidfdGetfd, pidfdOpen, readPiece, withFd } from "../linux/io.
 import { NR } from "../linux/nr.ts";
 import { registerMissing, UFFD_USER_MODE_ONLY, UFFDIO_COPY, uffdioCopy } from "../linux/userfaultfd.ts";
 import type { Range } from "./errors.ts";
-import { LOT, Lots, PIECES, type Transfer, WINDOW } from "./lots.ts";
 import type { Pagemap } from "./pages.ts";
 import { Pieces, type Stretch } from "./pieces.ts";
 import type { Steps } from "./steps.ts";
+import { JOB_BYTES, PIECES, type Transfer, TransferJobs, WINDOW } from "./transfer-jobs.ts";
 
 /** Pieces of memory that was just mapped, and the mappings that they are in. */
 export class FreshPieces extends Pieces {
@@ -27,14 +27,14 @@ class Filling implements Transfer {
   ) {}
 
   /** Lays its calls: the read, and what makes the pages of each piece. */
-  lay(lots: Lots, uffd: number): void {
+  lay(jobs: TransferJobs, uffd: number): void {
     const { address, bytes, offset, size } = this.stretch;
-    const window = lots.begin(this, size, 1 + bytes.length);
-    lots.call(size, NR.pread64, this.map.fd, window, size, offset);
+    const window = jobs.begin(this, size, 1 + bytes.length);
+    jobs.call(size, NR.pread64, this.map.fd, window, size, offset);
     let src = window;
     bytes.forEach((len, i) => {
       const copy = uffdioCopy.encode({ dst: address[i] ?? 0, src, len });
-      lots.call(0, NR.ioctl, uffd, UFFDIO_COPY, lots.argument(copy));
+      jobs.call(0, NR.ioctl, uffd, UFFDIO_COPY, jobs.argument(copy));
       src += len;
     });
   }
@@ -68,16 +68,16 @@ function isHugeByItself(): boolean {
  * it does not pay or cannot be done so, and nothing is filled. @throws KernelError, ImageError
  */
 export function fillFresh(steps: Steps, map: Pagemap, pieces: FreshPieces): boolean {
-  if (pieces.size < LOT || isHugeByItself()) return false;
+  if (pieces.size < JOB_BYTES || isHugeByItself()) return false;
   const uffd = userfaultfdOf(steps, pieces.ranges);
   if (uffd === undefined) return false;
   const { pid } = steps.restoree;
-  const lots = new Lots();
+  const jobs = new TransferJobs();
   try {
-    pieces.eachStretch(WINDOW, PIECES, (stretch) => new Filling(pid, map, stretch).lay(lots, uffd));
-    lots.settle();
+    pieces.eachStretch(WINDOW, PIECES, (stretch) => new Filling(pid, map, stretch).lay(jobs, uffd));
+    jobs.settle();
   } catch (error) {
-    lots.abandon();
+    jobs.abandon();
     throw error;
   } finally {
     close(uffd);

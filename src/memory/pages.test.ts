@@ -7,7 +7,7 @@ import { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { PagemapEntry } from "../images/schema/generated/memory.ts";
 import { MAP, PROT, TASK_SIZE } from "../linux/memory.ts";
-import { compareMapping, forgetWindows, matchMappings } from "./inherit.ts";
+import { compareMapping, forgetWindows, matchMappings } from "./cow-sharing.ts";
 import { nextPagesId, Pagemap, PE, RunList, writePagemap } from "./pages.ts";
 import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
 import { STATUS, type Vma } from "./vma.ts";

@@ -5,7 +5,7 @@ import { read } from "../linux/io.ts";
 import { PAGE_SIZE } from "../linux/memory.ts";
 import { IOV_MAX, iovec } from "../linux/mman.ts";
 import { viewOf } from "../linux/struct.ts";
-import type { Cursor } from "./inherit.ts";
+import type { Cursor } from "./cow-sharing.ts";
 import type { Pagemap } from "./pages.ts";
 import { isPrivate, type Vma } from "./vma.ts";
 

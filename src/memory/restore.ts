@@ -21,17 +21,17 @@ import { cString } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { RestoreStats } from "../stats.ts";
-import type { Restoree } from "../tracee/restoree.ts";
-import type { Result } from "../tracee/table.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
+import type { Result } from "../tracee/table/table.ts";
+import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./cow-sharing.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { FreshPieces, fillFresh } from "./fresh.ts";
-import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./inherit.ts";
-import { LOT } from "./lots.ts";
 import { Pagemap } from "./pages.ts";
 import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
 import { createSharedMemory, fillShmem } from "./shmem.ts";
 import { Steps } from "./steps.ts";
 import { SysvRestore } from "./sysv.ts";
+import { JOB_BYTES } from "./transfer-jobs.ts";
 import { mapVdso, placeVdso, planVdso, redirectVdso, syscallInVdso, type VdsoPlan } from "./vdso.ts";
 import { checkVmas, has, isHuge, isPrivate, isVdso, STATUS, type Vma } from "./vma.ts";
 
@@ -167,7 +167,7 @@ export class MemoryRestore {
   get isMuch(): boolean {
     let stored = 0;
     for (const { pages } of this.#plans.values()) stored += pages.total;
-    return stored >= LOT;
+    return stored >= JOB_BYTES;
   }
 
   /** The dumpable flag of a process, to be set after its credentials, which clear it. */
@@ -184,16 +184,16 @@ export class MemoryRestore {
     const steps = new Steps(restoree);
     const parentPlan = parent === undefined ? undefined : this.#plan(parent.pid);
     // Another executable cannot be set while the old one is mapped, and what it maps is another program anyway.
-    const heir =
+    const donor =
       parentPlan !== undefined && parentPlan.mm.exe_file_id === plan.mm.exe_file_id ? parentPlan : undefined;
-    const inherited = heir === undefined ? [] : this.#match(plan, heir);
-    if (heir === undefined) unmapAll(steps);
-    else unmapOthers(steps, heir, inherited);
-    this.#mapVdso(steps, plan, heir);
-    this.#setMarks(steps, plan, heir === undefined);
+    const inherited = donor === undefined ? [] : this.#match(plan, donor);
+    if (donor === undefined) unmapAll(steps);
+    else unmapOthers(steps, donor, inherited);
+    this.#mapVdso(steps, plan, donor);
+    this.#setMarks(steps, plan, donor === undefined);
     const reads = new Pieces();
     const fresh = new FreshPieces();
-    this.#mapPrivate(steps, plan, heir, inherited, reads, fresh);
+    this.#mapPrivate(steps, plan, donor, inherited, reads, fresh);
     this.#fill(steps, plan, reads, fresh);
     steps.closeFile();
     const { old, place } = plan.vdso ?? {};
@@ -210,7 +210,7 @@ export class MemoryRestore {
   }
 
   /** Right after the birth of a process into the memory of another one. */
-  lodge(restoree: Restoree, host: Restoree): void {
+  shareMemory(restoree: Restoree, host: Restoree): void {
     this.#plans.set(restoree.pid, this.#plan(host.pid));
   }
 
@@ -275,11 +275,11 @@ export class MemoryRestore {
     this.#sysv.abort();
   }
 
-  #match({ vmas }: Plan, heir: Plan): readonly (number | undefined)[] {
+  #match({ vmas }: Plan, donor: Plan): readonly (number | undefined)[] {
     const last = this.#lastMatch;
-    if (last?.child === vmas && last.parent === heir.vmas) return last.inherited;
-    const inherited = matchMappings(vmas, heir.vmas);
-    this.#lastMatch = { child: vmas, parent: heir.vmas, inherited };
+    if (last?.child === vmas && last.parent === donor.vmas) return last.inherited;
+    const inherited = matchMappings(vmas, donor.vmas);
+    this.#lastMatch = { child: vmas, parent: donor.vmas, inherited };
     return inherited;
   }
 
@@ -362,9 +362,9 @@ export class MemoryRestore {
     for (const { vdso } of moved) if (vdso !== undefined) vdso.place = place;
   }
 
-  #mapVdso(steps: Steps, { vdso }: Plan, heir: Plan | undefined): void {
+  #mapVdso(steps: Steps, { vdso }: Plan, donor: Plan | undefined): void {
     const place = vdso?.place;
-    const before = heir?.vdso?.place;
+    const before = donor?.vdso?.place;
     if (place?.start === before?.start && place?.end === before?.end) return;
     if (before !== undefined) steps.must("the vDSO", NR.munmap, before.start, before.end - before.start);
     if (place !== undefined) mapVdso(steps, place);
@@ -388,19 +388,19 @@ export class MemoryRestore {
   #mapPrivate(
     steps: Steps,
     plan: Plan,
-    heir: Plan | undefined,
+    donor: Plan | undefined,
     inherited: readonly (number | undefined)[],
     reads: Pieces,
     fresh: FreshPieces,
   ): void {
     const child: Cursor = { map: plan.pages, next: 0 };
-    const parent: Cursor | undefined = heir === undefined ? undefined : { map: heir.pages, next: 0 };
+    const parent: Cursor | undefined = donor === undefined ? undefined : { map: donor.pages, next: 0 };
     plan.layout.private.forEach((i) => {
       const vma = plan.vmas[i];
       if (vma === undefined || (isVdso(vma) && vma !== plan.vdso?.old)) return;
       const before = reads.pages;
       const from = inherited[i];
-      if (from !== undefined && heir !== undefined && parent !== undefined) {
+      if (from !== undefined && donor !== undefined && parent !== undefined) {
         compareMapping(vma, child, parent, {
           read: (address, length, offset) => reads.add(address, length, offset),
           drop: (address, length) => {
@@ -411,7 +411,7 @@ export class MemoryRestore {
             this.stats.pagesSkippedCow += equal;
           },
         });
-        const now = heir.now[from] ?? vma.prot;
+        const now = donor.now[from] ?? vma.prot;
         plan.now[i] = now;
         if (reads.pages > before && (now & PROT.WRITE) === 0) {
           steps.must(

@@ -4,8 +4,8 @@
  */
 import { ImageError } from "../images/error.ts";
 import { NR } from "../linux/nr.ts";
-import type { Restoree } from "../tracee/restoree.ts";
-import type { Argument, Result, Table } from "../tracee/table.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
+import type { Argument, Result, Table } from "../tracee/table/table.ts";
 
 /** An entry and the moves that bring it its arguments take at most so many bytes. */
 const CALL_ROOM = 64 * 8;

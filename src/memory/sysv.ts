@@ -17,7 +17,7 @@ import type { Mapping } from "../linux/proc.ts";
 import { rawSyscall, syscall } from "../linux/syscall.ts";
 import { findSegment, removeSegment, type Segment, setSegmentOwner, statSegment } from "../linux/sysv-shm.ts";
 import { log } from "../log.ts";
-import type { Dumpee } from "../tracee/dumpee.ts";
+import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import { MemoryError, naming, rangeText } from "./errors.ts";
 import { dumpShmemContent, fillShmem, type ShmemCounts } from "./shmem.ts";
 

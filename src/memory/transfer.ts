@@ -1,6 +1,6 @@
 /**
  * Moving pages of a process into its pages file: read through /proc/PID/mem, which no protection stops, and written by us, in
- * lots that two threads work on. Nothing of it happens inside the process, so its own limits and rights have no say.
+ * jobs that two threads work on. Nothing of it happens inside the process, so its own limits and rights have no say.
  *
  * Not by process_vm_readv(2): that pins the pages, and since Linux 5.19 a pinned page is first copied away from those who share
  * it copy-on-write, which costs time and doubles the memory of a tree of forked processes.
@@ -11,8 +11,8 @@ import { NR } from "../linux/nr.ts";
 import { FS_MAGIC, fsMagicOf } from "../linux/statx.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
 import { HugeRoom } from "./huge-room.ts";
-import { LOT, Lots, PIECES, type Transfer, WINDOW } from "./lots.ts";
 import type { Pieces, Stretch } from "./pieces.ts";
+import { JOB_BYTES, PIECES, type Transfer, TransferJobs, WINDOW } from "./transfer-jobs.ts";
 
 /** A process whose pages are being copied, and the file that they go to. */
 class Source {
@@ -63,17 +63,17 @@ class Copy implements Transfer {
   ) {}
 
   /** Lays its calls: a read of each piece, and the write. */
-  lay(lots: Lots): void {
+  lay(jobs: TransferJobs): void {
     const { mem, fd } = this.source;
     const { address, bytes, offset, size } = this.stretch;
     this.source.begun();
-    const window = lots.begin(this, size, bytes.length + 1);
+    const window = jobs.begin(this, size, bytes.length + 1);
     let into = window;
     bytes.forEach((length, i) => {
-      lots.call(length, NR.pread64, mem, into, length, address[i] ?? 0);
+      jobs.call(length, NR.pread64, mem, into, length, address[i] ?? 0);
       into += length;
     });
-    lots.call(size, NR.pwrite64, fd, window, size, offset);
+    jobs.call(size, NR.pwrite64, fd, window, size, offset);
   }
 
   /** Does it over step by step, to see what it is. */
@@ -108,7 +108,7 @@ function readThrough(mem: number, pid: number, address: number, into: Uint8Array
 }
 
 /** So many bytes are copied in each of the two ways before one is chosen. */
-const TRIAL = 8 * LOT;
+const TRIAL = 8 * JOB_BYTES;
 
 /**
  * A large file on tmpfs, which is copied to in two ways: by both threads, or by one while ours makes room in huge pages. Which is
@@ -136,8 +136,8 @@ class Trial implements Disposable {
     this.#began = now;
     if (this.#first === undefined) {
       this.#first = took;
-      // Two lots are still on their way.
-      this.room.begin(this.#copied + 2 * LOT);
+      // Two jobs are still on their way.
+      this.room.begin(this.#copied + 2 * JOB_BYTES);
     } else {
       this.#over = true;
       if (took > this.#first) this.room.stop();
@@ -151,7 +151,7 @@ class Trial implements Disposable {
 
 /** Copies pages of processes to files. */
 export class PageCopier {
-  readonly #lots = new Lots(() => this.#trial?.advance() ?? false);
+  readonly #jobs = new TransferJobs(() => this.#trial?.advance() ?? false);
   #trial: Trial | undefined;
 
   /**
@@ -161,9 +161,9 @@ export class PageCopier {
   copy(pid: number, pieces: Pieces, fd: number): void {
     const source = new Source(pid, fd);
     try {
-      if (pieces.size >= LOT) this.#prepare(fd, pieces.end);
+      if (pieces.size >= JOB_BYTES) this.#prepare(fd, pieces.end);
       pieces.eachStretch(WINDOW, PIECES, (stretch) => {
-        new Copy(source, stretch).lay(this.#lots);
+        new Copy(source, stretch).lay(this.#jobs);
         this.#trial?.copied(stretch.size);
       });
       // Room that was made for this file is of no use to the next.
@@ -176,7 +176,7 @@ export class PageCopier {
   /** Waits for all that still goes on. @throws KernelError */
   settle(): void {
     try {
-      this.#lots.settle();
+      this.#jobs.settle();
     } finally {
       this.#endTrial();
     }
@@ -184,7 +184,7 @@ export class PageCopier {
 
   /** After a failure: nothing goes on any more. Never throws. */
   abandon(): void {
-    this.#lots.abandon();
+    this.#jobs.abandon();
     this.#endTrial();
   }
 

@@ -1,9 +1,9 @@
 /** Namespaces by number, as ids-PID and the inventory have them. Today a tree must live in our own namespaces. */
 import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
+import { oncePerRun } from "../linux/once-per-run.ts";
 import { readLinks } from "../linux/read-many.ts";
 import { UnsupportedError } from "../process/errors.ts";
-import { oncePerRun } from "../run.ts";
-import type { ObjectIds } from "../tracee/dumpee.ts";
+import type { ObjectIds } from "../tracee/enter/dumpee.ts";
 
 /** The kinds of namespace, with the number that the image gives to our own, and its field. */
 const KINDS = [

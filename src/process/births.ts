@@ -3,9 +3,9 @@ import { NR } from "../linux/nr.ts";
 import { PR } from "../linux/prctl.ts";
 import { wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
-import type { Restoree } from "../tracee/restoree.ts";
-import { spawnChildren } from "../tracee/spawn.ts";
-import { runTogether } from "../tracee/table.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
+import { spawnChildren } from "../tracee/build/spawn.ts";
+import { runTogether } from "../tracee/table/table.ts";
 import { giveDeath } from "./core.ts";
 import { bornBeforeSession, type PlannedProcess, type PstreePlan } from "./pstree.ts";
 
@@ -83,7 +83,7 @@ export class Births {
   }
 
   /** Ends the helpers, whose children fall to their parents, and the zombies, who stay as such. */
-  bury(): void {
+  endTheDead(): void {
     const dead = this.all.filter(({ planned }) => planned.kind !== "task");
     for (const { planned, restoree } of dead) {
       const { table, pid } = restoree;

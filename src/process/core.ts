@@ -16,10 +16,10 @@ import { RLIMIT, rlimit } from "../linux/rlimit.ts";
 import { SIG, SIG_SETMASK } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
 import { cString } from "../linux/syscall.ts";
-import type { Dumpee } from "../tracee/dumpee.ts";
-import type { FrozenProcess } from "../tracee/freeze.ts";
-import type { Saved } from "../tracee/saved.ts";
-import type { Table } from "../tracee/table.ts";
+import type { Dumpee } from "../tracee/enter/dumpee.ts";
+import type { Saved } from "../tracee/enter/saved.ts";
+import type { FrozenProcess } from "../tracee/hold/freeze.ts";
+import type { Table } from "../tracee/table/table.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
 import { loginuidIn } from "./loginuid.ts";
 import { isCompat } from "./registers.ts";
@@ -201,13 +201,13 @@ export function checkArchitecture({ mtype }: CoreEntry, tid: number): void {
 }
 
 /** What every process is born with, because it descends from us. */
-export interface Birthright {
+export interface InheritedAttributes {
   readonly rlimits: TaskRlimitsEntry;
   readonly oomScoreAdj: number;
 }
 
 /** @throws KernelError */
-export function ownBirthright(): Birthright {
+export function ownAttributes(): InheritedAttributes {
   return { rlimits: ownRlimits(), oomScoreAdj: Number(readPiece("/proc/self/oom_score_adj")) };
 }
 
@@ -219,7 +219,7 @@ export function giveTask(
   table: Table,
   pid: number,
   task: TaskCoreEntry,
-  birthright: Birthright,
+  inherited: InheritedAttributes,
   ended: readonly number[],
 ): ReadonlySet<number> {
   giveDrain(table, ended);
@@ -235,7 +235,7 @@ export function giveTask(
     if (((task.membarrier_registration_mask ?? 0) & command) !== 0)
       table.must("membarrier", NR.membarrier, command, 0, 0);
   }
-  if (task.rlimits !== undefined) giveRlimits(table, pid, task.rlimits, birthright.rlimits);
+  if (task.rlimits !== undefined) giveRlimits(table, pid, task.rlimits, inherited.rlimits);
   return running;
 }
 
@@ -261,14 +261,14 @@ export function giveTaskLast(
   if (task.timers !== undefined) armTimers(table, task.timers, runningTimers);
 }
 
-/** Whether a process ignores SIGTRAP; see tracee/release.ts. */
+/** Whether a process ignores SIGTRAP; see tracee/build/release.ts. */
 export function ignoresTrap(task: TaskCoreEntry): boolean {
   const SIG_IGN = 1n;
   return task.sigactions[SIG.TRAP - 1]?.sigaction === SIG_IGN;
 }
 
 /** Sets from outside what /proc alone can set. */
-export function restoreProc(pid: number, task: TaskCoreEntry, { oomScoreAdj }: Birthright): void {
+export function restoreProc(pid: number, task: TaskCoreEntry, { oomScoreAdj }: InheritedAttributes): void {
   const wanted = task.oom_score_adj;
   if (wanted === undefined || wanted === oomScoreAdj) return;
   withFd(open(`/proc/${pid}/oom_score_adj`, O.WRONLY), (fd) => {

@@ -6,8 +6,8 @@ import { NR } from "../linux/nr.ts";
 import { PR, PR_CAP_AMBIENT } from "../linux/prctl.ts";
 import type { TaskStatus } from "../linux/proc.ts";
 import { array, s32, struct, u32 } from "../linux/struct.ts";
-import type { Calls } from "../tracee/calls.ts";
-import type { Table } from "../tracee/table.ts";
+import type { Calls } from "../tracee/table/calls.ts";
+import type { Table } from "../tracee/table/table.ts";
 
 /** SECBIT_KEEP_CAPS and SECBIT_NO_SETUID_FIXUP: a change of ids leaves the capabilities alone. */
 const SECBITS_WHILE_CHANGING = 0x10 | 0x04;

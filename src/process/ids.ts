@@ -1,7 +1,7 @@
 /** Which kernel objects the processes of a tree share: numbers by kcmp(2), as the image ids-PID has them. */
 import { NR } from "../linux/nr.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
-import type { ObjectIds } from "../tracee/dumpee.ts";
+import type { ObjectIds } from "../tracee/enter/dumpee.ts";
 
 const KCMP = { vm: 1, files: 2, fs: 3, sighand: 4 } as const;
 type Kind = keyof typeof KCMP;

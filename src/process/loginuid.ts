@@ -2,9 +2,9 @@
 import { ERRNO, errnoName, isErrno } from "../linux/errno.ts";
 import { O, open, readPiece, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { oncePerRun } from "../linux/once-per-run.ts";
 import { log } from "../log.ts";
-import { oncePerRun } from "../run.ts";
-import type { Restoree } from "../tracee/restoree.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
 
 /**
  * The login uid in the text of /proc/PID/loginuid: 4294967295 where there is none; undefined with a kernel that knows

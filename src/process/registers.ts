@@ -11,7 +11,7 @@ import { keepBytes } from "../images/wire.ts";
 import { XFEATURE, xsaveComponent, xsaveHead, xsaveSize } from "../linux/cpuid.ts";
 import { type Registers, userRegs } from "../linux/ptrace.ts";
 import { viewOf } from "../linux/struct.ts";
-import { restartedRegisters } from "../tracee/saved.ts";
+import { restartedRegisters } from "../tracee/enter/saved.ts";
 import { UnsupportedError } from "./errors.ts";
 
 const NATIVE = 1;

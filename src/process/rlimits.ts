@@ -5,7 +5,7 @@ import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
 import { RLIM_NLIMITS, RLIMIT, readRlimit, rlimit } from "../linux/rlimit.ts";
 import { array } from "../linux/struct.ts";
-import type { Table } from "../tracee/table.ts";
+import type { Table } from "../tracee/table/table.ts";
 import { ImageValueError } from "./errors.ts";
 
 const rlimits = array(rlimit, RLIM_NLIMITS);

@@ -1,8 +1,8 @@
 /** Restartable sequences (rseq(2)): the registration of a thread's area. */
 import type { RseqEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
-import type { Calls } from "../tracee/calls.ts";
-import type { Saved } from "../tracee/saved.ts";
+import type { Saved } from "../tracee/enter/saved.ts";
+import type { Calls } from "../tracee/table/calls.ts";
 
 /** The image's entry of a registration; undefined where there is none. */
 export function dumpRseq(configuration: Saved["rseq"]): RseqEntry | undefined {

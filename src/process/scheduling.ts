@@ -3,8 +3,8 @@ import type { ThreadCoreEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
 import { PR } from "../linux/prctl.ts";
 import { s32, struct } from "../linux/struct.ts";
-import type { Calls } from "../tracee/calls.ts";
-import type { Table } from "../tracee/table.ts";
+import type { Calls } from "../tracee/table/calls.ts";
+import type { Table } from "../tracee/table/table.ts";
 
 const schedParam = struct({ priority: s32 });
 const SCHED_NORMAL = 0;

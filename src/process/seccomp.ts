@@ -6,7 +6,7 @@ import type { TaskStatus } from "../linux/proc.ts";
 import { PTRACE, ptrace } from "../linux/ptrace.ts";
 import { struct, u16, u64, word } from "../linux/struct.ts";
 import { addressOf } from "../linux/syscall.ts";
-import type { Calls } from "../tracee/calls.ts";
+import type { Calls } from "../tracee/table/calls.ts";
 import { ImageValueError } from "./errors.ts";
 
 export const SECCOMP_MODE = { DISABLED: 0, STRICT: 1, FILTER: 2 } as const;

@@ -5,7 +5,7 @@
  * whether there is such a one, the restore who it is.
  */
 import { CLONE } from "../linux/clone.ts";
-import type { ObjectIds } from "../tracee/dumpee.ts";
+import type { ObjectIds } from "../tracee/enter/dumpee.ts";
 import { UnsupportedError } from "./errors.ts";
 
 /** A process that is to be born. */

@@ -7,8 +7,8 @@ import { NR } from "../linux/nr.ts";
 import { peekSiginfo, SIGINFO_SIZE } from "../linux/ptrace.ts";
 import { MAX_SIGNAL, SIG, sigaction, siginfoHead, signalBit, stackT } from "../linux/signal.ts";
 import { struct, u64 } from "../linux/struct.ts";
-import type { Calls } from "../tracee/calls.ts";
-import type { Table } from "../tracee/table.ts";
+import type { Calls } from "../tracee/table/calls.ts";
+import type { Table } from "../tracee/table/table.ts";
 import { ImageValueError } from "./errors.ts";
 
 const SIGSET_SIZE = 8;

@@ -4,7 +4,7 @@ import { NR } from "../linux/nr.ts";
 import { PR } from "../linux/prctl.ts";
 import { s32, struct, u32, u64 } from "../linux/struct.ts";
 import { addressOf, syscall } from "../linux/syscall.ts";
-import type { Table } from "../tracee/table.ts";
+import type { Table } from "../tracee/table/table.ts";
 import { ImageValueError } from "./errors.ts";
 
 const timespec = struct({ sec: u64, nsec: u64 });

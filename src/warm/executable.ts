@@ -22,7 +22,7 @@ import { HUGE_PAGE_SIZE, PAGE_SIZE, pageUp } from "../linux/memory.ts";
 import { struct, u32, word } from "../linux/struct.ts";
 import { hostMachine } from "../machine/host.ts";
 import { CHECK_SIZE, OP, STARTER } from "../machine/runner.ts";
-import { Stored, Table, type TableExecutor } from "../tracee/table.ts";
+import { Stored, Table, type TableExecutor } from "../tracee/table/table.ts";
 
 /** What of the CPU an executable needs: of a leaf of cpuid, register by register, the bits under the masks. */
 export interface CpuCheck {

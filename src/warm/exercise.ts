@@ -8,7 +8,7 @@ import { NR } from "../linux/nr.ts";
 import { SIG } from "../linux/signal.ts";
 import { cString } from "../linux/syscall.ts";
 import { OP } from "../machine/runner.ts";
-import type { Table } from "../tracee/table.ts";
+import type { Table } from "../tracee/table/table.ts";
 import { Executable, layWithin, repeat, wordOf } from "./executable.ts";
 
 const ADDRESS = 0x40_0000;

@@ -12,7 +12,7 @@ import { PTRACE, PTRACE_EVENT, PTRACE_O, ptrace, wait } from "../linux/ptrace.ts
 import { struct, word } from "../linux/struct.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 import type { Vma } from "../memory/vma.ts";
-import type { Table } from "../tracee/table.ts";
+import type { Table } from "../tracee/table/table.ts";
 import type { Executable } from "./executable.ts";
 import { startProgram } from "./program.ts";
 

@@ -13,11 +13,11 @@ import { WAIT, wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 import { makeChildren, makeFiles, makeThreads } from "./exercise.ts";
+import { startMovable } from "./fixed-layout.ts";
 import { type HotPages, rehearse } from "./hot-pages.ts";
-import { startMovable } from "./nursery.ts";
-import { PARK, PARK_ALLOWED } from "./park.ts";
-import { makePicture } from "./picture.ts";
 import { withProgram } from "./program.ts";
+import { makeSnapshot } from "./snapshot.ts";
+import { PARK_ALLOWED, STANDBY } from "./standby.ts";
 
 /**
  * How often each program is practised on. After so many rounds there is hardly anything left to be compiled: least of all of
@@ -36,14 +36,14 @@ const PLAIN = "/bin/sleep";
 const COLLECT_AFTER = 64 * 2 ** 20;
 
 /**
- * Of the runtime, with which the picture goes on: no threads that compile, collect garbage, make pages ready or give them back,
+ * Of the runtime, with which the snapshot goes on: no threads that compile, collect garbage, make pages ready or give them back,
  * each of which would be born again at every start; and where there are two threads every page that is copied interrupts
  * both. All of it is compiled already; the last of the compilers, for what runs for seconds, only costs. What was called some
  * ten times is compiled for good, so that it counts its calls no more: each such count is on a page of its own. That it be put
  * off, five times, until more is known of a function's values, is of use for what runs for seconds.
  *
  * No memory is ever given back to the kernel by madvise(MADV_DONTNEED): the allocator would take it for zeros afterwards, and
- * what a picture maps is as in the file again.
+ * what a snapshot maps is as in the file again.
  */
 const ENVIRONMENT = [
   `${PARK_ALLOWED}=1`,
@@ -85,7 +85,7 @@ export async function makeWarm(program: string, path: string): Promise<void> {
       `${ROUNDS.last}:${PLAIN}`,
     ];
     const start = (steps: readonly string[], lower: number) =>
-      startParked(program, [PARK, directory, ...steps], output, lower);
+      startParked(program, [STANDBY, directory, ...steps], output, lower);
     const pid = start(plan, pastHugePage(start([], 0)));
     try {
       const asked = [
@@ -97,18 +97,18 @@ export async function makeWarm(program: string, path: string): Promise<void> {
         "-D",
         directory,
         "-o",
-        "picture.log",
+        "snapshot.log",
         "-v4",
       ];
       const code = await run(asked, { dump: async () => dump });
-      if (code !== 0) throw new Error(readFileSync(join(directory, "picture.log"), "utf8"));
+      if (code !== 0) throw new Error(readFileSync(join(directory, "snapshot.log"), "utf8"));
       const images = ImageDir.open(directory);
-      makePicture(images, pid, program, path);
+      makeSnapshot(images, pid, program, path);
       const small = await rehearseAll(path, PLAIN, directory);
       const many = within("many-files");
       makeFiles(many, mkdtempSync(join(directory, "open-")), REHEARSED_FILES);
       const large = await rehearseAll(path, many, directory);
-      makePicture(images, pid, program, path, { small, large });
+      makeSnapshot(images, pid, program, path, { small, large });
     } finally {
       end(pid);
     }

@@ -8,11 +8,11 @@ import { readMaps } from "../linux/proc.ts";
 import { PTRACE, PTRACE_EVENT, PTRACE_O, ptrace, setSignalMask } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
 import { cString, rawSyscall } from "../linux/syscall.ts";
-import { Area, BULK } from "../tracee/area.ts";
-import type { Restoree } from "../tracee/restoree.ts";
-import { spawnRoot } from "../tracee/spawn.ts";
-import type { Table } from "../tracee/table.ts";
-import type { Task } from "../tracee/task.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
+import { spawnRoot } from "../tracee/build/spawn.ts";
+import type { Task } from "../tracee/hold/task.ts";
+import { Area, BULK } from "../tracee/table/area.ts";
+import type { Table } from "../tracee/table/table.ts";
 
 /** Behind standard input, output and error. */
 const OUR_PIDFD = 3;

@@ -17,7 +17,7 @@ import { openLog } from "../../src/log.ts";
 import { MemoryError } from "../../src/memory/errors.ts";
 import { ImageValueError, UnsupportedError } from "../../src/process/errors.ts";
 import { restore } from "../../src/restore.ts";
-import { TaskGoneError } from "../../src/tracee/task.ts";
+import { TaskGoneError } from "../../src/tracee/hold/task.ts";
 import { processState, reap } from "../harness/processes.ts";
 import { listing } from "../harness/witness.ts";
 import type { Answer, Order } from "./jail.ts";

@@ -1,0 +1,509 @@
+/**
+ * Files that have, or had, a path: regular files, directories, plain devices, and symbolic links (opened with O_PATH).
+ * In the images all of them are "reg", and so are cwd, root, the executable and what is mapped; a FIFO has a part here.
+ *
+ * The path is what /proc shows of the descriptor. It counts only if the very inode stands there; if not, the file is a
+ * ghost (ghost.ts) or has lost this one of its names (link-remap.ts).
+ */
+import { FdTypes, type FileEntry, type RegFileEntry, RemapType } from "../images/schema/generated/files.ts";
+import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import { errnoName } from "../linux/errno.ts";
+import { F } from "../linux/fcntl.ts";
+import { close, exists, O, S, SEEK, withFd } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { type FileStatus, FS_MAGIC, fullStatusOf, statusOf } from "../linux/statx.ts";
+import { checkResult, rawSyscall } from "../linux/syscall.ts";
+import { log } from "../log.ts";
+import { readBuildId } from "./build-id.ts";
+import { devicePosition, isDevice, isPlainDevice, NO_OFFSET, sameDevice } from "./device.ts";
+import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
+import { GhostDump, type GhostUser, makeGhost, openToRead, TemporaryNames } from "./ghost.ts";
+import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
+import { LinkRemapDump, openLinked, removeLinked } from "./link-remap.ts";
+import type { OpenFile } from "./open-file.ts";
+import { LONGEST, type Opened, openMany, type Wish } from "./open-many.ts";
+import { openPath, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
+import { withAsync } from "./pipe.ts";
+import { type Remap, Remaps, readRemaps } from "./remap.ts";
+
+export const pathFile: FileKind = {
+  type: FdTypes.REG,
+  recognises(file) {
+    switch (file.format) {
+      case S.IFREG:
+      case S.IFDIR:
+      case S.IFLNK:
+        return file.link.startsWith("/");
+      case S.IFCHR:
+      case S.IFBLK:
+        return isPlainDevice(file);
+      default:
+        // Anything that has a path can be opened by it with O_PATH, and then is nothing but the path.
+        return file.isPath && file.link.startsWith("/");
+    }
+  },
+  dumper: (context) => context.paths,
+  restorer: (context) => context.paths,
+};
+
+// --- dump
+
+const EXECUTABLE = 0o111;
+/** Not what is of a thread: that needs more than a process of that number. */
+const PROC_OF_PROCESS = /^\/proc\/(\d{1,10})(?:\/(?!task\/).*)?$/;
+const SILLY_NAME = /\/\.nfs[0-9a-fA-F]{24}$/;
+
+export class PathFileDump implements FileDumper {
+  readonly #remaps = new Remaps();
+  readonly #ghosts: GhostDump;
+  readonly #links: LinkRemapDump;
+
+  constructor(private readonly context: Omit<DumpContext, "paths">) {
+    const { images, options } = context;
+    this.#ghosts = new GhostDump(images, options.ghostLimit, this.#remaps);
+    this.#links = new LinkRemapDump(
+      options.linkRemap,
+      this.#remaps,
+      () => context.newId(),
+      (reg) => context.add({ type: FdTypes.REG, id: reg.id, reg }),
+    );
+  }
+
+  dump(file: OpenFile, id: number): void {
+    const { status, flags, format } = file;
+    const entry: RegFileEntry = {
+      id,
+      flags,
+      pos: isDevice(format) ? devicePosition(file) : format === S.IFIFO ? 0n : file.position,
+      fown: file.owner,
+      name: this.#nameOf(file, id),
+      mode: status.mode,
+      build_id: [],
+    };
+    if (format === S.IFREG && !isLogOnly(flags)) {
+      entry.size = BigInt(status.size);
+      if (this.context.options.fileValidation === "buildid" && mayBeProgram(file)) {
+        const buildId = withFd(openToRead(file), readBuildId);
+        if (buildId !== undefined) entry.build_id = buildId;
+      }
+    }
+    this.context.add({ type: FdTypes.REG, id, reg: entry });
+  }
+
+  finish(): void {
+    this.#remaps.write(this.context.images);
+  }
+
+  abort(): void {
+    this.#links.abort();
+  }
+
+  /** The path for the image, after having seen to it that the file can be found by it. */
+  #nameOf(file: OpenFile, id: number): string {
+    const { link, status } = file;
+    if (!link.startsWith("/")) {
+      throw new FileDumpError(`${file.where}: ${link} is no path, and cannot be dumped yet`);
+    }
+    const { there } = file;
+    const isThere = typeof there !== "number" && there.ino === status.ino && there.dev === status.dev;
+    if (isThere) {
+      if (SILLY_NAME.test(link) && file.fsMagic === FS_MAGIC.NFS) this.#links.dump(file, id, link);
+      return link;
+    }
+    return this.#findOtherwise(file, id, there);
+  }
+
+  #findOtherwise(file: OpenFile, id: number, there: FileStatus | number): string {
+    const { link, status, format } = file;
+    const { fsMagic } = file;
+    // Its files come and go with the processes and terminals that they are of.
+    if (fsMagic === FS_MAGIC.PROC) {
+      return this.#ofTheDead(file, id);
+    }
+    if (fsMagic === FS_MAGIC.DEVPTS) return withoutDeleted(link);
+    const name = withoutDeleted(link);
+    const gone = saysDeleted(link);
+    // Some file systems count links to directories in a way of their own.
+    if (status.nlink === 0 || (gone && format === S.IFDIR)) {
+      this.#ghosts.dump(file, id, name);
+      return name;
+    }
+    if (this.context.options.evasiveDevices && isDevice(format) && leadsToDevice(link, file)) {
+      log.debug("files/path-file", () => `${file.where}: ${link} is another node of the same device`);
+      return link;
+    }
+    if (gone) {
+      if (!this.#links.dump(file, id, name)) this.#ghosts.dump(file, id, name);
+      return name;
+    }
+    if (typeof there !== "number") {
+      const hint = isDevice(format) ? "; --evasive-devices accepts another node of the same device" : "";
+      throw new FileDumpError(`${file.where}: another file has taken the path ${link}${hint}`);
+    }
+    throw new FileDumpError(`${file.where}: ${link} cannot be reached by its path: ${errnoName(-there)}`);
+  }
+
+  /** A file of /proc whose process has ended: a process of that number is there when it is opened again. */
+  #ofTheDead(file: OpenFile, id: number): string {
+    const name = withoutDeleted(file.link);
+    const pid = Number(PROC_OF_PROCESS.exec(name)?.[1]);
+    if (Number.isNaN(pid) || exists(`/proc/${pid}`)) {
+      throw new FileDumpError(
+        `${file.where}: ${file.link} is of a task that has ended, and cannot be dumped yet`,
+      );
+    }
+    log.debug("files/path-file", () => `${file.where}: ${name} is of process ${pid}, which has ended`);
+    this.#remaps.add(id, RemapType.PROCFS, pid);
+    return name;
+  }
+}
+
+/** Whether a file's build id is worth looking for: it is mapped or run, or could be run. */
+function mayBeProgram({ role, status }: OpenFile): boolean {
+  return typeof role !== "number" || (status.mode & EXECUTABLE) !== 0;
+}
+
+function leadsToDevice(link: string, file: OpenFile): boolean {
+  try {
+    return withFd(openPath(link, O.PATH), (fd) => sameDevice(fullStatusOf(fd), file.fullStatus));
+  } catch {
+    return false;
+  }
+}
+
+/** What is only ever appended to grows between dump and restore, and may. */
+function isLogOnly(flags: number): boolean {
+  return (flags & O.ACCMODE) === O.WRONLY && (flags & O.APPEND) !== 0;
+}
+
+// --- restore
+
+/** Flags that make or change files when they are opened; the kernel never shows them of an open file. */
+const NEVER = O.CREAT | O.EXCL | O.TRUNC | O.NOCTTY;
+const TMPFILE_BIT = 0o20000000;
+/** Flags that make a file open otherwise than by its path and at once. */
+const UNUSUAL = NEVER | TMPFILE_BIT | O.PATH;
+/** Offsets that a number holds. */
+const MAX_OFFSET = BigInt(Number.MAX_SAFE_INTEGER);
+
+/** What is known of a file by a path. */
+interface Named {
+  readonly entry: RegFileEntry;
+  /** Of what has no path of its own any more: our O_PATH descriptor. */
+  base: number | undefined;
+  checked: boolean;
+}
+
+export class PathFileRestore implements FileRestorer {
+  readonly #files = new Map<number, Named>();
+  readonly #linked = new Set<string>();
+  readonly #bases = new Set<number>();
+  #ready = false;
+
+  constructor(private readonly context: Omit<RestoreContext, "paths">) {}
+
+  open(entry: FileEntry): number {
+    return this.openNumbered(entry.id);
+  }
+
+  openMany(entries: readonly FileEntry[], opened: (entry: FileEntry, fd: number) => void): void {
+    const chosen: FileEntry[] = [];
+    const wishes: Wish[] = [];
+    for (const entry of entries) {
+      const wish = this.wish(entry);
+      if (wish === undefined) continue;
+      chosen.push(entry);
+      wishes.push(wish);
+    }
+    const results = openMany(wishes);
+    results.forEach(({ fd }, i) => {
+      const entry = chosen[i];
+      if (entry !== undefined && fd >= 0) opened(entry, fd);
+    });
+    results.forEach((result, i) => {
+      const entry = chosen[i];
+      if (entry !== undefined) this.opened(entry, result);
+    });
+  }
+
+  wish({ id }: FileEntry): Wish | undefined {
+    const { base, checked, entry } = this.#find(id);
+    const { name, flags, pos } = entry;
+    const plain =
+      base === undefined &&
+      (flags & UNUSUAL) === 0 &&
+      !isDevice((entry.mode ?? 0) & S.IFMT) &&
+      pos <= MAX_OFFSET &&
+      // A build id takes reading the file.
+      (checked || entry.build_id.length === 0) &&
+      Buffer.byteLength(name) < LONGEST &&
+      name.isWellFormed() &&
+      !name.includes("\0") &&
+      this.context.inherited.isEmpty;
+    if (!plain) return undefined;
+    // Even a FIFO is opened at once for both reading and writing: fifo(7).
+    const never = (flags & O.ACCMODE) === O.RDWR && ((entry.mode ?? 0) & S.IFMT) === S.IFREG;
+    const mayWait = (flags & O.NONBLOCK) === 0 && !never;
+    return { path: name, flags, mayWait, offset: pos };
+  }
+
+  opened({ id }: FileEntry, { fd, status, flagged, sought }: Opened): void {
+    const file = this.#find(id);
+    const { entry } = file;
+    if (fd < 0) throw this.#failure(entry, `openat: ${errnoName(-fd)}`, -fd);
+    if (!file.checked) this.#compare(entry, status);
+    file.checked = true;
+    if (flagged < 0) throw this.#flagsFailure(entry, -flagged);
+    if (!sought) throw this.#failure(entry, `its offset cannot be ${entry.pos}`);
+  }
+
+  owner(entry: FileEntry): FownEntry | undefined {
+    return entry.reg?.fown;
+  }
+
+  asyncFlags(entry: FileEntry): number | undefined {
+    const reg = entry.reg;
+    return reg !== undefined && isDevice((reg.mode ?? 0) & S.IFMT) ? withAsync(reg.flags) : undefined;
+  }
+
+  openForMapping(entry: FileEntry, writable: boolean): number {
+    const file = this.#find(entry.id);
+    const flags = writable ? O.RDWR : O.RDONLY;
+    return this.#inherited(file.entry, flags) ?? this.#open(file, flags);
+  }
+
+  /** Opens the file of entry `id` as the entry says, offset included. Our descriptor, the caller's to close. */
+  openNumbered(id: number): number {
+    const file = this.#find(id);
+    const { entry } = file;
+    const inherited = this.#inherited(entry, entry.flags);
+    if (inherited !== undefined) return inherited;
+    const fd = this.#open(file, entry.flags);
+    if ((entry.flags & O.PATH) === 0 && entry.pos !== 0n && entry.pos !== NO_OFFSET) {
+      const result = rawSyscall(NR.lseek, fd, toNumber(entry.pos), SEEK.SET);
+      if (result < 0) {
+        close(fd);
+        throw this.#failure(entry, `its offset ${entry.pos}: ${errnoName(-result)}`, -result);
+      }
+    }
+    return fd;
+  }
+
+  /** The entry's parts for a kind that has its path here. @throws FileRestoreError */
+  entryOf(id: number): RegFileEntry {
+    return this.#find(id).entry;
+  }
+
+  /** Opens an entry with flags of the caller's choice and no check; the caller closes it. @throws FileRestoreError */
+  openPlain(id: number, flags: number): number {
+    const file = this.#find(id);
+    return restoring(
+      () => this.#place(file.entry),
+      () => this.#openAt(file, flags),
+    );
+  }
+
+  /** A directory, for a process to go to; the caller closes it. @throws FileRestoreError */
+  openDirectory(id: number): number {
+    const file = this.#find(id);
+    const fd = restoring(
+      () => this.#place(file.entry),
+      () => this.#openAt(file, O.PATH | O.DIRECTORY),
+    );
+    return this.#checked(file, fd);
+  }
+
+  finish(): void {
+    removeLinked(this.#linked);
+    this.#linked.clear();
+  }
+
+  release(): void {
+    for (const fd of this.#bases) close(fd);
+    this.#bases.clear();
+    for (const file of this.#files.values()) file.base = undefined;
+  }
+
+  #find(id: number): Named {
+    if (!this.#ready) this.#prepare();
+    const file = this.#files.get(id);
+    if (file === undefined) throw new FileRestoreError(`files.img: there is no file ${id} with a path`);
+    return file;
+  }
+
+  /** Takes the entries, and opens by their old names the files that have lost them. */
+  #prepare(): void {
+    this.#ready = true;
+    for (const { id, reg } of this.context.entries.values()) {
+      if (reg === undefined) continue;
+      if (reg.id !== id) throw new FileRestoreError(`files.img: file ${id} says that it is file ${reg.id}`);
+      this.#files.set(id, { entry: reg, base: undefined, checked: false });
+    }
+    const remaps = readRemaps(this.context.images);
+    if (remaps.size === 0) return;
+    const names = new TemporaryNames();
+    try {
+      this.#prepareGhosts(
+        [...remaps.values()].filter((remap) => remap.type === RemapType.GHOST),
+        names,
+      );
+      for (const remap of remaps.values()) {
+        if (remap.type === RemapType.GHOST) continue;
+        const file = this.#remapped(remap);
+        // It is opened by its path like any other: a process of that number stands in.
+        if (remap.type === RemapType.PROCFS) continue;
+        const linked = this.#files.get(remap.remapId);
+        if (linked === undefined) {
+          throw this.#failure(
+            file.entry,
+            `remap-fpath.img sends it to file ${remap.remapId}, which is not there`,
+          );
+        }
+        file.base = openLinked(this.#place(file.entry), file.entry.name, linked.entry.name, names);
+        this.#bases.add(file.base);
+        this.#linked.add(linked.entry.name);
+      }
+    } finally {
+      names.remove();
+    }
+  }
+
+  #prepareGhosts(remaps: readonly Remap[], names: TemporaryNames): void {
+    const users = new Map<number, GhostUser[]>();
+    for (const remap of remaps) {
+      const { entry } = this.#remapped(remap);
+      const known = users.get(remap.remapId) ?? [];
+      users.set(remap.remapId, known);
+      known.push({ fileId: remap.fileId, path: entry.name });
+    }
+    // By path: a directory comes before what was in it.
+    const ghosts = [...users].sort(([, [a]], [, [b]]) => ((a?.path ?? "") < (b?.path ?? "") ? -1 : 1));
+    for (const [ghostId, all] of ghosts) {
+      const paths = new Map(all.map((user) => [user.path, user]));
+      const opened = makeGhost(this.context.images, ghostId, [...paths.values()], names);
+      for (const fd of opened.values()) this.#bases.add(fd);
+      for (const { fileId, path } of all) {
+        const base = opened.get(paths.get(path)?.fileId ?? fileId);
+        const file = this.#files.get(fileId);
+        if (base !== undefined && file !== undefined) file.base = base;
+      }
+    }
+  }
+
+  #remapped(remap: Remap): Named {
+    const file = this.#files.get(remap.fileId);
+    if (file === undefined) {
+      throw new FileRestoreError(`remap-fpath.img: there is no file ${remap.fileId} in files.img`);
+    }
+    return file;
+  }
+
+  #open(file: Named, flags: number): number {
+    const { entry } = file;
+    let wanted = flags & ~NEVER;
+    if (isDevice((entry.mode ?? 0) & S.IFMT)) wanted &= ~O.ASYNC;
+    // A file without a name was one from its birth: it comes back as a ghost.
+    if ((wanted & TMPFILE_BIT) !== 0) wanted &= ~(TMPFILE_BIT | O.DIRECTORY);
+    // Should something else stand at the path, a FIFO or a device, it must not hold us up.
+    const blocking = (wanted & (O.NONBLOCK | O.PATH)) === 0;
+    let fd: number;
+    try {
+      fd = this.#openAt(file, blocking ? wanted | O.NONBLOCK : wanted);
+    } catch (error) {
+      return restoring(this.#place(entry), () => {
+        throw error;
+      });
+    }
+    this.#checked(file, fd);
+    if (blocking) {
+      const result = rawSyscall(NR.fcntl, fd, F.SETFL, wanted);
+      if (result < 0) {
+        close(fd);
+        throw this.#flagsFailure(entry, -result);
+      }
+    }
+    return fd;
+  }
+
+  #openAt(file: Named, flags: number): number {
+    const { base, entry } = file;
+    if (base === undefined) return openPath(entry.name, flags);
+    // A symbolic link cannot be opened anew by a descriptor of it.
+    if ((flags & O.PATH) !== 0 && (flags & O.NOFOLLOW) !== 0) {
+      if ((statusOf(base).mode & S.IFMT) === S.IFLNK) {
+        return checkResult(rawSyscall(NR.fcntl, base, F.DUPFD_CLOEXEC, 0), NR.fcntl, entry.name);
+      }
+    }
+    return openPath(selfPath(base), flags & ~O.NOFOLLOW);
+  }
+
+  #inherited(entry: RegFileEntry, flags: number): number | undefined {
+    const { inherited } = this.context;
+    if (inherited.isEmpty) return undefined;
+    const shared = inherited.take(entry.name.replace(/^\//, ""));
+    if (shared !== undefined || entry.ext !== true) return shared;
+    const source = inherited.take(entry.name);
+    if (source === undefined) return undefined;
+    return restoring(this.#place(entry), () =>
+      withFd(source, () => openPath(selfPath(source), flags & ~NEVER & ~O.NOFOLLOW)),
+    );
+  }
+
+  /** Sees, once per entry, that the file is the one that was dumped; `fd` is closed if it is not. */
+  #checked(file: Named, fd: number): number {
+    if (file.checked) return fd;
+    try {
+      this.#check(file.entry, fd);
+    } catch (error) {
+      close(fd);
+      throw error;
+    }
+    file.checked = true;
+    return fd;
+  }
+
+  #compare(entry: RegFileEntry, { mode, size }: Pick<FileStatus, "mode" | "size">): void {
+    if (entry.mode !== undefined && mode !== entry.mode) {
+      const modes = `mode 0${mode.toString(8)} where it was 0${entry.mode.toString(8)}`;
+      throw this.#failure(entry, `it is not what was dumped: ${modes}`);
+    }
+    if (entry.size !== undefined && size !== Number(entry.size)) {
+      throw this.#failure(entry, `it is not what was dumped: ${size} bytes where it had ${entry.size}`);
+    }
+  }
+
+  #check(entry: RegFileEntry, fd: number): void {
+    if (entry.mode === undefined && entry.size === undefined) return;
+    this.#compare(entry, statusOf(fd));
+    if (entry.build_id.length === 0 || this.context.options.fileValidation !== "buildid") return;
+    const buildId = restoring(this.#place(entry), () =>
+      withFd(openPath(selfPath(fd), O.RDONLY), readBuildId),
+    );
+    if (buildId === undefined) {
+      log.info("files/path-file", `${entry.name}: no build id, only its size was compared`);
+    } else if (
+      buildId.length !== entry.build_id.length ||
+      buildId.some((word, i) => word !== entry.build_id[i])
+    ) {
+      throw this.#failure(entry, "it is not what was dumped: another build id");
+    }
+  }
+
+  #place(entry: RegFileEntry): string {
+    return `files.img: file ${entry.id}: ${entry.name}`;
+  }
+
+  #flagsFailure(entry: RegFileEntry, errno: number): FileRestoreError {
+    return this.#failure(entry, `its flags 0${entry.flags.toString(8)}: ${errnoName(errno)}`, errno);
+  }
+
+  #failure(entry: RegFileEntry, what: string, errno?: number): FileRestoreError {
+    return new FileRestoreError(`${this.#place(entry)}: ${what}`, errno);
+  }
+}
+
+/** An offset for a system call: all 64 bits count. */
+function toNumber(offset: bigint): number {
+  // The thunk takes a BigInt as well where a number would not hold it.
+  return offset <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(offset) : (offset as unknown as number);
+}

@@ -1,0 +1,25 @@
+/**
+ * Instants, for tests of what our death leaves: `CRIU_TS_DEATH=17` in the environment has us die by SIGKILL just before the
+ * 17th change that we make to another process from outside.
+ */
+import { NR } from "./nr.ts";
+import { ourPid } from "./ourselves.ts";
+import { SIG } from "./signal.ts";
+import { rawSyscall } from "./syscall.ts";
+
+let untilDeath = 0;
+
+/** Has the `count`th instant from now be our last; with 0, none. */
+export function armDeath(count: number): void {
+  untilDeath = count;
+}
+
+/** Whether a test waits for an {@link instant}: then no two changes are to be made in one native call. */
+export function instantsMatter(): boolean {
+  return untilDeath > 0;
+}
+
+/** Marks an instant just before a change of another process; where a test asked for it, it is our last. */
+export function instant(): void {
+  if (untilDeath > 0 && --untilDeath === 0) rawSyscall(NR.kill, ourPid(), SIG.KILL);
+}

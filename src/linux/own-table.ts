@@ -1,0 +1,107 @@
+/**
+ * Many system calls of our own in one native call: the runner's table (machine/runner.ts), run in our own process.
+ *
+ * What a program does for the first time goes slowly in JavaScript, a native loop does not. Where the same few calls are
+ * to be made for each of a thousand things, they are laid out once as blocks of entries, and for every use only what
+ * differs is filled in.
+ */
+import { hostMachine } from "../machine/host.ts";
+import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../machine/runner.ts";
+import { addressOf, nativeFunction, placeCode } from "./syscall.ts";
+
+const WORD = 4;
+const ENTRY_WORDS = ENTRY_SIZE / WORD;
+const ARGS_AT = ENTRY_ARGS / WORD;
+const RESULT_AT = ENTRY_RESULT / WORD;
+const HIGH = 0x1_0000_0000;
+
+let native: ReturnType<typeof nativeFunction> | undefined;
+
+/** Bytes that are, or are to be, a table at `address` with what its calls read and write behind. */
+export class TableLayout {
+  readonly bytes: Uint8Array;
+  /** The same memory in words of 32 bits, to fill in and to read by index. */
+  readonly words: Uint32Array;
+
+  constructor(
+    size: number,
+    /** Where the bytes are for the one who runs the table; where they are themselves, if not given. */
+    address?: number,
+  ) {
+    this.bytes = new Uint8Array(size);
+    this.words = new Uint32Array(this.bytes.buffer);
+    this.address = address ?? addressOf(this.bytes);
+  }
+
+  readonly address: number;
+
+  /** Writes an entry; arguments are 64 bits wide and may be negative. */
+  entry(index: number, op: number, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0): void {
+    const { words } = this;
+    const at = index * ENTRY_WORDS;
+    words[at] = op;
+    words[at + 1] = 0;
+    setWide(words, at + ARGS_AT, a1);
+    setWide(words, at + ARGS_AT + 2, a2);
+    setWide(words, at + ARGS_AT + 4, a3);
+    setWide(words, at + ARGS_AT + 6, a4);
+    setWide(words, at + ARGS_AT + 8, a5);
+    setWide(words, at + ARGS_AT + 10, a6);
+  }
+
+  /** As `entry`, with as many arguments as there are. */
+  entryWith(index: number, op: number, args: readonly number[]): void {
+    this.entry(index, op, args[0], args[1], args[2], args[3], args[4], args[5]);
+  }
+
+  /** Makes the failure of an entry that is written end the table. */
+  must(index: number): void {
+    this.words[index * ENTRY_WORDS + 1] = FLAG_MUST;
+  }
+
+  /** The result of an entry, of which 32 bits count: an errno is negative. */
+  resultOf(entry: number): number {
+    return (this.words[resultAt(entry)] ?? 0) | 0;
+  }
+
+  /** Sets an argument (from 0) of an entry, as `entry` does. */
+  setArgument(entry: number, argument: number, value: number): void {
+    setWide(this.words, argumentAt(entry, argument), value);
+  }
+
+  /** Writes an entry that makes the result of entry `from` the argument `argument` (from 0) of entry `to`. */
+  move(index: number, from: number, to: number, argument: number): void {
+    const result = this.address + from * ENTRY_SIZE + ENTRY_RESULT;
+    this.entry(index, OP.MOVE, result, this.address + to * ENTRY_SIZE + ENTRY_ARGS + argument * 8);
+  }
+}
+
+/** Sets two words to a number of 64 bits, as far as a number holds it. */
+function setWide(words: Uint32Array, at: number, value: number): void {
+  words[at] = value;
+  words[at + 1] = value < 0 || value > 0xffff_ffff ? Math.floor(value / HIGH) : 0;
+}
+
+/** Index in `words` of an argument's low half. */
+export function argumentAt(entry: number, argument: number): number {
+  return entry * ENTRY_WORDS + ARGS_AT + 2 * argument;
+}
+
+/** Index in `words` of a result's low half. */
+export function resultAt(entry: number): number {
+  return entry * ENTRY_WORDS + RESULT_AT;
+}
+
+/** A table of our own. */
+export class OwnTable extends TableLayout {
+  /** Runs `count` entries from `first` on. The entry that follows them is overwritten for the time. */
+  run(count: number, first = 0): void {
+    native ??= nativeFunction(placeCode(hostMachine.batchThunk));
+    const { words } = this;
+    const at = (first + count) * ENTRY_WORDS;
+    const next = words[at] ?? 0;
+    words[at] = OP.END;
+    native(this.address + first * ENTRY_SIZE, 0, 0, 0, 0, 0, 0);
+    words[at] = next;
+  }
+}

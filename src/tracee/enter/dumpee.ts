@@ -1,0 +1,28 @@
+/** A process being dumped: frozen, with us inside. What the rooms above read from. */
+import type { Mapping, ProcessFiles } from "../../linux/proc.ts";
+import type { FrozenProcess } from "../hold/freeze.ts";
+import type { Table } from "../table/table.ts";
+import type { Infection } from "./infection.ts";
+
+/** Numbers that tell which kernel objects processes share; equal numbers mean the same object (kcmp(2)). */
+export interface ObjectIds {
+  readonly vm: number;
+  readonly files: number;
+  readonly fs: number;
+  readonly sighand: number;
+}
+
+export interface Dumpee {
+  readonly pid: number;
+  readonly frozen: FrozenProcess;
+  readonly ids: ObjectIds;
+  /** What /proc tells of it with us inside. */
+  readonly proc: ProcessFiles;
+  /** Its mappings with VmFlags, as they were before we came in: our area is not among them. */
+  readonly mappings: readonly Mapping[];
+  /** A pidfd of it, for pidfd_getfd(2). */
+  readonly pidfd: number;
+  readonly infection: Infection;
+  /** Calls inside it, by the carrier thread. Shorthand for `infection.table`. */
+  readonly table: Table;
+}

@@ -1,0 +1,226 @@
+/** Stopping a process tree: every thread of every process seized and stopped, until nothing new appears. */
+import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
+import { close } from "../../linux/io.ts";
+import { NR } from "../../linux/nr.ts";
+import { hasEnded, readChildren, readStat, readStats, readThreads, stateOf } from "../../linux/proc.ts";
+import { PTRACE_O, wait } from "../../linux/ptrace.ts";
+import { SIG } from "../../linux/signal.ts";
+import { rawSyscall } from "../../linux/syscall.ts";
+import { log } from "../../log.ts";
+import { Task } from "./task.ts";
+
+/** Milliseconds that a task may take to stop: CRIU's default of --timeout. */
+const PATIENCE = 10_000;
+
+/** A process of the frozen tree. */
+export interface FrozenProcess {
+  readonly pid: number;
+  readonly parent: FrozenProcess | undefined;
+  readonly children: FrozenProcess[];
+  /** Its live threads; empty for a zombie. The leader comes first if it lives. */
+  readonly threads: Task[];
+  zombie: boolean;
+  /** Whether all its threads are known to be held. */
+  whole: boolean;
+  /** Signal that had stopped the process before us (SIGSTOP, SIGTSTP...), 0 if it ran. */
+  stopSignal: number;
+  /** Bytes of memory of its own that it is known to have. */
+  memory: number;
+}
+
+/** To free so much takes milliseconds. */
+const MUCH_MEMORY = 32 << 20;
+
+/** Processes in the order parents first. */
+function withDescendants(root: FrozenProcess, into: FrozenProcess[] = []): FrozenProcess[] {
+  into.push(root);
+  for (const child of root.children) withDescendants(child, into);
+  return into;
+}
+
+/** A process that nothing has been done to yet. */
+function unfrozen(pid: number, parent: FrozenProcess | undefined): FrozenProcess {
+  return { pid, parent, children: [], threads: [], zombie: false, whole: false, stopSignal: 0, memory: 0 };
+}
+
+export class FrozenTree {
+  private constructor(readonly root: FrozenProcess) {}
+
+  get processes(): FrozenProcess[] {
+    return withDescendants(this.root);
+  }
+
+  /**
+   * Stops the tree under `pid`. When anything fails, everything stopped so far runs on.
+   * @throws KernelError (ESRCH no such process, EPERM not ours to trace)
+   */
+  static freeze(pid: number, onProcess?: (process: FrozenProcess) => void): FrozenTree {
+    const root = unfrozen(pid, undefined);
+    const tree = new FrozenTree(root);
+    try {
+      freezeProcess(root);
+      if (root.threads.length === 0) throw new KernelError("seize", `process ${pid}, a zombie`, ERRNO.ESRCH);
+      onProcess?.(root);
+      const known = new Set<number>([pid]);
+      // Children of a stopped process can appear only by reparenting from a process that is not stopped yet.
+      for (let again = true; again; ) {
+        const born = newChildren(tree.processes, known);
+        // First into the tree: should one fail, all that is held by then is let go.
+        for (const child of born) child.parent?.children.push(child);
+        seizeLeaders(born);
+        for (const child of born) {
+          const { parent } = child;
+          if (freezeChild(child)) onProcess?.(child);
+          else parent?.children.splice(parent.children.indexOf(child), 1);
+        }
+        again = born.length > 0;
+      }
+    } catch (error) {
+      tree.release();
+      throw error;
+    }
+    return tree;
+  }
+
+  /** Ends every process and waits until each has ended; its parent finds it so. */
+  kill(): void {
+    for (const process of this.processes) if (!process.zombie) rawSyscall(NR.kill, process.pid, SIG.KILL);
+    for (const { pid, zombie, memory } of this.processes)
+      if (!zombie && memory >= MUCH_MEMORY) helpToFree(pid);
+    for (const { threads } of this.processes) {
+      // A leader reports its end when its other threads are gone.
+      for (const task of threads.slice(1).concat(threads.slice(0, 1))) awaitEnd(task.tid);
+    }
+  }
+
+  /** Asks every process to stop by itself as soon as it is let go. */
+  stop(): void {
+    for (const process of this.processes) if (!process.zombie) rawSyscall(NR.kill, process.pid, SIG.STOP);
+  }
+
+  /** Lets every task run on; a process that had been stopped by a signal goes back to that. */
+  release(): void {
+    for (const process of this.processes) for (const task of process.threads) if (!task.gone) task.detach();
+  }
+}
+
+/** Frees the memory of a killed process together with the process itself: process_mrelease(2), kernel 5.15. */
+function helpToFree(pid: number): void {
+  const pidfd = rawSyscall(NR.pidfd_open, pid, 0);
+  if (pidfd < 0) return;
+  rawSyscall(NR.process_mrelease, pidfd, 0);
+  close(pidfd);
+}
+
+/** Waits until a task that has been killed, and that is ours, has ended. One that has vanished by then is no error. */
+export function awaitEnd(tid: number): void {
+  try {
+    for (;;) {
+      const report = wait(tid);
+      if (report === undefined || report.status.kind !== "stopped") return;
+    }
+  } catch (error) {
+    // The other threads of a killed process may vanish without a report.
+    if (!isErrno(error, ERRNO.ECHILD)) throw error;
+  }
+}
+
+/** The children of stopped processes that are not among `known` yet; they are now. */
+function newChildren(processes: readonly FrozenProcess[], known: Set<number>): FrozenProcess[] {
+  const threads = processes.flatMap((process) =>
+    process.threads.map(({ pid, tid }) => ({ pid, tid, process })),
+  );
+  return readChildren(threads).flatMap((children, i) => {
+    const fresh = children.filter((child) => !known.has(child));
+    return fresh.map((child) => {
+      known.add(child);
+      return unfrozen(child, threads[i]?.process);
+    });
+  });
+}
+
+/** Stops the first thread of each of many processes, where that can be done at once; mostly it is the only one. */
+function seizeLeaders(processes: readonly FrozenProcess[]): void {
+  const byPid = new Map(processes.map((process) => [process.pid, process]));
+  const leaders = processes.map(({ pid }) => ({ pid, tid: pid }));
+  const { tasks } = Task.seizeAll(leaders, PTRACE_O.SUSPEND_SECCOMP);
+  for (const task of tasks) byPid.get(task.pid)?.threads.push(task);
+  Task.awaitTraps(tasks, PATIENCE, ({ pid }) => byPid.get(pid)?.threads.splice(0));
+  const held = processes.filter(({ threads }) => threads.length > 0);
+  readStats(held.map(({ pid }) => pid)).forEach((stat, i) => {
+    const process = held[i];
+    if (process !== undefined) process.whole = stat?.threadCount === 1;
+  });
+}
+
+/**
+ * Freezes a process whose parent is stopped. It may end while we come for it: then it is a zombie, or gone, where its
+ * parent ignores SIGCHLD; false if gone.
+ */
+function freezeChild(process: FrozenProcess): boolean {
+  const { pid, threads } = process;
+  try {
+    if (threads.length === 0 && stateOf(pid, pid) === "Z" && readThreads(pid).length === 1) {
+      process.zombie = true;
+    } else freezeProcess(process);
+    // It may have ended between the two looks.
+    if (threads.length === 0) process.zombie = true;
+    return true;
+  } catch (error) {
+    const state = stateOf(pid, pid);
+    if (state !== undefined && (state !== "Z" || readThreads(pid).length > 1)) throw error;
+    for (const task of threads.splice(0)) if (!task.gone) task.detach();
+    process.zombie = true;
+    return state !== undefined;
+  }
+}
+
+/**
+ * Stops every thread of a process: until those that we hold, with the dead, are as many as it has. A listing without
+ * news would not tell that: it may lack threads that live, when others ended while it was made.
+ */
+function freezeProcess(process: FrozenProcess): void {
+  const { pid, threads } = process;
+  const held = new Set(threads.map(({ tid }) => tid));
+  /** Threads that have ended and are still there. */
+  const ended = new Set<number>();
+  const deadline = performance.now() + PATIENCE;
+  while (!process.whole) {
+    let dead = 0;
+    const news = readThreads(pid).filter((tid) => !held.has(tid));
+    // A leader that has ended while its threads live on is a zombie thread: there is nothing to seize.
+    if (news[0] === pid && readStat(pid, pid).state === "Z") dead += news.splice(0, 1).length;
+    const { tasks: fresh, refused } = Task.seizeAll(
+      news.map((tid) => ({ pid, tid })),
+      PTRACE_O.SUSPEND_SECCOMP,
+    );
+    for (const task of fresh) {
+      held.add(task.tid);
+      threads.push(task);
+    }
+    for (const [tid, error] of refused) {
+      // The thread ended between the listing and now. One that is just ending may not be seized (EPERM).
+      if (!isErrno(error, ERRNO.ESRCH, ERRNO.EPERM) || tid === pid || !hasEnded(pid, tid)) throw error;
+      if (ended.has(tid)) dead++;
+      ended.add(tid);
+    }
+    Task.awaitTraps(fresh, PATIENCE, (error) => {
+      if (error.tid === pid) throw error;
+      threads.splice(
+        threads.findIndex(({ tid }) => tid === error.tid),
+        1,
+      );
+      // Its number may be another's soon.
+      held.delete(error.tid);
+    });
+    process.whole = threads.length + dead === readStat(pid, pid).threadCount;
+    if (!process.whole && performance.now() > deadline) {
+      throw new KernelError("stop", `process ${pid}`, ERRNO.ETIMEDOUT);
+    }
+  }
+  for (const task of threads) {
+    if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
+    task.isLeaderOfMany = task.tid === pid && threads.length > 1;
+  }
+  log.debug("freeze", `process ${pid} stopped, ${threads.length} threads`);
+}

@@ -1,0 +1,283 @@
+/**
+ * A task (one thread) held by ptrace.
+ *
+ * All tasks are seized by the one thread that runs our TypeScript; ptrace serves only the thread that attached. Stops
+ * are told apart here: the trap that we asked for, the breakpoint at the end of a table, and signals that somebody else
+ * sent meanwhile and that must not be lost.
+ */
+import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
+import { NR } from "../../linux/nr.ts";
+import { hasEnded } from "../../linux/proc.ts";
+import {
+  getSiginfoCode,
+  PTRACE,
+  PTRACE_EVENT,
+  PTRACE_O,
+  ptrace,
+  WAIT,
+  type WaitStatus,
+  wait,
+} from "../../linux/ptrace.ts";
+import { type Report, seizeMany, waitMany } from "../../linux/ptrace-many.ts";
+import { SIG } from "../../linux/signal.ts";
+import { struct, word } from "../../linux/struct.ts";
+import { addressOf, rawSyscall } from "../../linux/syscall.ts";
+
+/** si_code of a breakpoint: the kernel sends it itself. */
+const SI_KERNEL = 0x80;
+/** A stop at a system call's entry or exit, with PTRACE_O_TRACESYSGOOD. */
+export const SYSCALL_STOP = SIG.TRAP | 0x80;
+
+/** Every so many looks at a task that does not report it is seen to whether it lives. */
+const LOOKS = 32;
+
+const timespec = struct({ sec: word, nsec: word });
+const SHORT = timespec.encode({ sec: 0, nsec: 100_000 });
+const LONG = timespec.encode({ sec: 0, nsec: 1_000_000 });
+
+/** Between two looks at tasks. Most stop within microseconds: first only the processor is offered to them. */
+function pause(look: number): void {
+  if (look < 20) rawSyscall(NR.sched_yield);
+  else rawSyscall(NR.nanosleep, addressOf(look < 200 ? SHORT : LONG), 0);
+}
+
+/** A task ended while we held it. */
+export class TaskGoneError extends Error {
+  override readonly name = "TaskGoneError";
+  constructor(
+    readonly pid: number,
+    readonly tid: number,
+    how: string,
+  ) {
+    super(`task ${tid} of process ${pid} ${how} while it was held`);
+  }
+}
+
+export class Task {
+  /** Signal of the group-stop that the task was found in, 0 when it was not stopped. */
+  stopSignal = 0;
+  /** Signals that somebody sent while the task worked for us, and that it did not get. */
+  readonly withheld: number[] = [];
+  /**
+   * It is the first thread of a process whose other threads we hold as well: should the process be killed, its end is not
+   * reported before theirs have been waited for, and a wait for it alone would last for ever.
+   */
+  isLeaderOfMany = false;
+  #gone = false;
+
+  private constructor(
+    readonly pid: number,
+    readonly tid: number,
+  ) {}
+
+  /** Attaches to a running task without stopping it. @throws KernelError as {@link seizeAll} says */
+  static seize(pid: number, tid: number, options: number): Task {
+    ptrace(PTRACE.SEIZE, tid, 0, options | PTRACE_O.TRACESYSGOOD);
+    return new Task(pid, tid);
+  }
+
+  /**
+   * Attaches to running tasks and asks them to stop; {@link awaitTraps} waits for it. `refused` says of those that are not
+   * ours why (EPERM: no right, or another tracer holds it, or it is just ending; ESRCH: gone).
+   */
+  static seizeAll(
+    ids: readonly { readonly pid: number; readonly tid: number }[],
+    options: number,
+  ): { tasks: Task[]; refused: Map<number, KernelError> } {
+    const tasks: Task[] = [];
+    const refused = new Map<number, KernelError>();
+    seizeMany(ids, options | PTRACE_O.TRACESYSGOOD, ({ pid, tid }, error) => {
+      if (error === undefined) tasks.push(new Task(pid, tid));
+      else refused.set(tid, error);
+    });
+    return { tasks, refused };
+  }
+
+  /** A task that the kernel attached to us at its birth, because it holds its parent (CLONE_PTRACE). */
+  static newborn(pid: number, tid: number): Task {
+    return new Task(pid, tid);
+  }
+
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** Asks the task to stop; {@link awaitTrap} waits for it. */
+  interrupt(): void {
+    ptrace(PTRACE.INTERRUPT, this.tid);
+  }
+
+  /**
+   * Waits until each of the tasks stands in a PTRACE_EVENT_STOP. Signals on their way to it meanwhile are let through to
+   * its own handlers. `patience` is in milliseconds: a task in an uninterruptible sleep comes to no stop. `gone` is told
+   * of those that have ended. @throws KernelError ETIMEDOUT
+   */
+  static awaitTraps(tasks: readonly Task[], patience: number, gone: (error: TaskGoneError) => void): void {
+    const deadline = performance.now() + patience;
+    for (let waiting = tasks, look = 0; waiting.length > 0; look++) {
+      const still: Task[] = [];
+      eachReport(waiting, WAIT.NOHANG, gone, (task, report) => {
+        if (report === undefined || !task.#cameToTrap(task.#stopOf(report.status))) still.push(task);
+      });
+      const [first] = still;
+      if (first !== undefined && performance.now() > deadline) {
+        throw new KernelError("stop", `task ${first.tid} of process ${first.pid}`, ERRNO.ETIMEDOUT);
+      }
+      waiting = still;
+      if (first !== undefined) pause(look);
+    }
+  }
+
+  /** Waits until the task stands in a PTRACE_EVENT_STOP, however long; as {@link awaitTraps}. @throws TaskGoneError */
+  awaitTrap(): void {
+    while (!this.#cameToTrap(this.#await()));
+  }
+
+  #cameToTrap(stop: { signal: number; event: number }): boolean {
+    if (stop.event === PTRACE_EVENT.STOP) {
+      this.stopSignal = stop.signal === SIG.TRAP ? 0 : stop.signal;
+      return true;
+    }
+    this.resume(PTRACE.CONT, stop.event === 0 && stop.signal !== SYSCALL_STOP ? stop.signal : 0);
+    return false;
+  }
+
+  /** Lets the task run on; `signal` is delivered if the stop was that of a signal's delivery. */
+  resume(request: number = PTRACE.CONT, signal = 0): void {
+    ptrace(request, this.tid, 0, signal);
+  }
+
+  /** Waits for the breakpoint that ends a table. @throws TaskGoneError */
+  awaitBreakpoint(): void {
+    while (!this.#cameToBreakpoint(this.#await()));
+  }
+
+  /** The same for many tasks; `came` is told of each that came there. @throws TaskGoneError when all have been waited for */
+  static awaitBreakpoints(tasks: readonly Task[], came: (task: Task) => void): void {
+    const gone: TaskGoneError[] = [];
+    const lost = (error: TaskGoneError) => void gone.push(error);
+    const many = tasks.filter(({ isLeaderOfMany }) => isLeaderOfMany);
+    const alone = many.length === 0 ? tasks : tasks.filter(({ isLeaderOfMany }) => !isLeaderOfMany);
+    eachReport(alone, 0, lost, (task, report) => {
+      if (report === undefined || !task.#cameToBreakpoint(task.#stopOf(report.status), report.code)) {
+        task.awaitBreakpoint();
+      }
+      came(task);
+    });
+    for (const task of many) {
+      task.awaitBreakpoint();
+      came(task);
+    }
+    if (gone[0] !== undefined) throw gone[0];
+  }
+
+  /** Whether a stop is that of the breakpoint; from any other the task goes on. */
+  #cameToBreakpoint(stop: { signal: number; event: number }, code?: number): boolean {
+    if (stop.event === 0 && stop.signal === SIG.TRAP && (code ?? getSiginfoCode(this.tid)) === SI_KERNEL) {
+      return true;
+    }
+    if (stop.event === 0) this.#foreignSignal(stop.signal);
+    this.resume();
+    return false;
+  }
+
+  /** Waits for the next system call stop. @throws TaskGoneError */
+  awaitSyscallStop(): void {
+    for (;;) {
+      const stop = this.#await();
+      if (stop.event === 0 && stop.signal === SYSCALL_STOP) return;
+      if (stop.event === 0) this.#foreignSignal(stop.signal);
+      this.resume(PTRACE.SYSCALL);
+    }
+  }
+
+  /** Waits for whatever stop comes next. @throws TaskGoneError */
+  awaitAnyStop(): { readonly signal: number; readonly event: number } {
+    return this.#await();
+  }
+
+  /** Moves a task from any ptrace stop into a PTRACE_EVENT_STOP; it executes nothing in between. */
+  eventStop(): void {
+    this.startEventStop();
+    this.awaitEventStop();
+  }
+
+  /** The beginning of {@link eventStop}: the task is on its way. */
+  startEventStop(): void {
+    this.interrupt();
+    this.resume();
+  }
+
+  /** Waits for the end of {@link eventStop}. @throws TaskGoneError */
+  awaitEventStop(): void {
+    for (;;) {
+      const stop = this.#await();
+      if (stop.event === PTRACE_EVENT.STOP) return;
+      if (stop.event === 0 && stop.signal !== SYSCALL_STOP) this.#foreignSignal(stop.signal);
+      this.resume();
+    }
+  }
+
+  /** Lets go of the task; it runs on from its registers. A task that is gone already is no error. */
+  detach(): void {
+    try {
+      ptrace(PTRACE.DETACH, this.tid);
+    } catch (error) {
+      if (!isErrno(error, ERRNO.ESRCH)) throw error;
+    }
+  }
+
+  #await(): { signal: number; event: number } {
+    if (!this.isLeaderOfMany) return this.#stopOf(wait(this.tid)?.status);
+    for (let look = 0; ; look++) {
+      const ended = look % LOOKS === LOOKS - 1 && hasEnded(this.pid, this.tid);
+      const result = wait(this.tid, WAIT.NOHANG);
+      if (result !== undefined || ended) return this.#stopOf(result?.status);
+      pause(look);
+    }
+  }
+
+  #stopOf(status: WaitStatus | undefined): { signal: number; event: number } {
+    if (status?.kind === "stopped") return status;
+    this.#gone = true;
+    throw new TaskGoneError(
+      this.pid,
+      this.tid,
+      status?.kind === "killed" ? `was killed by signal ${status.signal}` : "ended",
+    );
+  }
+
+  /**
+   * With all signals blocked only a few still come: SIGSTOP, and SIGTRAP, which we cannot block. They are sent again
+   * when we are done. A fault of the runner itself is a bug and the end.
+   */
+  #foreignSignal(signal: number): void {
+    if (signal === SIG.STOP || signal === SIG.TRAP) this.withheld.push(signal);
+    else throw new TaskGoneError(this.pid, this.tid, `faulted with signal ${signal}`);
+  }
+}
+
+/**
+ * Waits for tasks, and looks at what each reports. What has been reported is not reported again: so all are looked at
+ * before anything is said of one that is gone, or thrown.
+ */
+function eachReport(
+  tasks: readonly Task[],
+  options: number,
+  gone: (error: TaskGoneError) => void,
+  look: (task: Task, report: Report | undefined) => void,
+): void {
+  const lost: TaskGoneError[] = [];
+  const failures: unknown[] = [];
+  waitMany(tasks, options, (task, outcome) => {
+    try {
+      if (outcome instanceof KernelError) throw outcome;
+      look(task, outcome);
+    } catch (error) {
+      if (error instanceof TaskGoneError) lost.push(error);
+      else failures.push(error);
+    }
+  });
+  for (const error of lost) gone(error);
+  if (failures.length > 0) throw failures[0];
+}

@@ -1,0 +1,161 @@
+/**
+ * The private area that we keep inside a process while we work in it:
+ *
+ *     code, header | slot 0 | slot 1 ... | bulk | bulk of further rooms ...
+ *
+ * A slot belongs to one thread: its heal pointer, its heal table and its door, its signal frame and a small table, all on one
+ * page, since each page costs when it is written to and again when it is used; an extended state that its frame and those of
+ * others point to, where theirs is the same; and its stack, which only a signal needs. Slots are aligned to their size, so that
+ * the heal entry finds its slot from the stack pointer alone. The bulk region is for the tables of the thread that does the
+ * process-wide work. Processes that are built in one and the same memory have a room each: bulk of their own.
+ */
+
+import { ERRNO, KernelError } from "../../linux/errno.ts";
+import { PAGE_SIZE, TASK_SIZE } from "../../linux/memory.ts";
+import type { Mapping } from "../../linux/proc.ts";
+import { sigframeSize } from "../../linux/signal.ts";
+import { hostMachine } from "../../machine/host.ts";
+import { SLOT_SIZE } from "../../machine/runner.ts";
+import type { Region } from "./table.ts";
+
+/** Of the bulk region: for reading a process little will do, for building one tables are long. */
+export const BULK = { DUMP: 0x10000, RESTORE: 0x40000 } as const;
+/** Behind the code, on the same page. */
+const HEADER_AT = 0x800;
+const HEADER_SIZE = 0x100;
+const HEAL_ADDRESS_AT = 0x8;
+const MASK_AT = 0x10;
+const HEAL_TABLE_AT = 0x40;
+const DOOR_AT = 0x200;
+const FRAME_AT = 0x300;
+const TABLE_ALIGN = 64;
+const XSTATE_AT = PAGE_SIZE;
+/** The kernel's MMAP_MIN_ADDR is 64 KiB; stack_guard_gap below a stack is 1 MiB. */
+const LOWEST = 0x10_0000;
+const MARGIN = 0x20_0000;
+
+function sizeOf(slots: number, bulk: number, rooms: number): number {
+  return SLOT_SIZE + slots * SLOT_SIZE + bulk * rooms;
+}
+
+export class Area {
+  readonly size: number;
+  private constructor(
+    readonly address: number,
+    readonly slots: number,
+    private readonly bulk: number,
+    private readonly rooms: number,
+    private readonly at = 0,
+  ) {
+    this.size = sizeOf(slots, bulk, rooms);
+  }
+
+  /**
+   * An area for `slots` threads, of so many rooms, where it touches none of the given mappings, nor the guard gaps below
+   * stacks; the highest such place. It is that of the first room.
+   * @throws KernelError when the address space has no such gap
+   */
+  static place(
+    mappings: Iterable<Pick<Mapping, "start" | "end">>,
+    slots: number,
+    bulk: number,
+    rooms = 1,
+  ): Area {
+    const size = sizeOf(slots, bulk, rooms);
+    const sorted = [...mappings].filter((m) => m.end <= TASK_SIZE).sort((a, b) => b.start - a.start);
+    let ceiling = TASK_SIZE;
+    for (const mapping of [...sorted, { start: 0, end: LOWEST }]) {
+      if (ceiling - mapping.end >= size + 2 * MARGIN) {
+        const address = ceiling - MARGIN - size;
+        return new Area(address - (address % SLOT_SIZE), slots, bulk, rooms);
+      }
+      ceiling = Math.min(ceiling, mapping.start);
+    }
+    throw new KernelError("mmap", `an area of ${size} bytes: the mappings leave no such gap`, ERRNO.ENOMEM);
+  }
+
+  /** The same area for who has its room `at`, from 0 on. */
+  room(at: number): Area {
+    return at === this.at ? this : new Area(this.address, this.slots, this.bulk, this.rooms, at);
+  }
+
+  get end(): number {
+    return this.address + this.size;
+  }
+  get run(): number {
+    return this.address + hostMachine.runner.run;
+  }
+  get heal(): number {
+    return this.address + hostMachine.runner.heal;
+  }
+  get sigreturn(): number {
+    return this.address + hostMachine.runner.sigreturn;
+  }
+  /** Code and header together, from the address of the area: what is to be written first. */
+  get head(): Uint8Array {
+    const head = new Uint8Array(HEADER_AT + HEADER_SIZE);
+    head.set(hostMachine.runner.code);
+    return head;
+  }
+  /** The number of threads that are inside. */
+  get count(): number {
+    return this.address + HEADER_AT;
+  }
+  /** The program's own handling of SIGTRAP, as rt_sigaction(2) gave it when ours took its place. */
+  get oldSigtrap(): number {
+    return this.address + HEADER_AT + 0x40;
+  }
+  /** The handling of SIGTRAP while we are inside. */
+  get ourSigtrap(): number {
+    return this.address + HEADER_AT + 0x80;
+  }
+  /** How often the carrier looks at the count at the most; see the heal table. */
+  get patience(): number {
+    return this.address + HEADER_AT + 0x20;
+  }
+  /** Two struct timespec: between looks at the count, and for the last threads to be out. */
+  get pause(): number {
+    return this.address + HEADER_AT + 0xc0;
+  }
+  slot(index: number): number {
+    return this.address + SLOT_SIZE * (1 + index);
+  }
+  /** A word that holds the address of the heal table. */
+  healAddress(index: number): number {
+    return this.slot(index) + HEAL_ADDRESS_AT;
+  }
+  /** The signal mask of a thread inside. */
+  mask(index: number): number {
+    return this.slot(index) + MASK_AT;
+  }
+  /** The table by which a thread comes in. */
+  door(index: number): number {
+    return this.slot(index) + DOOR_AT;
+  }
+  healTable(index: number): number {
+    return this.slot(index) + HEAL_TABLE_AT;
+  }
+  /** A struct ucontext, whose extended state is somewhere else. */
+  frame(index: number): number {
+    return this.slot(index) + FRAME_AT;
+  }
+  /** An XSAVE image, as a signal frame has it. */
+  xstate(index: number): number {
+    return this.slot(index) + XSTATE_AT;
+  }
+  stackTop(index: number): number {
+    return this.slot(index) + SLOT_SIZE - 0x100;
+  }
+  /** Behind the frame, up to the end of the page. */
+  threadRegion(pid: number, index: number): Region {
+    const at = FRAME_AT + Math.ceil(sigframeSize() / TABLE_ALIGN) * TABLE_ALIGN;
+    return { pid, address: this.slot(index) + at, size: PAGE_SIZE - at };
+  }
+  /** Code, header and the carrier's slot. */
+  headRegion(pid: number): Region {
+    return { pid, address: this.address, size: 2 * SLOT_SIZE };
+  }
+  bulkRegion(pid: number): Region {
+    return { pid, address: this.slot(this.slots) + this.at * this.bulk, size: this.bulk };
+  }
+}

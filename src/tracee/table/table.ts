@@ -1,0 +1,471 @@
+/**
+ * Tables of system calls to be made inside a held task: `tracee.run([...calls])` as an object that is filled in.
+ *
+ *     const table = runner.table();
+ *     const fd = table.must("/etc/motd", NR.openat, AT.FDCWD, table.data(cString("/etc/motd")), O.RDONLY);
+ *     table.must("its offset", NR.lseek, fd, 10, SEEK.SET);
+ *     table.run();
+ *
+ * An argument may be the result of an earlier call. One run is one round trip. `start()` and `finish()` stand apart so
+ * that many tasks can work at once: start all, then finish all.
+ */
+
+import { KernelError } from "../../linux/errno.ts";
+import { type Piece, readMemory, readPieces, writeMemory, writePieces } from "../../linux/memory.ts";
+import { viewOf } from "../../linux/struct.ts";
+import { callName, checkResult } from "../../linux/syscall.ts";
+import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../../machine/runner.ts";
+
+/** Memory of the task that tables are laid out in. */
+export interface Region {
+  readonly pid: number;
+  readonly address: number;
+  readonly size: number;
+}
+
+/** How a table gets executed: the task's registers are set to `table` and it runs until the table's end. */
+export interface TableExecutor {
+  startTable(address: number): void;
+  awaitTable(): void;
+}
+
+/** What a call in a table gives back once the table has run. */
+export class Result {
+  #value: number | undefined;
+  constructor(
+    readonly nr: number,
+    readonly object: string | undefined,
+    readonly entry: number,
+  ) {}
+
+  settle(value: number): void {
+    this.#value = value;
+  }
+
+  get settled(): boolean {
+    return this.#value !== undefined;
+  }
+
+  /** The kernel's raw result, negative errno on failure. */
+  get raw(): number {
+    if (this.#value === undefined) throw new Error(`the result of ${callName(this.nr)} is not there yet`);
+    return this.#value;
+  }
+
+  get failed(): boolean {
+    return this.raw < 0 && this.raw > -4096;
+  }
+
+  /** The result of a call that must have succeeded. @throws KernelError */
+  get value(): number {
+    return this.checked(this.object ?? "");
+  }
+
+  /** The same of a call whose failure the table did not stop at; `object` names what it worked on. */
+  checked(object: string): number {
+    return checkResult(this.raw, this.nr, object);
+  }
+}
+
+/** Bytes in the task that calls read from or write to. */
+export class Space {
+  #bytes: Uint8Array | undefined;
+  constructor(
+    readonly address: number,
+    readonly offset: number,
+    readonly length: number,
+  ) {}
+
+  settle(bytes: Uint8Array): void {
+    this.#bytes = bytes;
+  }
+
+  /** What stands there after the run; the caller's own copy. */
+  get bytes(): Uint8Array {
+    if (this.#bytes === undefined) throw new Error("these bytes are not there yet");
+    return this.#bytes;
+  }
+}
+
+/** An argument that stands in a word of the task's memory by the time of the call. */
+export class Stored {
+  constructor(readonly address: number) {}
+}
+
+export type Argument = number | Result | Stored;
+
+const DATA_ALIGN = 16;
+/**
+ * So large is a mirror at first, in bytes. The allocator clears all of it, and each page that it touches in that is a fault
+ * of some microseconds: with hundreds of tables, most of what they cost.
+ */
+const MIRROR_SIZE = 0x2000;
+
+/** Calls that many tables have in common, as they stood in one of them. */
+interface Sheet {
+  readonly entries: Uint8Array;
+  readonly data: Uint8Array;
+  /** Address of the data there. */
+  readonly dataAt: number;
+  /** Where in the entries, in words of 32 bits, addresses of data stand. */
+  readonly addresses: readonly number[];
+  /** Of each entry that must succeed. */
+  readonly objects: readonly (string | undefined)[];
+}
+
+const sheets = new WeakMap<object, Sheet>();
+const wantedOnce = new WeakSet<object>();
+
+export class Table {
+  /** What is laid: entries from the beginning on, data up to the end. It has no more bytes than that needs. */
+  #mirror: Uint8Array;
+  #view: DataView;
+  #words: Uint32Array;
+  /** What the region has more than the mirror: so far before its place in the region stands data in the mirror. */
+  #gap: number;
+  #used = 0;
+  #dataStart: number;
+  #pending: Result[] = [];
+  #spaces: Space[] = [];
+  #placed: { readonly sheet: Sheet; readonly at: number }[] = [];
+  #running = false;
+  /** How often it was run. */
+  #runs = 0;
+
+  constructor(
+    private readonly executor: TableExecutor,
+    readonly region: Region,
+  ) {
+    const size = Math.min(region.size, MIRROR_SIZE);
+    this.#mirror = new Uint8Array(size);
+    this.#view = viewOf(this.#mirror);
+    this.#words = new Uint32Array(this.#mirror.buffer);
+    this.#gap = region.size - size;
+    this.#dataStart = region.size;
+  }
+
+  /** A call that may fail; its result tells. */
+  call(nr: number, ...args: Argument[]): Result {
+    return this.#add(nr, undefined, args);
+  }
+
+  /** A call that ends the table if it fails; `run` then throws, naming the call and `object`. */
+  must(object: string, nr: number, ...args: Argument[]): Result {
+    return this.#add(nr, object, args);
+  }
+
+  /** An entry that is no call: an operation of the runner's own. */
+  operation(op: number, ...args: number[]): void {
+    this.#makeRoom(ENTRY_SIZE);
+    args.forEach((arg, i) => {
+      this.#writeWord(this.#used + ENTRY_ARGS + i * 8, arg);
+    });
+    this.#view.setUint32(this.#used, op, true);
+    this.#used += ENTRY_SIZE;
+  }
+
+  /** Copies the result of a call that this table makes to the word at an address of the task. */
+  keep(result: Result, at: number): void {
+    this.operation(OP.MOVE, this.resultAt(result), at);
+  }
+
+  /** Where in the task the result of a call will stand. */
+  resultAt(result: Result): number {
+    return this.region.address + result.entry + ENTRY_RESULT;
+  }
+
+  /** Places bytes for calls to read; gives their address in the task. Valid until the table has run. */
+  data(bytes: Uint8Array): number {
+    const offset = this.#reserve(bytes.length);
+    this.#mirror.set(bytes, offset - this.#gap);
+    return this.region.address + offset;
+  }
+
+  /** Writes to bytes that `data` has placed. */
+  place(address: number, bytes: Uint8Array): void {
+    this.#mirror.set(bytes, address - this.region.address - this.#gap);
+  }
+
+  /** Room for calls to write to (zeroed), readable after the run. */
+  space(length: number, initial?: Uint8Array): Space {
+    const offset = this.#reserve(length);
+    if (initial !== undefined) this.#mirror.set(initial, offset - this.#gap);
+    const space = new Space(this.region.address + offset, offset, length);
+    this.#spaces.push(space);
+    return space;
+  }
+
+  /**
+   * Makes the same call with each of `values` as one argument, `before` and `after` it the others, on the spot and
+   * after what was added before. All are small and not negative. Gives the raw results, which are small as well, in
+   * order. For thousands of calls: each costs a few words and no object.
+   */
+  each(nr: number, before: readonly number[], values: readonly number[], after: readonly number[]): number[] {
+    this.run();
+    const { pid, address, size } = this.region;
+    const step = ENTRY_SIZE / 4;
+    const most = Math.floor(size / ENTRY_SIZE) - 1;
+    this.#makeRoom(Math.min(most, values.length) * ENTRY_SIZE);
+    const words = this.#words;
+    const results: number[] = [];
+    const varying = 2 + 2 * before.length;
+    for (let done = 0; done < values.length; done += most) {
+      const count = Math.min(most, values.length - done);
+      for (let i = 0; i < count; i++) {
+        const at = i * step;
+        words[at] = nr;
+        for (let k = 0; k < before.length; k++) words[at + 2 + 2 * k] = before[k] ?? 0;
+        words[at + varying] = values[done + i] ?? 0;
+        for (let k = 0; k < after.length; k++) words[at + varying + 2 + 2 * k] = after[k] ?? 0;
+      }
+      words[count * step] = OP.END;
+      const used = this.#mirror.subarray(0, (count + 1) * ENTRY_SIZE);
+      writeMemory(pid, address, used);
+      this.executor.startTable(address);
+      this.executor.awaitTable();
+      readMemory(pid, address, used);
+      for (let i = 0; i < count; i++) results.push((words[i * step + ENTRY_RESULT / 4] ?? 0) | 0);
+      used.fill(0);
+    }
+    return results;
+  }
+
+  /** Whether there is nothing to run. */
+  get empty(): boolean {
+    return this.#used === 0;
+  }
+
+  /**
+   * Adds what `lay` adds: calls whose results nobody asks for. For the same key that is the same again, in whatever
+   * table, and from the third time on it is copied.
+   */
+  share(key: object, lay: () => void): void {
+    const sheet = sheets.get(key);
+    if (sheet !== undefined && this.free > sheet.entries.length + sheet.data.length) {
+      this.#place(sheet);
+      return;
+    }
+    const runs = this.#runs;
+    const first = this.#used;
+    const dataEnd = this.#dataStart;
+    lay();
+    if (wantedOnce.has(key) && this.#runs === runs) sheets.set(key, this.#sheetOf(first, dataEnd));
+    else wantedOnce.add(key);
+  }
+
+  /** Sees to room for `bytes` of entries and data, by running what has been added if need be. */
+  reserve(bytes: number): void {
+    if (this.free < bytes) this.run();
+  }
+
+  /** What is to be written before it runs, valid until then: its entries, to the region's beginning; its data, to the end. */
+  get laid(): { readonly entries: Uint8Array; readonly data: Uint8Array } {
+    this.#makeRoom(0);
+    this.#view.setUint32(this.#used, OP.END, true);
+    return {
+      entries: this.#mirror.subarray(0, this.#used + ENTRY_SIZE),
+      data: this.#mirror.subarray(this.#dataStart - this.#gap),
+    };
+  }
+
+  /** Where `laid` stands in the task. */
+  get #places(): Piece[] {
+    const { address, size } = this.region;
+    return [
+      { address, length: this.#used + ENTRY_SIZE },
+      { address: address + this.#dataStart, length: size - this.#dataStart },
+    ];
+  }
+
+  /** Writes the table into the task and sets it running. */
+  start(): void {
+    const { pid, address } = this.region;
+    const { entries, data } = this.laid;
+    this.#running = true;
+    this.#runs++;
+    if (data.length === 0) writeMemory(pid, address, entries);
+    else writePieces(pid, this.#places, entries, data);
+    this.executor.startTable(address);
+  }
+
+  /** Waits for the end of a started table and settles its results. @throws KernelError for a `must` that failed */
+  finish(): void {
+    this.#running = false;
+    this.executor.awaitTable();
+    const { pid, address } = this.region;
+    const { entries, data } = this.laid;
+    if (this.#spaces.length === 0) readMemory(pid, address, entries);
+    else readPieces(pid, this.#places, entries, data);
+    try {
+      this.settle();
+    } finally {
+      this.#mirror.fill(0, 0, this.#used + ENTRY_SIZE);
+      this.#mirror.fill(0, this.#dataStart - this.#gap);
+      this.#used = 0;
+      this.#dataStart = this.region.size;
+      this.#pending = [];
+      this.#spaces = [];
+      this.#placed = [];
+    }
+  }
+
+  /**
+   * Takes the results out of what `laid` gives, where it was read back, from process `pid`.
+   * @throws KernelError for a `must` that failed
+   */
+  settle(pid = this.region.pid): void {
+    for (const space of this.#spaces) {
+      const at = space.offset - this.#gap;
+      space.settle(this.#mirror.slice(at, at + space.length));
+    }
+    for (const result of this.#pending) {
+      const value = this.#readWord(result.entry + ENTRY_RESULT);
+      result.settle(value);
+      if (result.object !== undefined && value < 0 && value > -4096) {
+        throw new KernelError(callName(result.nr), `${result.object} in process ${pid}`, -value);
+      }
+    }
+    for (const { sheet, at } of this.#placed) this.#refuseFailureIn(sheet, at, pid);
+  }
+
+  /** Runs what has been added, or waits for it where it was started. @throws KernelError for a `must` that failed */
+  run(): void {
+    if (this.#used === 0) return;
+    if (!this.#running) this.start();
+    this.finish();
+  }
+
+  /** What was added since then as a sheet. */
+  #sheetOf(first: number, dataEnd: number): Sheet {
+    const { address } = this.region;
+    const low = address + this.#dataStart;
+    const high = address + dataEnd;
+    const addresses: number[] = [];
+    for (let at = first; at < this.#used; at += ENTRY_SIZE) {
+      for (let word = at + ENTRY_ARGS; word < at + ENTRY_RESULT; word += 8) {
+        const value = this.#readWord(word);
+        if (value >= low && value < high) addresses.push((word - first) / 4);
+      }
+    }
+    return {
+      entries: this.#mirror.slice(first, this.#used),
+      data: this.#mirror.slice(this.#dataStart - this.#gap, dataEnd - this.#gap),
+      dataAt: low,
+      addresses,
+      objects: this.#pending.filter(({ entry }) => entry >= first).map(({ object }) => object),
+    };
+  }
+
+  #place(sheet: Sheet): void {
+    const at = this.#used;
+    const { entries, data, dataAt, addresses } = sheet;
+    this.#makeRoom(entries.length + data.length);
+    this.#dataStart -= data.length;
+    this.#mirror.set(data, this.#dataStart - this.#gap);
+    this.#mirror.set(entries, at);
+    const moved = this.region.address + this.#dataStart - dataAt;
+    const words = this.#words;
+    for (let i = 0; i < addresses.length; i++) {
+      const word = at / 4 + (addresses[i] ?? 0);
+      const low = (words[word] ?? 0) + moved;
+      words[word] = low;
+      words[word + 1] = (words[word + 1] ?? 0) + Math.floor(low / 0x1_0000_0000);
+    }
+    this.#placed.push({ sheet, at });
+    this.#used += entries.length;
+  }
+
+  #refuseFailureIn({ objects }: Sheet, at: number, pid: number): void {
+    const words = this.#words;
+    const high = (at + ENTRY_RESULT) / 4 + 1;
+    for (let i = 0; i < objects.length; i++) {
+      // Nearly all have succeeded, and the high half of a result shows it.
+      if (words[high + (i * ENTRY_SIZE) / 4] !== 0xffff_ffff) continue;
+      const value = this.#readWord(at + i * ENTRY_SIZE + ENTRY_RESULT);
+      const object = objects[i];
+      if (object === undefined || value <= -4096) continue;
+      const nr = this.#view.getUint32(at + i * ENTRY_SIZE, true);
+      throw new KernelError(callName(nr), `${object} in process ${pid}`, -value);
+    }
+  }
+
+  #add(nr: number, object: string | undefined, args: readonly Argument[]): Result {
+    let moves = 0;
+    for (let i = 0; i < args.length; i++) {
+      const arg = args[i];
+      if (arg instanceof Stored || (arg instanceof Result && !arg.settled)) moves++;
+    }
+    // A full table is run on the spot; results so far become plain values. Places given out by data() and space()
+    // would be lost with it, so callers keep what one step needs within a table.
+    const needed = (moves + 2) * ENTRY_SIZE;
+    if (this.#used + needed > this.#dataStart) throw new RangeError("the table of calls is full");
+    this.#makeRoom(needed);
+    const entry = this.#used + moves * ENTRY_SIZE;
+    for (let i = 0, at = entry + ENTRY_ARGS; i < args.length; i++, at += 8) {
+      const arg = args[i] ?? 0;
+      if (typeof arg === "number") this.#writeWord(at, arg);
+      else if (arg instanceof Stored) this.#addMove(arg.address, at);
+      else if (arg.settled) this.#writeWord(at, arg.value);
+      else this.#addMove(this.resultAt(arg), at);
+    }
+    this.#view.setUint32(entry, nr, true);
+    this.#view.setUint32(entry + 4, object === undefined ? 0 : FLAG_MUST, true);
+    this.#used = entry + ENTRY_SIZE;
+    const result = new Result(nr, object, entry);
+    this.#pending.push(result);
+    return result;
+  }
+
+  #addMove(from: number, to: number): void {
+    this.#view.setUint32(this.#used, OP.MOVE, true);
+    this.#writeWord(this.#used + ENTRY_ARGS, from);
+    this.#writeWord(this.#used + ENTRY_ARGS + 8, this.region.address + to);
+    this.#used += ENTRY_SIZE;
+  }
+
+  /** Room left for entries and data together, in bytes. */
+  get free(): number {
+    return this.#dataStart - this.#used - ENTRY_SIZE;
+  }
+
+  /** Sees to so many bytes between entries and data in the mirror, and to those of the end of the table. */
+  #makeRoom(bytes: number): void {
+    const data = this.region.size - this.#dataStart;
+    const needed = this.#used + bytes + 2 * ENTRY_SIZE + data;
+    const { size } = this.region;
+    const length = this.#mirror.length;
+    if (needed <= length || length === size) return;
+    const larger = new Uint8Array(Math.min(size, Math.max(Math.ceil(needed / length), 2) * length));
+    larger.set(this.#mirror.subarray(0, this.#used));
+    larger.set(this.#mirror.subarray(this.#dataStart - this.#gap), larger.length - data);
+    this.#mirror = larger;
+    this.#view = viewOf(larger);
+    this.#words = new Uint32Array(larger.buffer);
+    this.#gap = size - larger.length;
+  }
+
+  #reserve(length: number): number {
+    const start = this.#dataStart - length;
+    const aligned = start - (start % DATA_ALIGN);
+    if (aligned < this.#used + 2 * ENTRY_SIZE) throw new RangeError("the table's data does not fit");
+    this.#makeRoom(this.#dataStart - aligned);
+    this.#dataStart = aligned;
+    return aligned;
+  }
+
+  #writeWord(at: number, value: number): void {
+    this.#words[at / 4] = value;
+    this.#words[at / 4 + 1] = Math.floor(value / 0x1_0000_0000);
+  }
+
+  #readWord(at: number): number {
+    return this.#view.getInt32(at + 4, true) * 0x1_0000_0000 + this.#view.getUint32(at, true);
+  }
+}
+
+/** Runs the tables of several tasks, all at once. @throws KernelError for the first `must` that failed */
+export function runTogether(tables: Iterable<Table>): void {
+  const started = [...tables].filter((table) => !table.empty);
+  for (const table of started) table.start();
+  for (const table of started) table.finish();
+}
