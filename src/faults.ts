@@ -35,6 +35,7 @@ export const STAGES = {
     "restore/birth",
     "restore/grown",
     "restore/born",
+    "restore/wired",
     "restore/process",
     "restore/memory",
     "restore/files",

@@ -160,7 +160,8 @@ class Restoration {
     const tasks = plan.all.filter((process) => process.kind === "task");
     const pids = tasks.map(({ pid }) => pid);
     images.loadAhead(IMAGES.fs, pids);
-    this.#files = new FilesRestore(images, options);
+    const tables = tasks.flatMap(({ ids }) => (ids?.files_id === undefined ? [] : [ids.files_id]));
+    this.#files = new FilesRestore(images, options, new Set(tables));
     this.#memory = new MemoryRestore(
       images,
       this.#files,
@@ -248,6 +249,8 @@ class Restoration {
     /** Who makes each table of descriptors. */
     const makers = new Map<number, Restoree>();
     const installed: (() => void)[] = [];
+    this.#files.wire();
+    stage("restore/wired");
     const lastInPlace = lastOfSharers(
       this.#births.living.map(({ planned }) => planned),
       "fs",
@@ -270,7 +273,8 @@ class Restoration {
     this.#memory.settle();
     for (const check of installed) check();
     stage("restore/memory");
-    this.#files.restoreOwners();
+    this.#files.arm();
+    for (const { restoree } of this.#births.living) restoree.table.run();
     this.#endStandIns();
   }
 

@@ -4,11 +4,12 @@
  */
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
-import type { FdinfoEntry, FdTypes, FileEntry } from "../images/schema/generated/files.ts";
+import type { FdinfoEntry, FileEntry } from "../images/schema/generated/files.ts";
 import type { FsEntry } from "../images/schema/generated/process.ts";
 import { KernelError } from "../linux/errno.ts";
 import { FD_CLOEXEC } from "../linux/fcntl.ts";
-import { listNumbers, O, open } from "../linux/io.ts";
+import { close, listNumbers, O, open, pidfdOpen, withFd } from "../linux/io.ts";
+import { ourPid } from "../linux/ourselves.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { Level, log } from "../log.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
@@ -17,7 +18,7 @@ import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import { FileDumpError } from "./errors.ts";
 import { FdinfoLook } from "./fdinfo.ts";
 import { Descriptions, type Known } from "./identity.ts";
-import type { DumpContext, FileDumper, FileKind, FilesDumpOptions } from "./kind.ts";
+import type { DumpContext, FileDumper, FileId, FileKind, FilesDumpOptions } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
 import { refuseLock } from "./locks.ts";
 import { OpenFile } from "./open-file.ts";
@@ -25,9 +26,7 @@ import { PathFileDump, pathFile } from "./path-file.ts";
 import { follow, look, type Sight } from "./survey.ts";
 import { unsupported } from "./unsupported.ts";
 
-interface KnownDescription extends Known {
-  readonly type: FdTypes;
-}
+interface KnownDescription extends Known, FileId {}
 
 /** What of a dump's figures this room fills in. */
 export type FilesDumpStats = Pick<DumpStats, "sharedScanned" | "sharedWritten">;
@@ -39,8 +38,12 @@ export class FilesDump {
   readonly #context: DumpContext;
   readonly #fdinfo = new FdinfoLook();
   readonly #descriptions = new Descriptions<KnownDescription>();
-  /** Tables that are dumped, by their number. */
-  readonly #tables = new Set<number>();
+  /** What the descriptors of tables lead to, by the number of the table. */
+  readonly #tables = new Map<number, ReadonlyMap<number, FileId>>();
+  /** The table of a process, and of the thread that it was read of. */
+  readonly #tableOf = new Map<number, number>();
+  /** Descriptors of ours that descriptions are known by. */
+  readonly #ours: number[] = [];
   /** cwd, root and umask, which processes may share, by their number. */
   readonly #fs = new Map<number, FsEntry>();
   /** What is no descriptor: files that are mapped, executed, stood in. */
@@ -60,10 +63,12 @@ export class FilesDump {
         stats.sharedScanned += scanned;
         stats.sharedWritten += written;
       },
+      describe: (fd: number, where: string) => this.#describeOurs(fd, where),
+      holds: (pid: number, number: number) => this.#holds(pid, number),
     };
-    const pathFileDump = new PathFileDump(base);
-    this.#context = { ...base, paths: pathFileDump };
-    this.#dumpers.set(pathFile, pathFileDump);
+    const paths = new PathFileDump(base);
+    this.#context = { ...base, paths };
+    this.#dumpers.set(pathFile, paths);
   }
 
   /**
@@ -71,10 +76,10 @@ export class FilesDump {
    * @throws FileDumpError naming process, descriptor and kind; KernelError, ImageError
    */
   dumpProcess(dumpee: Dumpee): void {
-    if (!this.#tables.has(dumpee.ids.files)) {
-      this.#tables.add(dumpee.ids.files);
-      this.#dumpTable(dumpee);
-    }
+    const { files } = dumpee.ids;
+    this.#tableOf.set(dumpee.pid, files);
+    this.#tableOf.set(taskOf(dumpee), files);
+    if (!this.#tables.has(files)) this.#dumpTable(dumpee);
     let fs = this.#fs.get(dumpee.ids.fs);
     if (fs === undefined) {
       fs = this.#dumpFs(dumpee);
@@ -100,16 +105,31 @@ export class FilesDump {
     return this.#reference(dumpee, "exe", "its executable");
   }
 
-  /** Writes the images that are of no one process. @throws ImageError, KernelError */
+  /** Writes the images that are of no one process: all processes have been dumped. @throws as dumpProcess */
   finish(): void {
+    for (let before = -1; before !== this.#lastId; ) {
+      before = this.#lastId;
+      for (const dumper of [...this.#dumpers.values()]) dumper.late?.();
+    }
     for (const dumper of this.#dumpers.values()) dumper.finish?.();
     this.#images.writeAll(IMAGES.files, this.#entries);
+    this.#closeOurs();
   }
 
   /** The dump has failed: names given to files are taken away again. Never throws. */
   abort(): void {
     this.#fdinfo.abandon();
     for (const dumper of this.#dumpers.values()) dumper.abort?.();
+    this.#closeOurs();
+  }
+
+  #closeOurs(): void {
+    for (const fd of this.#ours.splice(0)) close(fd);
+  }
+
+  #holds(pid: number, number: number): FileId | undefined {
+    const table = this.#tableOf.get(pid);
+    return table === undefined ? undefined : this.#tables.get(table)?.get(number);
   }
 
   #dumpTable(dumpee: Dumpee): void {
@@ -123,45 +143,57 @@ export class FilesDump {
       sights.filter((_, i) => known[i] === undefined),
     );
     const facts = this.#fdinfo.at(dumpee, tid, sights);
+    const leadsTo = new Map<number, FileId>();
     const table = sights.map((sight, i): FdinfoEntry => {
       // A lock belongs to the process that has taken it, not only to the description.
       if (facts[i]?.locked === true) refuseLock(OpenFile.descriptor(tid, dumpee.pidfd, sight));
-      const { id, type } = known[i] ?? this.#describe(dumpee, tid, sight);
+      const description = known[i] ?? this.#describe(OpenFile.descriptor(tid, dumpee.pidfd, sight), sight);
+      const { id, type } = description;
+      leadsTo.set(sight.fd, description);
       return { id, flags: facts[i]?.cloexec === true ? FD_CLOEXEC : 0, type, fd: sight.fd };
     });
+    this.#tables.set(dumpee.ids.files, leadsTo);
     this.#images.writeAll(IMAGES.fdinfo, table, dumpee.ids.files);
     log.debug("files/dump", `process ${dumpee.pid}: ${table.length} descriptors`);
   }
 
-  /** The description that a descriptor leads to; dumped, if it is the first one that does. */
-  #describe(dumpee: Dumpee, tid: number, sight: Sight): KnownDescription {
-    const found = this.#descriptions.find(sight.status.ino, tid, sight.fd);
-    if (found.known !== undefined) return found.known;
-    const file = OpenFile.descriptor(tid, dumpee.pidfd, sight);
+  /** The description that a descriptor leads to; dumped, if it is the first one that does. `file` is closed. */
+  #describe(file: OpenFile, { status, fd }: Sight): FileId {
     try {
-      const { id, type } = this.#dump(file);
-      const description: KnownDescription = { pid: tid, fd: sight.fd, id, type };
-      if (found.at === found.of.length) found.of.push(description);
-      else found.of.splice(found.at, 0, description);
+      const found = this.#descriptions.find(status.ino, file.pid, fd);
+      if (found.known !== undefined) return found.known;
+      const kind = kindOf(file);
+      if (kind === undefined) throw unsupported(file);
+      const description: KnownDescription = { pid: file.pid, fd, id: this.#context.newId(), type: kind.type };
+      // Known before it is dumped: a socket may be in its own queue.
+      found.of.splice(found.at, 0, description);
+      this.#dump(kind, file, description.id);
       return description;
     } finally {
       file.close();
     }
   }
 
-  #dump(file: OpenFile): { id: number; type: FdTypes } {
+  #describeOurs(fd: number, where: string): FileId {
+    this.#ours.push(fd);
+    const us = ourPid();
+    const [sight] = withFd(pidfdOpen(us), (pidfd) => look(us, pidfd, [fd]));
+    if (sight === undefined) throw new FileDumpError(`${where}: it cannot be looked at`);
+    const known = this.#descriptions.find(sight.status.ino, us, fd);
+    if (known.known !== undefined) return known.known;
+    follow(us, [sight]);
+    return this.#describe(OpenFile.ours(us, fd, where, sight), sight);
+  }
+
+  #dump(kind: FileKind, file: OpenFile, id: number): void {
+    let dumper = this.#dumpers.get(kind);
+    if (dumper === undefined) {
+      dumper = kind.dumper(this.#context);
+      this.#dumpers.set(kind, dumper);
+    }
+    if (this.#debug) log.debug("files/dump", `${file.where}: ${file.link} is file ${id}`);
     try {
-      const kind = kindOf(file);
-      if (kind === undefined) throw unsupported(file);
-      let dumper = this.#dumpers.get(kind);
-      if (dumper === undefined) {
-        dumper = kind.dumper(this.#context);
-        this.#dumpers.set(kind, dumper);
-      }
-      const id = this.#context.newId();
-      if (this.#debug) log.debug("files/dump", `${file.where}: ${file.link} is file ${id}`);
       dumper.dump(file, id);
-      return { id, type: kind.type };
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       throw new FileDumpError(`${file.where}: ${file.link}: ${error.message}`, { cause: error });
@@ -186,7 +218,10 @@ export class FilesDump {
       const key = `${dev}:${ino}:${mntId}:${file.link}`;
       let id = this.#byInode.get(key);
       if (id === undefined) {
-        ({ id } = this.#dump(file));
+        const kind = kindOf(file);
+        if (kind === undefined) throw unsupported(file);
+        id = this.#context.newId();
+        this.#dump(kind, file, id);
         this.#byInode.set(key, id);
       }
       return id;

@@ -8,7 +8,7 @@ import { syscall } from "../linux/syscall.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { withFlags } from "./pipe.ts";
+import { withFlags } from "./status-flags.ts";
 
 /**
  * EFD_SEMAPHORE: reads take one, not all. The flags in an image are those of the description, always O_RDWR; CRIU does
@@ -44,7 +44,7 @@ class EventfdDump implements FileDumper {
 }
 
 const eventfdRestore: FileRestorer = {
-  open(entry) {
+  make(entry) {
     const { flags, counter } = eventfdOf(entry);
     return restoring(`files.img: file ${entry.id}: an eventfd`, () => {
       const fd = syscall("", NR.eventfd2, 0, O.CLOEXEC | (flags & SEMAPHORE));

@@ -6,13 +6,13 @@
 import { IMAGES } from "../images/kinds.ts";
 import { FdTypes, type FifoEntry, type FileEntry } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
-import { close, O, S } from "../linux/io.ts";
+import { O, S } from "../linux/io.ts";
 import { statusOf } from "../linux/statx.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { withAsync, withFlags } from "./pipe.ts";
 import { PipeDataDump, PipeDataRestore } from "./pipe-data.ts";
+import { withAsync, withFlags } from "./status-flags.ts";
 
 export const fifo: FileKind = {
   type: FdTypes.FIFO,
@@ -49,7 +49,7 @@ class FifoRestore implements FileRestorer {
 
   constructor(private readonly context: RestoreContext) {}
 
-  open(entry: FileEntry): number {
+  make(entry: FileEntry): number {
     const { pipe_id } = fifoOf(entry);
     const path = this.#path(entry);
     const what = `files.img: file ${entry.id}: FIFO ${path.name}`;
@@ -71,15 +71,13 @@ class FifoRestore implements FileRestorer {
   }
 
   release(): void {
-    for (const fd of this.#keepers.values()) close(fd);
-    this.#keepers.clear();
     this.#data?.[Symbol.dispose]();
     this.#data = undefined;
   }
 
   #keep(pipeId: number, pathId: number, what: string): void {
     this.#data ??= new PipeDataRestore(this.context.images, IMAGES.fifo_data);
-    const fd = this.context.paths.openPlain(pathId, O.RDWR | O.NONBLOCK);
+    const fd = this.context.kept.keep(this.context.paths.openPlain(pathId, O.RDWR | O.NONBLOCK));
     this.#keepers.set(pipeId, fd);
     const { mode } = statusOf(fd);
     if ((mode & S.IFMT) !== S.IFIFO) throw new FileRestoreError(`${what} is none any more`);

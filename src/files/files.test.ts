@@ -131,7 +131,7 @@ function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOpti
 
 /** Makes a bare process of the pid with the files of the images; the number of our pidfd in it. */
 function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): number {
-  const files = new FilesRestore(images, { inheritFd, fileValidation: "buildid" });
+  const files = new FilesRestore(images, { inheritFd, fileValidation: "buildid" }, new Set([FILES_ID]));
   const taken = files.descriptorNumbers();
   let service = 0;
   while (taken.has(service)) service++;
@@ -292,7 +292,11 @@ describe("images that lie", () => {
     const images = ImageDir.create(join(newDir(), "images"));
     write(images);
     return () => {
-      const files = new FilesRestore(images, { inheritFd: [], fileValidation: "buildid" });
+      const files = new FilesRestore(
+        images,
+        { inheritFd: [], fileValidation: "buildid" },
+        new Set([FILES_ID]),
+      );
       try {
         files.restoreTable(nobody, FILES_ID);
       } finally {
@@ -345,7 +349,7 @@ describe("images that lie", () => {
     const images = ImageDir.create(join(dir, "images"));
     images.writeAll(IMAGES.files, [reg(1, join(dir, "work/gone")), reg(2, path)]);
     images.writeAll(IMAGES.remap_fpath, [{ orig_id: 1, remap_id: 2, remap_type: RemapType.LINKED }]);
-    const files = new FilesRestore(images, { inheritFd: [], fileValidation: "buildid" });
+    const files = new FilesRestore(images, { inheritFd: [], fileValidation: "buildid" }, new Set([FILES_ID]));
     files.openForMapping(1, false);
     files.finish();
     expect(readdirSync(join(dir, "work"))).toEqual(["precious"]);
@@ -363,7 +367,11 @@ describe("images that lie", () => {
     ]);
     for (const id of [1, 2]) {
       images.writeAll(IMAGES.fdinfo, [descriptor(0, id)], FILES_ID);
-      const files = new FilesRestore(images, { inheritFd: [], fileValidation: "buildid" });
+      const files = new FilesRestore(
+        images,
+        { inheritFd: [], fileValidation: "buildid" },
+        new Set([FILES_ID]),
+      );
       expect(() => files.restoreTable(nobody, FILES_ID)).toThrow();
       files.abort();
     }

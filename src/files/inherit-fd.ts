@@ -9,7 +9,7 @@ import { FileRestoreError, restoring } from "./errors.ts";
  * Keys name files as CRIU does: `pipe:[INODE]`, `file[MNT_ID:INODE]`, `tty[RDEV:DEV]`, `socket:[INODE]`, and a path
  * without its leading slash.
  */
-export class Inherited {
+export class InheritedFds {
   readonly #fds = new Map<string, number>();
 
   /** @throws FileRestoreError where a descriptor is not open or an entry says nothing */

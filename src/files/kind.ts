@@ -1,16 +1,23 @@
 /**
  * What a kind of open file is: recognised, dumped and restored, side by side in one file; kinds.ts names them all.
  *
- * A dump sees every open file description once, however many descriptors lead to it; a restore opens it once.
+ * A dump sees every open file description once, however many descriptors lead to it. A restore makes each once, in phases:
+ *
+ *     make    the bare description, which looks at no other file
+ *     wire    what needs others: names, peers, queues with descriptors in them; every file can be asked for by then
+ *     (all processes get their descriptors, and are told who gets signals)
+ *     arm     what only a process can do that has it, by its number there: controlling terminals, leases
+ *     thaw    nothing can fail any more for a reason of the images: what holds a file still is taken away
  */
 import type { ImageDir } from "../images/image-dir.ts";
-import type { FdTypes, FileEntry } from "../images/schema/generated/files.ts";
+import type { FdTypes, FileEntry, RegFileEntry } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
-import type { Inherited } from "./inherit-fd.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
+import type { InheritedFds } from "./inherit-fd.ts";
+import type { KeptFds } from "./kept-fds.ts";
 import type { OpenFile } from "./open-file.ts";
 import type { Opened, Wish } from "./open-many.ts";
-import type { PathFileDump, PathFileRestore } from "./path-file.ts";
 
 /** How to tell on restore that a file is still the one that was dumped. */
 export type FileValidation = "filesize" | "buildid";
@@ -31,6 +38,25 @@ export interface FilesRestoreOptions {
   readonly fileValidation: FileValidation;
 }
 
+/** An entry of files.img, as tables of descriptors and queues refer to it. */
+export interface FileId {
+  readonly id: number;
+  readonly type: FdTypes;
+}
+
+/** Files that have a path: what other kinds, which have one too, need of them. */
+export interface PathFilesDump {
+  /** Adds the path of a file as an entry of its own. @throws FileDumpError */
+  dump(file: OpenFile, id: number): void;
+}
+
+export interface PathFilesRestore {
+  /** The path entry `id`. @throws FileRestoreError */
+  entryOf(id: number): RegFileEntry;
+  /** Opens an entry with flags of the caller's choice and no check; the caller closes it. @throws FileRestoreError */
+  openPlain(id: number, flags: number): number;
+}
+
 /** What a dump gives its kinds. */
 export interface DumpContext {
   readonly images: ImageDir;
@@ -41,57 +67,96 @@ export interface DumpContext {
   add(entry: FileEntry): void;
   /** Counts content of shared memory that is stored. */
   countShared(counts: ShmemCounts): void;
+  /**
+   * What a descriptor of ours leads to, one that was found in a queue, say: dumped, if no other descriptor has led there
+   * before. `fd` is the dump's from now on. `where` names it in errors. @throws FileDumpError
+   */
+  describe(fd: number, where: string): FileId;
+  /**
+   * What descriptor `number` of process `pid`, or of a thread of it, leads to; undefined where there is none. All tables are
+   * known from {@link FileDumper.late} on.
+   */
+  holds(pid: number, number: number): FileId | undefined;
   /** Files that have a path. */
-  readonly paths: PathFileDump;
+  readonly paths: PathFilesDump;
 }
 
 /** What a restore gives its kinds. */
 export interface RestoreContext {
   readonly images: ImageDir;
   readonly options: FilesRestoreOptions;
-  readonly inherited: Inherited;
+  readonly inherited: InheritedFds;
   /** All entries of files.img by their number. */
   readonly entries: ReadonlyMap<number, FileEntry>;
+  /** Descriptors of ours that are closed when the restore ends, however it ends. */
+  readonly kept: KeptFds;
+  /** Our descriptor of entry `id`, made if it was not yet; it stays the restore's. @throws FileRestoreError */
+  descriptor(id: number): number;
   /** Files that have a path. */
-  readonly paths: PathFileRestore;
+  readonly paths: PathFilesRestore;
 }
 
 /** Dumps the files of one kind; made once per dump. */
 export interface FileDumper {
   /** Adds the entry of a description, numbered `id`. @throws FileDumpError, KernelError, ImageError */
   dump(file: OpenFile, id: number): void;
+  /**
+   * The tables of all processes have been read: what needs to know them. Called again for as long as some dumper's `late` has
+   * found further files. @throws as dump
+   */
+  late?(): void;
   /** Writes what is left to write. */
   finish?(): void;
   /** The dump failed: takes back what it changed outside of the images. Never throws. */
   abort?(): void;
 }
 
+/** A process that has a file, and the number it has it by. */
+export interface Holder {
+  readonly restoree: Restoree;
+  readonly number: number;
+}
+
 /** Restores the files of one kind; made once per restore. */
 export interface FileRestorer {
-  /** Makes the description; gives our descriptor of it, which is the caller's. @throws FileRestoreError */
-  open(entry: FileEntry): number;
+  /** Makes the bare description; gives our descriptor of it, which is the caller's. @throws FileRestoreError */
+  make(entry: FileEntry): number;
+  /** Every file has been made, or can be: gives it what it has of others. `fd` stays the caller's. @throws FileRestoreError */
+  wire?(entry: FileEntry, fd: number): void;
   /**
-   * The same for many at once, where that is faster: gives to `opened` those that it could open, and leaves the others
-   * to `open`. After a failure it has given what it opened.
+   * Adds calls to a process' table that do what only a process with this file can do. `fd` is ours of the same description.
+   * Called once per description, when all processes have all their files. @throws FileRestoreError
    */
-  openMany?(entries: readonly FileEntry[], opened: (entry: FileEntry, fd: number) => void): void;
-  /** How a process can open the file itself; undefined where that takes more than opening it. */
-  wish?(entry: FileEntry): Wish | undefined;
-  /** Sees to it that what a process opened is the file. @throws FileRestoreError */
-  opened?(entry: FileEntry, result: Opened): void;
+  arm?(entry: FileEntry, holder: Holder, fd: number): void;
+  /** Everything is in place: lets the file work again, by our descriptor, as the last thing before processes run. */
+  thaw?(entry: FileEntry, fd: number): void;
   /** Who gets its signals. */
   owner(entry: FileEntry): FownEntry | undefined;
   /**
-   * All flags of a description with O_ASYNC that `open` leaves out: the process itself sets them, as the kernel tells
+   * All flags of a description with O_ASYNC that `make` leaves out: the process itself sets them, as the kernel tells
    * with each signal by which descriptor it was asked for.
    */
   asyncFlags?(entry: FileEntry): number | undefined;
   /** A descriptor to map it by, the caller's. Kinds that cannot be mapped have none. */
   openForMapping?(entry: FileEntry, writable: boolean): number;
-  /** Everything is in place: what is to be done last, before anything runs. */
+  /** Opening many at once, for kinds of which there are thousands. */
+  readonly many?: ManyOpener;
+  /** Everything is in place: what is to be done last for the kind as a whole, before any file thaws. */
   finish?(): void;
-  /** Closes and removes what is left, after a failure or `finish`. Never throws. */
+  /** Removes what is left outside of the tree, after a failure or `finish`. Never throws. */
   release?(): void;
+}
+
+/** Files that are opened faster together, or by the process itself. */
+export interface ManyOpener {
+  /**
+   * Gives to `made` those that it could open, and leaves the others to `make`. After a failure it has given what it opened.
+   */
+  openMany(entries: readonly FileEntry[], made: (entry: FileEntry, fd: number) => void): void;
+  /** How a process can open the file itself; undefined where that takes more than opening it. */
+  wish(entry: FileEntry): Wish | undefined;
+  /** Sees to it that what a process opened is the file. @throws FileRestoreError */
+  opened(entry: FileEntry, result: Opened): void;
 }
 
 export interface FileKind {

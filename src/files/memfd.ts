@@ -9,7 +9,7 @@ import { FdTypes, type FileEntry, type MemfdFileEntry } from "../images/schema/g
 import type { MemfdInodeEntry } from "../images/schema/generated/memory.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { F, SEAL } from "../linux/fcntl.ts";
-import { close, fcntl, lseek, O, S, SEEK, withFd } from "../linux/io.ts";
+import { fcntl, lseek, O, S, SEEK, withFd } from "../linux/io.ts";
 import { MAP } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
@@ -140,7 +140,7 @@ class MemfdRestore implements FileRestorer {
 
   constructor(private readonly context: RestoreContext) {}
 
-  open(entry: FileEntry): number {
+  make(entry: FileEntry): number {
     const file = memfdOf(entry);
     const inode = this.#inodeOf(file);
     return restoring(placeOf(file, inode), () => {
@@ -182,13 +182,6 @@ class MemfdRestore implements FileRestorer {
     }
   }
 
-  release(): void {
-    for (const inode of this.#inodes?.values() ?? []) {
-      if (inode.fd !== undefined) close(inode.fd);
-      inode.fd = undefined;
-    }
-  }
-
   #inodeOf(file: MemfdFileEntry): Inode {
     this.#inodes ??= this.#readInodes();
     const inode = this.#inodes.get(BigInt(file.inode_id));
@@ -221,7 +214,7 @@ class MemfdRestore implements FileRestorer {
     const fd = anonymous
       ? createSharedMemory(size, MAP.NORESERVE)
       : createMemfd(entry.name, sealing | (entry.hugetlb_flag ?? 0));
-    inode.fd = fd;
+    inode.fd = this.context.kept.keep(fd);
     restoreShmemContent(this.context.images, entry.shmid, fd, size);
     syscall("the owner", NR.fchown, fd, entry.uid, entry.gid);
     if (entry.mode !== undefined) syscall("the mode", NR.fchmod, fd, entry.mode & PERMISSIONS);

@@ -1,7 +1,7 @@
 /** An open file of a process being dumped, looked at through our own copy of its descriptor. */
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
-import { getOwner } from "../linux/fcntl.ts";
-import { AT, close, O, pidfdGetfd, S } from "../linux/io.ts";
+import { F, getOwner } from "../linux/fcntl.ts";
+import { AT, close, fcntl, O, pidfdGetfd, S } from "../linux/io.ts";
 import { type Fdinfo, readFdinfo } from "../linux/proc.ts";
 import {
   type FileStatus,
@@ -34,6 +34,7 @@ export class OpenFile {
     readonly role: number | string,
     private readonly source: number,
     sight: Sight | undefined,
+    private readonly place?: string,
   ) {
     this.#sight = sight;
     this.#link = sight?.link;
@@ -45,6 +46,13 @@ export class OpenFile {
   /** A descriptor of the process of `pidfd`, already looked at. To be closed. */
   static descriptor(pid: number, pidfd: number, sight: Sight): OpenFile {
     return new OpenFile(pid, sight.fd, pidfd, sight);
+  }
+
+  /**
+   * A descriptor of ours, found elsewhere than in a table: `where` says where. It stays the caller's.
+   */
+  static ours(us: number, fd: number, where: string, sight: Sight): OpenFile {
+    return new OpenFile(us, fd, -1, sight, where);
   }
 
   /** What a process refers to otherwise than by a descriptor; `copy` is ours and becomes the object's. To be closed. */
@@ -60,12 +68,16 @@ export class OpenFile {
 
   /** Our descriptor: the same open file description, or an O_PATH one of the same file. @throws KernelError */
   get copy(): number {
-    this.#copy ??= pidfdGetfd(this.source, Number(this.role));
+    this.#copy ??=
+      this.place === undefined
+        ? pidfdGetfd(this.source, Number(this.role))
+        : fcntl(Number(this.role), F.DUPFD_CLOEXEC, 0);
     return this.#copy;
   }
 
   /** For messages: `process 12: descriptor 3`. */
   get where(): string {
+    if (this.place !== undefined) return this.place;
     return `process ${this.pid}: ${typeof this.role === "number" ? `descriptor ${this.role}` : this.role}`;
   }
 

@@ -18,13 +18,22 @@ import { readBuildId } from "./build-id.ts";
 import { devicePosition, isDevice, isPlainDevice, NO_OFFSET, sameDevice } from "./device.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import { GhostDump, type GhostUser, makeGhost, openToRead, TemporaryNames } from "./ghost.ts";
-import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
+import type {
+  DumpContext,
+  FileDumper,
+  FileKind,
+  FileRestorer,
+  ManyOpener,
+  PathFilesDump,
+  PathFilesRestore,
+  RestoreContext,
+} from "./kind.ts";
 import { LinkRemapDump, openLinked, removeLinked } from "./link-remap.ts";
 import type { OpenFile } from "./open-file.ts";
 import { LONGEST, type Opened, openMany, type Wish } from "./open-many.ts";
 import { openPath, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
-import { withAsync } from "./pipe.ts";
 import { type Remap, Remaps, readRemaps } from "./remap.ts";
+import { withAsync } from "./status-flags.ts";
 
 export const pathFile: FileKind = {
   type: FdTypes.REG,
@@ -42,8 +51,8 @@ export const pathFile: FileKind = {
         return file.isPath && file.link.startsWith("/");
     }
   },
-  dumper: (context) => context.paths,
-  restorer: (context) => context.paths,
+  dumper: (context) => new PathFileDump(context),
+  restorer: (context) => new PathFileRestore(context),
 };
 
 // --- dump
@@ -53,7 +62,7 @@ const EXECUTABLE = 0o111;
 const PROC_OF_PROCESS = /^\/proc\/(\d{1,10})(?:\/(?!task\/).*)?$/;
 const SILLY_NAME = /\/\.nfs[0-9a-fA-F]{24}$/;
 
-export class PathFileDump implements FileDumper {
+export class PathFileDump implements FileDumper, PathFilesDump {
   readonly #remaps = new Remaps();
   readonly #ghosts: GhostDump;
   readonly #links: LinkRemapDump;
@@ -194,68 +203,22 @@ interface Named {
   checked: boolean;
 }
 
-export class PathFileRestore implements FileRestorer {
+export class PathFileRestore implements FileRestorer, PathFilesRestore {
   readonly #files = new Map<number, Named>();
   readonly #linked = new Set<string>();
-  readonly #bases = new Set<number>();
   #ready = false;
 
   constructor(private readonly context: Omit<RestoreContext, "paths">) {}
 
-  open(entry: FileEntry): number {
+  make(entry: FileEntry): number {
     return this.openNumbered(entry.id);
   }
 
-  openMany(entries: readonly FileEntry[], opened: (entry: FileEntry, fd: number) => void): void {
-    const chosen: FileEntry[] = [];
-    const wishes: Wish[] = [];
-    for (const entry of entries) {
-      const wish = this.wish(entry);
-      if (wish === undefined) continue;
-      chosen.push(entry);
-      wishes.push(wish);
-    }
-    const results = openMany(wishes);
-    results.forEach(({ fd }, i) => {
-      const entry = chosen[i];
-      if (entry !== undefined && fd >= 0) opened(entry, fd);
-    });
-    results.forEach((result, i) => {
-      const entry = chosen[i];
-      if (entry !== undefined) this.opened(entry, result);
-    });
-  }
-
-  wish({ id }: FileEntry): Wish | undefined {
-    const { base, checked, entry } = this.#find(id);
-    const { name, flags, pos } = entry;
-    const plain =
-      base === undefined &&
-      (flags & UNUSUAL) === 0 &&
-      !isDevice((entry.mode ?? 0) & S.IFMT) &&
-      pos <= MAX_OFFSET &&
-      // A build id takes reading the file.
-      (checked || entry.build_id.length === 0) &&
-      Buffer.byteLength(name) < LONGEST &&
-      name.isWellFormed() &&
-      !name.includes("\0") &&
-      this.context.inherited.isEmpty;
-    if (!plain) return undefined;
-    // Even a FIFO is opened at once for both reading and writing: fifo(7).
-    const never = (flags & O.ACCMODE) === O.RDWR && ((entry.mode ?? 0) & S.IFMT) === S.IFREG;
-    const mayWait = (flags & O.NONBLOCK) === 0 && !never;
-    return { path: name, flags, mayWait, offset: pos };
-  }
-
-  opened({ id }: FileEntry, { fd, status, flagged, sought }: Opened): void {
-    const file = this.#find(id);
-    const { entry } = file;
-    if (fd < 0) throw this.#failure(entry, `openat: ${errnoName(-fd)}`, -fd);
-    if (!file.checked) this.#compare(entry, status);
-    file.checked = true;
-    if (flagged < 0) throw this.#flagsFailure(entry, -flagged);
-    if (!sought) throw this.#failure(entry, `its offset cannot be ${entry.pos}`);
-  }
+  readonly many: ManyOpener = {
+    openMany: (entries, made) => this.#openMany(entries, made),
+    wish: (entry) => this.#wish(entry),
+    opened: (entry, result) => this.#opened(entry, result),
+  };
 
   owner(entry: FileEntry): FownEntry | undefined {
     return entry.reg?.fown;
@@ -318,10 +281,55 @@ export class PathFileRestore implements FileRestorer {
     this.#linked.clear();
   }
 
-  release(): void {
-    for (const fd of this.#bases) close(fd);
-    this.#bases.clear();
-    for (const file of this.#files.values()) file.base = undefined;
+  #openMany(entries: readonly FileEntry[], made: (entry: FileEntry, fd: number) => void): void {
+    const chosen: FileEntry[] = [];
+    const wishes: Wish[] = [];
+    for (const entry of entries) {
+      const wish = this.#wish(entry);
+      if (wish === undefined) continue;
+      chosen.push(entry);
+      wishes.push(wish);
+    }
+    const results = openMany(wishes);
+    results.forEach(({ fd }, i) => {
+      const entry = chosen[i];
+      if (entry !== undefined && fd >= 0) made(entry, fd);
+    });
+    results.forEach((result, i) => {
+      const entry = chosen[i];
+      if (entry !== undefined) this.#opened(entry, result);
+    });
+  }
+
+  #wish({ id }: FileEntry): Wish | undefined {
+    const { base, checked, entry } = this.#find(id);
+    const { name, flags, pos } = entry;
+    const plain =
+      base === undefined &&
+      (flags & UNUSUAL) === 0 &&
+      !isDevice((entry.mode ?? 0) & S.IFMT) &&
+      pos <= MAX_OFFSET &&
+      // A build id takes reading the file.
+      (checked || entry.build_id.length === 0) &&
+      Buffer.byteLength(name) < LONGEST &&
+      name.isWellFormed() &&
+      !name.includes("\0") &&
+      this.context.inherited.isEmpty;
+    if (!plain) return undefined;
+    // Even a FIFO is opened at once for both reading and writing: fifo(7).
+    const never = (flags & O.ACCMODE) === O.RDWR && ((entry.mode ?? 0) & S.IFMT) === S.IFREG;
+    const mayWait = (flags & O.NONBLOCK) === 0 && !never;
+    return { path: name, flags, mayWait, offset: pos };
+  }
+
+  #opened({ id }: FileEntry, { fd, status, flagged, sought }: Opened): void {
+    const file = this.#find(id);
+    const { entry } = file;
+    if (fd < 0) throw this.#failure(entry, `openat: ${errnoName(-fd)}`, -fd);
+    if (!file.checked) this.#compare(entry, status);
+    file.checked = true;
+    if (flagged < 0) throw this.#flagsFailure(entry, -flagged);
+    if (!sought) throw this.#failure(entry, `its offset cannot be ${entry.pos}`);
   }
 
   #find(id: number): Named {
@@ -360,7 +368,7 @@ export class PathFileRestore implements FileRestorer {
           );
         }
         file.base = openLinked(this.#place(file.entry), file.entry.name, linked.entry.name, names);
-        this.#bases.add(file.base);
+        this.context.kept.keep(file.base);
         this.#linked.add(linked.entry.name);
       }
     } finally {
@@ -381,7 +389,7 @@ export class PathFileRestore implements FileRestorer {
     for (const [ghostId, all] of ghosts) {
       const paths = new Map(all.map((user) => [user.path, user]));
       const opened = makeGhost(this.context.images, ghostId, [...paths.values()], names);
-      for (const fd of opened.values()) this.#bases.add(fd);
+      for (const fd of opened.values()) this.context.kept.keep(fd);
       for (const { fileId, path } of all) {
         const base = opened.get(paths.get(path)?.fileId ?? fileId);
         const file = this.#files.get(fileId);

@@ -10,6 +10,7 @@ import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } 
 import type { OpenFile } from "./open-file.ts";
 import { openPath, selfPath } from "./path.ts";
 import { makePipe, PipeDataDump, PipeDataRestore } from "./pipe-data.ts";
+import { reopenFlags, withAsync, withFlags } from "./status-flags.ts";
 
 export const pipe: FileKind = {
   type: FdTypes.PIPE,
@@ -50,7 +51,7 @@ class PipeRestore implements FileRestorer {
 
   constructor(private readonly context: RestoreContext) {}
 
-  open(entry: FileEntry): number {
+  make(entry: FileEntry): number {
     const pipe = pipeOf(entry);
     const what = `files.img: file ${entry.id}: pipe:[${pipe.pipe_id}]`;
     return restoring(what, () => {
@@ -85,18 +86,20 @@ class PipeRestore implements FileRestorer {
   }
 
   release(): void {
-    for (const pipe of this.#pipes.values()) {
-      close(pipe.read);
-      close(pipe.write);
-    }
-    this.#pipes.clear();
     this.#data?.[Symbol.dispose]();
     this.#data = undefined;
   }
 
   #make(pipeId: number): Pipe {
     this.#data ??= new PipeDataRestore(this.context.images, IMAGES.pipes_data);
-    const made: Pipe = { ...makePipe(), readGiven: false, writeGiven: false };
+    const { kept } = this.context;
+    const { read, write } = makePipe();
+    const made: Pipe = {
+      read: kept.keep(read),
+      write: kept.keep(write),
+      readGiven: false,
+      writeGiven: false,
+    };
     this.#pipes.set(pipeId, made);
     this.#data.restore(pipeId, made.write);
     return made;
@@ -106,25 +109,4 @@ class PipeRestore implements FileRestorer {
 function pipeOf(entry: FileEntry): PipeEntry {
   if (entry.pipe === undefined) throw new FileRestoreError(`files.img: file ${entry.id} is no pipe`);
   return entry.pipe;
-}
-
-/** Neither an end that has no partner nor anything else makes the opening wait. */
-function reopenFlags(flags: number): number {
-  return (flags & (O.ACCMODE | O.NOATIME)) | O.NONBLOCK;
-}
-
-/** The flags, if O_ASYNC is among them. */
-export function withAsync(flags: number): number | undefined {
-  return (flags & O.ASYNC) === 0 ? undefined : flags;
-}
-
-/** Sets the flags that a description can be given later, but for O_ASYNC: see FileRestorer.asyncFlags. */
-export function withFlags(fd: number, flags: number): number {
-  try {
-    fcntl(fd, F.SETFL, flags & ~O.ASYNC);
-    return fd;
-  } catch (error) {
-    close(fd);
-    throw error;
-  }
 }

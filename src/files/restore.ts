@@ -6,16 +6,16 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { type FdinfoEntry, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
-import { closeRange } from "../linux/fcntl.ts";
-import { AT, close, listDirectory } from "../linux/io.ts";
+import { AT } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { statusAt, statusOf } from "../linux/statx.ts";
 import { Level, log } from "../log.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
-import { Inherited } from "./inherit-fd.ts";
+import { InheritedFds } from "./inherit-fd.ts";
 import { allowDescriptors, countInPlace, installDescriptors, MANY } from "./install.ts";
-import type { FileKind, FileRestorer, FilesRestoreOptions, RestoreContext } from "./kind.ts";
+import { KeptFds } from "./kept-fds.ts";
+import type { FileKind, FileRestorer, FilesRestoreOptions, Holder, RestoreContext } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
 import type { Opened, Wanted, Wish } from "./open-many.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
@@ -35,17 +35,23 @@ interface Description {
   readonly restorer: FileRestorer;
   /** Descriptors that are still to be made of it. */
   wanted: number;
-  /** Ours, once it is open. */
+  /** Ours, once it is made. */
   fd: number | undefined;
+  /** Who has it first. */
+  holder: Holder | undefined;
 }
 
 export class FilesRestore {
   readonly #images: ImageDir;
   readonly #entries = new Map<number, FileEntry>();
   readonly #restorers = new Map<FileKind, FileRestorer>();
+  readonly #paths: PathFileRestore;
   readonly #context: RestoreContext;
+  readonly #kept = new KeptFds();
   readonly #tables = new Map<number, FdinfoEntry[]>();
   readonly #descriptions = new Map<number, Description>();
+  /** Made, and not yet wired. */
+  readonly #unwired: Description[] = [];
   readonly #forMapping = new Map<string, number>();
   /** What install.ts knows of the calls that it has made. */
   readonly #calls = new Map<string, object>();
@@ -53,29 +59,32 @@ export class FilesRestore {
   /** Of the directories, by their ids, that are roots: whether that is ours. */
   readonly #ourRoot = new Map<number, boolean>();
   /** Descriptions whose owner is to be set when all processes are there. */
-  readonly #owned: { fd: number; owner: FownEntry; what: string }[] = [];
-  /** Descriptors of ours that nobody needs any more. */
-  readonly #done: number[] = [];
+  readonly #owned: { fd: number; owner: FownEntry; what: string; last: boolean }[] = [];
   readonly #debug = log.enabled(Level.debug);
 
-  /** Reads the images. @throws FileRestoreError, ImageError */
-  constructor(images: ImageDir, options: FilesRestoreOptions) {
+  /**
+   * Reads the images. `tables` are the numbers of the tables of descriptors that processes have.
+   * @throws FileRestoreError, ImageError
+   */
+  constructor(images: ImageDir, options: FilesRestoreOptions, tables: ReadonlySet<number>) {
     this.#images = images;
-    const base = { images, options, inherited: new Inherited(options.inheritFd), entries: this.#entries };
-    const pathFileRestore = new PathFileRestore(base);
-    this.#context = { ...base, paths: pathFileRestore };
-    this.#restorers.set(pathFile, pathFileRestore);
+    const base = {
+      images,
+      options,
+      inherited: new InheritedFds(options.inheritFd),
+      entries: this.#entries,
+      kept: this.#kept,
+      descriptor: (id: number) => this.#descriptor(id),
+    };
+    this.#paths = new PathFileRestore(base);
+    this.#context = { ...base, paths: this.#paths };
+    this.#restorers.set(pathFile, this.#paths);
     for (const entry of images.readAll(IMAGES.files)) {
       if (this.#entries.has(entry.id))
         throw new FileRestoreError(`files.img: file ${entry.id} is there twice`);
       this.#entries.set(entry.id, entry);
     }
-    const tables: number[] = [];
-    for (const name of listDirectory(images.path)) {
-      const id = /^fdinfo-(\d{1,10})\.img$/.exec(name)?.[1];
-      if (id !== undefined) tables.push(Number(id));
-    }
-    images.loadAhead(IMAGES.fdinfo, tables);
+    images.loadAhead(IMAGES.fdinfo, [...tables]);
     for (const id of tables) this.#readTable(id);
     allowDescriptors(0, this.#entries.size + SPARE_DESCRIPTORS);
   }
@@ -107,10 +116,24 @@ export class FilesRestore {
       if (restorer.openForMapping === undefined) {
         throw new FileRestoreError(`files.img: file ${id} is of kind ${entry.type}, which cannot be mapped`);
       }
-      fd = restorer.openForMapping(entry, writable);
+      fd = this.#kept.keep(restorer.openForMapping(entry, writable));
       this.#forMapping.set(key, fd);
     }
     return fd;
+  }
+
+  /**
+   * Makes all files that take more than being opened, and gives them what they have of each other. All processes have been
+   * born. @throws FileRestoreError, KernelError
+   */
+  wire(): void {
+    for (const description of this.#descriptions.values())
+      if (description.restorer.wire !== undefined) this.#made(description);
+    // Wiring makes further ones: those in queues.
+    for (let next = this.#unwired.shift(); next !== undefined; next = this.#unwired.shift()) {
+      const { entry, restorer, fd } = next;
+      if (fd !== undefined) restorer.wire?.(entry, fd);
+    }
   }
 
   /**
@@ -137,13 +160,14 @@ export class FilesRestore {
       const wish = wishes[i];
       if (wish !== undefined) return { number: fd, source: wish, flags, asyncFlags: undefined, id };
       const description = descriptions[i] as Description;
-      const source = description.fd ?? this.#open(description);
+      const source = this.#made(description);
+      description.holder ??= { restoree, number: fd };
       const asyncFlags = description.restorer.asyncFlags?.(description.entry);
       return { number: fd, source, flags, asyncFlags, id };
     });
     const opened = ({ id }: Wanted, result: Opened) => {
       const description = this.#descriptions.get(id);
-      description?.restorer.opened?.(description.entry, result);
+      description?.restorer.many?.opened(description.entry, result);
     };
     const installed = installDescriptors(restoree, wanted, inPlace, opened, this.#calls);
     return () => {
@@ -176,11 +200,22 @@ export class FilesRestore {
     if (umask !== undefined) table.must("umask", NR.umask, umask & PERMISSIONS);
   }
 
-  /** Who gets the signals of which files: to be called when all processes are there. @throws KernelError */
-  restoreOwners(): void {
-    for (const { fd, owner, what } of this.#owned.splice(0)) {
+  /**
+   * All processes have their files: says who gets signals, and lets processes do what only they can, by calls that are added
+   * to their tables. @throws KernelError, FileRestoreError
+   */
+  arm(): void {
+    this.#restoreOwners();
+    for (const { entry, restorer, holder, fd } of this.#descriptions.values()) {
+      if (restorer.arm !== undefined && holder !== undefined && fd !== undefined)
+        restorer.arm(entry, holder, fd);
+    }
+  }
+
+  #restoreOwners(): void {
+    for (const { fd, owner, what, last } of this.#owned.splice(0)) {
       restoring(what, () => restoreOwner(fd, owner, what));
-      this.#done.push(fd);
+      if (last) this.#kept.drop(fd);
     }
   }
 
@@ -189,10 +224,11 @@ export class FilesRestore {
    * closes what is ours. @throws FileRestoreError, KernelError
    */
   finish(): void {
-    this.restoreOwners();
     // First what may fail; names are removed only by what has nothing left to fail.
     for (const [kind, restorer] of this.#restorers) if (kind !== pathFile) restorer.finish?.();
-    this.#context.paths.finish();
+    for (const { entry, restorer, fd } of this.#descriptions.values())
+      if (fd !== undefined) restorer.thaw?.(entry, fd);
+    this.#paths.finish();
     this.#release();
   }
 
@@ -202,13 +238,10 @@ export class FilesRestore {
   }
 
   #release(): void {
-    for (const { fd } of this.#descriptions.values()) if (fd !== undefined) this.#done.push(fd);
+    this.#kept[Symbol.dispose]();
     this.#descriptions.clear();
-    for (const { fd } of this.#owned.splice(0)) this.#done.push(fd);
-    this.#done.push(...this.#forMapping.values(), ...this.#directories.values());
     this.#forMapping.clear();
     this.#directories.clear();
-    this.#closeDone();
     for (const restorer of this.#restorers.values()) restorer.release?.();
   }
 
@@ -226,18 +259,29 @@ export class FilesRestore {
       if (known !== undefined) known.wanted++;
       else {
         const entry = this.#entries.get(id);
-        // A table of an earlier dump may be left in the directory: it is told off when it is used.
-        if (entry === undefined || kindOf(entry) === undefined) continue;
-        this.#descriptions.set(id, { entry, restorer: this.#restorerOf(entry), wanted: 1, fd: undefined });
+        // It is told off when the table is made.
+        if (entry === undefined) continue;
+        this.#add(entry, 1);
       }
     }
+  }
+
+  #add(entry: FileEntry, wanted: number): Description {
+    const restorer = this.#restorerOf(entry);
+    const description = { entry, restorer, wanted, fd: undefined, holder: undefined };
+    this.#descriptions.set(entry.id, description);
+    return description;
+  }
+
+  #descriptor(id: number): number {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) throw new FileRestoreError(`files.img: there is no file ${id}`);
+    return this.#made(this.#descriptions.get(id) ?? this.#add(entry, 0));
   }
 
   #describe({ id, fd, type }: FdinfoEntry, file: string): Description {
     const description = this.#descriptions.get(id);
     if (description === undefined) {
-      const entry = this.#entries.get(id);
-      if (entry !== undefined) this.#restorerOf(entry);
       throw new FileRestoreError(`${file}: descriptor ${fd}: there is no file ${id} in files.img`);
     }
     if (description.entry.type !== type) {
@@ -252,63 +296,53 @@ export class FilesRestore {
     const groups = new Map<FileRestorer, Map<FileEntry, Description>>();
     for (const description of descriptions) {
       const { restorer, entry } = description;
-      if (description.fd !== undefined || restorer.openMany === undefined) continue;
+      if (description.fd !== undefined || restorer.many === undefined) continue;
       const group = groups.get(restorer);
       if (group === undefined) groups.set(restorer, new Map([[entry, description]]));
       else group.set(entry, description);
     }
     for (const [restorer, group] of groups) {
-      restorer.openMany?.([...group.keys()], (entry, fd) => {
+      restorer.many?.openMany([...group.keys()], (entry, fd) => {
         const description = group.get(entry);
-        if (description !== undefined) this.#opened(description, fd);
+        if (description !== undefined) this.#take(description, fd);
       });
     }
   }
 
-  #open(description: Description): number {
-    const fd = description.restorer.open(description.entry);
-    this.#opened(description, fd);
-    return fd;
+  /** Our descriptor of a description, which is made if it was not yet. */
+  #made(description: Description): number {
+    return description.fd ?? this.#take(description, description.restorer.make(description.entry));
   }
 
-  #opened(description: Description, fd: number): void {
+  #take(description: Description, fd: number): number {
     const { entry, restorer } = description;
-    description.fd = fd;
+    description.fd = this.#kept.keep(fd);
+    if (restorer.wire !== undefined) this.#unwired.push(description);
     const owner = restorer.owner(entry);
     if (owner !== undefined && owner.signum !== 0) {
       restoring(`files.img: file ${entry.id}: its signal ${owner.signum}`, () => restoreSignal(fd, owner));
     }
     if (this.#debug) log.debug("files/restore", `file ${entry.id} is open as ${fd}`);
+    return fd;
   }
 
-  /** One more descriptor of a description is made; after the last one it needs not stay open here. */
+  /** One more descriptor of a description is made; after the last one it mostly needs not stay open here. */
   #used(description: Description): void {
     const { fd, entry, restorer } = description;
     if (fd === undefined || --description.wanted > 0) return;
-    description.fd = undefined;
     const owner = restorer.owner(entry);
-    if (owner !== undefined && owner.pid !== 0)
-      this.#owned.push({ fd, owner, what: `files.img: file ${entry.id}` });
-    else this.#done.push(fd);
-    if (this.#done.length >= SPARE_DESCRIPTORS) this.#closeDone();
-  }
-
-  #closeDone(): void {
-    const fds = this.#done.splice(0).sort((a, b) => a - b);
-    for (let i = 0; i < fds.length; ) {
-      const first = fds[i] ?? 0;
-      let count = 1;
-      while (fds[i + count] === first + count) count++;
-      if (count === 1) close(first);
-      else closeRange(first, first + count - 1);
-      i += count;
-    }
+    const isOwned = owner !== undefined && owner.pid !== 0;
+    const last = (restorer.wire ?? restorer.arm ?? restorer.thaw) === undefined;
+    if (isOwned) this.#owned.push({ fd, owner, what: `files.img: file ${entry.id}`, last });
+    if (!last) return;
+    description.fd = undefined;
+    if (!isOwned) this.#kept.drop(fd);
   }
 
   #directory(id: number): number {
     let fd = this.#directories.get(id);
     if (fd === undefined) {
-      fd = this.#context.paths.openDirectory(id);
+      fd = this.#kept.keep(this.#paths.openDirectory(id));
       this.#directories.set(id, fd);
     }
     return fd;
@@ -334,7 +368,7 @@ function wishOf({ entry, restorer, wanted, fd }: Description): Wish | undefined 
   if (fd !== undefined || wanted !== 1) return undefined;
   const owner = restorer.owner(entry);
   if (owner !== undefined && (owner.pid !== 0 || owner.signum !== 0)) return undefined;
-  return restorer.wish?.(entry);
+  return restorer.many?.wish(entry);
 }
 
 function kindOf(entry: FileEntry): FileKind | undefined {
