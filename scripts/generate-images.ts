@@ -94,7 +94,8 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
       throw new Error(`${type.name}.${field.name}: ${field.type} is not provided for`);
     }
     if (field.comment) print(`  /** ${field.comment.replaceAll("\n", " ")} */`);
-    if (field.repeated) print(`  ${field.name}: ${valueType(field)}[];`);
+    if (isPacked(field)) print(`  ${field.name}?: ${valueType(field)}[] | undefined;`);
+    else if (field.repeated) print(`  ${field.name}: ${valueType(field)}[];`);
     else if (field.required) print(`  ${field.name}: ${valueType(field)};`);
     else print(`  ${field.name}?: ${valueType(field)} | undefined;`);
   }
@@ -116,7 +117,9 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
       const kind = field.resolvedType === null ? field.type : "int32";
       return `w.${kind}(${field.id * 8 + (WIRE[kind] ?? 0)}, ${value}, ${at})`;
     };
-    if (MANY.includes(field.type) && field.repeated)
+    if (isPacked(field))
+      print(`    if (m.${field.name} !== undefined) w.packed(${field.id * 8 + 2}, m.${field.name}, ${at});`);
+    else if (MANY.includes(field.type) && field.repeated)
       print(`    w.${field.type}s(${field.id * 8 + (WIRE[field.type] ?? 0)}, m.${field.name}, ${at});`);
     else if (field.repeated) print(`    for (const v of m.${field.name}) ${write("v")};`);
     else if (field.required) print(`    ${write(`m.${field.name}`)};`);
@@ -135,8 +138,9 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
     uses.add(`is${valueType(field)}`);
     return `r.enumeration(is${valueType(field)}, "${type.name}.${field.name}")`;
   };
+  const list = (field: protobuf.Field) => (isPacked(field) ? `(${local(field)} ??= [])` : local(field));
   const take = (field: protobuf.Field, value: string) =>
-    field.repeated ? `${local(field)}.push(${value});` : `${local(field)} = ${value};`;
+    field.repeated ? `${list(field)}.push(${value});` : `${local(field)} = ${value};`;
   const isPackable = (field: protobuf.Field) => {
     if (!field.repeated || wireOf(field) === 2) return false;
     if (field.resolvedType !== null) throw new Error(`${field.name}: repeated enums are not provided for`);
@@ -152,7 +156,7 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
       print("          break;");
       if (isPackable(field)) {
         print(`        case ${field.id * 8 + 2}:`);
-        print(`          r.packed(${local(field)}, r.${field.type});`);
+        print(`          r.packed(${list(field)}, r.${field.type});`);
         print("          break;");
       }
     }
@@ -195,7 +199,7 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
       if (short !== undefined) print("        }");
       if (isPackable(field)) {
         print(`        case ${field.id * 8 + 2}:`);
-        byReader(`r.packed(${local(field)}, r.${field.type});`);
+        byReader(`r.packed(${list(field)}, r.${field.type});`);
       }
     }
     print("        default:");
@@ -208,7 +212,8 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
   };
   print(`  read(r: Reader): ${name} {`);
   for (const field of fields) {
-    if (field.repeated) print(`    const ${local(field)}: ${valueType(field)}[] = [];`);
+    if (isPacked(field)) print(`    let ${local(field)}: ${valueType(field)}[] | undefined;`);
+    else if (field.repeated) print(`    const ${local(field)}: ${valueType(field)}[] = [];`);
     else print(`    let ${local(field)}: ${valueType(field)} | undefined;`);
   }
   if (HOT.includes(type.name)) printHotLoop();
@@ -236,6 +241,16 @@ const MANY = ["uint32", "uint64"];
 
 /** What the generated functions call their own. */
 const TAKEN = ["r", "data", "limit", "at", "tag", "byte", "enum", "new", "default"];
+
+/**
+ * Whether the numbers of a repeated field are written one behind the other; what is read may be either. Such a list is
+ * undefined where it is empty: an entry of pagemap, which comes by the million, has one that most images have not.
+ */
+function isPacked(field: protobuf.Field): boolean {
+  if (!field.repeated || field.options?.packed !== true) return false;
+  if (field.type !== "uint32") throw new Error(`${field.name}: packed ${field.type} is not provided for`);
+  return true;
+}
 
 /** A field's name as a variable. */
 function local(field: protobuf.Field): string {
@@ -324,9 +339,10 @@ function printFields(root: protobuf.Root, files: string[]): string {
           const hint = /^\(criu\)\.(\w+)$/.exec(key)?.[1];
           if (hint !== undefined) hints.push(`${hint}: ${JSON.stringify(value)}`);
         }
+        const packed = isPacked(field) ? ", packed: true" : "";
         const hint = hints.length > 0 ? `, hints: { ${hints.join(", ")} }` : "";
         lines.push(
-          `    { name: "${field.name}", id: ${field.id}, label: "${label}", kind: "${kind}", type: "${typeOf(field)}"${hint} },`,
+          `    { name: "${field.name}", id: ${field.id}, label: "${label}", kind: "${kind}", type: "${typeOf(field)}"${packed}${hint} },`,
         );
       }
       lines.push("  ],");

@@ -189,11 +189,15 @@ describe.skipIf(!there)("crit 3.17", () => {
     expect([...left].sort()).toMatchInlineSnapshot(`
       [
         "cg_controller_entry.is_threaded",
+        "core_entry.ti_loongarch64",
+        "core_entry.ti_riscv64",
         "creds_entry.cap_amb",
         "creds_entry.no_new_privs",
         "file_entry.pidfd",
         "inet_sk_entry.tcp_opts",
         "inventory_entry.allow_uprobes",
+        "inventory_entry.compress",
+        "inventory_entry.compress_region_size",
         "inventory_entry.dump_criu_run_id",
         "inventory_entry.plugins_entry",
         "ip_opts_entry.pktinfo",
@@ -201,12 +205,21 @@ describe.skipIf(!there)("crit 3.17", () => {
         "ip_opts_entry.ttl",
         "memfd_inode_entry.mode",
         "netns_entry.ipv4_sysctl",
+        "pagemap_entry.compressed_size",
         "pagemap_entry.nr_pages",
+        "pagemap_entry.region_pages",
+        "pagemap_entry.total_compressed_size",
+        "pipe_entry.gid",
+        "pipe_entry.uid",
+        "sk_packet_entry.ucred",
         "task_core_entry.membarrier_registration_mask",
         "task_core_entry.stop_signo",
         "thread_core_entry.cg_set",
+        "thread_core_entry.timerslack_ns",
+        "thread_info_aarch64.gcs",
         "thread_info_aarch64.pac_keys",
         "user_x86_xsave_entry.cet",
+        "userns_entry.binfmt_misc",
       ]
     `);
   });

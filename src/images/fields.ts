@@ -18,6 +18,8 @@ export interface FieldInfo {
   readonly kind: "scalar" | "enum" | "message";
   /** "uint32", "int32", "sint32", "uint64", "int64", "sint64", "fixed64", "bool", "string", "bytes"; else a key of MESSAGES or ENUMS. */
   readonly type: string;
+  /** A repeated field whose numbers stand one behind the other; undefined where there are none. */
+  readonly packed?: boolean;
   readonly hints?: FieldHints;
 }
 

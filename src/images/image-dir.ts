@@ -24,7 +24,8 @@
 //   written and always there; optional ones are `undefined` when absent, and written whenever they are not; repeated
 //   ones are arrays, perhaps empty. 64-bit numbers are `bigint`, others `number`, bytes `Uint8Array`, and strings
 //   keep every byte of the kernel's text (text.ts).
-//   Modules: aarch64, cgroups, files, inventory, memory, namespaces, process, rpc, sockets, stats, streamer, x86.
+//   Modules: cgroups, files, inventory, memory, namespaces, process, rpc, sockets, stats, streamer; and the registers of
+//   each architecture: aarch64, arm, loongarch64, mips, ppc64, riscv64, s390, x86.
 // - Fields numbered from 1000 on are this program's own; CRIU and crit pass over them.
 // - schema/generated/fields.ts: the schema as data, for printing images by name (crit alone loads it).
 // - `encode(CriuReq, message)` and `decode(CriuReq, bytes)` of wire.ts: a message by itself.

@@ -3,14 +3,20 @@
 import type { FieldInfo } from "./fields.ts";
 import { type AnyImageKind, IMAGES } from "./kinds.ts";
 import * as aarch64 from "./schema/generated/aarch64.ts";
+import * as arm from "./schema/generated/arm.ts";
 import * as cgroups from "./schema/generated/cgroups.ts";
 import { ENUMS, MESSAGES } from "./schema/generated/fields.ts";
 import * as files from "./schema/generated/files.ts";
 import * as inventory from "./schema/generated/inventory.ts";
+import * as loongarch64 from "./schema/generated/loongarch64.ts";
 import * as memory from "./schema/generated/memory.ts";
+import * as mips from "./schema/generated/mips.ts";
 import * as namespaces from "./schema/generated/namespaces.ts";
+import * as ppc64 from "./schema/generated/ppc64.ts";
 import * as process from "./schema/generated/process.ts";
+import * as riscv64 from "./schema/generated/riscv64.ts";
 import * as rpc from "./schema/generated/rpc.ts";
+import * as s390 from "./schema/generated/s390.ts";
 import * as sockets from "./schema/generated/sockets.ts";
 import * as stats from "./schema/generated/stats.ts";
 import * as streamer from "./schema/generated/streamer.ts";
@@ -25,7 +31,11 @@ function isCodec(value: unknown): value is Codec<Message> {
 
 /** Every codec by its message's name. */
 export const CODECS: ReadonlyMap<string, Codec<Message>> = new Map(
-  [aarch64, cgroups, files, inventory, memory, namespaces, process, rpc, sockets, stats, streamer, x86]
+  [
+    [aarch64, arm, loongarch64, mips, ppc64, riscv64, s390, x86],
+    [cgroups, files, inventory, memory, namespaces, process, rpc, sockets, stats, streamer],
+  ]
+    .flat()
     .flatMap((module) => Object.values<unknown>(module))
     .filter(isCodec)
     .map((codec) => [codec.name, codec]),
@@ -113,7 +123,8 @@ export function sample(name: string, random: () => number, options: SampleOption
       let count = options.all ? 1 + (random() % 3) : random() % 4;
       // Some messages nest without an end.
       if (field.kind === "message" && depth > 0) count = depth > 2 ? 0 : Math.min(count, 1);
-      message[field.name] = Array.from({ length: count }, () => value(field, random, options, depth));
+      const list = Array.from({ length: count }, () => value(field, random, options, depth));
+      message[field.name] = field.packed && count === 0 ? undefined : list;
     } else if (field.label === "required" || options.all || random() % 2 === 0) {
       message[field.name] = value(field, random, options, depth);
     } else {

@@ -157,6 +157,23 @@ export class Writer {
     }
   }
 
+  /** All of a repeated field of 32-bit numbers in its packed form, which is nothing where there are none. */
+  packed(tag: number, values: readonly number[], field: string): void {
+    if (values.length === 0) return;
+    let size = 0;
+    for (const value of values) {
+      if (value >>> 0 !== value) unfit(value, "uint32", field);
+      size += value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : value < 0x10000000 ? 4 : 5;
+    }
+    let at = put(this.buffer, this.tag(tag), size);
+    if (at + size > this.room) {
+      this.length = at;
+      this.grow(size);
+    }
+    for (const value of values) at = put(this.buffer, at, value);
+    this.length = at;
+  }
+
   int32(tag: number, value: number, field: string): void {
     if ((value | 0) !== value) unfit(value, "int32", field);
     const at = this.tag(tag);

@@ -94,6 +94,8 @@ describe("a pagemap image", () => {
     ["more pages than the pages file has", { nr_pages: 100n }],
     ["pages of a parent", { flags: PE.PARENT }],
     ["pages that are elsewhere", { flags: PE.LAZY }],
+    ["compressed pages", { compressed_size: [100] }],
+    ["flags that are not known", { flags: PE.PRESENT | 8 }],
   ];
   test.each(bad)("is refused with %s", (_what, more) => {
     const images = directory();

@@ -155,6 +155,10 @@ function pagesOf(entry: PagemapEntry): number {
 function checkEntry(entry: PagemapEntry, floor: number, limit: number): string | undefined {
   const flags = entry.flags ?? (entry.in_parent ? PE.PARENT : PE.PRESENT);
   if ((flags & PE.PARENT) !== 0) return "pages in a parent image cannot be restored yet";
+  if (entry.compressed_size !== undefined)
+    return "compressed pages (--compress of CRIU 4.3) cannot be restored yet";
+  if ((flags & ~(PE.PARENT | PE.LAZY | PE.PRESENT)) !== 0)
+    return `flags 0x${(flags >>> 0).toString(16)} of the pages are not known`;
   if ((flags & PE.PRESENT) === 0) return "pages that are to be fetched from elsewhere cannot be restored yet";
   if (entry.vaddr % BigInt(PAGE_SIZE) !== 0n) return `address 0x${entry.vaddr.toString(16)} is not aligned`;
   if (entry.vaddr < BigInt(floor))

@@ -8,6 +8,8 @@ export interface ThreadInfoAarch64 {
   gpregs: UserAarch64RegsEntry;
   fpsimd: UserAarch64FpsimdContextEntry;
   pac_keys?: PacKeys | undefined;
+  /** CRIU 4.3 */
+  gcs?: UserAarch64GcsEntry | undefined;
 }
 
 export const ThreadInfoAarch64: Codec<ThreadInfoAarch64> = {
@@ -18,6 +20,7 @@ export const ThreadInfoAarch64: Codec<ThreadInfoAarch64> = {
     w.message(26, UserAarch64RegsEntry, m.gpregs, "thread_info_aarch64.gpregs");
     w.message(34, UserAarch64FpsimdContextEntry, m.fpsimd, "thread_info_aarch64.fpsimd");
     if (m.pac_keys !== undefined) w.message(42, PacKeys, m.pac_keys, "thread_info_aarch64.pac_keys");
+    if (m.gcs !== undefined) w.message(50, UserAarch64GcsEntry, m.gcs, "thread_info_aarch64.gcs");
   },
   read(r: Reader): ThreadInfoAarch64 {
     let clear_tid_addr: bigint | undefined;
@@ -25,6 +28,7 @@ export const ThreadInfoAarch64: Codec<ThreadInfoAarch64> = {
     let gpregs: UserAarch64RegsEntry | undefined;
     let fpsimd: UserAarch64FpsimdContextEntry | undefined;
     let pac_keys: PacKeys | undefined;
+    let gcs: UserAarch64GcsEntry | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -43,6 +47,9 @@ export const ThreadInfoAarch64: Codec<ThreadInfoAarch64> = {
         case 42:
           pac_keys = r.message(PacKeys);
           break;
+        case 50:
+          gcs = r.message(UserAarch64GcsEntry);
+          break;
         default:
           r.skip(tag);
       }
@@ -51,7 +58,7 @@ export const ThreadInfoAarch64: Codec<ThreadInfoAarch64> = {
     if (tls === undefined) return r.missing("thread_info_aarch64.tls");
     if (gpregs === undefined) return r.missing("thread_info_aarch64.gpregs");
     if (fpsimd === undefined) return r.missing("thread_info_aarch64.fpsimd");
-    return { clear_tid_addr, tls, gpregs, fpsimd, pac_keys };
+    return { clear_tid_addr, tls, gpregs, fpsimd, pac_keys, gcs };
   },
 };
 
@@ -145,6 +152,40 @@ export const UserAarch64FpsimdContextEntry: Codec<UserAarch64FpsimdContextEntry>
     if (fpsr === undefined) return r.missing("user_aarch64_fpsimd_context_entry.fpsr");
     if (fpcr === undefined) return r.missing("user_aarch64_fpsimd_context_entry.fpcr");
     return { vregs, fpsr, fpcr };
+  },
+};
+
+/** Guarded control stack. */
+export interface UserAarch64GcsEntry {
+  gcspr_el0: bigint;
+  features_enabled: bigint;
+}
+
+export const UserAarch64GcsEntry: Codec<UserAarch64GcsEntry> = {
+  name: "user_aarch64_gcs_entry",
+  write(w: Writer, m: UserAarch64GcsEntry): void {
+    w.uint64(8, m.gcspr_el0, "user_aarch64_gcs_entry.gcspr_el0");
+    w.uint64(16, m.features_enabled, "user_aarch64_gcs_entry.features_enabled");
+  },
+  read(r: Reader): UserAarch64GcsEntry {
+    let gcspr_el0: bigint | undefined;
+    let features_enabled: bigint | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          gcspr_el0 = r.uint64();
+          break;
+        case 16:
+          features_enabled = r.uint64();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (gcspr_el0 === undefined) return r.missing("user_aarch64_gcs_entry.gcspr_el0");
+    if (features_enabled === undefined) return r.missing("user_aarch64_gcs_entry.features_enabled");
+    return { gcspr_el0, features_enabled };
   },
 };
 

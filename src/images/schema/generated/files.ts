@@ -670,6 +670,9 @@ export interface PipeEntry {
   pipe_id: number;
   flags: number;
   fown: FownEntry;
+  /** CRIU 4.3: whose the pipe is, which opening it by /proc/PID/fd asks. */
+  uid?: number | undefined;
+  gid?: number | undefined;
 }
 
 export const PipeEntry: Codec<PipeEntry> = {
@@ -679,12 +682,16 @@ export const PipeEntry: Codec<PipeEntry> = {
     w.uint32(16, m.pipe_id, "pipe_entry.pipe_id");
     w.uint32(24, m.flags, "pipe_entry.flags");
     w.message(34, FownEntry, m.fown, "pipe_entry.fown");
+    if (m.uid !== undefined) w.uint32(40, m.uid, "pipe_entry.uid");
+    if (m.gid !== undefined) w.uint32(48, m.gid, "pipe_entry.gid");
   },
   read(r: Reader): PipeEntry {
     let id: number | undefined;
     let pipe_id: number | undefined;
     let flags: number | undefined;
     let fown: FownEntry | undefined;
+    let uid: number | undefined;
+    let gid: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -700,6 +707,12 @@ export const PipeEntry: Codec<PipeEntry> = {
         case 34:
           fown = r.message(FownEntry);
           break;
+        case 40:
+          uid = r.uint32();
+          break;
+        case 48:
+          gid = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -708,7 +721,7 @@ export const PipeEntry: Codec<PipeEntry> = {
     if (pipe_id === undefined) return r.missing("pipe_entry.pipe_id");
     if (flags === undefined) return r.missing("pipe_entry.flags");
     if (fown === undefined) return r.missing("pipe_entry.fown");
-    return { id, pipe_id, flags, fown };
+    return { id, pipe_id, flags, fown, uid, gid };
   },
 };
 

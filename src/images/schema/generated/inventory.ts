@@ -31,6 +31,9 @@ export interface InventoryEntry {
   /** names the firewall rules of that dump */
   dump_criu_run_id?: string | undefined;
   allow_uprobes?: boolean | undefined;
+  /** CRIU 4.3: 1 where each page is compressed by itself, 2 where regions are, of so many bytes. */
+  compress?: number | undefined;
+  compress_region_size?: number | undefined;
 }
 
 export const InventoryEntry: Codec<InventoryEntry> = {
@@ -49,6 +52,8 @@ export const InventoryEntry: Codec<InventoryEntry> = {
     if (m.plugins_entry !== undefined) w.message(98, PluginsEntry, m.plugins_entry, "inventory_entry.plugins_entry");
     if (m.dump_criu_run_id !== undefined) w.string(106, m.dump_criu_run_id, "inventory_entry.dump_criu_run_id");
     if (m.allow_uprobes !== undefined) w.bool(112, m.allow_uprobes, "inventory_entry.allow_uprobes");
+    if (m.compress !== undefined) w.uint32(120, m.compress, "inventory_entry.compress");
+    if (m.compress_region_size !== undefined) w.uint32(128, m.compress_region_size, "inventory_entry.compress_region_size");
   },
   read(r: Reader): InventoryEntry {
     let img_version: number | undefined;
@@ -64,6 +69,8 @@ export const InventoryEntry: Codec<InventoryEntry> = {
     let plugins_entry: PluginsEntry | undefined;
     let dump_criu_run_id: string | undefined;
     let allow_uprobes: boolean | undefined;
+    let compress: number | undefined;
+    let compress_region_size: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -106,12 +113,18 @@ export const InventoryEntry: Codec<InventoryEntry> = {
         case 112:
           allow_uprobes = r.bool();
           break;
+        case 120:
+          compress = r.uint32();
+          break;
+        case 128:
+          compress_region_size = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
     }
     if (img_version === undefined) return r.missing("inventory_entry.img_version");
-    return { img_version, fdinfo_per_id, root_ids, ns_per_id, root_cg_set, lsmtype, dump_uptime, pre_dump_mode, tcp_close, network_lock_method, plugins_entry, dump_criu_run_id, allow_uprobes };
+    return { img_version, fdinfo_per_id, root_ids, ns_per_id, root_cg_set, lsmtype, dump_uptime, pre_dump_mode, tcp_close, network_lock_method, plugins_entry, dump_criu_run_id, allow_uprobes, compress, compress_region_size };
   },
 };
 

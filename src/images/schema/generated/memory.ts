@@ -455,6 +455,10 @@ export interface PagemapEntry {
   in_parent?: boolean | undefined;
   flags?: number | undefined;
   nr_pages?: bigint | undefined;
+  /** CRIU 4.3: lengths of the compressed blocks in the pages file, 0 where all is zero, the block's own size where it is stored as it is; their sum; pages in a block (0: one). */
+  compressed_size?: number[] | undefined;
+  total_compressed_size?: bigint | undefined;
+  region_pages?: number | undefined;
 }
 
 export const PagemapEntry: Codec<PagemapEntry> = {
@@ -465,6 +469,9 @@ export const PagemapEntry: Codec<PagemapEntry> = {
     if (m.in_parent !== undefined) w.bool(24, m.in_parent, "pagemap_entry.in_parent");
     if (m.flags !== undefined) w.uint32(32, m.flags, "pagemap_entry.flags");
     if (m.nr_pages !== undefined) w.uint64(40, m.nr_pages, "pagemap_entry.nr_pages");
+    if (m.compressed_size !== undefined) w.packed(50, m.compressed_size, "pagemap_entry.compressed_size");
+    if (m.total_compressed_size !== undefined) w.uint64(56, m.total_compressed_size, "pagemap_entry.total_compressed_size");
+    if (m.region_pages !== undefined) w.uint32(64, m.region_pages, "pagemap_entry.region_pages");
   },
   read(r: Reader): PagemapEntry {
     let vaddr: bigint | undefined;
@@ -472,6 +479,9 @@ export const PagemapEntry: Codec<PagemapEntry> = {
     let in_parent: boolean | undefined;
     let flags: number | undefined;
     let nr_pages: bigint | undefined;
+    let compressed_size: number[] | undefined;
+    let total_compressed_size: bigint | undefined;
+    let region_pages: number | undefined;
     const { data, limit } = r;
     let at = r.pos;
     while (at < limit) {
@@ -543,6 +553,47 @@ export const PagemapEntry: Codec<PagemapEntry> = {
           at = r.pos;
           break;
         }
+        case 48: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            (compressed_size ??= []).push(byte);
+            break;
+          }
+          r.pos = at;
+          (compressed_size ??= []).push(r.uint32());
+          at = r.pos;
+          break;
+        }
+        case 50:
+          r.pos = at;
+          r.packed((compressed_size ??= []), r.uint32);
+          at = r.pos;
+          break;
+        case 56: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            total_compressed_size = BigInt(byte);
+            break;
+          }
+          r.pos = at;
+          total_compressed_size = r.uint64();
+          at = r.pos;
+          break;
+        }
+        case 64: {
+          const byte = data[at] ?? 0x80;
+          if (byte < 0x80 && at < limit) {
+            at++;
+            region_pages = byte;
+            break;
+          }
+          r.pos = at;
+          region_pages = r.uint32();
+          at = r.pos;
+          break;
+        }
         default:
           r.pos = at;
           r.skip(tag);
@@ -552,7 +603,7 @@ export const PagemapEntry: Codec<PagemapEntry> = {
     r.pos = at;
     if (vaddr === undefined) return r.missing("pagemap_entry.vaddr");
     if (compat_nr_pages === undefined) return r.missing("pagemap_entry.compat_nr_pages");
-    return { vaddr, compat_nr_pages, in_parent, flags, nr_pages };
+    return { vaddr, compat_nr_pages, in_parent, flags, nr_pages, compressed_size, total_compressed_size, region_pages };
   },
 };
 

@@ -1232,6 +1232,8 @@ export const UtsnsEntry: Codec<UtsnsEntry> = {
 export interface UsernsEntry {
   uid_map: UidGidExtent[];
   gid_map: UidGidExtent[];
+  /** CRIU 4.3: the namespace's own */
+  binfmt_misc: BinfmtMiscEntry[];
 }
 
 export const UsernsEntry: Codec<UsernsEntry> = {
@@ -1239,10 +1241,12 @@ export const UsernsEntry: Codec<UsernsEntry> = {
   write(w: Writer, m: UsernsEntry): void {
     for (const v of m.uid_map) w.message(10, UidGidExtent, v, "userns_entry.uid_map");
     for (const v of m.gid_map) w.message(18, UidGidExtent, v, "userns_entry.gid_map");
+    for (const v of m.binfmt_misc) w.message(26, BinfmtMiscEntry, v, "userns_entry.binfmt_misc");
   },
   read(r: Reader): UsernsEntry {
     const uid_map: UidGidExtent[] = [];
     const gid_map: UidGidExtent[] = [];
+    const binfmt_misc: BinfmtMiscEntry[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1252,11 +1256,14 @@ export const UsernsEntry: Codec<UsernsEntry> = {
         case 18:
           gid_map.push(r.message(UidGidExtent));
           break;
+        case 26:
+          binfmt_misc.push(r.message(BinfmtMiscEntry));
+          break;
         default:
           r.skip(tag);
       }
     }
-    return { uid_map, gid_map };
+    return { uid_map, gid_map, binfmt_misc };
   },
 };
 

@@ -2,6 +2,12 @@
 
 import type { Codec, Reader, Writer } from "../../wire.ts";
 import { ThreadInfoAarch64 } from "./aarch64.ts";
+import { ThreadInfoArm } from "./arm.ts";
+import { ThreadInfoLoongarch64 } from "./loongarch64.ts";
+import { ThreadInfoMips } from "./mips.ts";
+import { ThreadInfoPpc64 } from "./ppc64.ts";
+import { ThreadInfoRiscv64 } from "./riscv64.ts";
+import { ThreadInfoS390 } from "./s390.ts";
 import { ThreadInfoX86 } from "./x86.ts";
 
 /** pstree.img, one entry for each process. */
@@ -66,6 +72,13 @@ export interface CoreEntry {
   mtype: CoreEntryMarch;
   thread_info?: ThreadInfoX86 | undefined;
   ti_aarch64?: ThreadInfoAarch64 | undefined;
+  /** For crit alone: this program restores none of these. */
+  ti_arm?: ThreadInfoArm | undefined;
+  ti_ppc64?: ThreadInfoPpc64 | undefined;
+  ti_s390?: ThreadInfoS390 | undefined;
+  ti_mips?: ThreadInfoMips | undefined;
+  ti_loongarch64?: ThreadInfoLoongarch64 | undefined;
+  ti_riscv64?: ThreadInfoRiscv64 | undefined;
   tc?: TaskCoreEntry | undefined;
   ids?: TaskKobjIdsEntry | undefined;
   thread_core?: ThreadCoreEntry | undefined;
@@ -79,7 +92,13 @@ export const CoreEntry: Codec<CoreEntry> = {
     if (m.tc !== undefined) w.message(26, TaskCoreEntry, m.tc, "core_entry.tc");
     if (m.ids !== undefined) w.message(34, TaskKobjIdsEntry, m.ids, "core_entry.ids");
     if (m.thread_core !== undefined) w.message(42, ThreadCoreEntry, m.thread_core, "core_entry.thread_core");
+    if (m.ti_arm !== undefined) w.message(50, ThreadInfoArm, m.ti_arm, "core_entry.ti_arm");
     if (m.ti_aarch64 !== undefined) w.message(66, ThreadInfoAarch64, m.ti_aarch64, "core_entry.ti_aarch64");
+    if (m.ti_ppc64 !== undefined) w.message(74, ThreadInfoPpc64, m.ti_ppc64, "core_entry.ti_ppc64");
+    if (m.ti_s390 !== undefined) w.message(82, ThreadInfoS390, m.ti_s390, "core_entry.ti_s390");
+    if (m.ti_mips !== undefined) w.message(90, ThreadInfoMips, m.ti_mips, "core_entry.ti_mips");
+    if (m.ti_loongarch64 !== undefined) w.message(98, ThreadInfoLoongarch64, m.ti_loongarch64, "core_entry.ti_loongarch64");
+    if (m.ti_riscv64 !== undefined) w.message(106, ThreadInfoRiscv64, m.ti_riscv64, "core_entry.ti_riscv64");
   },
   read(r: Reader): CoreEntry {
     let mtype: CoreEntryMarch | undefined;
@@ -87,7 +106,13 @@ export const CoreEntry: Codec<CoreEntry> = {
     let tc: TaskCoreEntry | undefined;
     let ids: TaskKobjIdsEntry | undefined;
     let thread_core: ThreadCoreEntry | undefined;
+    let ti_arm: ThreadInfoArm | undefined;
     let ti_aarch64: ThreadInfoAarch64 | undefined;
+    let ti_ppc64: ThreadInfoPpc64 | undefined;
+    let ti_s390: ThreadInfoS390 | undefined;
+    let ti_mips: ThreadInfoMips | undefined;
+    let ti_loongarch64: ThreadInfoLoongarch64 | undefined;
+    let ti_riscv64: ThreadInfoRiscv64 | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -106,15 +131,33 @@ export const CoreEntry: Codec<CoreEntry> = {
         case 42:
           thread_core = r.message(ThreadCoreEntry);
           break;
+        case 50:
+          ti_arm = r.message(ThreadInfoArm);
+          break;
         case 66:
           ti_aarch64 = r.message(ThreadInfoAarch64);
+          break;
+        case 74:
+          ti_ppc64 = r.message(ThreadInfoPpc64);
+          break;
+        case 82:
+          ti_s390 = r.message(ThreadInfoS390);
+          break;
+        case 90:
+          ti_mips = r.message(ThreadInfoMips);
+          break;
+        case 98:
+          ti_loongarch64 = r.message(ThreadInfoLoongarch64);
+          break;
+        case 106:
+          ti_riscv64 = r.message(ThreadInfoRiscv64);
           break;
         default:
           r.skip(tag);
       }
     }
     if (mtype === undefined) return r.missing("core_entry.mtype");
-    return { mtype, thread_info, ti_aarch64, tc, ids, thread_core };
+    return { mtype, thread_info, ti_aarch64, ti_arm, ti_ppc64, ti_s390, ti_mips, ti_loongarch64, ti_riscv64, tc, ids, thread_core };
   },
 };
 
@@ -315,7 +358,7 @@ export interface ThreadCoreEntry {
   rseq_entry?: RseqEntry | undefined;
   /** id in cgroup.img */
   cg_set?: number | undefined;
-  /** Of criu-ts only: CRIU's images do not carry the timer slack. Readers that do not know the field pass over it. */
+  /** CRIU 4.3 */
   timerslack_ns?: bigint | undefined;
 }
 
@@ -338,7 +381,7 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
     if (m.blk_sigset_extended !== undefined) w.uint64(112, m.blk_sigset_extended, "thread_core_entry.blk_sigset_extended");
     if (m.rseq_entry !== undefined) w.message(122, RseqEntry, m.rseq_entry, "thread_core_entry.rseq_entry");
     if (m.cg_set !== undefined) w.uint32(128, m.cg_set, "thread_core_entry.cg_set");
-    if (m.timerslack_ns !== undefined) w.uint64(8008, m.timerslack_ns, "thread_core_entry.timerslack_ns");
+    if (m.timerslack_ns !== undefined) w.uint64(136, m.timerslack_ns, "thread_core_entry.timerslack_ns");
   },
   read(r: Reader): ThreadCoreEntry {
     let futex_rla: bigint | undefined;
@@ -409,7 +452,7 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
         case 128:
           cg_set = r.uint32();
           break;
-        case 8008:
+        case 136:
           timerslack_ns = r.uint64();
           break;
         default:

@@ -256,6 +256,8 @@ export interface CriuFeatures {
   mem_track?: boolean | undefined;
   lazy_pages?: boolean | undefined;
   pidfd_store?: boolean | undefined;
+  /** CRIU 4.3 */
+  mem_compression?: boolean | undefined;
 }
 
 export const CriuFeatures: Codec<CriuFeatures> = {
@@ -264,11 +266,13 @@ export const CriuFeatures: Codec<CriuFeatures> = {
     if (m.mem_track !== undefined) w.bool(8, m.mem_track, "criu_features.mem_track");
     if (m.lazy_pages !== undefined) w.bool(16, m.lazy_pages, "criu_features.lazy_pages");
     if (m.pidfd_store !== undefined) w.bool(24, m.pidfd_store, "criu_features.pidfd_store");
+    if (m.mem_compression !== undefined) w.bool(32, m.mem_compression, "criu_features.mem_compression");
   },
   read(r: Reader): CriuFeatures {
     let mem_track: boolean | undefined;
     let lazy_pages: boolean | undefined;
     let pidfd_store: boolean | undefined;
+    let mem_compression: boolean | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -281,11 +285,14 @@ export const CriuFeatures: Codec<CriuFeatures> = {
         case 24:
           pidfd_store = r.bool();
           break;
+        case 32:
+          mem_compression = r.bool();
+          break;
         default:
           r.skip(tag);
       }
     }
-    return { mem_track, lazy_pages, pidfd_store };
+    return { mem_track, lazy_pages, pidfd_store, mem_compression };
   },
 };
 
@@ -422,6 +429,15 @@ export function isCriuPreDumpMode(value: number): value is CriuPreDumpMode {
   return (value >= 1 && value <= 2);
 }
 
+export const CriuImageIoMode = {
+  IMAGE_IO_WRITEBACK: 0,
+  IMAGE_IO_DIRECT: 1,
+} as const;
+export type CriuImageIoMode = (typeof CriuImageIoMode)[keyof typeof CriuImageIoMode];
+export function isCriuImageIoMode(value: number): value is CriuImageIoMode {
+  return (value >= 0 && value <= 1);
+}
+
 export interface CriuOpts {
   images_dir_fd: number;
   /** where images_dir_fd is -1 */
@@ -502,6 +518,13 @@ export interface CriuOpts {
   leave_stopped?: boolean | undefined;
   display_stats?: boolean | undefined;
   log_to_stderr?: boolean | undefined;
+  /** CRIU 4.3 */
+  image_io_mode?: CriuImageIoMode | undefined;
+  /** 1: page by page; 2: by regions */
+  compress?: number | undefined;
+  compress_acceleration?: number | undefined;
+  compress_region_size?: number | undefined;
+  decompress_threads?: number | undefined;
 }
 
 export const CriuOpts: Codec<CriuOpts> = {
@@ -577,6 +600,11 @@ export const CriuOpts: Codec<CriuOpts> = {
     if (m.leave_stopped !== undefined) w.bool(552, m.leave_stopped, "criu_opts.leave_stopped");
     if (m.display_stats !== undefined) w.bool(560, m.display_stats, "criu_opts.display_stats");
     if (m.log_to_stderr !== undefined) w.bool(568, m.log_to_stderr, "criu_opts.log_to_stderr");
+    if (m.image_io_mode !== undefined) w.int32(576, m.image_io_mode, "criu_opts.image_io_mode");
+    if (m.compress !== undefined) w.uint32(584, m.compress, "criu_opts.compress");
+    if (m.compress_acceleration !== undefined) w.uint32(592, m.compress_acceleration, "criu_opts.compress_acceleration");
+    if (m.compress_region_size !== undefined) w.uint32(600, m.compress_region_size, "criu_opts.compress_region_size");
+    if (m.decompress_threads !== undefined) w.uint32(608, m.decompress_threads, "criu_opts.decompress_threads");
   },
   read(r: Reader): CriuOpts {
     let images_dir_fd: number | undefined;
@@ -649,6 +677,11 @@ export const CriuOpts: Codec<CriuOpts> = {
     let leave_stopped: boolean | undefined;
     let display_stats: boolean | undefined;
     let log_to_stderr: boolean | undefined;
+    let image_io_mode: CriuImageIoMode | undefined;
+    let compress: number | undefined;
+    let compress_acceleration: number | undefined;
+    let compress_region_size: number | undefined;
+    let decompress_threads: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -862,12 +895,27 @@ export const CriuOpts: Codec<CriuOpts> = {
         case 568:
           log_to_stderr = r.bool();
           break;
+        case 576:
+          image_io_mode = r.enumeration(isCriuImageIoMode, "criu_opts.image_io_mode");
+          break;
+        case 584:
+          compress = r.uint32();
+          break;
+        case 592:
+          compress_acceleration = r.uint32();
+          break;
+        case 600:
+          compress_region_size = r.uint32();
+          break;
+        case 608:
+          decompress_threads = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
     }
     if (images_dir_fd === undefined) return r.missing("criu_opts.images_dir_fd");
-    return { images_dir_fd, images_dir, pid, leave_running, ext_unix_sk, tcp_established, evasive_devices, shell_job, file_locks, log_level, log_file, ps, notify_scripts, root, parent_img, track_mem, auto_dedup, work_dir_fd, link_remap, veths, cpu_cap, force_irmap, exec_cmd, ext_mnt, manage_cgroups, cg_root, rst_sibling, inherit_fd, auto_ext_mnt, ext_sharing, ext_masters, skip_mnt, enable_fs, unix_sk_ino, manage_cgroups_mode, ghost_limit, irmap_scan_paths, external, empty_ns, join_ns, cgroup_props, cgroup_props_file, cgroup_dump_controller, freeze_cgroup, timeout, tcp_skip_in_flight, weak_sysctls, lazy_pages, status_fd, orphan_pts_master, config_file, tcp_close, lsm_profile, tls_cacert, tls_cacrl, tls_cert, tls_key, tls, tls_no_cn_verify, cgroup_yard, pre_dump_mode, pidfd_store_sk, lsm_mount_context, network_lock, mntns_compat_mode, skip_file_rwx_check, unprivileged, leave_stopped, display_stats, log_to_stderr };
+    return { images_dir_fd, images_dir, pid, leave_running, ext_unix_sk, tcp_established, evasive_devices, shell_job, file_locks, log_level, log_file, ps, notify_scripts, root, parent_img, track_mem, auto_dedup, work_dir_fd, link_remap, veths, cpu_cap, force_irmap, exec_cmd, ext_mnt, manage_cgroups, cg_root, rst_sibling, inherit_fd, auto_ext_mnt, ext_sharing, ext_masters, skip_mnt, enable_fs, unix_sk_ino, manage_cgroups_mode, ghost_limit, irmap_scan_paths, external, empty_ns, join_ns, cgroup_props, cgroup_props_file, cgroup_dump_controller, freeze_cgroup, timeout, tcp_skip_in_flight, weak_sysctls, lazy_pages, status_fd, orphan_pts_master, config_file, tcp_close, lsm_profile, tls_cacert, tls_cacrl, tls_cert, tls_key, tls, tls_no_cn_verify, cgroup_yard, pre_dump_mode, pidfd_store_sk, lsm_mount_context, network_lock, mntns_compat_mode, skip_file_rwx_check, unprivileged, leave_stopped, display_stats, log_to_stderr, image_io_mode, compress, compress_acceleration, compress_region_size, decompress_threads };
   },
 };
 

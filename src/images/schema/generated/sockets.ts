@@ -924,6 +924,8 @@ export interface SkPacketEntry {
   id_for: number;
   length: number;
   scm: ScmEntry[];
+  /** CRIU 4.3: of the sender */
+  ucred?: SkUcredEntry | undefined;
 }
 
 export const SkPacketEntry: Codec<SkPacketEntry> = {
@@ -932,11 +934,13 @@ export const SkPacketEntry: Codec<SkPacketEntry> = {
     w.uint32(8, m.id_for, "sk_packet_entry.id_for");
     w.uint32(16, m.length, "sk_packet_entry.length");
     for (const v of m.scm) w.message(34, ScmEntry, v, "sk_packet_entry.scm");
+    if (m.ucred !== undefined) w.message(1026, SkUcredEntry, m.ucred, "sk_packet_entry.ucred");
   },
   read(r: Reader): SkPacketEntry {
     let id_for: number | undefined;
     let length: number | undefined;
     const scm: ScmEntry[] = [];
+    let ucred: SkUcredEntry | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -949,13 +953,56 @@ export const SkPacketEntry: Codec<SkPacketEntry> = {
         case 34:
           scm.push(r.message(ScmEntry));
           break;
+        case 1026:
+          ucred = r.message(SkUcredEntry);
+          break;
         default:
           r.skip(tag);
       }
     }
     if (id_for === undefined) return r.missing("sk_packet_entry.id_for");
     if (length === undefined) return r.missing("sk_packet_entry.length");
-    return { id_for, length, scm };
+    return { id_for, length, scm, ucred };
+  },
+};
+
+export interface SkUcredEntry {
+  uid: number;
+  gid: number;
+  pid: number;
+}
+
+export const SkUcredEntry: Codec<SkUcredEntry> = {
+  name: "sk_ucred_entry",
+  write(w: Writer, m: SkUcredEntry): void {
+    w.uint32(8, m.uid, "sk_ucred_entry.uid");
+    w.uint32(16, m.gid, "sk_ucred_entry.gid");
+    w.uint32(24, m.pid, "sk_ucred_entry.pid");
+  },
+  read(r: Reader): SkUcredEntry {
+    let uid: number | undefined;
+    let gid: number | undefined;
+    let pid: number | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          uid = r.uint32();
+          break;
+        case 16:
+          gid = r.uint32();
+          break;
+        case 24:
+          pid = r.uint32();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (uid === undefined) return r.missing("sk_ucred_entry.uid");
+    if (gid === undefined) return r.missing("sk_ucred_entry.gid");
+    if (pid === undefined) return r.missing("sk_ucred_entry.pid");
+    return { uid, gid, pid };
   },
 };
 
