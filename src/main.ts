@@ -9,6 +9,7 @@ import { versionText } from "./version.ts";
 const procedures: Procedures = {
   dump: async () => (await import("./dump.ts")).dump,
   restore: async () => (await import("./restore.ts")).restore,
+  check: async () => (await import("./check/check.ts")).check,
 };
 
 let args = process.argv.slice(2);

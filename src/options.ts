@@ -12,7 +12,7 @@ export const COMMANDS = [
   { name: "dump", built: true, help: "checkpoint a process tree" },
   { name: "restore", built: true, help: "restore a process tree" },
   { name: "pre-dump", built: false, help: "save memory ahead of a dump, while the tree runs on" },
-  { name: "check", built: false, help: "tell whether this kernel offers what is needed" },
+  { name: "check", built: true, help: "tell whether this kernel offers what is needed" },
   { name: "page-server", built: false, help: "receive the memory pages of a dump over the network" },
   { name: "lazy-pages", built: false, help: "fill in a restored tree's memory on demand" },
   { name: "service", built: false, help: "serve requests on a socket" },
@@ -476,14 +476,14 @@ const TABLE = {
 
   // -- Check ----------------------------------------------------------------------------------------------
   extra: { long: "extra", argument: "none", negatable: true, value: flag, section: "Check",
-    commands: CHECK, built: NOT_YET, help: "check also what only some trees need" },
+    commands: CHECK, built: CHECK, help: "check also what only some trees need" },
   experimental: { long: "experimental", argument: "none", negatable: true, value: flag, section: "Check",
-    commands: CHECK, built: NOT_YET, help: "check also what is experimental" },
+    commands: CHECK, built: CHECK, help: "check also what is experimental" },
   all: { long: "all", argument: "none", value: flag,
-    also: { extra: true, experimental: true }, section: "Check", commands: CHECK, built: NOT_YET,
+    also: { extra: true, experimental: true }, section: "Check", commands: CHECK, built: CHECK,
     help: "both of them" },
   feature: { long: "feature", argument: "required", repeated: true, value: list(), section: "Check",
-    commands: CHECK, built: NOT_YET, metavar: "NAME", help: "check one feature; list names them" },
+    commands: CHECK, built: CHECK, metavar: "NAME", help: "check one feature; list names them" },
 
   // -- Page server ----------------------------------------------------------------------------------------
   pageServer: { long: "page-server", argument: "none", negatable: true, value: flag, section: "Page server",

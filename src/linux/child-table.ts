@@ -1,0 +1,147 @@
+/** Calls made in a child of ours that lives no longer than they take: for what would change us if we made them. */
+import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
+import { CLONE, cloneArgs, setTid, spawnMasked } from "./clone.ts";
+import { MAP, PROT } from "./memory.ts";
+import { NR } from "./nr.ts";
+import { PR } from "./prctl.ts";
+import { type WaitStatus, wait } from "./ptrace.ts";
+import { SIG } from "./signal.ts";
+import { struct, word } from "./struct.ts";
+import { checkResult, cString, memoryAt, rawSyscall, syscall } from "./syscall.ts";
+
+const SIZE = 0x20000;
+const MOST_ENTRIES = 256;
+/** Seconds after which a child that is held ends by itself. */
+const HOLD_SECONDS = 10;
+
+const timespec = struct({ sec: word, nsec: word });
+
+/** An argument of a call: a number, bytes whose address is meant, text, or the result of a call before it. */
+export type ChildArgument = number | Uint8Array | string | ChildResult;
+
+/** The result of a call, once the child has made it. */
+export class ChildResult {
+  constructor(
+    private readonly table: Uint8Array,
+    readonly index: number,
+  ) {}
+
+  /** Of 64 bits; an errno is negative. */
+  get raw(): number {
+    const view = new DataView(this.table.buffer, this.table.byteOffset, this.table.byteLength);
+    return Number(view.getBigInt64(this.index * ENTRY_SIZE + ENTRY_RESULT, true));
+  }
+}
+
+/** Bytes that the child and we both see. */
+export interface ChildBytes {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * A table that a child works through, all of it, whatever fails: what follows a failure gets its errno for an argument. The
+ * child has our descriptors and a copy of our memory, and all signals blocked.
+ */
+export class ChildTable {
+  readonly #address: number;
+  readonly #memory: Uint8Array;
+  readonly #view: DataView;
+  #entries = 0;
+  #data = MOST_ENTRIES * ENTRY_SIZE;
+  #pid = 0;
+
+  constructor() {
+    const flags = MAP.SHARED | MAP.ANONYMOUS;
+    this.#address = syscall("shared with a child", NR.mmap, 0, SIZE, PROT.READ | PROT.WRITE, flags, -1, 0);
+    this.#memory = memoryAt(this.#address, SIZE);
+    this.#view = new DataView(this.#memory.buffer, this.#memory.byteOffset, SIZE);
+    // Whatever happens to us, it does not stay.
+    this.call(NR.prctl, PR.SET_PDEATHSIG, SIG.KILL);
+  }
+
+  /** Adds a call. */
+  call(nr: number, ...args: ChildArgument[]): ChildResult {
+    args.forEach((argument, i) => {
+      if (argument instanceof ChildResult) this.move(argument, this.#argumentOfNext(i, args));
+    });
+    const index = this.#entries;
+    this.#entry(
+      nr,
+      ...args.map((argument) => {
+        if (typeof argument === "number") return argument;
+        if (argument instanceof ChildResult) return 0;
+        return this.data(typeof argument === "string" ? cString(argument) : argument).address;
+      }),
+    );
+    return new ChildResult(this.#memory, index);
+  }
+
+  /** Adds one to the word at an address, so that something is written there. */
+  increment(address: number): void {
+    this.#entry(OP.INCREMENT, address);
+  }
+
+  /** Puts a result, 64 bits of it, at an address. */
+  move(result: ChildResult, to: number): void {
+    this.#entry(OP.MOVE, this.#address + result.index * ENTRY_SIZE + ENTRY_RESULT, to);
+  }
+
+  /** Bytes that calls read or fill, a copy of the given ones, or so many zeros. @throws RangeError when there is no room */
+  data(content: Uint8Array | number): ChildBytes {
+    const length = typeof content === "number" ? content : content.length;
+    const at = this.#data;
+    this.#data += (length + 15) & ~15;
+    if (this.#data > SIZE) throw new RangeError("a child's table is too long");
+    if (typeof content !== "number") this.#memory.set(content, at);
+    return { address: this.#address + at, bytes: this.#memory.subarray(at, at + length) };
+  }
+
+  /** Has a child, of id `pid` if given, make the calls; waits for its end. @throws KernelError when none can be born */
+  run(pid?: number): { readonly pid: number; readonly status: WaitStatus } {
+    this.#entry(NR.exit_group, 0);
+    const born = this.#spawn(pid);
+    return { pid: born, status: wait(born)?.status ?? { kind: "exited", code: -1 } };
+  }
+
+  /** Has a child make the calls and wait then, until it is ended by `dispose`. Gives its pid. @throws KernelError */
+  hold(): number {
+    const pause = this.data(timespec.encode({ sec: HOLD_SECONDS, nsec: 0 }));
+    this.#entry(NR.nanosleep, pause.address);
+    this.#entry(NR.exit_group, 0);
+    this.#pid = this.#spawn(undefined);
+    return this.#pid;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#pid > 0) {
+      rawSyscall(NR.kill, this.#pid, SIG.KILL);
+      while (wait(this.#pid)?.status.kind === "stopped");
+    }
+    rawSyscall(NR.munmap, this.#address, SIZE);
+  }
+
+  #spawn(pid: number | undefined): number {
+    const ids = pid === undefined ? undefined : this.data(setTid(pid));
+    const args = cloneArgs.encode({
+      flags: CLONE.CLEAR_SIGHAND,
+      ...(ids && { set_tid: ids.address, set_tid_size: 1 }),
+    });
+    return checkResult(spawnMasked(args, this.#address), NR.clone3, `with pid ${pid ?? "of any number"}`);
+  }
+
+  /** Where an argument of the call will stand that comes after the entries that move results to it. */
+  #argumentOfNext(argument: number, args: readonly ChildArgument[]): number {
+    const rest = args.slice(argument).filter((each) => each instanceof ChildResult).length;
+    return this.#address + (this.#entries + rest) * ENTRY_SIZE + ENTRY_ARGS + argument * 8;
+  }
+
+  #entry(op: number, ...args: number[]): void {
+    const at = this.#entries++ * ENTRY_SIZE;
+    if (this.#entries > MOST_ENTRIES) throw new RangeError("a child's table is too long");
+    this.#view.setUint32(at, op, true);
+    args.forEach((value, i) => {
+      this.#view.setBigInt64(at + ENTRY_ARGS + i * 8, BigInt(value), true);
+    });
+  }
+}
