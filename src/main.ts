@@ -10,6 +10,8 @@ const procedures: Procedures = {
   dump: async () => (await import("./dump.ts")).dump,
   restore: async () => (await import("./restore.ts")).restore,
   check: async () => (await import("./check/check.ts")).check,
+  "cpuinfo dump": async () => (await import("./check/cpuinfo.ts")).cpuinfoDump,
+  "cpuinfo check": async () => (await import("./check/cpuinfo.ts")).cpuinfoCheck,
 };
 
 let args = process.argv.slice(2);

@@ -64,6 +64,8 @@ const BUILT: Partial<Record<Command, string>> = {
   dump: "tree leave-running leave-stopped ghost-limit link-remap evasive-devices cpu-cap file-validation",
   restore: "restore-detached daemon leave-stopped restore-sibling log-pid inherit-fd cpu-cap file-validation",
   check: "extra experimental all feature",
+  "cpuinfo dump": "cpu-cap",
+  "cpuinfo check": "cpu-cap",
 };
 const BUILT_FOR_ALL =
   "verbosity log-file images-dir work-dir config no-default-config pidfile display-stats close help version";

@@ -18,8 +18,8 @@ export const COMMANDS = [
   { name: "service", built: false, help: "serve requests on a socket" },
   { name: "swrk", built: false, help: "serve requests on an inherited descriptor" },
   { name: "dedup", built: false, help: "drop from parent images the pages that later ones replace" },
-  { name: "cpuinfo dump", built: false, help: "write an image of the processor's features" },
-  { name: "cpuinfo check", built: false, help: "compare the processor's features with such an image" },
+  { name: "cpuinfo dump", built: true, help: "write an image of the processor's features" },
+  { name: "cpuinfo check", built: true, help: "compare the processor's features with such an image" },
   { name: "exec", built: false, help: "" },
   { name: "show", built: false, help: "" },
 ] as const;
@@ -249,6 +249,7 @@ const RESTORE: readonly Command[] = ["restore"];
 const BOTH: readonly Command[] = ["dump", "restore"];
 const TREES: readonly Command[] = ["dump", "pre-dump", "restore"];
 const CHECK: readonly Command[] = ["check"];
+const CPUS: readonly Command[] = [...BOTH, "cpuinfo dump", "cpuinfo check"];
 const SERVERS: readonly Command[] = ["page-server", "lazy-pages", "service"];
 const TRANSFERS: readonly Command[] = ["dump", "pre-dump", "page-server", "lazy-pages"];
 /** Not built yet for any command. */
@@ -326,7 +327,7 @@ const TABLE = {
     help: "the tree belongs to a session and a terminal outside of it" },
   cpuCap: { long: "cpu-cap", argument: "optional", detached: true, value: cpuCap,
     rpc: "cpu_cap", section: "Process tree",
-    commands: [...BOTH, "cpuinfo dump", "cpuinfo check"], built: BOTH, metavar: "CAPS",
+    commands: CPUS, built: CPUS, metavar: "CAPS",
     help: "processor features to record and compare: fpu, ins, cpu, all, none; ^ excludes" },
   timeout: { long: "timeout", argument: "required", value: number(10, 0, INT_MAX),
     rpc: "timeout", section: "Process tree", commands: DUMPS, built: NOT_YET, metavar: "SECONDS",

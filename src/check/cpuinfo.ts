@@ -4,7 +4,7 @@
  * are, a few bits set as the kernel sets them (arch/x86/kernel/cpu/common.c); older images have the first 12 words.
  */
 import { ImageError } from "../images/error.ts";
-import type { ImageDir } from "../images/image-dir.ts";
+import { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { type CpuinfoX86Entry, CpuinfoX86EntryVendor } from "../images/schema/generated/inventory.ts";
 import {
@@ -16,9 +16,10 @@ import {
   vendorId,
   XFEATURE,
 } from "../linux/cpuid.ts";
+import type { Options } from "../options.ts";
 
 /** The bits of `--cpu-cap`, as CRIU's RPC numbers them. `IMAGE` says that it was given, with anything but `none`. */
-const CPU_CAP = { FPU: 1, CPU: 2, INS: 4, IMAGE: 8 } as const;
+const CPU_CAP = { FPU: 1, CPU: 2, INS: 4, ALL: 7, IMAGE: 8 } as const;
 
 /** How many words an image has, by its capability_ver. */
 const WORDS_OF_VERSION: Readonly<Record<number, number>> = { 1: 12, 2: 19 };
@@ -238,6 +239,22 @@ function hostXsave(capabilities: Capabilities): Xsave {
     if (((eax >>> xfeature) & 1) === 1 && capabilities.has(owner)) features |= 1n << BigInt(xfeature);
   }
   return { features, size: ebx, maxSize: ecx };
+}
+
+/** `criu cpuinfo dump`: writes the image into a directory that may hold a dump already. @throws as dumpCpuinfo */
+export function cpuinfoDump(options: Options): number {
+  dumpCpuinfo(ImageDir.open(options.imagesDir));
+  return 0;
+}
+
+/**
+ * `criu cpuinfo check`: compares an image, which has to be there, with this CPU; everything where no `--cpu-cap` is left.
+ * @throws as checkCpuinfo
+ */
+export function cpuinfoCheck(options: Options): number {
+  const chosen = options.cpuCap & CPU_CAP.ALL;
+  checkCpuinfo(ImageDir.open(options.imagesDir), (chosen === 0 ? CPU_CAP.ALL : chosen) | CPU_CAP.IMAGE);
+  return 0;
 }
 
 /** Writes cpuinfo.img. @throws ImageError when it cannot be written, Error on a CPU of neither Intel's kind nor AMD's */
