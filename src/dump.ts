@@ -46,7 +46,9 @@ export async function dump(options: Options): Promise<number> {
   stage("dump/start");
 
   const freezing = new Stopwatch();
-  const tree = FrozenTree.freeze(rootPid, () => stage("dump/freezing"));
+  // No time at all is no limit, as for alarm(2).
+  const patience = options.timeout === 0 ? Number.POSITIVE_INFINITY : options.timeout * 1000;
+  const tree = FrozenTree.freeze(rootPid, () => stage("dump/freezing"), patience);
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
   const saving = new Saving(options, images, stats);

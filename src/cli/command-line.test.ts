@@ -75,17 +75,10 @@ describe("what is known but not built", () => {
   );
 
   test.each([
-    ["dump -t 1 -j", "the option --shell-job is known but not built yet for dump"],
-    ["restore --tcp-established", "the option --tcp-established is known but not built yet for restore"],
-    ["dump -t 1 --root /", "the option --root is known but not built yet for dump"],
-    ["dump -t 1 --weak-sysctls", "the option --weak-sysctls is known but not built yet for dump"],
-    ["dump -t 1 --timeout 10", "the option --timeout is known but not built yet for dump"],
-    ["restore -x", "the option --ext-unix-sk is known but not built yet for restore"],
+    ["dump -t 1 --stream", "the option --stream is known but not built yet for dump"],
+    ["restore --stream", "the option --stream is known but not built yet for restore"],
     ["restore --ms", "the option --ms is known but not built yet for restore"],
-    [
-      "dump -t 1 -j -l --external mnt[]:sm -j",
-      "the options --shell-job, --file-locks, --external are known but not built yet for dump",
-    ],
+    ["dump -t 1 --ms --stream --ms", "the options --ms, --stream are known but not built yet for dump"],
   ])("%s: %s", (line, message) => {
     expect(() => read(line)).toThrow(new OptionError(message));
   });
@@ -122,7 +115,7 @@ describe("configuration files", () => {
     writeFileSync(join(dir, "env.conf"), "verbosity 3\nghost-limit 2K\ninherit-fd fd[0]:a\n");
     writeFileSync(join(dir, "some.conf"), "verbosity 4\ninherit-fd fd[0]:b\n");
     writeFileSync(join(dir, "bad.conf"), "verbosity 4\ntree zero # no\n");
-    writeFileSync(join(dir, "unbuilt.conf"), "tcp-established\n");
+    writeFileSync(join(dir, "unbuilt.conf"), "stream\n");
     writeFileSync(join(dir, "help.conf"), "help\n");
   });
   afterAll(() => rmSync(dir, { recursive: true }));
@@ -180,8 +173,8 @@ describe("configuration files", () => {
 
   test("what is not built is refused from there too, unless turned off again", () => {
     const line = `dump -t 1 --config=${join(dir, "unbuilt.conf")}`;
-    expect(() => options(line, {})).toThrow("--tcp-established is known but not built yet");
-    expect(options(`${line} --no-tcp-established`, {}).tcpEstablished).toBe(false);
+    expect(() => options(line, {})).toThrow("--stream is known but not built yet");
+    expect(options(`${line} --no-stream`, {}).stream).toBe(false);
   });
 
   test("help may be asked for there", () => {
@@ -202,7 +195,7 @@ describe("the help", () => {
   });
 
   test("marks what is not built", () => {
-    expect(text).toMatch(/--tcp-established .*\(not built yet\)\n/);
+    expect(text).toMatch(/--stream .*\(not built yet\)\n/);
     expect(text).not.toMatch(/--leave-running .*\(not built yet\)\n/);
     expect(text).toMatch(/ {2}service .*\(not built yet\)\n/);
   });

@@ -1,6 +1,8 @@
 /** Descriptors of a real process: looked at, written to images, and made again in a bare process. */
 import { afterEach, describe, expect, test } from "bun:test";
 import {
+  chmodSync,
+  closeSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -24,7 +26,7 @@ import { saveThreads } from "../tracee/enter/saved.ts";
 import { FrozenTree } from "../tracee/hold/freeze.ts";
 import { Area, BULK } from "../tracee/table/area.ts";
 import { FilesDump } from "./dump.ts";
-import type { FilesDumpOptions } from "./kind.ts";
+import type { FilesDumpOptions, FilesRestoreOptions } from "./kind.ts";
 import { FilesRestore } from "./restore.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -39,6 +41,9 @@ const OPTIONS: FilesDumpOptions = {
   evasiveDevices: false,
   fileValidation: "buildid",
 };
+function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions {
+  return { inheritFd, fileValidation: "buildid", skipFileRwxCheck: false };
+}
 const FOWN = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
 
 afterEach(() => {
@@ -131,7 +136,7 @@ function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOpti
 
 /** Makes a bare process of the pid with the files of the images; the number of our pidfd in it. */
 function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): number {
-  const files = new FilesRestore(images, { inheritFd, fileValidation: "buildid" }, new Set([FILES_ID]));
+  const files = new FilesRestore(images, restoreOptions(inheritFd), new Set([FILES_ID]));
   const taken = files.descriptorNumbers();
   let service = 0;
   while (taken.has(service)) service++;
@@ -277,6 +282,24 @@ describe.if(isRoot)("a failed restore", () => {
       /work\/a: it is not what was dumped: 18 bytes where it had 6/,
     );
   });
+
+  test("tells permissions that are others now, unless told not to", async () => {
+    const dir = newDir();
+    const images = ImageDir.create(join(dir, "images"));
+    const child = await shell(dir, "echo 12345 > a; chmod 600 a; exec 3<a");
+    dumpFiles(child.pid, images);
+    await end(child);
+    chmodSync(join(dir, "work/a"), 0o644);
+    expect(() => restoreFiles(child.pid, images)).toThrow(
+      /work\/a: it is not what was dumped: mode 0100644 where it was 0100600/,
+    );
+    const options = { ...restoreOptions(), skipFileRwxCheck: true };
+    const files = new FilesRestore(images, options, new Set([FILES_ID]));
+    const shared = images.readAll(IMAGES.files).filter(({ reg }) => reg?.name.endsWith("work/a"));
+    for (const { id } of shared) closeSync(files.openForMapping(id, false));
+    files.abort();
+    expect(shared.length).toBe(1);
+  });
 });
 
 describe("images that lie", () => {
@@ -292,11 +315,7 @@ describe("images that lie", () => {
     const images = ImageDir.create(join(newDir(), "images"));
     write(images);
     return () => {
-      const files = new FilesRestore(
-        images,
-        { inheritFd: [], fileValidation: "buildid" },
-        new Set([FILES_ID]),
-      );
+      const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]));
       try {
         files.restoreTable(nobody, FILES_ID);
       } finally {
@@ -349,7 +368,7 @@ describe("images that lie", () => {
     const images = ImageDir.create(join(dir, "images"));
     images.writeAll(IMAGES.files, [reg(1, join(dir, "work/gone")), reg(2, path)]);
     images.writeAll(IMAGES.remap_fpath, [{ orig_id: 1, remap_id: 2, remap_type: RemapType.LINKED }]);
-    const files = new FilesRestore(images, { inheritFd: [], fileValidation: "buildid" }, new Set([FILES_ID]));
+    const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]));
     files.openForMapping(1, false);
     files.finish();
     expect(readdirSync(join(dir, "work"))).toEqual(["precious"]);
@@ -367,11 +386,7 @@ describe("images that lie", () => {
     ]);
     for (const id of [1, 2]) {
       images.writeAll(IMAGES.fdinfo, [descriptor(0, id)], FILES_ID);
-      const files = new FilesRestore(
-        images,
-        { inheritFd: [], fileValidation: "buildid" },
-        new Set([FILES_ID]),
-      );
+      const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]));
       expect(() => files.restoreTable(nobody, FILES_ID)).toThrow();
       files.abort();
     }

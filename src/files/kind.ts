@@ -36,6 +36,8 @@ export interface FilesRestoreOptions {
   /** Entries of --inherit-fd: `fd[3]:pipe:[123]`. */
   readonly inheritFd: readonly string[];
   readonly fileValidation: FileValidation;
+  /** Whether a file may have other permissions than it had. */
+  readonly skipFileRwxCheck: boolean;
 }
 
 /** An entry of files.img, as tables of descriptors and queues refer to it. */

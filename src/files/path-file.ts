@@ -58,6 +58,8 @@ export const pathFile: FileKind = {
 // --- dump
 
 const EXECUTABLE = 0o111;
+/** Of a mode, what --skip-file-rwx-check leaves uncompared. */
+const PERMISSIONS = 0o777;
 /** Not what is of a thread: that needs more than a process of that number. */
 const PROC_OF_PROCESS = /^\/proc\/(\d{1,10})(?:\/(?!task\/).*)?$/;
 const SILLY_NAME = /\/\.nfs[0-9a-fA-F]{24}$/;
@@ -471,7 +473,8 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
   }
 
   #compare(entry: RegFileEntry, { mode, size }: Pick<FileStatus, "mode" | "size">): void {
-    if (entry.mode !== undefined && mode !== entry.mode) {
+    const compared = this.context.options.skipFileRwxCheck ? ~PERMISSIONS : ~0;
+    if (entry.mode !== undefined && ((mode ^ entry.mode) & compared) !== 0) {
       const modes = `mode 0${mode.toString(8)} where it was 0${entry.mode.toString(8)}`;
       throw this.#failure(entry, `it is not what was dumped: ${modes}`);
     }

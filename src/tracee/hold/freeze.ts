@@ -9,7 +9,7 @@ import { rawSyscall } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
 import { Task } from "./task.ts";
 
-/** Milliseconds that a task may take to stop: CRIU's default of --timeout. */
+/** Milliseconds that the tree may take to stop: CRIU's default of --timeout. */
 const PATIENCE = 10_000;
 
 /** A process of the frozen tree. */
@@ -51,14 +51,20 @@ export class FrozenTree {
   }
 
   /**
-   * Stops the tree under `pid`. When anything fails, everything stopped so far runs on.
-   * @throws KernelError (ESRCH no such process, EPERM not ours to trace)
+   * Stops the tree under `pid`. When anything fails, everything stopped so far runs on. `patience` is in milliseconds: it
+   * gives up when a task has not stopped by then.
+   * @throws KernelError (ESRCH no such process, EPERM not ours to trace, ETIMEDOUT)
    */
-  static freeze(pid: number, onProcess?: (process: FrozenProcess) => void): FrozenTree {
+  static freeze(
+    pid: number,
+    onProcess?: (process: FrozenProcess) => void,
+    patience: number = PATIENCE,
+  ): FrozenTree {
+    const deadline = performance.now() + patience;
     const root = unfrozen(pid, undefined);
     const tree = new FrozenTree(root);
     try {
-      freezeProcess(root);
+      freezeProcess(root, deadline);
       if (root.threads.length === 0) throw new KernelError("seize", `process ${pid}, a zombie`, ERRNO.ESRCH);
       onProcess?.(root);
       const known = new Set<number>([pid]);
@@ -67,10 +73,10 @@ export class FrozenTree {
         const born = newChildren(tree.processes, known);
         // First into the tree: should one fail, all that is held by then is let go.
         for (const child of born) child.parent?.children.push(child);
-        seizeLeaders(born);
+        seizeLeaders(born, deadline);
         for (const child of born) {
           const { parent } = child;
-          if (freezeChild(child)) onProcess?.(child);
+          if (freezeChild(child, deadline)) onProcess?.(child);
           else parent?.children.splice(parent.children.indexOf(child), 1);
         }
         again = born.length > 0;
@@ -140,12 +146,12 @@ function newChildren(processes: readonly FrozenProcess[], known: Set<number>): F
 }
 
 /** Stops the first thread of each of many processes, where that can be done at once; mostly it is the only one. */
-function seizeLeaders(processes: readonly FrozenProcess[]): void {
+function seizeLeaders(processes: readonly FrozenProcess[], deadline: number): void {
   const byPid = new Map(processes.map((process) => [process.pid, process]));
   const leaders = processes.map(({ pid }) => ({ pid, tid: pid }));
   const { tasks } = Task.seizeAll(leaders, PTRACE_O.SUSPEND_SECCOMP);
   for (const task of tasks) byPid.get(task.pid)?.threads.push(task);
-  Task.awaitTraps(tasks, PATIENCE, ({ pid }) => byPid.get(pid)?.threads.splice(0));
+  Task.awaitTraps(tasks, deadline, ({ pid }) => byPid.get(pid)?.threads.splice(0));
   const held = processes.filter(({ threads }) => threads.length > 0);
   readStats(held.map(({ pid }) => pid)).forEach((stat, i) => {
     const process = held[i];
@@ -157,12 +163,12 @@ function seizeLeaders(processes: readonly FrozenProcess[]): void {
  * Freezes a process whose parent is stopped. It may end while we come for it: then it is a zombie, or gone, where its
  * parent ignores SIGCHLD; false if gone.
  */
-function freezeChild(process: FrozenProcess): boolean {
+function freezeChild(process: FrozenProcess, deadline: number): boolean {
   const { pid, threads } = process;
   try {
     if (threads.length === 0 && stateOf(pid, pid) === "Z" && readThreads(pid).length === 1) {
       process.zombie = true;
-    } else freezeProcess(process);
+    } else freezeProcess(process, deadline);
     // It may have ended between the two looks.
     if (threads.length === 0) process.zombie = true;
     return true;
@@ -179,12 +185,11 @@ function freezeChild(process: FrozenProcess): boolean {
  * Stops every thread of a process: until those that we hold, with the dead, are as many as it has. A listing without
  * news would not tell that: it may lack threads that live, when others ended while it was made.
  */
-function freezeProcess(process: FrozenProcess): void {
+function freezeProcess(process: FrozenProcess, deadline: number): void {
   const { pid, threads } = process;
   const held = new Set(threads.map(({ tid }) => tid));
   /** Threads that have ended and are still there. */
   const ended = new Set<number>();
-  const deadline = performance.now() + PATIENCE;
   while (!process.whole) {
     let dead = 0;
     const news = readThreads(pid).filter((tid) => !held.has(tid));
@@ -204,7 +209,7 @@ function freezeProcess(process: FrozenProcess): void {
       if (ended.has(tid)) dead++;
       ended.add(tid);
     }
-    Task.awaitTraps(fresh, PATIENCE, (error) => {
+    Task.awaitTraps(fresh, deadline, (error) => {
       if (error.tid === pid) throw error;
       threads.splice(
         threads.findIndex(({ tid }) => tid === error.tid),

@@ -109,11 +109,10 @@ export class Task {
 
   /**
    * Waits until each of the tasks stands in a PTRACE_EVENT_STOP. Signals on their way to it meanwhile are let through to
-   * its own handlers. `patience` is in milliseconds: a task in an uninterruptible sleep comes to no stop. `gone` is told
-   * of those that have ended. @throws KernelError ETIMEDOUT
+   * its own handlers. `deadline` is a time of performance.now(): a task in an uninterruptible sleep comes to no stop. `gone`
+   * is told of those that have ended. @throws KernelError ETIMEDOUT
    */
-  static awaitTraps(tasks: readonly Task[], patience: number, gone: (error: TaskGoneError) => void): void {
-    const deadline = performance.now() + patience;
+  static awaitTraps(tasks: readonly Task[], deadline: number, gone: (error: TaskGoneError) => void): void {
     for (let waiting = tasks, look = 0; waiting.length > 0; look++) {
       const still: Task[] = [];
       eachReport(waiting, WAIT.NOHANG, gone, (task, report) => {
