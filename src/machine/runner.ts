@@ -38,6 +38,11 @@ export const OP = {
    * of this one. It begins on the same stack, unused.
    */
   SPAWN: 0x10006,
+  /**
+   * Continues at the table whose address stands in the word at address a1, unless the word at address a2 lies in a3..a4
+   * (signed, both ends included). With an empty range (1, 0) it always does.
+   */
+  JUMP: 0x10007,
 } as const;
 
 /** A slot is the private stack and heal pointer of one thread inside the area; it is aligned to its own size. */
