@@ -69,6 +69,11 @@ export class TableLayout {
     setWide(this.words, argumentAt(entry, argument), value);
   }
 
+  /** Writes 64 bits to any word of the bytes, at byte `at`, a multiple of 4. */
+  setWord(at: number, value: number): void {
+    setWide(this.words, at / WORD, value);
+  }
+
   /** Writes an entry that makes the result of entry `from` the argument `argument` (from 0) of entry `to`. */
   move(index: number, from: number, to: number, argument: number): void {
     const result = this.address + from * ENTRY_SIZE + ENTRY_RESULT;
@@ -92,16 +97,21 @@ export function resultAt(entry: number): number {
   return entry * ENTRY_WORDS + RESULT_AT;
 }
 
+/** Runs a table of our own memory, which ends by an END of its own, on the spot. */
+export function runTable(address: number): void {
+  native ??= nativeFunction(placeCode(hostMachine.batchThunk));
+  native(address, 0, 0, 0, 0, 0, 0);
+}
+
 /** A table of our own. */
 export class OwnTable extends TableLayout {
   /** Runs `count` entries from `first` on. The entry that follows them is overwritten for the time. */
   run(count: number, first = 0): void {
-    native ??= nativeFunction(placeCode(hostMachine.batchThunk));
     const { words } = this;
     const at = (first + count) * ENTRY_WORDS;
     const next = words[at] ?? 0;
     words[at] = OP.END;
-    native(this.address + first * ENTRY_SIZE, 0, 0, 0, 0, 0, 0);
+    runTable(this.address + first * ENTRY_SIZE);
     words[at] = next;
   }
 }

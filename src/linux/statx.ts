@@ -1,6 +1,6 @@
 /** statx(2) (kernel 4.11): everything about a file in one call, its mount included (kernel 5.8). */
 import { NR } from "./nr.ts";
-import { s64, struct, u16, u32, word } from "./struct.ts";
+import { s64, struct, u16, u32, u64, word } from "./struct.ts";
 import { addressOf, checkResult, rawSyscall } from "./syscall.ts";
 
 const BASIC_STATS = 0x7ff;
@@ -124,6 +124,9 @@ export const STATX = {
   EMPTY_PATH: AT_EMPTY_PATH,
   MASK: BASIC_STATS | MNT_ID,
   SIZE: statx.size,
+  /** Where the words of a {@link FileIdentity} stand in it. */
+  DEVICE: at.devMajor,
+  INODE: at.ino,
   BRIEF: at.size + word.size,
 } as const;
 
@@ -132,6 +135,18 @@ export function statusOf(fd: number): FileStatus {
   const result = rawSyscall(NR.statx, fd, empty.address, AT_EMPTY_PATH, STATX.MASK, address);
   if (result < 0) checkResult(result, NR.statx, `descriptor ${fd}`);
   return statusIn(words, 0);
+}
+
+/** What tells a file from all others that there are: its device, as two words of 32 bits, and its inode, all 64 bits of it. */
+export interface FileIdentity {
+  readonly device: bigint;
+  readonly inode: bigint;
+}
+
+/** Of an open descriptor of ours. @throws KernelError */
+export function identityOf(fd: number): FileIdentity {
+  statusOf(fd);
+  return { device: u64.read(buffer, at.devMajor), inode: u64.read(buffer, at.ino) };
 }
 
 /** The same and more. @throws KernelError */
