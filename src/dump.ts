@@ -51,7 +51,7 @@ export async function dump(options: Options): Promise<number> {
   const tree = FrozenTree.freeze(rootPid, () => stage("dump/freezing"), patience);
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
-  const saving = new Saving(options, images, stats);
+  const saving = new Saving(options, images, stats, new Set(tree.processes.map(({ pid }) => pid)));
   try {
     stage("dump/frozen");
     saving.save(tree);
@@ -117,8 +117,9 @@ class Saving {
     options: Options,
     private readonly images: ImageDir,
     stats: DumpStats,
+    pids: ReadonlySet<number>,
   ) {
-    this.#files = new FilesDump(images, options, stats);
+    this.#files = new FilesDump(images, options, stats, pids);
     this.#memory = new MemoryDump(images, this.#files, stats);
   }
 

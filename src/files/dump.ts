@@ -52,7 +52,13 @@ export class FilesDump {
   readonly #debug = log.enabled(Level.debug);
   #lastId = 0;
 
-  constructor(images: ImageDir, options: FilesDumpOptions, stats: FilesDumpStats) {
+  /** `pids` are the processes of the tree, the dead ones as well. */
+  constructor(
+    images: ImageDir,
+    options: FilesDumpOptions,
+    stats: FilesDumpStats,
+    pids: ReadonlySet<number>,
+  ) {
     this.#images = images;
     const base = {
       images,
@@ -65,6 +71,9 @@ export class FilesDump {
       },
       describe: (fd: number, where: string) => this.#describeOurs(fd, where),
       holds: (pid: number, number: number) => this.#holds(pid, number),
+      find: (ino: number, is: (pid: number, fd: number) => boolean) =>
+        this.#descriptions.search(ino, ({ pid, fd }) => is(pid, fd)),
+      inTree: (pid: number) => pids.has(pid),
     };
     const paths = new PathFileDump(base);
     this.#context = { ...base, paths };

@@ -16,6 +16,11 @@ export class Descriptions<K extends Known> {
   /** By inode number; those of different devices lie together, and are told apart like any others. */
   readonly #byInode = new Map<number, K[]>();
 
+  /** The known description of an inode of which `is` says that it is the one. */
+  search(ino: number, is: (known: K) => boolean): K | undefined {
+    return this.#byInode.get(ino)?.find(is);
+  }
+
   /** The description that a descriptor leads to, or where among `of` it belongs. @throws KernelError */
   find(ino: number, pid: number, fd: number): { known: K } | { known: undefined; of: K[]; at: number } {
     const list = this.#byInode.get(ino);

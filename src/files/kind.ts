@@ -79,6 +79,13 @@ export interface DumpContext {
    * known from {@link FileDumper.late} on.
    */
   holds(pid: number, number: number): FileId | undefined;
+  /**
+   * The description of inode `ino` of which `is` says that it is the one, asked with a process and a descriptor that lead
+   * there. All are known from {@link FileDumper.late} on.
+   */
+  find(ino: number, is: (pid: number, fd: number) => boolean): FileId | undefined;
+  /** Whether a process is of the tree, by its number here; dead ones that nobody has waited for are. */
+  inTree(pid: number): boolean;
   /** Files that have a path. */
   readonly paths: PathFilesDump;
 }
@@ -94,6 +101,8 @@ export interface RestoreContext {
   readonly kept: KeptFds;
   /** Our descriptor of entry `id`, made if it was not yet; it stays the restore's. @throws FileRestoreError */
   descriptor(id: number): number;
+  /** What the numbers of the first table that has entry `id` lead to: entries of files.img. */
+  tableWith(id: number): ReadonlyMap<number, number>;
   /** Files that have a path. */
   readonly paths: PathFilesRestore;
 }

@@ -75,6 +75,7 @@ export class FilesRestore {
       entries: this.#entries,
       kept: this.#kept,
       descriptor: (id: number) => this.#descriptor(id),
+      tableWith: (id: number) => this.#tableWith(id),
     };
     this.#paths = new PathFileRestore(base);
     this.#context = { ...base, paths: this.#paths };
@@ -277,6 +278,13 @@ export class FilesRestore {
     const entry = this.#entries.get(id);
     if (entry === undefined) throw new FileRestoreError(`files.img: there is no file ${id}`);
     return this.#made(this.#descriptions.get(id) ?? this.#add(entry, 0));
+  }
+
+  #tableWith(id: number): ReadonlyMap<number, number> {
+    for (const table of this.#tables.values()) {
+      if (table.some((each) => each.id === id)) return new Map(table.map((each) => [each.fd, each.id]));
+    }
+    return new Map();
   }
 
   #describe({ id, fd, type }: FdinfoEntry, file: string): Description {

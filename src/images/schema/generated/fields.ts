@@ -199,6 +199,9 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "flags", id: 2, label: "required", kind: "scalar", type: "uint32" },
     { name: "fown", id: 3, label: "required", kind: "message", type: "fown_entry" },
     { name: "tfd", id: 4, label: "repeated", kind: "message", type: "eventpoll_tfd_entry" },
+    { name: "busy_poll_usecs", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "busy_poll_budget", id: 1001, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "prefer_busy_poll", id: 1002, label: "optional", kind: "scalar", type: "bool" },
   ],
   eventpoll_tfd_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -208,6 +211,8 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "dev", id: 5, label: "optional", kind: "scalar", type: "uint32" },
     { name: "inode", id: 6, label: "optional", kind: "scalar", type: "uint64" },
     { name: "pos", id: 7, label: "optional", kind: "scalar", type: "uint64" },
+    { name: "file_id", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "registered", id: 1001, label: "optional", kind: "scalar", type: "uint32" },
   ],
   signalfd_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -226,6 +231,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "vnsec", id: 8, label: "required", kind: "scalar", type: "uint64" },
     { name: "isec", id: 9, label: "required", kind: "scalar", type: "uint64" },
     { name: "insec", id: 10, label: "required", kind: "scalar", type: "uint64" },
+    { name: "expires_nsec", id: 1000, label: "optional", kind: "scalar", type: "uint64" },
   ],
   pidfd_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -233,6 +239,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "flags", id: 3, label: "required", kind: "scalar", type: "uint32" },
     { name: "nspid", id: 4, label: "required", kind: "scalar", type: "int32" },
     { name: "fown", id: 5, label: "required", kind: "message", type: "fown_entry" },
+    { name: "exit_code", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
   ],
   memfd_file_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -318,6 +325,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "handle", id: 3, label: "repeated", kind: "scalar", type: "uint64" },
     { name: "path", id: 4, label: "optional", kind: "scalar", type: "string" },
     { name: "mnt_id", id: 5, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "file_id", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
   ],
   irmap_cache_entry: [
     { name: "dev", id: 1, label: "required", kind: "scalar", type: "uint32", hints: { dev: true, odev: true } },
@@ -1541,7 +1549,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
 
 export const ENUMS: Readonly<Record<string, EnumInfo>> = {
   "fd_types": { UND: 0, REG: 1, PIPE: 2, FIFO: 3, INETSK: 4, UNIXSK: 5, EVENTFD: 6, EVENTPOLL: 7, INOTIFY: 8, SIGNALFD: 9, PACKETSK: 10, TTY: 11, FANOTIFY: 12, NETLINKSK: 13, NS: 14, TUNF: 15, EXT: 16, TIMERFD: 17, MEMFD: 18, BPFMAP: 19, PIDFD: 20, CTL_TTY: 65534, AUTOFS_PIPE: 65535 },
-  "mark_type": { INODE: 1, MOUNT: 2 },
+  "mark_type": { INODE: 1, MOUNT: 2, FILESYSTEM: 1000 },
   "fh_entry_sizes": { min_entries: 16 },
   "TtyType": { UNKNOWN: 0, PTY: 1, CONSOLE: 2, VT: 3, CTTY: 4, EXT_TTY: 5, SERIAL: 6 },
   "remap_type": { LINKED: 0, GHOST: 1, PROCFS: 2 },

@@ -868,6 +868,10 @@ export interface EventpollFileEntry {
   flags: number;
   fown: FownEntry;
   tfd: EventpollTfdEntry[];
+  /** this program's own: what EPIOCGPARAMS tells */
+  busy_poll_usecs?: number | undefined;
+  busy_poll_budget?: number | undefined;
+  prefer_busy_poll?: boolean | undefined;
 }
 
 export const EventpollFileEntry: Codec<EventpollFileEntry> = {
@@ -877,12 +881,18 @@ export const EventpollFileEntry: Codec<EventpollFileEntry> = {
     w.uint32(16, m.flags, "eventpoll_file_entry.flags");
     w.message(26, FownEntry, m.fown, "eventpoll_file_entry.fown");
     for (const v of m.tfd) w.message(34, EventpollTfdEntry, v, "eventpoll_file_entry.tfd");
+    if (m.busy_poll_usecs !== undefined) w.uint32(8000, m.busy_poll_usecs, "eventpoll_file_entry.busy_poll_usecs");
+    if (m.busy_poll_budget !== undefined) w.uint32(8008, m.busy_poll_budget, "eventpoll_file_entry.busy_poll_budget");
+    if (m.prefer_busy_poll !== undefined) w.bool(8016, m.prefer_busy_poll, "eventpoll_file_entry.prefer_busy_poll");
   },
   read(r: Reader): EventpollFileEntry {
     let id: number | undefined;
     let flags: number | undefined;
     let fown: FownEntry | undefined;
     const tfd: EventpollTfdEntry[] = [];
+    let busy_poll_usecs: number | undefined;
+    let busy_poll_budget: number | undefined;
+    let prefer_busy_poll: boolean | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -898,6 +908,15 @@ export const EventpollFileEntry: Codec<EventpollFileEntry> = {
         case 34:
           tfd.push(r.message(EventpollTfdEntry));
           break;
+        case 8000:
+          busy_poll_usecs = r.uint32();
+          break;
+        case 8008:
+          busy_poll_budget = r.uint32();
+          break;
+        case 8016:
+          prefer_busy_poll = r.bool();
+          break;
         default:
           r.skip(tag);
       }
@@ -905,7 +924,7 @@ export const EventpollFileEntry: Codec<EventpollFileEntry> = {
     if (id === undefined) return r.missing("eventpoll_file_entry.id");
     if (flags === undefined) return r.missing("eventpoll_file_entry.flags");
     if (fown === undefined) return r.missing("eventpoll_file_entry.fown");
-    return { id, flags, fown, tfd };
+    return { id, flags, fown, tfd, busy_poll_usecs, busy_poll_budget, prefer_busy_poll };
   },
 };
 
@@ -918,6 +937,9 @@ export interface EventpollTfdEntry {
   dev?: number | undefined;
   inode?: bigint | undefined;
   pos?: bigint | undefined;
+  /** this program's own: the watched file, and the number that it was registered by where tfd is another one */
+  file_id?: number | undefined;
+  registered?: number | undefined;
 }
 
 export const EventpollTfdEntry: Codec<EventpollTfdEntry> = {
@@ -930,6 +952,8 @@ export const EventpollTfdEntry: Codec<EventpollTfdEntry> = {
     if (m.dev !== undefined) w.uint32(40, m.dev, "eventpoll_tfd_entry.dev");
     if (m.inode !== undefined) w.uint64(48, m.inode, "eventpoll_tfd_entry.inode");
     if (m.pos !== undefined) w.uint64(56, m.pos, "eventpoll_tfd_entry.pos");
+    if (m.file_id !== undefined) w.uint32(8000, m.file_id, "eventpoll_tfd_entry.file_id");
+    if (m.registered !== undefined) w.uint32(8008, m.registered, "eventpoll_tfd_entry.registered");
   },
   read(r: Reader): EventpollTfdEntry {
     let id: number | undefined;
@@ -939,6 +963,8 @@ export const EventpollTfdEntry: Codec<EventpollTfdEntry> = {
     let dev: number | undefined;
     let inode: bigint | undefined;
     let pos: bigint | undefined;
+    let file_id: number | undefined;
+    let registered: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -963,6 +989,12 @@ export const EventpollTfdEntry: Codec<EventpollTfdEntry> = {
         case 56:
           pos = r.uint64();
           break;
+        case 8000:
+          file_id = r.uint32();
+          break;
+        case 8008:
+          registered = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -971,7 +1003,7 @@ export const EventpollTfdEntry: Codec<EventpollTfdEntry> = {
     if (tfd === undefined) return r.missing("eventpoll_tfd_entry.tfd");
     if (events === undefined) return r.missing("eventpoll_tfd_entry.events");
     if (data_ === undefined) return r.missing("eventpoll_tfd_entry.data");
-    return { id, tfd, events, data: data_, dev, inode, pos };
+    return { id, tfd, events, data: data_, dev, inode, pos, file_id, registered };
   },
 };
 
@@ -1033,6 +1065,8 @@ export interface TimerfdEntry {
   vnsec: bigint;
   isec: bigint;
   insec: bigint;
+  /** this program's own: of a timer by the wall clock, when by that clock */
+  expires_nsec?: bigint | undefined;
 }
 
 export const TimerfdEntry: Codec<TimerfdEntry> = {
@@ -1048,6 +1082,7 @@ export const TimerfdEntry: Codec<TimerfdEntry> = {
     w.uint64(64, m.vnsec, "timerfd_entry.vnsec");
     w.uint64(72, m.isec, "timerfd_entry.isec");
     w.uint64(80, m.insec, "timerfd_entry.insec");
+    if (m.expires_nsec !== undefined) w.uint64(8000, m.expires_nsec, "timerfd_entry.expires_nsec");
   },
   read(r: Reader): TimerfdEntry {
     let id: number | undefined;
@@ -1060,6 +1095,7 @@ export const TimerfdEntry: Codec<TimerfdEntry> = {
     let vnsec: bigint | undefined;
     let isec: bigint | undefined;
     let insec: bigint | undefined;
+    let expires_nsec: bigint | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1093,6 +1129,9 @@ export const TimerfdEntry: Codec<TimerfdEntry> = {
         case 80:
           insec = r.uint64();
           break;
+        case 8000:
+          expires_nsec = r.uint64();
+          break;
         default:
           r.skip(tag);
       }
@@ -1107,7 +1146,7 @@ export const TimerfdEntry: Codec<TimerfdEntry> = {
     if (vnsec === undefined) return r.missing("timerfd_entry.vnsec");
     if (isec === undefined) return r.missing("timerfd_entry.isec");
     if (insec === undefined) return r.missing("timerfd_entry.insec");
-    return { id, flags, fown, clockid, ticks, settime_flags, vsec, vnsec, isec, insec };
+    return { id, flags, fown, clockid, ticks, settime_flags, vsec, vnsec, isec, insec, expires_nsec };
   },
 };
 
@@ -1117,6 +1156,8 @@ export interface PidfdEntry {
   flags: number;
   nspid: number;
   fown: FownEntry;
+  /** this program's own: how the process ended, as wait(2) has it */
+  exit_code?: number | undefined;
 }
 
 export const PidfdEntry: Codec<PidfdEntry> = {
@@ -1127,6 +1168,7 @@ export const PidfdEntry: Codec<PidfdEntry> = {
     w.uint32(24, m.flags, "pidfd_entry.flags");
     w.int32(32, m.nspid, "pidfd_entry.nspid");
     w.message(42, FownEntry, m.fown, "pidfd_entry.fown");
+    if (m.exit_code !== undefined) w.uint32(8000, m.exit_code, "pidfd_entry.exit_code");
   },
   read(r: Reader): PidfdEntry {
     let id: number | undefined;
@@ -1134,6 +1176,7 @@ export const PidfdEntry: Codec<PidfdEntry> = {
     let flags: number | undefined;
     let nspid: number | undefined;
     let fown: FownEntry | undefined;
+    let exit_code: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1152,6 +1195,9 @@ export const PidfdEntry: Codec<PidfdEntry> = {
         case 42:
           fown = r.message(FownEntry);
           break;
+        case 8000:
+          exit_code = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -1161,7 +1207,7 @@ export const PidfdEntry: Codec<PidfdEntry> = {
     if (flags === undefined) return r.missing("pidfd_entry.flags");
     if (nspid === undefined) return r.missing("pidfd_entry.nspid");
     if (fown === undefined) return r.missing("pidfd_entry.fown");
-    return { id, ino, flags, nspid, fown };
+    return { id, ino, flags, nspid, fown, exit_code };
   },
 };
 
@@ -1618,10 +1664,11 @@ export const FanotifyFileEntry: Codec<FanotifyFileEntry> = {
 export const MarkType = {
   INODE: 1,
   MOUNT: 2,
+  FILESYSTEM: 1000,
 } as const;
 export type MarkType = (typeof MarkType)[keyof typeof MarkType];
 export function isMarkType(value: number): value is MarkType {
-  return (value >= 1 && value <= 2);
+  return (value >= 1 && value <= 2) || value === 1000;
 }
 
 export interface FanotifyMarkEntry {
@@ -1778,6 +1825,8 @@ export interface FhEntry {
   handle: bigint[];
   path?: string | undefined;
   mnt_id?: number | undefined;
+  /** this program's own: an open file of the same inode, where that has no path */
+  file_id?: number | undefined;
 }
 
 export const FhEntry: Codec<FhEntry> = {
@@ -1788,6 +1837,7 @@ export const FhEntry: Codec<FhEntry> = {
     w.uint64s(24, m.handle, "fh_entry.handle");
     if (m.path !== undefined) w.string(34, m.path, "fh_entry.path");
     if (m.mnt_id !== undefined) w.uint32(40, m.mnt_id, "fh_entry.mnt_id");
+    if (m.file_id !== undefined) w.uint32(8000, m.file_id, "fh_entry.file_id");
   },
   read(r: Reader): FhEntry {
     let bytes: number | undefined;
@@ -1795,6 +1845,7 @@ export const FhEntry: Codec<FhEntry> = {
     const handle: bigint[] = [];
     let path: string | undefined;
     let mnt_id: number | undefined;
+    let file_id: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1816,13 +1867,16 @@ export const FhEntry: Codec<FhEntry> = {
         case 40:
           mnt_id = r.uint32();
           break;
+        case 8000:
+          file_id = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
     }
     if (bytes === undefined) return r.missing("fh_entry.bytes");
     if (type === undefined) return r.missing("fh_entry.type");
-    return { bytes, type, handle, path, mnt_id };
+    return { bytes, type, handle, path, mnt_id, file_id };
   },
 };
 
