@@ -53,12 +53,7 @@ export class FilesDump {
   #lastId = 0;
 
   /** `pids` are the processes of the tree, the dead ones as well. */
-  constructor(
-    images: ImageDir,
-    options: FilesDumpOptions,
-    stats: FilesDumpStats,
-    pids: ReadonlySet<number>,
-  ) {
+  constructor(images: ImageDir, options: FilesDumpOptions, stats: FilesDumpStats, pids: ReadonlySet<number>) {
     this.#images = images;
     const base = {
       images,
@@ -73,6 +68,7 @@ export class FilesDump {
       holds: (pid: number, number: number) => this.#holds(pid, number),
       find: (ino: number, is: (pid: number, fd: number) => boolean) =>
         this.#descriptions.search(ino, ({ pid, fd }) => is(pid, fd)),
+      numberOf: (pid: number, id: number) => this.#numberOf(pid, id),
       inTree: (pid: number) => pids.has(pid),
     };
     const paths = new PathFileDump(base);
@@ -139,6 +135,12 @@ export class FilesDump {
   #holds(pid: number, number: number): FileId | undefined {
     const table = this.#tableOf.get(pid);
     return table === undefined ? undefined : this.#tables.get(table)?.get(number);
+  }
+
+  #numberOf(pid: number, id: number): number | undefined {
+    const table = this.#tables.get(this.#tableOf.get(pid) ?? 0);
+    for (const [number, file] of table ?? []) if (file.id === id) return number;
+    return undefined;
   }
 
   #dumpTable(dumpee: Dumpee): void {

@@ -100,7 +100,12 @@ function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOpti
   const [carrier] = tree.root.threads;
   if (carrier === undefined) throw new Error("no thread");
   const mappings = readSmaps(pid);
-  const files = new FilesDump(images, { ...OPTIONS, ...options }, { sharedScanned: 0, sharedWritten: 0 }, new Set([pid]));
+  const files = new FilesDump(
+    images,
+    { ...OPTIONS, ...options },
+    { sharedScanned: 0, sharedWritten: 0 },
+    new Set([pid]),
+  );
   const pidfd = pidfdOpen(pid);
   const entered: Infection[] = [];
   try {

@@ -84,6 +84,8 @@ export interface DumpContext {
    * there. All are known from {@link FileDumper.late} on.
    */
   find(ino: number, is: (pid: number, fd: number) => boolean): FileId | undefined;
+  /** Some descriptor of process `pid` that leads to entry `id`; undefined where it has none. */
+  numberOf(pid: number, id: number): number | undefined;
   /** Whether a process is of the tree, by its number here; dead ones that nobody has waited for are. */
   inTree(pid: number): boolean;
   /** Files that have a path. */
@@ -134,6 +136,8 @@ export interface FileRestorer {
   make(entry: FileEntry): number;
   /** Every file has been made, or can be: gives it what it has of others. `fd` stays the caller's. @throws FileRestoreError */
   wire?(entry: FileEntry, fd: number): void;
+  /** All files have been wired. @throws FileRestoreError */
+  wired?(): void;
   /**
    * Adds calls to a process' table that do what only a process with this file can do. `fd` is ours of the same description.
    * Called once per description, when all processes have all their files. @throws FileRestoreError

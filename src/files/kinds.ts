@@ -1,9 +1,21 @@
 /** All kinds of open files that there is support for, in the order in which they are asked whether a file is theirs. */
+import { epoll } from "./epoll.ts";
 import { eventfd } from "./eventfd.ts";
 import { fifo } from "./fifo.ts";
 import type { FileKind } from "./kind.ts";
 import { memfd } from "./memfd.ts";
 import { pathFile } from "./path-file.ts";
 import { pipe } from "./pipe.ts";
+import { signalfd } from "./signalfd.ts";
+import { timerfd } from "./timerfd.ts";
 
-export const fileKinds: readonly FileKind[] = [memfd, pathFile, pipe, fifo, eventfd];
+export const fileKinds: readonly FileKind[] = [
+  memfd,
+  pathFile,
+  pipe,
+  fifo,
+  eventfd,
+  epoll,
+  signalfd,
+  timerfd,
+];

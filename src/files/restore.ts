@@ -135,6 +135,7 @@ export class FilesRestore {
       const { entry, restorer, fd } = next;
       if (fd !== undefined) restorer.wire?.(entry, fd);
     }
+    for (const restorer of this.#restorers.values()) restorer.wired?.();
   }
 
   /**

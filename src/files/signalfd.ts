@@ -3,7 +3,6 @@ import { FdTypes, type FileEntry, type SignalfdEntry } from "../images/schema/ge
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { sigset } from "../linux/signal.ts";
 import { addressOf, syscall } from "../linux/syscall.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer } from "./kind.ts";
@@ -32,7 +31,7 @@ const signalfdRestore: FileRestorer = {
   make(entry) {
     const { flags, sigmask } = signalfdOf(entry);
     return restoring(`files.img: file ${entry.id}: a signalfd`, () => {
-      const mask = sigset.encode({ bits: sigmask });
+      const mask = new Uint8Array(BigUint64Array.of(sigmask).buffer);
       return withFlags(syscall("", NR.signalfd4, -1, addressOf(mask), mask.length, O.CLOEXEC), flags);
     });
   },

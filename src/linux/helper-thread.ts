@@ -7,7 +7,7 @@ import { ENTRY_SIZE } from "../machine/runner.ts";
 import { CLONE, CLONE_AS_THREAD, cloneArgs, spawnMasked } from "./clone.ts";
 import { NR } from "./nr.ts";
 import { OwnTable } from "./own-table.ts";
-import { addressOf, rawSyscall } from "./syscall.ts";
+import { addressOf, checkResult, rawSyscall } from "./syscall.ts";
 
 const FUTEX_WAIT = 0;
 const ENTRY_WORDS = ENTRY_SIZE / 4;
@@ -22,6 +22,8 @@ export class HelperThread extends OwnTable {
   constructor(
     private readonly entries: number,
     bytes: number,
+    /** Whether it has descriptors of its own: a copy of ours, as they are when it starts. */
+    private readonly ownDescriptors = false,
   ) {
     super((entries + 1) * ENTRY_SIZE + bytes);
   }
@@ -31,17 +33,24 @@ export class HelperThread extends OwnTable {
     return (this.entries + 1) * ENTRY_SIZE;
   }
 
-  /** Sets a thread to make the first `count` calls. Where none is to be had they are made on the spot. */
+  /**
+   * Sets a thread to make the first `count` calls. Where none is to be had they are made on the spot.
+   * @throws KernelError where that would be with our own descriptors
+   */
   start(count: number): void {
     const at = count * ENTRY_WORDS;
     this.#overwritten = { at, words: this.words.slice(at, at + ENTRY_WORDS) };
     this.entry(count, NR.exit, 0);
     this.#atWork[0] = 1;
     const child_tid = addressOf(new Uint8Array(this.#atWork.buffer));
-    const args = cloneArgs.encode({ flags: CLONE_AS_THREAD | CLONE.CHILD_CLEARTID, child_tid });
-    if (spawnMasked(args, this.address) >= 0) return;
+    const shared = this.ownDescriptors ? CLONE_AS_THREAD & ~CLONE.FILES : CLONE_AS_THREAD;
+    const flags = shared | CLONE.CHILD_CLEARTID;
+    const args = cloneArgs.encode({ flags, child_tid });
+    const born = spawnMasked(args, this.address);
+    if (born >= 0) return;
     this.#atWork[0] = 0;
     this.await();
+    if (this.ownDescriptors) checkResult(born, NR.clone3, "of a thread with descriptors of its own");
     this.run(count);
   }
 

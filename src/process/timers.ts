@@ -1,15 +1,13 @@
 /** Interval timers (setitimer(2)) and POSIX timers (timer_create(2)) of a process. */
 import type { ItimerEntry, PosixTimerEntry, TaskTimersEntry } from "../images/schema/generated/process.ts";
+import { itimerspec, NSEC_PER_SEC, readClock, timespec } from "../linux/clock.ts";
 import { NR } from "../linux/nr.ts";
 import { PR } from "../linux/prctl.ts";
 import { s32, struct, u32, u64 } from "../linux/struct.ts";
-import { addressOf, syscall } from "../linux/syscall.ts";
 import type { Table } from "../tracee/table/table.ts";
 import { ImageValueError } from "./errors.ts";
 
-const timespec = struct({ sec: u64, nsec: u64 });
 const itimerval = struct({ isec: u64, iusec: u64, vsec: u64, vusec: u64 });
-const itimerspec = struct({ isec: u64, insec: u64, vsec: u64, vnsec: u64 });
 /** struct sigevent: sigev_value, signo, notify, then a union whose first member is the thread id. */
 const sigevent = struct({ value: u64, signo: s32, notify: s32, tid: s32, pad: u32 }, 64);
 
@@ -125,16 +123,8 @@ export function createPosixTimers(table: Table, entries: readonly PosixTimerEntr
 /** Clocks that tell us the same as the process, and that began long ago: REALTIME, MONOTONIC, BOOTTIME, TAI. */
 const COMMON_CLOCKS: readonly number[] = [0, 1, 7, 11];
 const TIMER_ABSTIME = 1;
-const BILLION = 1_000_000_000n;
 /** How often a count may be missed, when the timer goes on before the signal is taken. */
 const ATTEMPTS = 50;
-
-function readClock(id: number): bigint {
-  const now = new Uint8Array(timespec.size);
-  syscall(`clock ${id}`, NR.clock_gettime, id, addressOf(now));
-  const { sec, nsec } = timespec.decode(now);
-  return sec * BILLION + nsec;
-}
 
 /**
  * Gives timers the overruns of their last delivery (timer_getoverrun(2)). No call sets them: so the timer is armed as
@@ -149,13 +139,13 @@ export function giveOverruns(
 ): ReadonlySet<number> {
   const running = new Set<number>();
   for (const entry of entries) {
-    const interval = entry.isec * BILLION + entry.insec;
+    const interval = entry.isec * NSEC_PER_SEC + entry.insec;
     const wanted = entry.overrun;
     if (wanted <= 0 || interval <= 0n || !COMMON_CLOCKS.includes(entry.clock_id)) continue;
     if (entry.it_sigev_notify !== 0 && entry.notify_thread_id !== pid) continue;
-    const left = entry.vsec * BILLION + entry.vnsec;
+    const left = entry.vsec * NSEC_PER_SEC + entry.vnsec;
     const set = new Uint8Array(BigUint64Array.of(1n << BigInt(entry.si_signo - 1)).buffer);
-    const patience = timespec.encode({ sec: 0n, nsec: BILLION / 10n });
+    const patience = timespec.encode({ sec: 0n, nsec: NSEC_PER_SEC / 10n });
     let ago = BigInt(wanted + 1) * interval - left;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const begin = readClock(entry.clock_id) - ago;
@@ -163,8 +153,8 @@ export function giveOverruns(
       const value = itimerspec.encode({
         isec: entry.isec,
         insec: entry.insec,
-        vsec: begin / BILLION,
-        vnsec: begin % BILLION,
+        vsec: begin / NSEC_PER_SEC,
+        vnsec: begin % NSEC_PER_SEC,
       });
       const object = `timer ${entry.it_id}`;
       table.must(object, NR.timer_settime, entry.it_id, TIMER_ABSTIME, table.data(value), 0);

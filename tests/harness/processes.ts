@@ -290,6 +290,14 @@ function mergedMappings(smaps: string): string {
     .join("\n");
 }
 
+/** What an epoll instance watches, in an order of our own: the kernel's is that of addresses. Inodes may be new. */
+function withSortedTargets(fdinfo: string): string {
+  const targets = fdinfo.match(/^tfd:.*$/gm);
+  if (targets === null) return fdinfo;
+  const sorted = targets.map((line) => line.replace(/ {2}pos:.*$/, "")).sort();
+  return fdinfo.replace(/^tfd:[\s\S]*$/m, sorted.join("\n"));
+}
+
 /**
  * A snapshot without what a restored tree cannot have as it was: inode numbers of objects made anew (pipes, deleted
  * files, shared memory) and the ids the kernel gives to mounts and eventfds.
@@ -312,7 +320,7 @@ export function ofOneLife(shot: Snapshot): Snapshot {
     else if (view === "smaps") told = mergedMappings(text);
     else if (view === "fd") told = text.replace(/\[\d+\]$/, "").replace(/^.*\/.* \(deleted\)$/, "(deleted)");
     else if (view === "fdinfo")
-      told = text
+      told = withSortedTargets(text)
         .replaceAll(/^(ino|mnt_id|eventfd-id):.*\n/gm, "")
         // O_NOFOLLOW has said its word when the file was opened; one without a name can only be opened through a link.
         .replace(
