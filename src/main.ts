@@ -10,6 +10,7 @@ const procedures: Procedures = {
   dump: async () => (await import("./dump.ts")).dump,
   restore: async () => (await import("./restore.ts")).restore,
   check: async () => (await import("./check/check.ts")).check,
+  exec: async () => (await import("./exec.ts")).exec,
   "cpuinfo dump": async () => (await import("./check/cpuinfo.ts")).cpuinfoDump,
   "cpuinfo check": async () => (await import("./check/cpuinfo.ts")).cpuinfoCheck,
 };

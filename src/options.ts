@@ -7,7 +7,7 @@
  * option that concerns a command (`commands`) but is not built for it is refused, never ignored.
  */
 
-/** What can be asked of the executable. `exec` and `show` are CRIU's former commands; it refuses them too. */
+/** What can be asked of the executable. `exec` and `show` are CRIU's former commands; it refuses them both. */
 export const COMMANDS = [
   { name: "dump", built: true, help: "checkpoint a process tree" },
   { name: "restore", built: true, help: "restore a process tree" },
@@ -20,7 +20,7 @@ export const COMMANDS = [
   { name: "dedup", built: false, help: "drop from parent images the pages that later ones replace" },
   { name: "cpuinfo dump", built: true, help: "write an image of the processor's features" },
   { name: "cpuinfo check", built: true, help: "compare the processor's features with such an image" },
-  { name: "exec", built: false, help: "" },
+  { name: "exec", built: true, help: "make a system call inside a process" },
   { name: "show", built: false, help: "" },
 ] as const;
 
@@ -305,8 +305,8 @@ const TABLE = {
 
   // -- Process tree ---------------------------------------------------------------------------------------
   tree: { long: "tree", short: "t", argument: "required", value: number(undefined, 1, INT_MAX),
-    rpc: "pid", section: "Process tree", commands: DUMPS, built: DUMP, metavar: "PID",
-    help: "the root of the process tree to dump" },
+    rpc: "pid", section: "Process tree", commands: [...DUMPS, "exec"], built: [...DUMP, "exec"], metavar: "PID",
+    help: "the root of the process tree to dump; the process to make a system call in" },
   leaveRunning: { long: "leave-running", short: "R", argument: "none", value: flag,
     also: { leaveStopped: false }, rpc: "leave_running", section: "Process tree", commands: DUMP, built: DUMP,
     help: "let the tree run on after the dump instead of killing it" },
@@ -330,8 +330,8 @@ const TABLE = {
     commands: CPUS, built: CPUS, metavar: "CAPS",
     help: "processor features to record and compare: fpu, ins, cpu, all, none; ^ excludes" },
   timeout: { long: "timeout", argument: "required", value: number(10, 0, INT_MAX),
-    rpc: "timeout", section: "Process tree", commands: DUMPS, built: DUMPS, metavar: "SECONDS",
-    help: "give up when the tree cannot be stopped in that time (10)" },
+    rpc: "timeout", section: "Process tree", commands: [...DUMPS, "exec"], built: [...DUMPS, "exec"], metavar: "SECONDS",
+    help: "give up when the tree cannot be stopped, or the system call does not end, in that time (10)" },
   freezeCgroup: { long: "freeze-cgroup", argument: "required", value: text,
     rpc: "freeze_cgroup", section: "Process tree", commands: DUMPS, built: DUMPS, metavar: "PATH",
     help: "stop the tree with the freezer of this control group" },
@@ -611,6 +611,7 @@ export function contradiction(options: Options, command: Command): string | unde
   if ((command === "dump" || command === "pre-dump") && options.tree === undefined) {
     return `${command} needs the pid of a process: --tree PID`;
   }
+  if (command === "exec" && options.tree === undefined) return "exec needs the pid of a process: --tree PID";
   if (options.restoreSibling && !options.restoreDetached) {
     return "--restore-sibling makes sense only with --restore-detached";
   }

@@ -34,7 +34,7 @@ export function parseWords(args: readonly string[]): Words {
         if (text !== undefined) throw new OptionError(`option ${as} takes no argument`);
       } else if (text === undefined && takesNext(option, args[i + 1], as)) text = args[++i];
       given.push({ option, text, on, as });
-    } else if (word.length > 1 && word.startsWith("-")) {
+    } else if (word.length > 1 && word.startsWith("-") && !isNegative(word, words)) {
       for (let at = 1; at < word.length; at++) {
         const as = `-${word[at]}`;
         const option = findShort(word.charAt(at), as);
@@ -49,6 +49,11 @@ export function parseWords(args: readonly string[]): Words {
     } else words.push(word);
   }
   return { given, words };
+}
+
+/** Whether a word is a number for the system call of `exec`: no option begins like that. */
+function isNegative(word: string, before: readonly string[]): boolean {
+  return before[0] === "exec" && /^-\d/.test(word);
 }
 
 /** Whether the option's argument is `next`, the word after it. Throws if it needs one and there is none. */

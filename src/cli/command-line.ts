@@ -18,7 +18,7 @@ import { configFiles, readConfig } from "./config.ts";
 
 export interface Request {
   readonly command: Command;
-  /** Words after the command: the descriptor of `swrk`, the command line of `--exec-cmd`. */
+  /** Words after the command: the descriptor of `swrk`, the command line of `--exec-cmd`, the call of `exec`. */
   readonly rest: readonly string[];
   readonly options: Options;
 }
@@ -85,6 +85,8 @@ function refuseUnbuilt(command: Command, given: readonly Given[], options: Optio
 function refuseRest(command: Command, rest: readonly string[], options: Options): void {
   if (command === "swrk") {
     if (rest.length !== 1) throw new OptionError("swrk needs one thing, the number of its descriptor");
+  } else if (command === "exec") {
+    if (rest.length === 0) throw new OptionError("exec needs a system call, by its name or number");
   } else if (options.execCmd) {
     if (rest.length === 0) throw new OptionError("--exec-cmd needs a command after --");
   } else if (rest.length > 0) {

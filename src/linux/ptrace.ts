@@ -47,7 +47,8 @@ export const WAIT = {
   UNTRACED: 2,
   WNOTHREAD: 0x20000000,
   ALL: 0x40000000,
-  WNOWAIT: 0x1000000,
+  NOWAIT: 0x1000000,
+  EXITED: 4,
 } as const;
 
 /** struct user_regs_struct of x86-64 (arch/x86/include/asm/user_64.h). */
@@ -230,4 +231,18 @@ export function wait(tid: number, options = 0): { tid: number; status: WaitStatu
     if (result > 0) return { tid: result, status: decodeStatus(statusView.getInt32(0, true)) };
     if (result !== -ERRNO.EINTR) throw new KernelError("wait4", `task ${tid}`, -result);
   }
+}
+
+/** P_PID of waitid(2). */
+const P_PID = 1;
+const report = new Uint8Array(SIGINFO_SIZE);
+const reportAddress = addressOf(report);
+
+/** Whether a task of ours has something to report that {@link wait} would give at once. @throws KernelError */
+export function hasReport(tid: number): boolean {
+  const options = WAIT.NOHANG | WAIT.UNTRACED | WAIT.EXITED | WAIT.NOWAIT | WAIT.ALL;
+  // Nothing is written where there is nothing to report but a zero as the signal's number.
+  const result = rawSyscall(NR.waitid, P_PID, tid, reportAddress, options, 0);
+  if (result < 0) throw new KernelError("waitid", `task ${tid}`, -result);
+  return viewOf(report).getInt32(0, true) !== 0;
 }

@@ -78,8 +78,16 @@ const PF_KTHREAD = 0x200000;
  * and one that waits for us, or we ourselves, whose stop would never end. @throws KernelError
  */
 export function refuseRoot(pid: number): void {
+  refuseOther("dump", pid);
+  for (let ancestor = ourPid(); ancestor > 0; ancestor = readParent(ancestor)) {
+    if (ancestor === pid) throw new KernelError("dump", `process ${pid}, an ancestor of ours`, ERRNO.EDEADLK);
+  }
+}
+
+/** What is no process, or one of the kernel's; `work` is what is refused. @throws KernelError */
+export function refuseOther(work: string, pid: number): void {
   const refuse = (what: string, errno: number): never => {
-    throw new KernelError("dump", `process ${pid}${what}`, errno);
+    throw new KernelError(work, `process ${pid}${what}`, errno);
   };
   let stat: ReturnType<typeof readStat>;
   try {
@@ -91,9 +99,6 @@ export function refuseRoot(pid: number): void {
   if ((stat.flags & PF_KTHREAD) !== 0) refuse(", a kernel thread", ERRNO.EPERM);
   const leader = readStatus(pid).get("Tgid");
   if (leader !== String(pid)) refuse(`, a thread of process ${leader}`, ERRNO.EINVAL);
-  for (let ancestor = ourPid(); ancestor > 0; ancestor = readParent(ancestor)) {
-    if (ancestor === pid) refuse(", an ancestor of ours", ERRNO.EDEADLK);
-  }
 }
 
 /** What a process of the plan is. */

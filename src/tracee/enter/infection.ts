@@ -189,6 +189,16 @@ export class Infection {
     return { answers, asked };
   }
 
+  /**
+   * Runs what has been added to `table`, as its `run` does; but a call that sleeps for longer than so many milliseconds ends
+   * with EINTR. @throws KernelError, TaskGoneError
+   */
+  runWithin(patience: number): void {
+    this.table.start();
+    this.#carrier.task.limitCall(patience);
+    this.table.finish();
+  }
+
   static #lay(
     { carrier, saved, slots, maps }: EnterRequest,
     mates: Infection[],

@@ -61,12 +61,9 @@ export class FrozenTree {
     patience: number = PATIENCE,
   ): FrozenTree {
     const deadline = performance.now() + patience;
-    const root = unfrozen(pid, undefined);
-    const tree = new FrozenTree(root);
+    const tree = FrozenTree.freezeAlone(pid, patience);
     try {
-      freezeProcess(root, deadline);
-      if (root.threads.length === 0) throw new KernelError("seize", `process ${pid}, a zombie`, ERRNO.ESRCH);
-      onProcess?.(root);
+      onProcess?.(tree.root);
       const known = new Set<number>([pid]);
       // Children of a stopped process can appear only by reparenting from a process that is not stopped yet.
       for (let again = true; again; ) {
@@ -81,6 +78,20 @@ export class FrozenTree {
         }
         again = born.length > 0;
       }
+    } catch (error) {
+      tree.release();
+      throw error;
+    }
+    return tree;
+  }
+
+  /** Stops process `pid`, but not its children. @throws as `freeze` */
+  static freezeAlone(pid: number, patience: number = PATIENCE): FrozenTree {
+    const root = unfrozen(pid, undefined);
+    const tree = new FrozenTree(root);
+    try {
+      freezeProcess(root, performance.now() + patience);
+      if (root.threads.length === 0) throw new KernelError("seize", `process ${pid}, a zombie`, ERRNO.ESRCH);
     } catch (error) {
       tree.release();
       throw error;

@@ -5,15 +5,20 @@
  * are told apart here: the trap that we asked for, the breakpoint at the end of a table, and signals that somebody else
  * sent meanwhile and that must not be lost.
  */
-import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
+import { ERESTART, ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
 import { hasEnded } from "../../linux/proc.ts";
 import {
+  getRegisters,
   getSiginfoCode,
+  hasReport,
+  NO_SYSCALL,
   PTRACE,
   PTRACE_EVENT,
   PTRACE_O,
   ptrace,
+  type Registers,
+  setRegisters,
   WAIT,
   type WaitStatus,
   wait,
@@ -151,6 +156,38 @@ export class Task {
     while (!this.#cameToBreakpoint(this.#await()));
   }
 
+  /**
+   * Has the call that the task sleeps in, if it still does after so many milliseconds, end with EINTR, as if a signal had
+   * come that has a handler. It goes on with its table. @throws TaskGoneError, KernelError
+   */
+  limitCall(patience: number): void {
+    const deadline = performance.now() + patience;
+    for (let look = 0; !hasReport(this.tid); look++) {
+      if (performance.now() > deadline) {
+        this.#endCall();
+        return;
+      }
+      pause(look);
+    }
+  }
+
+  #endCall(): void {
+    this.interrupt();
+    for (;;) {
+      const stop = this.#await();
+      if (stop.event === PTRACE_EVENT.STOP) break;
+      // The breakpoint came first: behind it stands another one.
+      if (stop.signal !== SIG.TRAP) this.#foreignSignal(stop.signal);
+      this.resume();
+    }
+    const registers = getRegisters(this.tid);
+    if (asksForRestart(registers)) {
+      const ax = BigInt.asUintN(64, BigInt(-ERRNO.EINTR));
+      setRegisters(this.tid, { ...registers, ax, orig_ax: NO_SYSCALL });
+    }
+    this.resume();
+  }
+
   /** The same for many tasks; `came` is told of each that came there. @throws TaskGoneError when all have been waited for */
   static awaitBreakpoints(tasks: readonly Task[], came: (task: Task) => void): void {
     const gone: TaskGoneError[] = [];
@@ -254,6 +291,12 @@ export class Task {
     if (signal === SIG.STOP || signal === SIG.TRAP) this.withheld.push(signal);
     else throw new TaskGoneError(this.pid, this.tid, `faulted with signal ${signal}`);
   }
+}
+
+/** Whether a call was broken off, and is to be made again. */
+function asksForRestart({ ax, orig_ax }: Registers): boolean {
+  const result = -Number(BigInt.asIntN(64, ax));
+  return orig_ax !== NO_SYSCALL && Object.values<number>(ERESTART).includes(result);
 }
 
 /**
