@@ -19,6 +19,12 @@ export class KeptFds implements Disposable {
     return fd;
   }
 
+  /** Gives one away again: it is the caller's to close. */
+  release(fd: number): number {
+    this.#kept.delete(fd);
+    return fd;
+  }
+
   /** Nobody needs a descriptor any more. */
   drop(fd: number): void {
     this.#kept.delete(fd);

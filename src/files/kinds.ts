@@ -5,6 +5,7 @@ import { fifo } from "./fifo.ts";
 import type { FileKind } from "./kind.ts";
 import { memfd } from "./memfd.ts";
 import { pathFile } from "./path-file.ts";
+import { pidfd } from "./pidfd.ts";
 import { pipe } from "./pipe.ts";
 import { signalfd } from "./signalfd.ts";
 import { timerfd } from "./timerfd.ts";
@@ -18,4 +19,5 @@ export const fileKinds: readonly FileKind[] = [
   epoll,
   signalfd,
   timerfd,
+  pidfd,
 ];

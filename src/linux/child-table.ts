@@ -108,16 +108,25 @@ export class ChildTable {
   hold(): number {
     const pause = this.data(timespec.encode({ sec: HOLD_SECONDS, nsec: 0 }));
     this.#entry(NR.nanosleep, pause.address);
+    return this.start();
+  }
+
+  /** Sets a child to make the calls; it is ended by `dispose` where it has not ended then. Gives its pid. @throws KernelError */
+  start(): number {
     this.#entry(NR.exit_group, 0);
     this.#pid = this.#spawn(undefined);
     return this.#pid;
   }
 
+  /** Waits for the end of what `start` has begun. */
+  end(): void {
+    while (this.#pid > 0 && wait(this.#pid)?.status.kind === "stopped");
+    this.#pid = 0;
+  }
+
   [Symbol.dispose](): void {
-    if (this.#pid > 0) {
-      rawSyscall(NR.kill, this.#pid, SIG.KILL);
-      while (wait(this.#pid)?.status.kind === "stopped");
-    }
+    if (this.#pid > 0) rawSyscall(NR.kill, this.#pid, SIG.KILL);
+    this.end();
     rawSyscall(NR.munmap, this.#address, SIZE);
   }
 
