@@ -113,7 +113,7 @@ describe("proto2", () => {
       so_rcv_tmo_sec: 0n,
       so_rcv_tmo_usec: 0n,
     };
-    const encoded = encode(SkOptsEntry, { ...sk, so_filter: [0x0102030405060708n] });
+    const encoded = encode(SkOptsEntry, { ...sk, so_filter: [0x0102030405060708n], others: [] });
     expect(encoded.toHex()).toEndWith("81010807060504030201");
     expect(decode(SkOptsEntry, encoded).so_filter).toEqual([0x0102030405060708n]);
   });

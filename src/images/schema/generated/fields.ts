@@ -1284,6 +1284,14 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "so_oobinline", id: 23, label: "optional", kind: "scalar", type: "uint32" },
     { name: "so_linger", id: 24, label: "optional", kind: "scalar", type: "uint32" },
     { name: "so_buf_lock", id: 25, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "so_uid", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "so_gid", id: 1001, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "others", id: 1002, label: "repeated", kind: "message", type: "sk_option_entry" },
+  ],
+  sk_option_entry: [
+    { name: "level", id: 1, label: "required", kind: "scalar", type: "uint32" },
+    { name: "name", id: 2, label: "required", kind: "scalar", type: "uint32" },
+    { name: "value", id: 3, label: "required", kind: "scalar", type: "bytes" },
   ],
   inet_sk_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },

@@ -142,6 +142,10 @@ export interface SkOptsEntry {
   so_oobinline?: number | undefined;
   so_linger?: number | undefined;
   so_buf_lock?: number | undefined;
+  /** Ours: whoever made the socket, where that was not root, and options that have no field above, in the order to set them. */
+  so_uid?: number | undefined;
+  so_gid?: number | undefined;
+  others: SkOptionEntry[];
 }
 
 export const SkOptsEntry: Codec<SkOptsEntry> = {
@@ -172,6 +176,9 @@ export const SkOptsEntry: Codec<SkOptsEntry> = {
     if (m.so_oobinline !== undefined) w.uint32(184, m.so_oobinline, "sk_opts_entry.so_oobinline");
     if (m.so_linger !== undefined) w.uint32(192, m.so_linger, "sk_opts_entry.so_linger");
     if (m.so_buf_lock !== undefined) w.uint32(200, m.so_buf_lock, "sk_opts_entry.so_buf_lock");
+    if (m.so_uid !== undefined) w.uint32(8000, m.so_uid, "sk_opts_entry.so_uid");
+    if (m.so_gid !== undefined) w.uint32(8008, m.so_gid, "sk_opts_entry.so_gid");
+    for (const v of m.others) w.message(8018, SkOptionEntry, v, "sk_opts_entry.others");
   },
   read(r: Reader): SkOptsEntry {
     let so_sndbuf: number | undefined;
@@ -199,6 +206,9 @@ export const SkOptsEntry: Codec<SkOptsEntry> = {
     let so_oobinline: number | undefined;
     let so_linger: number | undefined;
     let so_buf_lock: number | undefined;
+    let so_uid: number | undefined;
+    let so_gid: number | undefined;
+    const others: SkOptionEntry[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -280,6 +290,15 @@ export const SkOptsEntry: Codec<SkOptsEntry> = {
         case 200:
           so_buf_lock = r.uint32();
           break;
+        case 8000:
+          so_uid = r.uint32();
+          break;
+        case 8008:
+          so_gid = r.uint32();
+          break;
+        case 8018:
+          others.push(r.message(SkOptionEntry));
+          break;
         default:
           r.skip(tag);
       }
@@ -290,7 +309,48 @@ export const SkOptsEntry: Codec<SkOptsEntry> = {
     if (so_snd_tmo_usec === undefined) return r.missing("sk_opts_entry.so_snd_tmo_usec");
     if (so_rcv_tmo_sec === undefined) return r.missing("sk_opts_entry.so_rcv_tmo_sec");
     if (so_rcv_tmo_usec === undefined) return r.missing("sk_opts_entry.so_rcv_tmo_usec");
-    return { so_sndbuf, so_rcvbuf, so_snd_tmo_sec, so_snd_tmo_usec, so_rcv_tmo_sec, so_rcv_tmo_usec, reuseaddr, so_priority, so_rcvlowat, so_mark, so_passcred, so_passsec, so_dontroute, so_no_check, so_bound_dev, so_filter, so_reuseport, so_broadcast, so_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, so_oobinline, so_linger, so_buf_lock };
+    return { so_sndbuf, so_rcvbuf, so_snd_tmo_sec, so_snd_tmo_usec, so_rcv_tmo_sec, so_rcv_tmo_usec, reuseaddr, so_priority, so_rcvlowat, so_mark, so_passcred, so_passsec, so_dontroute, so_no_check, so_bound_dev, so_filter, so_reuseport, so_broadcast, so_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, so_oobinline, so_linger, so_buf_lock, so_uid, so_gid, others };
+  },
+};
+
+/** As setsockopt(2) takes it. */
+export interface SkOptionEntry {
+  level: number;
+  name: number;
+  value: Uint8Array;
+}
+
+export const SkOptionEntry: Codec<SkOptionEntry> = {
+  name: "sk_option_entry",
+  write(w: Writer, m: SkOptionEntry): void {
+    w.uint32(8, m.level, "sk_option_entry.level");
+    w.uint32(16, m.name, "sk_option_entry.name");
+    w.bytes(26, m.value, "sk_option_entry.value");
+  },
+  read(r: Reader): SkOptionEntry {
+    let level: number | undefined;
+    let name: number | undefined;
+    let value: Uint8Array | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          level = r.uint32();
+          break;
+        case 16:
+          name = r.uint32();
+          break;
+        case 26:
+          value = r.bytes();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (level === undefined) return r.missing("sk_option_entry.level");
+    if (name === undefined) return r.missing("sk_option_entry.name");
+    if (value === undefined) return r.missing("sk_option_entry.value");
+    return { level, name, value };
   },
 };
 
