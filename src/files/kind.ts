@@ -30,6 +30,10 @@ export interface FilesDumpOptions {
   /** Whether a device may be reached by a path that now leads to another node of the same device. */
   readonly evasiveDevices: boolean;
   readonly fileValidation: FileValidation;
+  /** Whether the paths of watched inodes are searched for even where they could be told. */
+  readonly forceIrmap: boolean;
+  /** Where to search for them besides. */
+  readonly irmapScanPath: readonly string[];
 }
 
 export interface FilesRestoreOptions {
