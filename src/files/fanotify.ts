@@ -7,12 +7,13 @@ import {
   MarkType,
 } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { Fd } from "../linux/fd.ts";
 import { AT, O } from "../linux/io.ts";
 import { type MountInfo, readMountinfo } from "../linux/mountinfo.ts";
 import { NR } from "../linux/nr.ts";
 import { packKernelDevice } from "../linux/statx.ts";
-import { syscall } from "../linux/syscall.ts";
+import { rawSyscall, syscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
@@ -22,8 +23,7 @@ import { bytesWaiting } from "./pipe-data.ts";
 import { withAsync, withFlags } from "./status-flags.ts";
 import { fieldsOf, openWatched, traceWatched, watchedInode } from "./watched.ts";
 
-/** fanotify_init(2) and fanotify_mark(2) (include/uapi/linux/fanotify.h). */
-const FAN = { CLOEXEC: 1, NONBLOCK: 2 } as const;
+/** Flags of fanotify_mark(2) (include/uapi/linux/fanotify.h). */
 const FAN_MARK = { ADD: 1, MOUNT: 0x10, IGNORED_MASK: 0x20, FILESYSTEM: 0x100, IGNORE: 0x400 } as const;
 /** FAN_EVENT_ON_CHILD and FAN_ONDIR stand in a mask beside events. */
 const NO_EVENTS = 0x0800_0000 | 0x4000_0000;
@@ -98,8 +98,9 @@ class FanotifyRestore implements FileRestorer {
   make(entry: FileEntry): number {
     const { flags, faflags, evflags } = fanotifyOf(entry);
     return restoring(placeOf(entry), () => {
-      const nonblock = (flags & O.NONBLOCK) === 0 ? 0 : FAN.NONBLOCK;
-      const fd = syscall("", NR.fanotify_init, (faflags & ~FAN.NONBLOCK) | FAN.CLOEXEC | nonblock, evflags);
+      const fd = syscall("", NR.fanotify_init, faflags, evflags);
+      // The group keeps the flag that it was made with, which that of our descriptor need not be.
+      rawSyscall(NR.fcntl, fd, F.SETFD, FD_CLOEXEC);
       return withFlags(fd, flags);
     });
   }
@@ -136,7 +137,8 @@ class FanotifyRestore implements FileRestorer {
   }
 
   #open({ type, s_dev, ie, me }: FanotifyMarkEntry, what: string): Fd {
-    if (type === MarkType.INODE && ie !== undefined) return openWatched(this.context, s_dev, ie.f_handle);
+    if (type === MarkType.INODE && ie !== undefined)
+      return openWatched(this.context, s_dev, ie.i_ino, ie.f_handle);
     if (me?.path === undefined) throw new FileRestoreError(`${what} says neither inode nor mount`);
     return Fd.own(openPath(me.path.startsWith("/") ? me.path : `/${me.path}`, O.PATH));
   }

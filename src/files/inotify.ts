@@ -75,11 +75,11 @@ class InotifyRestore implements FileRestorer {
   /** In the order of their descriptors, which the kernel counts upwards. */
   wire(entry: FileEntry, fd: number): void {
     const watches = [...inotifyOf(entry).wd].sort((a, b) => a.wd - b.wd);
-    for (const { wd, mask, s_dev, f_handle } of watches) {
+    for (const { wd, mask, s_dev, i_ino, f_handle } of watches) {
       const what = `${placeOf(entry)}: watch ${wd}, ${f_handle.path ?? `inode of device ${s_dev.toString(16)}`}`;
       restoring(what, () => {
         syscall("", NR.ioctl, fd, INOTIFY_IOC_SETNEXTWD, wd);
-        using target = openWatched(this.context, s_dev, f_handle);
+        using target = openWatched(this.context, s_dev, i_ino, f_handle);
         const path = pathAddress(selfPath(target.number));
         const given = syscall("", NR.inotify_add_watch, fd, path, (mask & MASK) >>> 0);
         if (given !== wd) throw new FileRestoreError(`${what} has become watch ${given}`);

@@ -61,6 +61,11 @@ export interface PathFilesRestore {
   entryOf(id: number): RegFileEntry;
   /** Opens an entry with flags of the caller's choice and no check; the caller closes it. @throws FileRestoreError */
   openPlain(id: number, flags: number): number;
+  /**
+   * Our O_PATH descriptor of the file without a name that had this device (as the kernel packs it inside) and inode; it stays
+   * the restore's. Undefined where there was none.
+   */
+  ghost(device: number, inode: bigint): number | undefined;
 }
 
 /** What a dump gives its kinds. */

@@ -14,7 +14,7 @@ import { FileDumpError } from "./errors.ts";
 import { searchInode } from "./irmap.ts";
 import type { DumpContext, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { linkOf, openPath, saysDeleted } from "./path.ts";
+import { linkOf, openPath, saysDeleted, selfPath } from "./path.ts";
 
 /** Words of a handle in an image at least, which CRIU counts on. */
 const HANDLE_WORDS = 16;
@@ -64,7 +64,7 @@ function openHandle(device: number, handle: FhEntry, pid: number | "self"): Fd {
     try {
       using mount = Fd.own(openPath(`/proc/${pid}/root${mountpoint}`, O.PATH | O.DIRECTORY));
       // Only a descriptor that is open for reading will do.
-      using readable = Fd.own(openPath(`/proc/self/fd/${mount.number}`, O.RDONLY | O.DIRECTORY | O.NONBLOCK));
+      using readable = Fd.own(openPath(selfPath(mount.number), O.RDONLY | O.DIRECTORY | O.NONBLOCK));
       return Fd.own(openByHandle(readable.number, handle.type, handleBytes(handle), O.PATH));
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
@@ -139,11 +139,10 @@ function openFileOf(context: DumpContext, fd: number): number | undefined {
 }
 
 /** Opens (O_PATH) the inode that is to be watched again. @throws KernelError, FileRestoreError */
-export function openWatched(context: RestoreContext, device: number, handle: FhEntry): Fd {
+export function openWatched(context: RestoreContext, device: number, inode: bigint, handle: FhEntry): Fd {
   const { path, file_id } = handle;
-  if (file_id !== undefined) {
-    return Fd.own(openPath(`/proc/self/fd/${context.descriptor(file_id)}`, O.PATH));
-  }
+  const open = file_id === undefined ? context.paths.ghost(device, inode) : context.descriptor(file_id);
+  if (open !== undefined) return Fd.own(openPath(selfPath(open), O.PATH));
   if (path !== undefined) return Fd.own(openPath(path, O.PATH));
   return openHandle(device, handle, "self");
 }
