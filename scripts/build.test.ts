@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { HUGE_PAGE_SIZE } from "../src/linux/memory.ts";
 import { MADV } from "../src/linux/mman.ts";
 import { NR } from "../src/linux/nr.ts";
+import { hostPid } from "../src/linux/pid.ts";
 import { type Mapping, readMaps } from "../src/linux/proc.ts";
 import { getRegisters, PTRACE, wait } from "../src/linux/ptrace.ts";
 import { STARTER } from "../src/machine/runner.ts";
@@ -79,7 +80,7 @@ async function atWork({
   };
   try {
     while (child.exitCode === null && readOf("wchan") !== "wait_for_partner") await Bun.sleep(5);
-    const mappings = readMaps(Number(readFileSync(pidfile, "utf8")));
+    const mappings = readMaps(hostPid(Number(readFileSync(pidfile, "utf8"))));
     return {
       warm: !mappings.some(({ path }) => path.includes("memfd:")),
       status: readOf("status"),

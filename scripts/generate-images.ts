@@ -85,7 +85,11 @@ function printEnum(type: protobuf.Enum, print: (line: string) => void): void {
 function printMessage(type: protobuf.Type, print: (line: string) => void, uses: Set<string>): void {
   const name = typeName(type);
   const valueType = (field: protobuf.Field): string =>
-    field.resolvedType === null ? (TYPES[field.type] ?? "") : typeName(field.resolvedType);
+    isNsPid(field)
+      ? "NsPid"
+      : field.resolvedType === null
+        ? (TYPES[field.type] ?? "")
+        : typeName(field.resolvedType);
 
   if (type.comment) print(`/** ${type.comment.replaceAll("\n", " ")} */`);
   print(`export interface ${name} {`);
@@ -134,6 +138,10 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
         : 0;
   const readOf = (field: protobuf.Field) => {
     if (field.resolvedType instanceof protobuf.Type) return `r.message(${valueType(field)})`;
+    if (isNsPid(field)) {
+      uses.add("NsPid").add("nsPid");
+      return `nsPid(r.${field.type}())`;
+    }
     if (field.resolvedType === null) return `r.${field.type}()`;
     uses.add(`is${valueType(field)}`);
     return `r.enumeration(is${valueType(field)}, "${type.name}.${field.name}")`;
@@ -146,6 +154,10 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
     if (field.resolvedType !== null) throw new Error(`${field.name}: repeated enums are not provided for`);
     return true;
   };
+  const packedOf = (field: protobuf.Field) =>
+    isNsPid(field)
+      ? `r.packed(${list(field)}, () => nsPid(r.${field.type}()));`
+      : `r.packed(${list(field)}, r.${field.type});`;
   const printLoop = () => {
     print("    while (r.pos < r.limit) {");
     print("      const tag = r.tag();");
@@ -156,7 +168,7 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
       print("          break;");
       if (isPackable(field)) {
         print(`        case ${field.id * 8 + 2}:`);
-        print(`          r.packed(${list(field)}, r.${field.type});`);
+        print(`          ${packedOf(field)}`);
         print("          break;");
       }
     }
@@ -199,7 +211,7 @@ function printMessage(type: protobuf.Type, print: (line: string) => void, uses: 
       if (short !== undefined) print("        }");
       if (isPackable(field)) {
         print(`        case ${field.id * 8 + 2}:`);
-        byReader(`r.packed(${list(field)}, r.${field.type});`);
+        byReader(packedOf(field));
       }
     }
     print("        default:");
@@ -252,6 +264,11 @@ function isPacked(field: protobuf.Field): boolean {
   return true;
 }
 
+/** Whether a field is the number of a task in the pid namespace of the images. */
+function isNsPid(field: protobuf.Field): boolean {
+  return field.options?.["(ns_pid)"] === true;
+}
+
 /** A field's name as a variable. */
 function local(field: protobuf.Field): string {
   return TAKEN.includes(field.name) ? `${field.name}_` : field.name;
@@ -259,6 +276,7 @@ function local(field: protobuf.Field): string {
 
 /** The value of a number whose one byte is `byte`, and what else it has to be; undefined for what is no such number. */
 function shortValue(field: protobuf.Field, type: string): { value: string; check: string } | undefined {
+  if (isNsPid(field)) return { value: "nsPid(byte)", check: "" };
   if (field.resolvedType instanceof protobuf.Type) return undefined;
   if (field.resolvedType !== null) return { value: "byte", check: ` && is${type}(byte)` };
   switch (field.type) {
@@ -286,6 +304,7 @@ function printFile(root: protobuf.Root, file: string, imports: string[]): string
     else printMessage(type, (line) => body.push(line), uses);
   }
   const lines = [`// Made from ${basename(file)} by scripts/generate-images.ts. Not to be edited.`, ""];
+  if (uses.has("NsPid")) lines.push('import { type NsPid, nsPid } from "../../../linux/pid.ts";');
   lines.push('import type { Codec, Reader, Writer } from "../../wire.ts";');
   for (const other of imports.sort()) {
     const names = [...typesIn(root, other)].flatMap((type) =>

@@ -4,6 +4,7 @@
  * Whatever fails, and whenever, the tree runs on as it was: see tracee/enter/infection.ts for how that holds even when we
  * are killed. The inventory is written last, so that a directory that has one is whole.
  */
+
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import { FilesDump } from "./files/dump.ts";
@@ -12,6 +13,7 @@ import { IMAGES } from "./images/kinds.ts";
 import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
 import { ERRNO, isErrno } from "./linux/errno.ts";
 import { close, pidfdOpen } from "./linux/io.ts";
+import { type HostPid, hostPid } from "./linux/pid.ts";
 import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts";
 import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
@@ -27,6 +29,7 @@ import {
   refuseDeadLeader,
   refuseThreads,
 } from "./process/core.ts";
+import { TreeNumbers } from "./process/identity.ts";
 import { SharedObjects } from "./process/ids.ts";
 import { dumpPstree, refuseRoot } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
@@ -38,8 +41,8 @@ import { type FrozenProcess, FrozenTree } from "./tracee/hold/freeze.ts";
 
 /** Returns the exit code. @throws whatever failed, after the tree was let go */
 export async function dump(options: Options): Promise<number> {
-  const { tree: rootPid } = options;
-  if (rootPid === undefined) throw new Error("dump needs --tree");
+  if (options.tree === undefined) throw new Error("dump needs --tree");
+  const rootPid = hostPid(options.tree);
   refuseRoot(rootPid);
   const stats = new DumpStats();
   const images = ImageDir.create(options.imagesDir);
@@ -51,7 +54,7 @@ export async function dump(options: Options): Promise<number> {
   const tree = FrozenTree.freeze(rootPid, () => stage("dump/freezing"), patience);
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
-  const saving = new Saving(options, images, stats, new Set(tree.processes.map(({ pid }) => pid)));
+  const saving = new Saving(options, images, stats, new TreeNumbers(tree));
   try {
     stage("dump/frozen");
     saving.save(tree);
@@ -117,21 +120,22 @@ class Saving {
     options: Options,
     private readonly images: ImageDir,
     stats: DumpStats,
-    pids: ReadonlySet<number>,
+    private readonly numbers: TreeNumbers,
   ) {
-    this.#files = new FilesDump(images, options, stats, pids);
+    this.#files = new FilesDump(images, options, stats, numbers);
     this.#memory = new MemoryDump(images, this.#files, stats);
   }
 
   save(tree: FrozenTree): void {
     if (tree.processes.reduce((sum, { threads }) => sum + threads.length, 0) >= MANY)
       this.images.writeBehind();
-    const ids = new Map<number, ObjectIds>();
+    const ids = new Map<HostPid, ObjectIds>();
     for (const { pid, zombie } of tree.processes) if (!zombie) ids.set(pid, this.#objects.idsOf(pid));
-    dumpPstree(this.images, tree, ids);
+    dumpPstree(this.images, tree, ids, this.numbers);
     stage("dump/tree");
     const living = tree.processes.filter((process) => !process.zombie);
-    for (const process of tree.processes) if (process.zombie) dumpZombie(this.images, process);
+    for (const process of tree.processes)
+      if (process.zombie) dumpZombie(this.images, process, this.numbers.numberOf(process.pid));
     // One step is taken by all processes before the next, so that they work while we look at the others.
     const entered = this.#enter(living, ids);
     for (const group of Infection.groups([...entered.keys()])) {
@@ -156,7 +160,7 @@ class Saving {
   }
 
   /** Goes into all processes. */
-  #enter(processes: readonly FrozenProcess[], ids: ReadonlyMap<number, ObjectIds>): Map<Infection, Entered> {
+  #enter(processes: readonly FrozenProcess[], ids: ReadonlyMap<HostPid, ObjectIds>): Map<Infection, Entered> {
     const found = processes.map((frozen) => {
       const { pid, threads } = frozen;
       refuseDeadLeader(frozen);
@@ -191,7 +195,18 @@ class Saving {
     const pidfd = pidfdOpen(pid);
     try {
       const proc = readProcess(pid);
-      const dumpee = { pid, frozen, ids: objects, proc, mappings, infection, table: infection.table, pidfd };
+      const numberOf = (host: HostPid) => this.numbers.numberOf(host);
+      const dumpee = {
+        pid,
+        numberOf,
+        frozen,
+        ids: objects,
+        proc,
+        mappings,
+        infection,
+        table: infection.table,
+        pidfd,
+      };
       dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp, answers);
       stage("dump/core");
       this.#files.dumpProcess(dumpee);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { callInside, hexdump, readArgument } from "./exec.ts";
 import { NR } from "./linux/nr.ts";
+import { hostPid } from "./linux/pid.ts";
 import { OptionError } from "./options.ts";
 
 describe("an argument", () => {
@@ -58,12 +59,14 @@ test("what cannot be made is refused before anything is touched", () => {
   const to =
     (nr: number, args: readonly number[] = []) =>
     () =>
-      callInside(process.ppid, nr, args, 1);
+      callInside(hostPid(process.ppid), nr, args, 1);
   expect(to(NR.exit_group)).toThrow("exit_group cannot be made inside another process");
   expect(to(NR.clone3)).toThrow("clone3 cannot be made");
   expect(to(0x10001)).toThrow("there is no system call 65537");
   expect(to(NR.getpid, [1, 2, 3, 4, 5, 6, 7])).toThrow("7 arguments");
-  expect(() => callInside(process.pid, NR.getpid, [], 1)).toThrow("cannot stop itself");
-  expect(() => callInside(2, NR.getpid, [], 1)).toThrow("a kernel thread");
-  expect(() => callInside(process.ppid, NR.write, [1, "x".repeat(60_000), 3], 1)).toThrow("60001 bytes");
+  expect(() => callInside(hostPid(process.pid), NR.getpid, [], 1)).toThrow("cannot stop itself");
+  expect(() => callInside(hostPid(2), NR.getpid, [], 1)).toThrow("a kernel thread");
+  expect(() => callInside(hostPid(process.ppid), NR.write, [1, "x".repeat(60_000), 3], 1)).toThrow(
+    "60001 bytes",
+  );
 });

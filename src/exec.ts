@@ -3,9 +3,11 @@
  * descriptors and memory. All its threads stand meanwhile. It is entered and left as a dump enters and leaves it
  * (tracee/enter/infection.ts), so that nothing remains but what the call itself does.
  */
+
 import { errnoName } from "./linux/errno.ts";
 import { NR } from "./linux/nr.ts";
 import { ourPid } from "./linux/ourselves.ts";
+import { type HostPid, hostPid } from "./linux/pid.ts";
 import { readSmaps } from "./linux/proc.ts";
 import { callName, cString } from "./linux/syscall.ts";
 import { say } from "./log.ts";
@@ -50,7 +52,7 @@ const MOST_BYTES = 0xc000;
  * @throws RangeError for a call or arguments that cannot be passed, KernelError, UnsupportedError; the process runs on then
  */
 export function callInside(
-  pid: number,
+  pid: HostPid,
   nr: number,
   args: readonly CallArgument[],
   patience: number,
@@ -135,7 +137,7 @@ export function exec(options: Options, words: readonly string[]): number {
   const args = rest.map(readArgument);
   let answer: CallAnswer;
   try {
-    answer = callInside(pid, nr, args, timeout === 0 ? Number.POSITIVE_INFINITY : timeout * 1000);
+    answer = callInside(hostPid(pid), nr, args, timeout === 0 ? Number.POSITIVE_INFINITY : timeout * 1000);
   } catch (error) {
     if (error instanceof RangeError) throw new OptionError(error.message);
     throw error;

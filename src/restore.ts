@@ -5,6 +5,7 @@
  * anything fails. The last steps, in which the processes get their registers and are let go, cannot fail for a reason
  * of the images.
  */
+
 import { checkCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import { FilesRestore } from "./files/restore.ts";
@@ -13,11 +14,12 @@ import { IMAGES } from "./images/kinds.ts";
 import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.ts";
 import { lastCapability } from "./linux/capability.ts";
 import { unlink } from "./linux/io.ts";
+import { kill } from "./linux/kill.ts";
 import { NR } from "./linux/nr.ts";
+import { type HostPid, type Identity, type NsPid, ownNumber, sameHost } from "./linux/pid.ts";
 import { ourMaps, readChildrenOf, readThreads } from "./linux/proc.ts";
 import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
-import { rawSyscall } from "./linux/syscall.ts";
 import { log } from "./log.ts";
 import { MemoryRestore } from "./memory/restore.ts";
 import { checkIds } from "./namespaces/ids.ts";
@@ -48,7 +50,6 @@ import { spawnRoot, spawnStandIn, spawnThreads, type UnbornThreads } from "./tra
 import { ThreadTables } from "./tracee/build/thread-tables.ts";
 import { awaitEnd } from "./tracee/hold/freeze.ts";
 import { detachAll, type FinalState, giveStates, tryStates } from "./tracee/hold/many-tasks.ts";
-import type { Task } from "./tracee/hold/task.ts";
 import { Area, BULK } from "./tracee/table/area.ts";
 import type { Calls } from "./tracee/table/calls.ts";
 
@@ -88,7 +89,7 @@ async function restoreOn(sameCpu: SameCpu, options: Options): Promise<number> {
     restoration.build();
     stats.restoreTime = total.micros;
     stage("restore/built");
-    if (options.pidfile !== undefined && writePidfile(options.pidfile, plan.root.pid))
+    if (options.pidfile !== undefined && writePidfile(options.pidfile, restoration.rootPid))
       pidfile = options.pidfile;
     const workDir = ImageDir.open(options.workDir ?? options.imagesDir);
     workDir.writeAll(IMAGES.stats, [{ restore: stats.entry }], "restore");
@@ -105,12 +106,12 @@ async function restoreOn(sameCpu: SameCpu, options: Options): Promise<number> {
   restoration.release();
   log.info("restore", `restored ${plan.all.length} processes, root ${plan.root.pid}`);
   if (options.displayStats) (await import("./stats-display.ts")).displayRestoreStats(stats.entry);
-  if (!options.restoreDetached) awaitRoot(plan.root.pid);
+  if (!options.restoreDetached) awaitRoot(restoration.rootPid);
   return 0;
 }
 
 /** Without --restore-detached we stay the parent of the root until it ends. */
-function awaitRoot(pid: number): void {
+function awaitRoot(pid: HostPid): void {
   for (;;) {
     const end = wait(pid);
     if (end === undefined || end.status.kind !== "stopped") return;
@@ -118,7 +119,7 @@ function awaitRoot(pid: number): void {
 }
 
 /** Of a process that may be gone. */
-function childrenOf(pid: number): number[] {
+function childrenOf(pid: HostPid): HostPid[] {
   try {
     return readChildrenOf(pid);
   } catch {
@@ -126,7 +127,7 @@ function childrenOf(pid: number): number[] {
   }
 }
 
-function threadsOf(pid: number): number[] {
+function threadsOf(pid: HostPid): HostPid[] {
   try {
     return readThreads(pid);
   } catch {
@@ -138,11 +139,11 @@ class Restoration {
   readonly #files: FilesRestore;
   readonly #memory: MemoryRestore;
   readonly #births: Births;
-  readonly #cores = new Map<number, CoreEntry>();
+  readonly #cores = new Map<NsPid, CoreEntry>();
   /** Of processes that have ended, but whose files in /proc are open. */
   readonly #standIns: { end(): void }[] = [];
   /** How many filters of seccomp(2) the threads of a process were born with. */
-  readonly #commonFilters = new Map<number, number>();
+  readonly #commonFilters = new Map<Restoree, number>();
   /** Other threads that may still be on their way. */
   readonly #unborn = new Map<Restoree, UnbornThreads>();
   /** What the first threads of the living are let go with, once they are known to be good. */
@@ -161,7 +162,12 @@ class Restoration {
     const pids = tasks.map(({ pid }) => pid);
     images.loadAhead(IMAGES.fs, pids);
     const tables = tasks.flatMap(({ ids }) => (ids?.files_id === undefined ? [] : [ids.files_id]));
-    this.#files = new FilesRestore(images, options, new Set(tables));
+    this.#files = new FilesRestore(
+      images,
+      options,
+      new Set(tables),
+      (number) => this.#births.hostOf(number) ?? sameHost(number),
+    );
     this.#memory = new MemoryRestore(
       images,
       this.#files,
@@ -204,13 +210,19 @@ class Restoration {
     this.#giveTasks();
     stage("restore/tasks");
     const living = this.#births.living.map(({ restoree }) => restoree);
-    prepareToLeave(living, (pid) => this.#memory.syscallAt(pid));
-    this.#states.push(...living.map(({ pid }) => finalState(this.#core(pid))));
+    prepareToLeave(living, ({ number }) => this.#memory.syscallAt(number));
+    this.#states.push(...living.map(({ number }) => finalState(this.#core(number))));
     tryStates(
       living.map(({ leader }) => leader.task),
       this.#states,
       root.leader.registers,
     );
+  }
+
+  /** Our number of the root. It has been born. */
+  get rootPid(): HostPid {
+    if (this.#root === undefined) throw new Error("the root has not been born");
+    return this.#root.pid;
   }
 
   /** Does away with everything that was of use on the way. */
@@ -297,13 +309,14 @@ class Restoration {
   }
 
   /** Filters that all threads of a process share, which those yet to be born inherit. */
-  #giveCommonFilters({ pid, table }: Restoree, tids: readonly number[]): void {
+  #giveCommonFilters(restoree: Restoree, tids: readonly NsPid[]): void {
+    const { table } = restoree;
     const states = tids.map((tid) => this.#core(tid).thread_core ?? {});
     const count = commonFilters(states, this.#seccomp);
     if (count === 0) return;
     giveFilters(table, states[0] ?? {}, this.#seccomp, 0, count);
     table.run();
-    this.#commonFilters.set(pid, count);
+    this.#commonFilters.set(restoree, count);
   }
 
   #giveTasks(): void {
@@ -312,18 +325,18 @@ class Restoration {
     const tables = new Set<number>();
     for (const { planned, restoree } of this.#births.living) {
       const task = taskOf(planned.core, planned.pid);
-      const { leader, pid } = restoree;
+      const { leader, pid, number, identity } = restoree;
       this.#giveThreads(restoree, highest);
-      giveThread(leader.table, this.#core(pid));
-      const running = giveTask(leader.table, pid, task, inherited, this.#births.signalsOfDead(planned));
+      giveThread(leader.table, this.#core(number));
+      const running = giveTask(restoree, task, inherited, this.#births.signalsOfDead(planned));
       restoreProc(pid, task, inherited);
       // Processes that share a table share our pidfd in it.
       const files = planned.ids?.files_id ?? 0;
       if (!tables.has(files)) leader.table.must("our pidfd", NR.close, restoree.ourPidfd);
       tables.add(files);
       stage("restore/task");
-      this.#giveThreadLast(leader.table, leader.task, highest);
-      giveTaskLast(leader.table, pid, task, this.#memory.dumpable(pid), running);
+      this.#giveThreadLast(leader.table, restoree, identity, highest);
+      giveTaskLast(restoree, task, this.#memory.dumpable(number), running);
       leader.table.start();
     }
     for (const { restoree } of this.#births.living) restoree.table.finish();
@@ -336,24 +349,26 @@ class Restoration {
     const { pid, area, leader, threads } = restoree;
     // While they are being born their calls are laid out.
     const pad = new ThreadTables(area.bulkRegion(pid), leader.registers, () => unborn.born());
-    for (const task of threads) {
+    for (const { task, identity } of threads) {
       pad.begin(task, THREAD_ROOM);
-      giveThread(pad, this.#core(task.tid));
-      this.#giveThreadLast(pad, task, highest);
+      giveThread(pad, this.#core(identity.number));
+      this.#giveThreadLast(pad, restoree, identity, highest);
     }
     pad.run();
     giveStates(
-      threads,
-      threads.map(({ tid }) => finalState(this.#core(tid))),
+      threads.map(({ task }) => task),
+      threads.map(({ identity }) => finalState(this.#core(identity.number))),
     );
   }
 
-  #giveThreadLast(calls: Calls, { pid, tid }: Task, highest: number): void {
-    const filters = this.#commonFilters.get(pid) ?? 0;
-    giveThreadLast(calls, pid, tid, this.#core(tid), this.#seccomp, filters, highest);
+  #giveThreadLast(calls: Calls, restoree: Restoree, thread: Identity, highest: number): void {
+    const filters = this.#commonFilters.get(restoree) ?? 0;
+    const pid = ownNumber(restoree.identity);
+    const tid = ownNumber(thread);
+    giveThreadLast(calls, pid, tid, this.#core(thread.number), this.#seccomp, filters, highest);
   }
 
-  #core(tid: number): CoreEntry {
+  #core(tid: NsPid): CoreEntry {
     const core = this.#cores.get(tid);
     if (core === undefined) throw new ImageValueError(`core-${tid}.img: missing`);
     return core;
@@ -390,7 +405,7 @@ class Restoration {
     if (this.#root !== undefined) born.add(this.#root.pid);
     // Also those whose birth nobody took note of, because that of another one failed.
     for (const pid of born) for (const child of childrenOf(pid)) born.add(child);
-    for (const pid of born) rawSyscall(NR.kill, pid, SIG.KILL);
+    for (const pid of born) kill(pid, SIG.KILL);
     for (const pid of born) {
       // The end of a process is told when those of its other threads have been.
       for (const tid of threadsOf(pid)) if (tid !== pid) awaitEnd(tid);

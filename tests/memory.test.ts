@@ -3,6 +3,7 @@
  *
  *     MEMORY_SEEDS=100 bun test tests/memory.test.ts       more of them; MEMORY_SEED=17 begins with that one
  */
+
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,6 +11,7 @@ import { join } from "node:path";
 import { close, O, open } from "../src/linux/io.ts";
 import { isZero, TASK_SIZE } from "../src/linux/memory.ts";
 import { NR } from "../src/linux/nr.ts";
+import { type HostPid, hostPid } from "../src/linux/pid.ts";
 import { readSmaps } from "../src/linux/proc.ts";
 import { addressOf, rawSyscall, syscall } from "../src/linux/syscall.ts";
 import { projectDir } from "./harness/build.ts";
@@ -26,7 +28,7 @@ const program = join(projectDir, "build/random_maps");
 const PASSING = new Set(["sd", "ac", "gu"]);
 
 /** A line for each page: address, permissions, offset, path, flags, kind of page (own, guard, other), content. */
-function pagesOf(pid: number, zero: bigint | undefined): Map<number, string> {
+function pagesOf(pid: HostPid, zero: bigint | undefined): Map<number, string> {
   const out = new Map<number, string>();
   const mem = open(`/proc/${pid}/mem`, O.RDONLY);
   const pagemap = open(`/proc/${pid}/pagemap`, O.RDONLY);
@@ -121,7 +123,7 @@ test.each(seeds)(
       const members = await ready(child.pid, directory);
       for (const member of members) seen.add(member);
       const zero = zeroFrame();
-      const before = members.map((member) => pagesOf(member, zero));
+      const before = members.map((member) => pagesOf(hostPid(member), zero));
       const images = join(directory, "images");
       const dumped = await dump(child.pid, images);
       expect(dumped.ok ? "" : dumped.errors).toBe("");
@@ -131,7 +133,7 @@ test.each(seeds)(
       const differences: string[] = [];
       members.forEach((member, i) => {
         const was = before[i] ?? new Map<number, string>();
-        const is = pagesOf(member, zero);
+        const is = pagesOf(hostPid(member), zero);
         for (const address of new Set([...was.keys(), ...is.keys()])) {
           if (was.get(address) === is.get(address)) continue;
           const place = `process ${member}: ${address.toString(16)}`;

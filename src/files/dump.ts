@@ -2,6 +2,7 @@
  * The open files of a tree: every table of descriptors (fdinfo-ID.img), every open file description once (files.img and
  * what its kinds have beside it), and where each process stands (fs-PID.img).
  */
+
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { FdinfoEntry, FileEntry } from "../images/schema/generated/files.ts";
@@ -10,6 +11,7 @@ import { KernelError } from "../linux/errno.ts";
 import { FD_CLOEXEC } from "../linux/fcntl.ts";
 import { close, listNumbers, O, open, pidfdOpen, withFd } from "../linux/io.ts";
 import { ourPid } from "../linux/ourselves.ts";
+import type { HostPid, TreeTasks } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { Level, log } from "../log.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
@@ -41,7 +43,7 @@ export class FilesDump {
   /** What the descriptors of tables lead to, by the number of the table. */
   readonly #tables = new Map<number, ReadonlyMap<number, FileId>>();
   /** The table of a process, and of the thread that it was read of. */
-  readonly #tableOf = new Map<number, number>();
+  readonly #tableOf = new Map<HostPid, number>();
   /** Descriptors of ours that descriptions are known by. */
   readonly #ours: number[] = [];
   /** cwd, root and umask, which processes may share, by their number. */
@@ -52,8 +54,12 @@ export class FilesDump {
   readonly #debug = log.enabled(Level.debug);
   #lastId = 0;
 
-  /** `pids` are the processes of the tree, the dead ones as well. */
-  constructor(images: ImageDir, options: FilesDumpOptions, stats: FilesDumpStats, pids: ReadonlySet<number>) {
+  constructor(
+    images: ImageDir,
+    options: FilesDumpOptions,
+    stats: FilesDumpStats,
+    private readonly tasks: TreeTasks,
+  ) {
     this.#images = images;
     const base = {
       images,
@@ -65,11 +71,11 @@ export class FilesDump {
         stats.sharedWritten += written;
       },
       describe: (fd: number, where: string) => this.#describeOurs(fd, where),
-      holds: (pid: number, number: number) => this.#holds(pid, number),
-      find: (ino: number, is: (pid: number, fd: number) => boolean) =>
+      holds: (pid: HostPid, number: number) => this.#holds(pid, number),
+      find: (ino: number, is: (pid: HostPid, fd: number) => boolean) =>
         this.#descriptions.search(ino, ({ pid, fd }) => is(pid, fd)),
-      numberOf: (pid: number, id: number) => this.#numberOf(pid, id),
-      inTree: (pid: number) => pids.has(pid),
+      numberOf: (pid: HostPid, id: number) => this.#numberOf(pid, id),
+      tasks,
     };
     const paths = new PathFileDump(base);
     this.#context = { ...base, paths };
@@ -90,7 +96,7 @@ export class FilesDump {
       fs = this.#dumpFs(dumpee);
       this.#fs.set(dumpee.ids.fs, fs);
     }
-    this.#images.writeAll(IMAGES.fs, [fs], dumpee.pid);
+    this.#images.writeAll(IMAGES.fs, [fs], dumpee.numberOf(dumpee.pid));
   }
 
   /** The number in files.img of the file under a mapping. @throws as dumpProcess */
@@ -132,12 +138,12 @@ export class FilesDump {
     for (const fd of this.#ours.splice(0)) close(fd);
   }
 
-  #holds(pid: number, number: number): FileId | undefined {
+  #holds(pid: HostPid, number: number): FileId | undefined {
     const table = this.#tableOf.get(pid);
     return table === undefined ? undefined : this.#tables.get(table)?.get(number);
   }
 
-  #numberOf(pid: number, id: number): number | undefined {
+  #numberOf(pid: HostPid, id: number): number | undefined {
     const table = this.#tables.get(this.#tableOf.get(pid) ?? 0);
     for (const [number, file] of table ?? []) if (file.id === id) return number;
     return undefined;
@@ -157,8 +163,9 @@ export class FilesDump {
     const leadsTo = new Map<number, FileId>();
     const table = sights.map((sight, i): FdinfoEntry => {
       // A lock belongs to the process that has taken it, not only to the description.
-      if (facts[i]?.locked === true) refuseLock(OpenFile.descriptor(tid, dumpee.pidfd, sight));
-      const description = known[i] ?? this.#describe(OpenFile.descriptor(tid, dumpee.pidfd, sight), sight);
+      if (facts[i]?.locked === true) refuseLock(OpenFile.descriptor(tid, dumpee.pidfd, sight, this.tasks));
+      const description =
+        known[i] ?? this.#describe(OpenFile.descriptor(tid, dumpee.pidfd, sight, this.tasks), sight);
       const { id, type } = description;
       leadsTo.set(sight.fd, description);
       return { id, flags: facts[i]?.cloexec === true ? FD_CLOEXEC : 0, type, fd: sight.fd };
@@ -193,7 +200,7 @@ export class FilesDump {
     const known = this.#descriptions.find(sight.status.ino, us, fd);
     if (known.known !== undefined) return known.known;
     follow(us, [sight]);
-    return this.#describe(OpenFile.ours(us, fd, where, sight), sight);
+    return this.#describe(OpenFile.ours(us, fd, where, sight, this.tasks), sight);
   }
 
   #dump(kind: FileKind, file: OpenFile, id: number): void {
@@ -243,7 +250,7 @@ export class FilesDump {
 }
 
 /** A live thread: a leader that has ended has no files any more. */
-function taskOf(dumpee: Dumpee): number {
+function taskOf(dumpee: Dumpee): HostPid {
   return dumpee.frozen.threads[0]?.tid ?? dumpee.pid;
 }
 

@@ -2,6 +2,7 @@
  * epoll(7). An instance knows the files that it watches, not their descriptors: these may have been closed since, or their
  * numbers have become others'. An image names them by a number that leads to them, as CRIU's do, and by their entry.
  */
+
 import {
   type EventpollFileEntry,
   type EventpollTfdEntry,
@@ -22,6 +23,7 @@ import { errnoName } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { fcntl, O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { CALLER, type HostPid } from "../linux/pid.ts";
 import { syscall } from "../linux/syscall.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import { allowDescriptors } from "./install.ts";
@@ -39,7 +41,7 @@ export const epoll: FileKind = {
 /** An instance whose targets are looked for once all files are known. */
 interface Waiting {
   readonly entry: EventpollFileEntry;
-  readonly pid: number;
+  readonly pid: HostPid;
   readonly fd: number;
   readonly where: string;
   readonly targets: readonly EpollTarget[];
@@ -84,11 +86,11 @@ class EpollDump implements FileDumper {
 
   #fileOf(
     { number, inode }: EpollTarget,
-    pid: number,
+    pid: HostPid,
     fd: number,
     nth: number,
   ): { file_id: number; tfd?: number; registered?: number } | undefined {
-    const is = (otherPid: number, other: number) => isEpollTarget(otherPid, other, pid, fd, number, nth);
+    const is = (otherPid: HostPid, other: number) => isEpollTarget(otherPid, other, pid, fd, number, nth);
     const there = this.context.holds(pid, number);
     if (there !== undefined && is(pid, number)) return { file_id: there.id };
     const file: FileId | undefined = this.context.find(inode, is);
@@ -156,7 +158,7 @@ class EpollRestore implements FileRestorer {
     };
     const what = "files.img: epoll";
     restoring(what, () => {
-      allowDescriptors(0, above + 2 + 2 * additions.length);
+      allowDescriptors(CALLER, above + 2 + 2 * additions.length);
       const all = additions.map((each) => ({ ...each, epoll: away(each.epoll), target: away(each.target) }));
       addToEpoll(all, ({ number }, errno) => {
         throw new FileRestoreError(`${what}: watching descriptor ${number}: ${errnoName(errno)}`, errno);

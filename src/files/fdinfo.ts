@@ -12,6 +12,7 @@ import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { HelperThread } from "../linux/helper-thread.ts";
 import { AT, O, open, readText, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { SmallFiles } from "../linux/read-many.ts";
 import { checkResult } from "../linux/syscall.ts";
 import { textOf, writeText } from "../linux/text.ts";
@@ -51,7 +52,7 @@ export class FdinfoLook {
   }
 
   /** Of the descriptors of a process, the table of its live thread `tid`, in their order. @throws KernelError */
-  at(dumpee: Dumpee, tid: number, sights: readonly Sight[]): DescriptorFacts[] {
+  at(dumpee: Dumpee, tid: HostPid, sights: readonly Sight[]): DescriptorFacts[] {
     const numbers = sights.map(({ fd }) => fd);
     if (numbers.length <= FEW) return readOf(tid, numbers);
     const flags = dumpee.table.each(NR.fcntl, [], numbers, [F.GETFD]);
@@ -115,7 +116,7 @@ const locksReading = lazily(() => new LocksReading());
 
 const fdinfoFiles = lazily(() => new SmallFiles(FEW, NAME_SIZE, TEXT_SIZE));
 
-function readOf(tid: number, numbers: readonly number[]): DescriptorFacts[] {
+function readOf(tid: HostPid, numbers: readonly number[]): DescriptorFacts[] {
   const files = fdinfoFiles();
   const facts: DescriptorFacts[] = [];
   withFd(open(`/proc/${tid}/fdinfo`, O.PATH | O.DIRECTORY), (directory) => {

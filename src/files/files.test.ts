@@ -1,4 +1,5 @@
 /** Descriptors of a real process: looked at, written to images, and made again in a bare process. */
+
 import { afterEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -17,6 +18,7 @@ import { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { FdTypes, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import { close, pidfdOpen } from "../linux/io.ts";
+import { hostPid, nsPid, sameHost, sameNumber } from "../linux/pid.ts";
 import { readMaps, readProcess, readSmaps } from "../linux/proc.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { spawnRoot } from "../tracee/build/spawn.ts";
@@ -36,8 +38,6 @@ const dirs: string[] = [];
 const pids: number[] = [];
 const FILES_ID = 2;
 const OPTIONS: FilesDumpOptions = {
-  forceIrmap: false,
-  irmapScanPath: [],
   ghostLimit: 1 << 20,
   linkRemap: false,
   evasiveDevices: false,
@@ -46,7 +46,7 @@ const OPTIONS: FilesDumpOptions = {
 function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions {
   return { inheritFd, fileValidation: "buildid", skipFileRwxCheck: false };
 }
-const FOWN = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
+const FOWN = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: nsPid(0) };
 
 afterEach(() => {
   for (const pid of pids.splice(0)) {
@@ -97,7 +97,8 @@ function descriptors(pid: number, but?: number): Record<string, string> {
 }
 
 /** Freezes a process, dumps its files, and lets it run on. */
-function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOptions> = {}): void {
+function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOptions> = {}): void {
+  const pid = hostPid(child);
   const tree = FrozenTree.freeze(pid);
   const [carrier] = tree.root.threads;
   if (carrier === undefined) throw new Error("no thread");
@@ -106,7 +107,7 @@ function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOpti
     images,
     { ...OPTIONS, ...options },
     { sharedScanned: 0, sharedWritten: 0 },
-    new Set([pid]),
+    { has: (task) => task === pid, numberOf: sameNumber },
   );
   const pidfd = pidfdOpen(pid);
   const entered: Infection[] = [];
@@ -119,6 +120,7 @@ function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOpti
     const ids = { vm: 2, files: FILES_ID, fs: 2, sighand: 2 };
     const dumpee: Dumpee = {
       pid,
+      numberOf: sameNumber,
       frozen: tree.root,
       ids,
       mappings,
@@ -143,15 +145,20 @@ function dumpFiles(pid: number, images: ImageDir, options: Partial<FilesDumpOpti
 
 /** Makes a bare process of the pid with the files of the images; the number of our pidfd in it. */
 function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): number {
-  const files = new FilesRestore(images, restoreOptions(inheritFd), new Set([FILES_ID]));
+  const files = new FilesRestore(images, restoreOptions(inheritFd), new Set([FILES_ID]), sameHost);
   const taken = files.descriptorNumbers();
   let service = 0;
   while (taken.has(service)) service++;
-  const restoree = spawnRoot(pid, Area.place(readMaps(process.pid), 1, BULK.RESTORE), service, false);
+  const restoree = spawnRoot(
+    nsPid(pid),
+    Area.place(readMaps(hostPid(process.pid)), 1, BULK.RESTORE),
+    service,
+    false,
+  );
   pids.push(pid);
   try {
     files.restoreTable(restoree, FILES_ID);
-    files.restoreFs(restoree, pid);
+    files.restoreFs(restoree, nsPid(pid));
     restoree.table.run();
     files.finish();
   } catch (error) {
@@ -301,7 +308,7 @@ describe.if(isRoot)("a failed restore", () => {
       /work\/a: it is not what was dumped: mode 0100644 where it was 0100600/,
     );
     const options = { ...restoreOptions(), skipFileRwxCheck: true };
-    const files = new FilesRestore(images, options, new Set([FILES_ID]));
+    const files = new FilesRestore(images, options, new Set([FILES_ID]), sameHost);
     const shared = images.readAll(IMAGES.files).filter(({ reg }) => reg?.name.endsWith("work/a"));
     for (const { id } of shared) closeSync(files.openForMapping(id, false));
     files.abort();
@@ -322,7 +329,7 @@ describe("images that lie", () => {
     const images = ImageDir.create(join(newDir(), "images"));
     write(images);
     return () => {
-      const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]));
+      const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]), sameHost);
       try {
         files.restoreTable(nobody, FILES_ID);
       } finally {
@@ -375,7 +382,7 @@ describe("images that lie", () => {
     const images = ImageDir.create(join(dir, "images"));
     images.writeAll(IMAGES.files, [reg(1, join(dir, "work/gone")), reg(2, path)]);
     images.writeAll(IMAGES.remap_fpath, [{ orig_id: 1, remap_id: 2, remap_type: RemapType.LINKED }]);
-    const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]));
+    const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]), sameHost);
     files.openForMapping(1, false);
     files.finish();
     expect(readdirSync(join(dir, "work"))).toEqual(["precious"]);
@@ -393,7 +400,7 @@ describe("images that lie", () => {
     ]);
     for (const id of [1, 2]) {
       images.writeAll(IMAGES.fdinfo, [descriptor(0, id)], FILES_ID);
-      const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]));
+      const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]), sameHost);
       expect(() => files.restoreTable(nobody, FILES_ID)).toThrow();
       files.abort();
     }

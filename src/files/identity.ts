@@ -3,11 +3,13 @@
  * once. Only descriptors of the same inode can, and among those the kernel keeps an order (kcmp(2)), so that the one
  * that a descriptor is like is found by halving.
  */
+
 import { compareFiles } from "../linux/fcntl.ts";
+import type { HostPid } from "../linux/pid.ts";
 
 /** An open file description by one of the descriptors that lead to it. */
 export interface Known {
-  readonly pid: number;
+  readonly pid: HostPid;
   readonly fd: number;
   readonly id: number;
 }
@@ -22,7 +24,7 @@ export class Descriptions<K extends Known> {
   }
 
   /** The description that a descriptor leads to, or where among `of` it belongs. @throws KernelError */
-  find(ino: number, pid: number, fd: number): { known: K } | { known: undefined; of: K[]; at: number } {
+  find(ino: number, pid: HostPid, fd: number): { known: K } | { known: undefined; of: K[]; at: number } {
     const list = this.#byInode.get(ino);
     if (list === undefined) {
       const of: K[] = [];

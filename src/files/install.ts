@@ -2,10 +2,12 @@
  * Putting descriptors into a process: it fetches each of ours by pidfd_getfd(2), which gives the lowest free number. In
  * a table that begins empty that number is known beforehand, and, taken in ascending order, mostly the wanted one.
  */
+
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { RLIMIT, readRlimit, rlimit } from "../linux/rlimit.ts";
 import { addressOf, syscall } from "../linux/syscall.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
@@ -131,7 +133,7 @@ function nameOf({ number, id }: Wanted): string {
 }
 
 /** What is not as foreseen has put all that follows in a wrong place: nothing can be made good then. */
-function expectNumber(pid: number, number: number, expected: number): void {
+function expectNumber(pid: HostPid, number: number, expected: number): void {
   if (number === expected) return;
   throw new KernelError(
     "the table of descriptors",
@@ -141,7 +143,7 @@ function expectNumber(pid: number, number: number, expected: number): void {
 }
 
 /** Sees to it that a process, 0 for us, may have descriptors below `number`. @throws KernelError */
-export function allowDescriptors(pid: number, number: number): void {
+export function allowDescriptors(pid: HostPid, number: number): void {
   const { cur, max } = readRlimit(pid, RLIMIT.NOFILE);
   const needed = BigInt(number);
   if (cur >= needed) return;

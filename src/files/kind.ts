@@ -9,9 +9,11 @@
  *     arm     what only a process can do that has it, by its number there: controlling terminals, leases
  *     thaw    nothing can fail any more for a reason of the images: what holds a file still is taken away
  */
+
 import type { ImageDir } from "../images/image-dir.ts";
 import type { FdTypes, FileEntry, RegFileEntry } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import type { HostPid, NsPid, TreeTasks } from "../linux/pid.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { InheritedFds } from "./inherit-fd.ts";
@@ -30,10 +32,6 @@ export interface FilesDumpOptions {
   /** Whether a device may be reached by a path that now leads to another node of the same device. */
   readonly evasiveDevices: boolean;
   readonly fileValidation: FileValidation;
-  /** Whether the paths of watched inodes are searched for even where they could be told. */
-  readonly forceIrmap: boolean;
-  /** Where to search for them besides. */
-  readonly irmapScanPath: readonly string[];
 }
 
 export interface FilesRestoreOptions {
@@ -61,11 +59,6 @@ export interface PathFilesRestore {
   entryOf(id: number): RegFileEntry;
   /** Opens an entry with flags of the caller's choice and no check; the caller closes it. @throws FileRestoreError */
   openPlain(id: number, flags: number): number;
-  /**
-   * Our O_PATH descriptor of the file without a name that had this device (as the kernel packs it inside) and inode; it stays
-   * the restore's. Undefined where there was none.
-   */
-  ghost(device: number, inode: bigint): number | undefined;
 }
 
 /** What a dump gives its kinds. */
@@ -87,16 +80,16 @@ export interface DumpContext {
    * What descriptor `number` of process `pid`, or of a thread of it, leads to; undefined where there is none. All tables are
    * known from {@link FileDumper.late} on.
    */
-  holds(pid: number, number: number): FileId | undefined;
+  holds(pid: HostPid, number: number): FileId | undefined;
   /**
    * The description of inode `ino` of which `is` says that it is the one, asked with a process and a descriptor that lead
    * there. All are known from {@link FileDumper.late} on.
    */
-  find(ino: number, is: (pid: number, fd: number) => boolean): FileId | undefined;
+  find(ino: number, is: (pid: HostPid, fd: number) => boolean): FileId | undefined;
   /** Some descriptor of process `pid` that leads to entry `id`; undefined where it has none. */
-  numberOf(pid: number, id: number): number | undefined;
-  /** Whether a process is of the tree, by its number here; dead ones that nobody has waited for are. */
-  inTree(pid: number): boolean;
+  numberOf(pid: HostPid, id: number): number | undefined;
+  /** Which processes are of the tree, and their numbers in the images. */
+  readonly tasks: TreeTasks;
   /** Files that have a path. */
   readonly paths: PathFilesDump;
 }
@@ -108,6 +101,8 @@ export interface RestoreContext {
   readonly inherited: InheritedFds;
   /** All entries of files.img by their number. */
   readonly entries: ReadonlyMap<number, FileEntry>;
+  /** Our number of a task, group or session of the tree; undefined for one that is not of it. All of them have been born. */
+  hostOf(number: NsPid): HostPid | undefined;
   /** Descriptors of ours that are closed when the restore ends, however it ends. */
   readonly kept: KeptFds;
   /** Our descriptor of entry `id`, made if it was not yet; it stays the restore's. @throws FileRestoreError */

@@ -13,11 +13,10 @@ import { checkResult } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { FileDumpError, restoring } from "./errors.ts";
 import type { TemporaryNames } from "./ghost.ts";
-import type { OpenFile } from "./open-file.ts";
+import { NO_OWNER, type OpenFile } from "./open-file.ts";
 import { inGrandparent, linkPath, openPath, parentOf, selfPath, unlinkPath } from "./path.ts";
 import type { Remaps } from "./remap.ts";
 
-const NOBODY = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
 const TRIES = 100;
 
 // --- dump
@@ -52,7 +51,7 @@ export class LinkRemapDump {
       if (path === undefined) return false;
       log.debug("files/link-remap", `${file.where}: ${name} can be found as ${path}`);
       this.#ids.set(key, remapId);
-      this.addEntry({ id: remapId, flags: 0, pos: 0n, fown: NOBODY, name: path, build_id: [] });
+      this.addEntry({ id: remapId, flags: 0, pos: 0n, fown: NO_OWNER, name: path, build_id: [] });
     }
     this.remaps.add(id, RemapType.LINKED, remapId);
     return true;

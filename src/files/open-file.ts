@@ -1,7 +1,9 @@
 /** An open file of a process being dumped, looked at through our own copy of its descriptor. */
+
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { F, getOwner } from "../linux/fcntl.ts";
 import { AT, close, fcntl, O, pidfdGetfd, S } from "../linux/io.ts";
+import { type HostPid, type NsPid, nsPid, type TreeTasks } from "../linux/pid.ts";
 import { type Fdinfo, readFdinfo } from "../linux/proc.ts";
 import {
   type FileStatus,
@@ -11,10 +13,12 @@ import {
   statusAt,
   statusOf,
 } from "../linux/statx.ts";
+import { FileDumpError } from "./errors.ts";
 import { linkOf, pathAddress } from "./path.ts";
 import type { Sight } from "./survey.ts";
 
-const NOBODY: FownEntry = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
+/** Nobody gets its signals. */
+export const NO_OWNER: FownEntry = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: nsPid(0) };
 
 /** An open file description, or a file that a process refers to otherwise (its cwd, what it maps). */
 export class OpenFile {
@@ -30,10 +34,11 @@ export class OpenFile {
 
   private constructor(
     /** The process, and in it the descriptor's number or what else the file is to it ("its working directory"). */
-    readonly pid: number,
+    readonly pid: HostPid,
     readonly role: number | string,
     private readonly source: number,
     sight: Sight | undefined,
+    private readonly tasks?: TreeTasks,
     private readonly place?: string,
   ) {
     this.#sight = sight;
@@ -44,19 +49,19 @@ export class OpenFile {
   }
 
   /** A descriptor of the process of `pidfd`, already looked at. To be closed. */
-  static descriptor(pid: number, pidfd: number, sight: Sight): OpenFile {
-    return new OpenFile(pid, sight.fd, pidfd, sight);
+  static descriptor(pid: HostPid, pidfd: number, sight: Sight, tasks: TreeTasks): OpenFile {
+    return new OpenFile(pid, sight.fd, pidfd, sight, tasks);
   }
 
   /**
    * A descriptor of ours, found elsewhere than in a table: `where` says where. It stays the caller's.
    */
-  static ours(us: number, fd: number, where: string, sight: Sight): OpenFile {
-    return new OpenFile(us, fd, -1, sight, where);
+  static ours(us: HostPid, fd: number, where: string, sight: Sight, tasks: TreeTasks): OpenFile {
+    return new OpenFile(us, fd, -1, sight, tasks, where);
   }
 
   /** What a process refers to otherwise than by a descriptor; `copy` is ours and becomes the object's. To be closed. */
-  static reference(pid: number, role: string, copy: number): OpenFile {
+  static reference(pid: HostPid, role: string, copy: number): OpenFile {
     return new OpenFile(pid, role, copy, undefined);
   }
 
@@ -127,9 +132,16 @@ export class OpenFile {
   /** Who gets its signals. */
   get owner(): FownEntry {
     const sight = this.#sight;
-    if (sight === undefined || this.isPath || (sight.signal === 0 && sight.owner === 0)) return NOBODY;
+    if (sight === undefined || this.isPath || (sight.signal === 0 && sight.owner === 0)) return NO_OWNER;
     const { type, pid, uid, euid } = getOwner(this.copy);
-    return { uid, euid, signum: sight.signal, pid_type: type, pid };
+    return { uid, euid, signum: sight.signal, pid_type: type, pid: this.#numberOf(pid) };
+  }
+
+  #numberOf(owner: HostPid): NsPid {
+    const number = this.tasks?.numberOf(owner) ?? NO_OWNER.pid;
+    if (owner !== 0 && number === 0)
+      throw new FileDumpError(`${this.where}: its signals go to process ${owner}, outside of the tree`);
+    return number;
   }
 
   /** Magic number of its file system. */

@@ -2,10 +2,12 @@
  * pidfd_open(2): descriptors of processes of the tree, and of processes that are gone. Of these nothing is left but how they
  * ended, and which descriptors are of the same one.
  */
+
 import { FdTypes, type FileEntry, type PidfdEntry } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { type HostPid, hostPid, type NsPid, nsPid } from "../linux/pid.ts";
 import { endedProcess, exitCodeOf, PIDFD } from "../linux/pidfd.ts";
 import { syscall } from "../linux/syscall.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
@@ -14,7 +16,7 @@ import type { OpenFile } from "./open-file.ts";
 import { withAsync, withFlags } from "./status-flags.ts";
 
 /** In an image: a process that has ended and that nobody can wait for any more. */
-const GONE = -1;
+const GONE = nsPid(-1);
 
 export const pidfd: FileKind = {
   type: FdTypes.PIDFD,
@@ -28,8 +30,8 @@ class PidfdDump implements FileDumper {
 
   dump(file: OpenFile, id: number): void {
     const { fields } = file.fdinfo;
-    const pid = Number(fields.get("Pid")?.[0] ?? GONE);
-    if (pid > 0 && !this.context.inTree(pid)) {
+    const pid = hostPid(Number(fields.get("Pid")?.[0] ?? -1));
+    if (pid > 0 && !this.context.tasks.has(pid)) {
       throw new FileDumpError(
         `${file.where}: a pidfd of process ${pid}, which is not of the tree and would be another one after a restore`,
       );
@@ -43,8 +45,7 @@ class PidfdDump implements FileDumper {
       id,
       ino: file.status.ino % 2 ** 32,
       flags: file.flags & ~O.RDWR,
-      // The last of them is the one of the innermost namespace, which the process itself knows.
-      nspid: pid > 0 ? Number(fields.get("NSpid")?.[0]?.split(/\s+/).at(-1) ?? pid) : GONE,
+      nspid: pid > 0 ? this.context.tasks.numberOf(pid) : GONE,
       fown: file.owner,
     };
     const code = pid > 0 ? undefined : exitCodeOf(file.copy);
@@ -66,7 +67,7 @@ class PidfdRestore implements FileRestorer {
       const fd =
         nspid === GONE
           ? this.#goneOf(entry)
-          : syscall("", NR.pidfd_open, nspid, flags & (PIDFD.NONBLOCK | PIDFD.THREAD));
+          : syscall("", NR.pidfd_open, this.#hostOf(nspid), flags & (PIDFD.NONBLOCK | PIDFD.THREAD));
       return withFlags(fd, flags);
     });
   }
@@ -77,6 +78,12 @@ class PidfdRestore implements FileRestorer {
 
   asyncFlags(entry: FileEntry): number | undefined {
     return withAsync(pidfdOf(entry).flags);
+  }
+
+  #hostOf(nspid: NsPid): HostPid {
+    const host = this.context.hostOf(nspid);
+    if (host === undefined) throw new FileRestoreError(`files.img: process ${nspid} is not of the tree`);
+    return host;
   }
 
   /** Descriptors of one and the same process can only be opened while it is there: all of them at once. */

@@ -2,12 +2,14 @@
  * The open files of a tree, brought back: every description is opened once, by us, and fetched by every process that
  * has a descriptor of it.
  */
+
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { type FdinfoEntry, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { AT } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { CALLER, type HostPid, type NsPid, nsPid } from "../linux/pid.ts";
 import { statusAt, statusOf } from "../linux/statx.ts";
 import { Level, log } from "../log.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
@@ -63,10 +65,16 @@ export class FilesRestore {
   readonly #debug = log.enabled(Level.debug);
 
   /**
-   * Reads the images. `tables` are the numbers of the tables of descriptors that processes have.
+   * Reads the images. `tables` are the numbers of the tables of descriptors that processes have, `hostOf` gives
+   * our number of a task, group or session of the tree, once it is born.
    * @throws FileRestoreError, ImageError
    */
-  constructor(images: ImageDir, options: FilesRestoreOptions, tables: ReadonlySet<number>) {
+  constructor(
+    images: ImageDir,
+    options: FilesRestoreOptions,
+    tables: ReadonlySet<number>,
+    hostOf: (number: NsPid) => HostPid | undefined,
+  ) {
     this.#images = images;
     const base = {
       images,
@@ -74,6 +82,7 @@ export class FilesRestore {
       inherited: new InheritedFds(options.inheritFd),
       entries: this.#entries,
       kept: this.#kept,
+      hostOf,
       descriptor: (id: number) => this.#descriptor(id),
       tableWith: (id: number) => this.#tableWith(id),
     };
@@ -87,14 +96,14 @@ export class FilesRestore {
     }
     images.loadAhead(IMAGES.fdinfo, [...tables]);
     for (const id of tables) this.#readTable(id);
-    allowDescriptors(0, this.#entries.size + SPARE_DESCRIPTORS);
+    allowDescriptors(CALLER, this.#entries.size + SPARE_DESCRIPTORS);
   }
 
   /** Processes that have ended, of which files of /proc are open: something must stand in for them meanwhile. */
-  ended(): Set<number> {
-    const numbers = new Set<number>();
+  ended(): Set<NsPid> {
+    const numbers = new Set<NsPid>();
     for (const { type, remapId } of readRemaps(this.#images).values())
-      if (type === RemapType.PROCFS) numbers.add(remapId);
+      if (type === RemapType.PROCFS) numbers.add(nsPid(remapId));
     return numbers;
   }
 
@@ -180,7 +189,7 @@ export class FilesRestore {
   }
 
   /** Adds to a process' table: its root, cwd and umask. @throws FileRestoreError, KernelError */
-  restoreFs(restoree: Restoree, pid: number): void {
+  restoreFs(restoree: Restoree, pid: NsPid): void {
     const { cwd_id, root_id, umask } = this.#images.readOne(IMAGES.fs, pid);
     const { table } = restoree;
     const root = this.#directory(root_id);
@@ -216,7 +225,7 @@ export class FilesRestore {
 
   #restoreOwners(): void {
     for (const { fd, owner, what, last } of this.#owned.splice(0)) {
-      restoring(what, () => restoreOwner(fd, owner, what));
+      restoring(what, () => restoreOwner(fd, owner, this.#context.hostOf(owner.pid), what));
       if (last) this.#kept.drop(fd);
     }
   }

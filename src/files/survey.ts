@@ -11,6 +11,7 @@ import { F } from "../linux/fcntl.ts";
 import { AT, O, open, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { resultAt } from "../linux/own-table.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { type FileStatus, STATX, statusIn } from "../linux/statx.ts";
 import { textOf, writeText } from "../linux/text.ts";
 
@@ -80,7 +81,7 @@ const secondLook = lazily(
 );
 
 /** What the descriptors of a process lead to, in their order. @throws KernelError */
-export function look(pid: number, pidfd: number, fds: readonly number[]): Sight[] {
+export function look(pid: HostPid, pidfd: number, fds: readonly number[]): Sight[] {
   const blocks = firstLook();
   const { words } = blocks;
   const sights: Sight[] = [];
@@ -111,7 +112,7 @@ export function look(pid: number, pidfd: number, fds: readonly number[]): Sight[
 }
 
 /** Fills in `link` and `there`, where the link is not too long. @throws KernelError */
-export function follow(pid: number, sights: readonly Sight[]): void {
+export function follow(pid: HostPid, sights: readonly Sight[]): void {
   if (sights.length === 0) return;
   const blocks = secondLook();
   const { bytes, words } = blocks;

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nsPid } from "../linux/pid.ts";
 import { ImageError } from "./error.ts";
 import { ImageDir } from "./image-dir.ts";
 import { encodeImage, ImageReader, magicOf } from "./image-file.ts";
@@ -43,7 +44,8 @@ function errorOf(action: () => unknown): ImageError {
 const ID = { none: undefined, decimal: 12, hex: 0xabc, word: "dump" } as const;
 const idFor = (kind: AnyImageKind): number | string | undefined => ID[kind.id];
 
-const pstree = { pid: 7, ppid: 0, pgid: 7, sid: 7, threads: [7] };
+const task = nsPid(7);
+const pstree = { pid: task, ppid: nsPid(0), pgid: task, sid: task, threads: [task] };
 
 describe("every kind", () => {
   const dir = newDir();

@@ -37,6 +37,7 @@
 
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { close, exists, isAbsent, isDirectory, rename, stat, unlink } from "../linux/io.ts";
+import type { NotHostPid } from "../linux/pid.ts";
 import { fileError, ImageError } from "./error.ts";
 import { encodeImage, ImageReader, ImageWriter, openForReading } from "./image-file.ts";
 import { type AnyImageKind, fileName, IMAGES, type ImageKind, type RawKind } from "./kinds.ts";
@@ -46,7 +47,7 @@ import { Writer } from "./wire.ts";
 import { WriteBehind, writeFile } from "./write-behind.ts";
 
 /** What stands for `*` in a file's name: a pid, a namespace's id, a shmid, "dump" or "restore". */
-export type Id = number | bigint | string;
+export type Id = NotHostPid | bigint | string;
 
 /** Name of the link to the parent directory. */
 export const PARENT_LINK = "parent";

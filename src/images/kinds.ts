@@ -1,5 +1,6 @@
 // The table of all image files: name, magic, message, and what follows the messages.
 
+import type { NotHostPid } from "../linux/pid.ts";
 import { type AnyImageKind, idOf, type RawKind } from "./kind.ts";
 import * as IMAGES from "./kinds-of-messages.ts";
 
@@ -42,7 +43,7 @@ export function kindOfMagic(magic: number): AnyImageKind | undefined {
 }
 
 /** A file's name, e.g. `fileName(IMAGES.core, 12)` is "core-12.img". */
-export function fileName(kind: AnyImageKind | RawKind, id?: number | bigint | string): string {
+export function fileName(kind: AnyImageKind | RawKind, id?: NotHostPid | bigint | string): string {
   if (kind.id === "none") return kind.file;
   if (id === undefined) throw new TypeError(`${kind.file} needs an id`);
   const star = kind.file.indexOf("*");

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { nsPid } from "../linux/pid.ts";
 import { bytesToText, textToBytes } from "../linux/text.ts";
 import { ImageError } from "./error.ts";
 import { CODECS, codecOf, randomOf, sample } from "./samples.test-support.ts";
@@ -36,11 +37,11 @@ function damaged(codec: Codec<unknown>, input: Uint8Array): void {
 
 describe("kept bytes", () => {
   test("stand where the message would", () => {
-    const fown = keepBytes(FownEntry, { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 7 });
+    const fown = keepBytes(FownEntry, { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: nsPid(7) });
     const whole = { id: 1, flags: 0, pos: 0n, fown, name: "", build_id: [] };
     const before = encode(RegFileEntry, whole).toHex();
     expect(before).toBe("0801100018002a0a080010001800200028073200");
-    fown.pid += 1;
+    fown.pid = nsPid(8);
     expect(encode(RegFileEntry, whole).toHex()).toBe(before);
     expect(encode(RegFileEntry, { ...whole, fown: { ...fown } }).toHex()).not.toBe(before);
   });
@@ -98,7 +99,8 @@ describe("proto2", () => {
   });
 
   test("repeated numbers are written unpacked, and read either way", () => {
-    const entry = { pid: 1, ppid: 0, pgid: 1, sid: 1, threads: [1, 300] };
+    const first = nsPid(1);
+    const entry = { pid: first, ppid: nsPid(0), pgid: first, sid: first, threads: [first, nsPid(300)] };
     expect(encode(PstreeEntry, entry).toHex()).toBe("0801100018012001280128ac02");
     expect(decode(PstreeEntry, bytes("08011000180120012a0301ac02"))).toEqual(entry);
     expect(decode(PstreeEntry, bytes("08011000180120012a0101 28ac02"))).toEqual(entry);

@@ -1,5 +1,7 @@
 /** The processors that a task may run on: sched_setaffinity(2). */
+
 import { NR } from "./nr.ts";
+import type { HostPid } from "./pid.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";
 
 /** A mask, a bit for each processor. Large enough for any kernel of today (CONFIG_NR_CPUS is 8192 at the most). */
@@ -7,13 +9,13 @@ export type CpuMask = Uint8Array;
 const MASK_SIZE = 1024;
 
 /** Of a task, 0 for the calling thread; undefined where the kernel does not tell. */
-export function affinityOf(tid: number): CpuMask | undefined {
+export function affinityOf(tid: HostPid): CpuMask | undefined {
   const mask = new Uint8Array(MASK_SIZE);
   return rawSyscall(NR.sched_getaffinity, tid, mask.length, addressOf(mask)) < 0 ? undefined : mask;
 }
 
 /** Whether the kernel took the mask for a task, 0 for the calling thread. Processors that it may not have do not matter. */
-export function setAffinity(tid: number, mask: CpuMask): boolean {
+export function setAffinity(tid: HostPid, mask: CpuMask): boolean {
   return rawSyscall(NR.sched_setaffinity, tid, mask.length, addressOf(mask)) === 0;
 }
 

@@ -1,15 +1,16 @@
 /** Calls made in a child of ours that lives no longer than they take: for what would change us if we made them. */
+
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
 import { CLONE, cloneArgs, setTid, spawnMasked } from "./clone.ts";
-import { Fd } from "./fd.ts";
-import { O, read } from "./io.ts";
+import { kill } from "./kill.ts";
 import { MAP, PROT } from "./memory.ts";
 import { NR } from "./nr.ts";
+import { type HostPid, hostPid, type NsPid } from "./pid.ts";
 import { PR } from "./prctl.ts";
 import { type WaitStatus, wait } from "./ptrace.ts";
 import { SIG } from "./signal.ts";
-import { s32, struct, word } from "./struct.ts";
-import { addressOf, checkResult, cString, memoryAt, rawSyscall, syscall } from "./syscall.ts";
+import { struct, word } from "./struct.ts";
+import { checkResult, cString, memoryAt, rawSyscall, syscall } from "./syscall.ts";
 
 const SIZE = 0x20000;
 const MOST_ENTRIES = 256;
@@ -51,7 +52,7 @@ export class ChildTable {
   readonly #view: DataView;
   #entries = 0;
   #data = MOST_ENTRIES * ENTRY_SIZE;
-  #pid = 0;
+  #pid: HostPid | undefined;
 
   constructor() {
     const flags = MAP.SHARED | MAP.ANONYMOUS;
@@ -100,63 +101,46 @@ export class ChildTable {
   }
 
   /** Has a child, of id `pid` if given, make the calls; waits for its end. @throws KernelError when none can be born */
-  run(pid?: number): { readonly pid: number; readonly status: WaitStatus } {
+  run(pid?: NsPid): { readonly pid: HostPid; readonly status: WaitStatus } {
     this.#entry(NR.exit_group, 0);
     const born = this.#spawn(pid);
     return { pid: born, status: wait(born)?.status ?? { kind: "exited", code: -1 } };
   }
 
-  /**
-   * Has a child make the calls and wait then, until it is ended by `dispose`. Gives its pid once the calls are made.
-   * @throws KernelError
-   */
-  hold(): number {
-    const ends = new Uint8Array(2 * s32.size);
-    syscall("to a child", NR.pipe2, addressOf(ends), O.CLOEXEC);
-    using reading = Fd.own(s32.read(ends, 0));
-    using writing = Fd.own(s32.read(ends, s32.size));
+  /** Has a child make the calls and wait then, until it is ended by `dispose`. Gives its pid. @throws KernelError */
+  hold(): HostPid {
     const pause = this.data(timespec.encode({ sec: HOLD_SECONDS, nsec: 0 }));
-    this.call(NR.write, writing.number, pause.address, 1);
-    this.call(NR.close, writing.number);
-    this.call(NR.nanosleep, pause.address);
-    const pid = this.start();
-    // Now this end is the child's alone, and ends with it.
-    writing.close();
-    read(reading.number, new Uint8Array(1));
-    return pid;
+    this.#entry(NR.nanosleep, pause.address);
+    return this.start();
   }
 
   /** Sets a child to make the calls; it is ended by `dispose` where it has not ended then. Gives its pid. @throws KernelError */
-  start(): number {
+  start(): HostPid {
     this.#entry(NR.exit_group, 0);
     this.#pid = this.#spawn(undefined);
     return this.#pid;
   }
 
-  /** The child that `start` or `hold` has begun, 0 where there is none. */
-  get pid(): number {
-    return this.#pid;
-  }
-
   /** Waits for the end of what `start` has begun. */
   end(): void {
-    while (this.#pid > 0 && wait(this.#pid)?.status.kind === "stopped");
-    this.#pid = 0;
+    while (this.#pid !== undefined && wait(this.#pid)?.status.kind === "stopped");
+    this.#pid = undefined;
   }
 
   [Symbol.dispose](): void {
-    if (this.#pid > 0) rawSyscall(NR.kill, this.#pid, SIG.KILL);
+    if (this.#pid !== undefined) kill(this.#pid, SIG.KILL);
     this.end();
     rawSyscall(NR.munmap, this.#address, SIZE);
   }
 
-  #spawn(pid: number | undefined): number {
+  #spawn(pid: NsPid | undefined): HostPid {
     const ids = pid === undefined ? undefined : this.data(setTid(pid));
     const args = cloneArgs.encode({
       flags: CLONE.CLEAR_SIGHAND,
       ...(ids && { set_tid: ids.address, set_tid_size: 1 }),
     });
-    return checkResult(spawnMasked(args, this.#address), NR.clone3, `with pid ${pid ?? "of any number"}`);
+    const what = `with pid ${pid ?? "of any number"}`;
+    return hostPid(checkResult(spawnMasked(args, this.#address), NR.clone3, what));
   }
 
   /** Where an argument of the call will stand that comes after the entries that move results to it. */

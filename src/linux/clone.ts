@@ -1,7 +1,9 @@
 /** clone3(2) and its argument structure (kernel 5.3; set_tid 5.5). */
+
 import { ENTRY_SIZE, OP } from "../machine/runner.ts";
 import { NR } from "./nr.ts";
 import { OwnTable } from "./own-table.ts";
+import type { NsPid } from "./pid.ts";
 import { SIG_SETMASK } from "./signal.ts";
 import { struct, word } from "./struct.ts";
 import { addressOf } from "./syscall.ts";
@@ -45,7 +47,7 @@ export const cloneArgs = struct({
 });
 
 /** The ids array that set_tid points to: one id, in the caller's pid namespace. */
-export function setTid(id: number): Uint8Array {
+export function setTid(id: NsPid): Uint8Array {
   return new Uint8Array(new Uint32Array([id, 0]).buffer);
 }
 

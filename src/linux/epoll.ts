@@ -1,6 +1,8 @@
 /** epoll(7): what an instance watches, told by the kernel and told to it. */
+
 import { HelperThread } from "./helper-thread.ts";
 import { NR } from "./nr.ts";
+import type { HostPid } from "./pid.ts";
 import { struct, u8, u16, u32 } from "./struct.ts";
 import { addressOf, checkResult, rawSyscall } from "./syscall.ts";
 
@@ -48,9 +50,9 @@ export function parseEpollTargets(lines: readonly string[]): EpollTarget[] {
  * `number`: of several under that number the one of index `nth`, in the order of its fdinfo. Kernel 4.13.
  */
 export function isEpollTarget(
-  pid: number,
+  pid: HostPid,
   fd: number,
-  epollPid: number,
+  epollPid: HostPid,
   efd: number,
   number: number,
   nth: number,

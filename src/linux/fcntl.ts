@@ -1,5 +1,7 @@
 /** fcntl(2) on open file descriptions, and which of them are the same one (kcmp(2)). */
+
 import { NR } from "./nr.ts";
+import { type HostPid, hostPid } from "./pid.ts";
 import { s32, struct, u32 } from "./struct.ts";
 import { addressOf, checkResult, rawSyscall } from "./syscall.ts";
 
@@ -36,7 +38,7 @@ export interface FileOwner {
   /** A value of F_OWNER. */
   readonly type: number;
   /** 0 where there is none. */
-  readonly pid: number;
+  readonly pid: HostPid;
   readonly uid: number;
   readonly euid: number;
 }
@@ -45,7 +47,7 @@ const ownerEx = struct({ type: s32, pid: s32 });
 const ownerUids = struct({ uid: u32, euid: u32 });
 const buffer = new Uint8Array(64);
 const address = addressOf(buffer);
-const NOBODY: FileOwner = { type: 0, pid: 0, uid: 0, euid: 0 };
+const NOBODY: FileOwner = { type: 0, pid: hostPid(0), uid: 0, euid: 0 };
 
 /** Owner of an open file description, in pids of ours. @throws KernelError */
 export function getOwner(fd: number): FileOwner {
@@ -59,14 +61,14 @@ export function getOwner(fd: number): FileOwner {
     NR.fcntl,
     `F_GETOWNER_UIDS of descriptor ${fd}`,
   );
-  return { type, pid, ...ownerUids.decode(buffer) };
+  return { type, pid: hostPid(pid), ...ownerUids.decode(buffer) };
 }
 
 /**
  * Makes `pid` the owner. The kernel notes the real and the effective user of the caller as those whose rights the
  * signals are sent with; to set these is the caller's business. @throws KernelError (ESRCH: nobody of that number)
  */
-export function setOwner(fd: number, type: number, pid: number): void {
+export function setOwner(fd: number, type: number, pid: HostPid): void {
   ownerEx.encodeInto(buffer, 0, { type, pid });
   checkResult(rawSyscall(NR.fcntl, fd, F.SETOWN_EX, address), NR.fcntl, `F_SETOWN_EX of descriptor ${fd}`);
 }
@@ -77,7 +79,7 @@ const KCMP_FILE = 0;
  * Compares open file descriptions: 0 where descriptor `fd1` of task `pid1` and `fd2` of `pid2` are the same one, else
  * 1 (less) or 2 (greater) in an order that the kernel keeps among them. @throws KernelError
  */
-export function compareFiles(pid1: number, fd1: number, pid2: number, fd2: number): number {
+export function compareFiles(pid1: HostPid, fd1: number, pid2: HostPid, fd2: number): number {
   return checkResult(
     rawSyscall(NR.kcmp, pid1, pid2, KCMP_FILE, fd1, fd2),
     NR.kcmp,

@@ -7,8 +7,10 @@
  *
  * A function that takes an `Fd` becomes its owner, one that takes a number borrows.
  */
+
 import { closeRange, F } from "./fcntl.ts";
 import { AT, close, fcntl, openAt, pidfdGetfd, pidfdOpen } from "./io.ts";
+import type { HostPid } from "./pid.ts";
 
 /** What `#number` is when there is nothing to close any more. */
 const NONE = -1;
@@ -37,7 +39,7 @@ export class Fd implements Disposable {
   }
 
   /** pidfd_open(2). @throws KernelError */
-  static ofProcess(pid: number): Fd {
+  static ofProcess(pid: HostPid): Fd {
     return new Fd(pidfdOpen(pid));
   }
 

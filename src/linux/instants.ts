@@ -2,10 +2,9 @@
  * Instants, for tests of what our death leaves: `CRIU_TS_DEATH=17` in the environment has us die by SIGKILL just before the
  * 17th change that we make to another process from outside.
  */
-import { NR } from "./nr.ts";
+import { kill } from "./kill.ts";
 import { ourPid } from "./ourselves.ts";
 import { SIG } from "./signal.ts";
-import { rawSyscall } from "./syscall.ts";
 
 let untilDeath = 0;
 
@@ -21,5 +20,5 @@ export function instantsMatter(): boolean {
 
 /** Marks an instant just before a change of another process; where a test asked for it, it is our last. */
 export function instant(): void {
-  if (untilDeath > 0 && --untilDeath === 0) rawSyscall(NR.kill, ourPid(), SIG.KILL);
+  if (untilDeath > 0 && --untilDeath === 0) kill(ourPid(), SIG.KILL);
 }

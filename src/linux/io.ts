@@ -2,6 +2,7 @@
 
 import { ERRNO, KernelError } from "./errno.ts";
 import { NR } from "./nr.ts";
+import type { HostPid } from "./pid.ts";
 import { s64, struct, u8, u16, u32, u64, word } from "./struct.ts";
 import { addressOf, checkResult, nameAddress, rawSyscall, syscall } from "./syscall.ts";
 import { textOf } from "./text.ts";
@@ -326,7 +327,7 @@ export function listNumbers(path: string): number[] {
 }
 
 /** pidfd_open(2) (kernel 5.3). @throws KernelError */
-export function pidfdOpen(pid: number): number {
+export function pidfdOpen(pid: HostPid): number {
   return syscall(() => `of process ${pid}`, NR.pidfd_open, pid, 0);
 }
 

@@ -3,6 +3,7 @@
 import { ERRNO, KernelError } from "./errno.ts";
 import { instant } from "./instants.ts";
 import { NR } from "./nr.ts";
+import type { HostPid } from "./pid.ts";
 import { struct, word } from "./struct.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";
 
@@ -34,7 +35,7 @@ const remoteVector = localVector + iovec.size;
 function transfer(
   nr: number,
   name: string,
-  pid: number,
+  pid: HostPid,
   address: number,
   local: number,
   length: number,
@@ -53,13 +54,13 @@ function transfer(
 }
 
 /** Fills `buffer` from memory of process `pid`. @throws KernelError when any byte cannot be read */
-export function readMemory(pid: number, address: number, buffer: Uint8Array): Uint8Array {
+export function readMemory(pid: HostPid, address: number, buffer: Uint8Array): Uint8Array {
   transfer(NR.process_vm_readv, "process_vm_readv", pid, address, addressOf(buffer), buffer.length);
   return buffer;
 }
 
 /** Writes `buffer` to writable memory of process `pid`. @throws KernelError when any byte cannot be written */
-export function writeMemory(pid: number, address: number, buffer: Uint8Array): void {
+export function writeMemory(pid: HostPid, address: number, buffer: Uint8Array): void {
   instant();
   transfer(NR.process_vm_writev, "process_vm_writev", pid, address, addressOf(buffer), buffer.length);
 }
@@ -80,7 +81,7 @@ const MOST_PIECES = 1024;
 function transferPieces(
   nr: number,
   name: string,
-  pid: number,
+  pid: HostPid,
   pieces: readonly Piece[],
   buffers: readonly Uint8Array[],
 ): void {
@@ -111,12 +112,12 @@ function transferPieces(
 }
 
 /** Fills `buffers` from the places, in turn. @throws KernelError */
-export function readPieces(pid: number, pieces: readonly Piece[], ...buffers: Uint8Array[]): void {
+export function readPieces(pid: HostPid, pieces: readonly Piece[], ...buffers: Uint8Array[]): void {
   transferPieces(NR.process_vm_readv, "process_vm_readv", pid, pieces, buffers);
 }
 
 /** Writes `buffers` to the places, in turn. @throws KernelError */
-export function writePieces(pid: number, pieces: readonly Piece[], ...buffers: Uint8Array[]): void {
+export function writePieces(pid: HostPid, pieces: readonly Piece[], ...buffers: Uint8Array[]): void {
   instant();
   transferPieces(NR.process_vm_writev, "process_vm_writev", pid, pieces, buffers);
 }
@@ -132,9 +133,9 @@ const SCATTER_LOT = 0x4_0000;
 export class Scatter {
   #pieces: Piece[] = [];
   #end = 0;
-  readonly #pid: number;
+  readonly #pid: HostPid;
 
-  constructor(pid: number) {
+  constructor(pid: HostPid) {
     this.#pid = pid;
   }
 

@@ -5,6 +5,7 @@
 
 import { NR } from "./nr.ts";
 import { oncePerRun } from "./once-per-run.ts";
+import { type HostPid, hostPid } from "./pid.ts";
 import { word } from "./struct.ts";
 import { addressOf, memoryAt, nameAddress, rawSyscall, syscall } from "./syscall.ts";
 import { textOf } from "./text.ts";
@@ -13,7 +14,7 @@ import { textOf } from "./text.ts";
 const PATH_MAX = 4096;
 
 /** Our process id: getpid(2). */
-export const ourPid: () => number = oncePerRun(() => rawSyscall(NR.getpid));
+export const ourPid: () => HostPid = oncePerRun(() => hostPid(rawSyscall(NR.getpid)));
 
 /** Address of the environment, if the runtime was started in another process than this one. */
 let environmentAt: number | undefined;

@@ -3,6 +3,7 @@ import { zeroFrame } from "../../tests/harness/zero-page.ts";
 import { MADV } from "./mman.ts";
 import { NR } from "./nr.ts";
 import { type PageRuns, scanPages, scanPagesByWords } from "./pagemap.ts";
+import { hostPid } from "./pid.ts";
 import { memoryAt, rawSyscall, syscall } from "./syscall.ts";
 
 const PAGE = 4096;
@@ -34,8 +35,8 @@ describe("scanPages", () => {
       // Without a zero page, what was read is the process' own as well.
       const content = zeroFrame() === undefined ? [1, 2, 3, 5, 10, 11, 62, 63] : [1, 2, 3, 10, 63];
       const expected = { content, guards: guarded ? [20, 21] : [] };
-      expect(within(scanPages(process.pid, range), address)).toEqual(expected);
-      expect(within(scanPagesByWords(process.pid, range), address)).toEqual(expected);
+      expect(within(scanPages(hostPid(process.pid), range), address)).toEqual(expected);
+      expect(within(scanPagesByWords(hostPid(process.pid), range), address)).toEqual(expected);
     } finally {
       rawSyscall(NR.munmap, address, PAGES * PAGE);
     }
@@ -46,8 +47,8 @@ describe("scanPages", () => {
     const range = [{ start: address, end: address + PAGES * PAGE }];
     try {
       memoryAt(address, PAGES * PAGE).fill(1);
-      expect(within(scanPages(process.pid, range), address).content).toEqual([]);
-      expect(within(scanPagesByWords(process.pid, range), address).content).toEqual([]);
+      expect(within(scanPages(hostPid(process.pid), range), address).content).toEqual([]);
+      expect(within(scanPagesByWords(hostPid(process.pid), range), address).content).toEqual([]);
     } finally {
       rawSyscall(NR.munmap, address, PAGES * PAGE);
     }
@@ -60,7 +61,7 @@ describe("scanPages", () => {
       const memory = memoryAt(address, pages * PAGE);
       for (let page = 0; page < pages; page += 2) memory[page * PAGE] = 1;
       const range = [{ start: address, end: address + pages * PAGE }];
-      const runs = scanPages(process.pid, range);
+      const runs = scanPages(hostPid(process.pid), range);
       const found = runs.start.filter((start) => start >= address && start < address + pages * PAGE);
       expect(found.length).toBe(pages / 2);
       expect(runs.start).toEqual([...runs.start].sort((a, b) => a - b));

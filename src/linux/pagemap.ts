@@ -9,6 +9,7 @@ import { close, O, open } from "./io.ts";
 import { PAGE_SIZE, TASK_SIZE } from "./memory.ts";
 import { NR } from "./nr.ts";
 import { oncePerRun } from "./once-per-run.ts";
+import type { HostPid } from "./pid.ts";
 import { struct, u64, viewOf, word } from "./struct.ts";
 import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "./syscall.ts";
 
@@ -70,7 +71,7 @@ const kernel = oncePerRun(() => ({ knowsGuards: true, knowsScan: true }));
  * Passes of the ioctl over the address space; undefined where the kernel has none. Whether a page is a file's is not asked
  * where it cannot be: the kernel would look at each page's own structure, which takes it five times as long.
  */
-function scanByIoctl(fd: number, pid: number, fileless: readonly Range[]): PageRuns | undefined {
+function scanByIoctl(fd: number, pid: HostPid, fileless: readonly Range[]): PageRuns | undefined {
   const runs: PageRuns = { start: [], end: [], guard: [] };
   let at = 0;
   for (const { start, end } of fileless) {
@@ -84,7 +85,7 @@ function scanByIoctl(fd: number, pid: number, fileless: readonly Range[]): PageR
 /** Adds the runs from `from` to `to` of pages that are not of a kind in `without`. False where there is no such ioctl. */
 function scanRange(
   fd: number,
-  pid: number,
+  pid: HostPid,
   from: number,
   to: number,
   without: bigint,
@@ -140,7 +141,7 @@ const zeroFrame = oncePerRun((): { low: number; high: number } => {
   }
 });
 
-function scanByWords(fd: number, pid: number, mappings: Iterable<Range>): PageRuns {
+function scanByWords(fd: number, pid: HostPid, mappings: Iterable<Range>): PageRuns {
   const zero = zeroFrame();
   const runs: PageRuns = { start: [], end: [], guard: [] };
   const words = new Uint8Array(1 << 16);
@@ -180,7 +181,11 @@ function scanByWords(fd: number, pid: number, mappings: Iterable<Range>): PageRu
  * caller has to intersect), and its guard ranges. `fileless` are those among them, ascending, that have no file's pages and
  * are large enough to be worth a call of their own. @throws KernelError
  */
-export function scanPages(pid: number, mappings: Iterable<Range>, fileless: readonly Range[] = []): PageRuns {
+export function scanPages(
+  pid: HostPid,
+  mappings: Iterable<Range>,
+  fileless: readonly Range[] = [],
+): PageRuns {
   const fd = open(`/proc/${pid}/pagemap`, O.RDONLY);
   try {
     if (kernel().knowsScan) {
@@ -195,7 +200,7 @@ export function scanPages(pid: number, mappings: Iterable<Range>, fileless: read
 }
 
 /** The same by the words of the file alone, for tests. */
-export function scanPagesByWords(pid: number, mappings: Iterable<Range>): PageRuns {
+export function scanPagesByWords(pid: HostPid, mappings: Iterable<Range>): PageRuns {
   const fd = open(`/proc/${pid}/pagemap`, O.RDONLY);
   try {
     return scanByWords(fd, pid, mappings);

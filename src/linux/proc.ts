@@ -4,15 +4,16 @@ import { ERRNO, isErrno, KernelError } from "./errno.ts";
 import { listNumbers, readPiece, readSteps, readText } from "./io.ts";
 import { oncePerRun } from "./once-per-run.ts";
 import { ourPid } from "./ourselves.ts";
+import { type HostPid, hostPid } from "./pid.ts";
 import { readTexts } from "./read-many.ts";
 
 /** /proc/PID/stat of a process or, with `tid`, of one thread. */
 export interface TaskStat {
   readonly comm: string;
   readonly state: string;
-  readonly ppid: number;
-  readonly pgrp: number;
-  readonly session: number;
+  readonly ppid: HostPid;
+  readonly pgrp: HostPid;
+  readonly session: HostPid;
   readonly flags: number;
   /** Of the whole process, those included that are ending. */
   readonly threadCount: number;
@@ -31,11 +32,11 @@ export interface TaskStat {
   readonly exitCode: number;
 }
 
-function taskPath(pid: number, tid: number | undefined, file: string): string {
+function taskPath(pid: HostPid, tid: HostPid | undefined, file: string): string {
   return tid === undefined ? `/proc/${pid}/${file}` : `/proc/${pid}/task/${tid}/${file}`;
 }
 
-export function readStat(pid: number, tid?: number): TaskStat {
+export function readStat(pid: HostPid, tid?: HostPid): TaskStat {
   return parseStat(readPiece(taskPath(pid, tid, "stat")));
 }
 
@@ -48,9 +49,9 @@ export function parseStat(text: string): TaskStat {
   return {
     comm: text.slice(text.indexOf("(") + 1, close),
     state: fields[0] ?? "?",
-    ppid: Number(fields[1]),
-    pgrp: Number(fields[2]),
-    session: Number(fields[3]),
+    ppid: hostPid(Number(fields[1])),
+    pgrp: hostPid(Number(fields[2])),
+    session: hostPid(Number(fields[3])),
     flags: Number(fields[6]),
     threadCount: Number(fields[17]),
     exitSignal: Number(fields[35]),
@@ -69,10 +70,10 @@ export function parseStat(text: string): TaskStat {
 }
 
 /** The number of a process' parent. */
-export function readParent(pid: number): number {
+export function readParent(pid: HostPid): HostPid {
   const text = readPiece(`/proc/${pid}/stat`);
   // Behind the name come a blank, the state's letter, and a blank.
-  return Number.parseInt(text.slice(text.lastIndexOf(")") + 4), 10);
+  return hostPid(Number.parseInt(text.slice(text.lastIndexOf(")") + 4), 10));
 }
 
 /** /proc/PID/status: lines of a name and a value. Few of its sixty are asked for, so they are looked for then. */
@@ -99,7 +100,7 @@ export class TaskStatus {
 }
 
 /** /proc/PID/status of a process or, with `tid`, of one thread. @throws KernelError */
-export function readStatus(pid: number, tid?: number): TaskStatus {
+export function readStatus(pid: HostPid, tid?: HostPid): TaskStatus {
   return new TaskStatus(readPiece(taskPath(pid, tid, "status")));
 }
 
@@ -115,7 +116,7 @@ export interface ProcessFiles {
 }
 
 /** Reads them all at once. @throws KernelError, ESRCH for a process that is gone */
-export function readProcess(pid: number): ProcessFiles {
+export function readProcess(pid: HostPid): ProcessFiles {
   const names = ["stat", "status", "timers", "oom_score_adj", "loginuid"];
   const texts = readTexts(names.map((name) => taskPath(pid, undefined, name)));
   const [stat, status, timers = "", oomScoreAdj, loginuid] = texts;
@@ -132,7 +133,7 @@ export function readProcess(pid: number): ProcessFiles {
 }
 
 /** The state of a task as /proc shows it, undefined when it is gone. */
-export function stateOf(pid: number, tid: number): string | undefined {
+export function stateOf(pid: HostPid, tid: HostPid): string | undefined {
   try {
     const { state } = readStat(pid, tid);
     return state === "X" ? undefined : state;
@@ -143,20 +144,20 @@ export function stateOf(pid: number, tid: number): string | undefined {
 }
 
 /** Whether a task is gone, or is a zombie. */
-export function hasEnded(pid: number, tid: number): boolean {
+export function hasEnded(pid: HostPid, tid: HostPid): boolean {
   const state = stateOf(pid, tid);
   return state === undefined || state === "Z";
 }
 
 /** /proc/PID/stat of many processes, in their order; undefined where one is gone. @throws KernelError */
-export function readStats(pids: readonly number[]): (TaskStat | undefined)[] {
+export function readStats(pids: readonly HostPid[]): (TaskStat | undefined)[] {
   return readTexts(pids.map((pid) => taskPath(pid, undefined, "stat"))).map((text) =>
     text === undefined ? undefined : parseStat(text),
   );
 }
 
 /** /proc/PID/status of many threads of a process, in their order. @throws KernelError, ESRCH for one that is gone */
-export function readStatuses(pid: number, tids: readonly number[]): TaskStatus[] {
+export function readStatuses(pid: HostPid, tids: readonly HostPid[]): TaskStatus[] {
   return readTexts(tids.map((tid) => taskPath(pid, tid, "status"))).map((text, i) => {
     if (text === undefined) throw new KernelError("read", `the status of task ${tids[i]}`, ERRNO.ESRCH);
     return new TaskStatus(text);
@@ -167,23 +168,25 @@ export function readStatuses(pid: number, tids: readonly number[]): TaskStatus[]
  * The thread ids of a process, the leader's first, whatever the numbers: they start anew behind pid_max. While threads
  * end the kernel may leave out others, which live. @throws KernelError ENOENT when the process is gone
  */
-export function readThreads(pid: number): number[] {
-  const tids = listNumbers(`/proc/${pid}/task`);
+export function readThreads(pid: HostPid): HostPid[] {
+  const tids = listNumbers(`/proc/${pid}/task`).map(hostPid);
   const leader = tids.indexOf(pid);
   if (leader > 0) tids.unshift(...tids.splice(leader, 1));
   return tids;
 }
 
 /** The children of all threads of a process. @throws KernelError */
-export function readChildrenOf(pid: number): number[] {
+export function readChildrenOf(pid: HostPid): HostPid[] {
   return readChildren(readThreads(pid).map((tid) => ({ pid, tid }))).flat();
 }
 
 /** The children of each of some threads (needs CONFIG_PROC_CHILDREN, as CRIU does); of one that is gone, none. */
-export function readChildren(threads: readonly { readonly pid: number; readonly tid: number }[]): number[][] {
+export function readChildren(
+  threads: readonly { readonly pid: HostPid; readonly tid: HostPid }[],
+): HostPid[][] {
   return readTexts(threads.map(({ pid, tid }) => taskPath(pid, tid, "children"))).map((text) => {
-    const out: number[] = [];
-    for (const word of (text ?? "").split(" ")) if (word !== "") out.push(Number(word));
+    const out: HostPid[] = [];
+    for (const word of (text ?? "").split(" ")) if (word !== "") out.push(hostPid(Number(word)));
     return out;
   });
 }
@@ -236,7 +239,7 @@ function parseMapLine(line: string, flags: ReadonlySet<string>): Mapping | undef
 export const ourMaps: () => readonly Mapping[] = oncePerRun(() => readMaps(ourPid()));
 
 /** /proc/PID/maps, in the order of addresses. */
-export function readMaps(pid: number): Mapping[] {
+export function readMaps(pid: HostPid): Mapping[] {
   const out: Mapping[] = [];
   for (const line of readText(`/proc/${pid}/maps`).split("\n")) {
     const mapping = parseMapLine(line, NO_FLAGS);
@@ -264,7 +267,7 @@ const MOST_KNOWN = 10_000;
 const SMAPS_STEP = 2048;
 
 /** /proc/PID/smaps: the mappings with their VmFlags. The kernel walks all page tables for it. Equal ones are one object. */
-export function readSmaps(pid: number): Mapping[] {
+export function readSmaps(pid: HostPid): Mapping[] {
   const text = readSteps(`/proc/${pid}/smaps`, SMAPS_STEP);
   const out: Mapping[] = [];
   const marker = "\nVmFlags:";
@@ -296,7 +299,7 @@ export interface Fdinfo {
   readonly fields: ReadonlyMap<string, readonly string[]>;
 }
 
-export function readFdinfo(pid: number, fd: number): Fdinfo {
+export function readFdinfo(pid: HostPid, fd: number): Fdinfo {
   const fields = new Map<string, string[]>();
   for (const line of readPiece(`/proc/${pid}/fdinfo/${fd}`).split("\n")) {
     const colon = line.indexOf(":");

@@ -1,8 +1,10 @@
 /** What ptrace(2) and wait4(2) do to many tasks, in native loops: a process may have thousands of threads. */
+
 import { Blocks, lazily, wholeWords } from "./blocks.ts";
 import { xsaveSize } from "./cpuid.ts";
 import { ERRNO, KernelError, nameOf } from "./errno.ts";
 import { NR } from "./nr.ts";
+import type { HostPid } from "./pid.ts";
 import {
   decodeStatus,
   iovec,
@@ -23,7 +25,7 @@ import { viewOf } from "./struct.ts";
 export const CHUNK = 128;
 export const MASK_SIZE = 8;
 
-function refused(request: number, tid: number, errno: number): KernelError {
+function refused(request: number, tid: HostPid, errno: number): KernelError {
   return new KernelError(`ptrace(${nameOf(PTRACE, request) ?? request})`, `task ${tid}`, errno);
 }
 
@@ -41,7 +43,7 @@ const seizing = lazily(
  * Seizes running tasks and asks each to stop; one that cannot be asked has ended, as a wait for it will tell. `done` is
  * told of each: undefined, or why it is not ours.
  */
-export function seizeMany<T extends { readonly tid: number }>(
+export function seizeMany<T extends { readonly tid: HostPid }>(
   tasks: readonly T[],
   options: number,
   done: (task: T, error: KernelError | undefined) => void,
@@ -87,7 +89,7 @@ export interface Report {
  * it, and is not to throw: undefined for a task that has nothing to report, which without WAIT.NOHANG is to be asked
  * again (EINTR); an error where there is nobody to wait for (ECHILD).
  */
-export function waitMany<T extends { readonly tid: number }>(
+export function waitMany<T extends { readonly tid: HostPid }>(
   tasks: readonly T[],
   options: number,
   done: (task: T, outcome: Report | KernelError | undefined) => void,
@@ -150,7 +152,7 @@ const reading = lazily(
  * Takes down the states of stopped tasks, in their order; the registers' bytes are the caller's. Neighbours whose extended
  * states are equal have one in common, as threads that wait mostly do: it is 2.7 KiB. @throws KernelError
  */
-export function readStates<T extends { readonly tid: number }>(tasks: readonly T[]): RawState[] {
+export function readStates<T extends { readonly tid: HostPid }>(tasks: readonly T[]): RawState[] {
   const blocks = reading();
   const { bytes } = blocks;
   const view = viewOf(bytes);
@@ -195,7 +197,7 @@ export function readStates<T extends { readonly tid: number }>(tasks: readonly T
 }
 
 /** @throws KernelError where this step, a request for `tid`, failed */
-export function must(blocks: Blocks, block: number, step: number, request: number, tid: number): void {
+export function must(blocks: Blocks, block: number, step: number, request: number, tid: HostPid): void {
   const result = blocks.result(block, step);
   if (result < 0) throw refused(request, tid, -result);
 }
@@ -233,7 +235,7 @@ export interface Started {
  * Gives each of many stopped tasks its registers, a `userRegs`, then the mask of those that work for us, then lets it run:
  * registers first, so that whatever happens next it is on its way.
  */
-export function startMany<T extends { readonly tid: number }>(
+export function startMany<T extends { readonly tid: HostPid }>(
   tasks: readonly T[],
   registersOf: (task: T) => Uint8Array,
   done: (task: T, started: Started) => void,
@@ -276,7 +278,7 @@ function layPeek(blocks: Blocks, block: number): void {
 const peeking = lazily(() => new Blocks({ capacity: CHUNK, entries: 1, bytes: PEEKING }, layPeek));
 
 /** Those of stopped tasks for which signals are pending that are theirs alone. @throws KernelError */
-export function withPending<T extends { readonly tid: number }>(tasks: readonly T[]): T[] {
+export function withPending<T extends { readonly tid: HostPid }>(tasks: readonly T[]): T[] {
   const blocks = peeking();
   const found: T[] = [];
   blocks.forEach(
@@ -309,7 +311,7 @@ export interface Outside {
 }
 
 /** What is asked of stopped tasks from outside, without registers. @throws KernelError */
-export function askOutside<T extends { readonly tid: number }>(tasks: readonly T[]): Outside[] {
+export function askOutside<T extends { readonly tid: HostPid }>(tasks: readonly T[]): Outside[] {
   const blocks = asking();
   const view = viewOf(blocks.bytes);
   const out: Outside[] = [];

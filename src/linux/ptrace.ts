@@ -6,6 +6,7 @@
 import { ERRNO, KernelError, nameOf } from "./errno.ts";
 import { instant } from "./instants.ts";
 import { NR } from "./nr.ts";
+import { type HostPid, hostPid } from "./pid.ts";
 import { s32, struct, u32, u64, viewOf, word } from "./struct.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";
 
@@ -117,7 +118,7 @@ export function decodeStatus(status: number): WaitStatus {
 }
 
 /** One ptrace request on task `tid`. @throws KernelError naming request and task */
-export function ptrace(request: number, tid: number, address = 0, data = 0): number {
+export function ptrace(request: number, tid: HostPid, address = 0, data = 0): number {
   instant();
   const result = rawSyscall(NR.ptrace, request, tid, address, data);
   if (result < 0 && result > -4096) {
@@ -132,44 +133,44 @@ const scratchView = viewOf(scratch);
 const vector = new Uint8Array(iovec.size);
 const vectorAddress = addressOf(vector);
 
-function transferRegset(request: number, tid: number, note: number, length: number): number {
+function transferRegset(request: number, tid: HostPid, note: number, length: number): number {
   iovec.encodeInto(vector, 0, { base: scratchAddress, length });
   ptrace(request, tid, note, vectorAddress);
   return iovec.decode(vector).length;
 }
 
 /** The general registers of a stopped task. @throws KernelError */
-export function getRegisters(tid: number): Registers {
+export function getRegisters(tid: HostPid): Registers {
   transferRegset(PTRACE.GETREGSET, tid, NT.PRSTATUS, userRegs.size);
   return userRegs.decode(scratch);
 }
 
 /** One of them, as an unsigned number of 64 bits. @throws KernelError */
-export function getRegister(tid: number, name: keyof Registers): bigint {
+export function getRegister(tid: HostPid, name: keyof Registers): bigint {
   transferRegset(PTRACE.GETREGSET, tid, NT.PRSTATUS, userRegs.size);
   return scratchView.getBigUint64(userRegs.offset[name], true);
 }
 
 /** Sets the general registers of a stopped task, given by name or as a `userRegs`. @throws KernelError */
-export function setRegisters(tid: number, registers: Registers | Uint8Array): void {
+export function setRegisters(tid: HostPid, registers: Registers | Uint8Array): void {
   if (registers instanceof Uint8Array) scratch.set(registers);
   else userRegs.encodeInto(scratch, 0, registers);
   transferRegset(PTRACE.SETREGSET, tid, NT.PRSTATUS, userRegs.size);
 }
 
 /** The same as the kernel has them, a copy. @throws KernelError */
-export function getRegisterBytes(tid: number): Uint8Array {
+export function getRegisterBytes(tid: HostPid): Uint8Array {
   transferRegset(PTRACE.GETREGSET, tid, NT.PRSTATUS, userRegs.size);
   return scratch.slice(0, userRegs.size);
 }
 
 /** The mask of blocked signals. @throws KernelError */
-export function getSignalMask(tid: number): bigint {
+export function getSignalMask(tid: HostPid): bigint {
   ptrace(PTRACE.GETSIGMASK, tid, 8, scratchAddress);
   return scratchView.getBigUint64(0, true);
 }
 
-export function setSignalMask(tid: number, mask: bigint): void {
+export function setSignalMask(tid: HostPid, mask: bigint): void {
   scratchView.setBigUint64(0, BigInt.asUintN(64, mask), true);
   ptrace(PTRACE.SETSIGMASK, tid, 8, scratchAddress);
 }
@@ -178,7 +179,7 @@ export function setSignalMask(tid: number, mask: bigint): void {
 const PEEK_SHARED = 1;
 
 /** Pending signals, oldest first, as raw siginfo_t; they stay pending. @throws KernelError */
-export function peekSiginfo(tid: number, shared: boolean): Uint8Array[] {
+export function peekSiginfo(tid: HostPid, shared: boolean): Uint8Array[] {
   const out: Uint8Array[] = [];
   const request = new Uint8Array(peekRequest.size);
   const batch = 32;
@@ -200,13 +201,13 @@ export function siginfoCode(view: DataView, at: number): number {
 }
 
 /** si_code of the signal whose delivery the task is stopped at. @throws KernelError (EINVAL in a group-stop) */
-export function getSiginfoCode(tid: number): number {
+export function getSiginfoCode(tid: HostPid): number {
   ptrace(PTRACE.GETSIGINFO, tid, 0, scratchAddress);
   return siginfoCode(scratchView, 0);
 }
 
 /** The rseq registration of a stopped thread, undefined on kernels that cannot tell (before 5.13). */
-export function getRseq(tid: number): ReturnType<typeof rseqConfiguration.decode> | undefined {
+export function getRseq(tid: HostPid): ReturnType<typeof rseqConfiguration.decode> | undefined {
   try {
     ptrace(PTRACE.GET_RSEQ_CONFIGURATION, tid, rseqConfiguration.size, scratchAddress);
   } catch (error) {
@@ -224,11 +225,11 @@ const statusAddress = addressOf(statusWord);
  * wait4(2) for tasks of ours, traced or not (__WALL is added). Undefined when WAIT.NOHANG found nothing to report.
  * @throws KernelError, ECHILD when there is nobody to wait for
  */
-export function wait(tid: number, options = 0): { tid: number; status: WaitStatus } | undefined {
+export function wait(tid: HostPid, options = 0): { tid: HostPid; status: WaitStatus } | undefined {
   for (;;) {
     const result = rawSyscall(NR.wait4, tid, statusAddress, options | WAIT.ALL, 0);
     if (result === 0) return undefined;
-    if (result > 0) return { tid: result, status: decodeStatus(statusView.getInt32(0, true)) };
+    if (result > 0) return { tid: hostPid(result), status: decodeStatus(statusView.getInt32(0, true)) };
     if (result !== -ERRNO.EINTR) throw new KernelError("wait4", `task ${tid}`, -result);
   }
 }
@@ -239,7 +240,7 @@ const report = new Uint8Array(SIGINFO_SIZE);
 const reportAddress = addressOf(report);
 
 /** Whether a task of ours has something to report that {@link wait} would give at once. @throws KernelError */
-export function hasReport(tid: number): boolean {
+export function hasReport(tid: HostPid): boolean {
   const options = WAIT.NOHANG | WAIT.UNTRACED | WAIT.EXITED | WAIT.NOWAIT | WAIT.ALL;
   // Nothing is written where there is nothing to report but a zero as the signal's number.
   const result = rawSyscall(NR.waitid, P_PID, tid, reportAddress, options, 0);

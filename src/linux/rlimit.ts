@@ -1,6 +1,8 @@
 /** Resource limits: prlimit(2), include/uapi/asm-generic/resource.h. */
+
 import { nameOf } from "./errno.ts";
 import { NR } from "./nr.ts";
+import type { HostPid } from "./pid.ts";
 import { struct, u64 } from "./struct.ts";
 import { addressOf, syscall } from "./syscall.ts";
 
@@ -17,7 +19,7 @@ const present = new Uint8Array(rlimit.size);
 const presentAddress = addressOf(present);
 
 /** A limit of process `pid`, 0 for us. That of another user's takes CAP_SYS_RESOURCE. @throws KernelError */
-export function readRlimit(pid: number, resource: number): Rlimit {
+export function readRlimit(pid: HostPid, resource: number): Rlimit {
   syscall(
     () => `RLIMIT_${nameOf(RLIMIT, resource) ?? resource} of process ${pid}`,
     NR.prlimit64,

@@ -1,5 +1,7 @@
 /** Restartable sequences as the kernel sees them in a thread's memory (include/uapi/linux/rseq.h). */
+
 import { readMemory, readPieces } from "./memory.ts";
+import type { HostPid } from "./pid.ts";
 import type { rseqConfiguration } from "./ptrace.ts";
 import { struct, u32, u64 } from "./struct.ts";
 
@@ -17,7 +19,7 @@ export type RseqConfiguration = ReturnType<typeof rseqConfiguration.decode>;
  * makes it do so has to see to the abort. @throws KernelError where a registered area cannot be read
  */
 export function rseqAborts(
-  pid: number,
+  pid: HostPid,
   threads: readonly { readonly rseq: RseqConfiguration | undefined; readonly ip: bigint }[],
 ): (bigint | undefined)[] {
   const registered = threads.flatMap(({ rseq }) =>

@@ -2,6 +2,7 @@
  * Saving the memory of processes: mm-PID.img (what is mapped, and the marks of the address space), pagemap-PID.img and
  * pages-N.img (the pages that are a process' own), pagemap-shmem-SHMID.img (what processes share).
  */
+
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { Repeated } from "../images/repeated.ts";
@@ -13,6 +14,7 @@ import { MAP_MORE, MCL } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
 import { type PageRuns, scanPages } from "../linux/pagemap.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { type Mapping, readSmaps } from "../linux/proc.ts";
 import { viewOf } from "../linux/struct.ts";
@@ -45,7 +47,7 @@ export type MemoryDumpStats = Pick<
 /** A shared object to be stored in the end: by one of its mappings. */
 interface SharedObject {
   readonly shmid: number;
-  readonly pid: number;
+  readonly pid: HostPid;
   readonly mapping: Mapping;
 }
 
@@ -115,7 +117,7 @@ export class MemoryDump {
     );
     const entries = described.map(({ entry }) => entry);
     entries.push(...guardEntries(runs, dumpee.mappings));
-    this.images.writeAll(IMAGES.mm, [this.#mm(dumpee, entries, answers)], pid);
+    this.images.writeAll(IMAGES.mm, [this.#mm(dumpee, entries, answers)], dumpee.numberOf(pid));
     this.#dumpPages(dumpee, described, runs);
     this.stats.memdumpTime += Math.round((performance.now() - began) * 1000);
   }
@@ -335,7 +337,7 @@ export class MemoryDump {
       }
       this.#copier.copy(pid, pieces, fd);
     });
-    writePagemap(this.images, IMAGES.pagemap, pid, pagesId, runs);
+    writePagemap(this.images, IMAGES.pagemap, dumpee.numberOf(pid), pagesId, runs);
     this.stats.memwriteTime += Math.round((performance.now() - began) * 1000);
     log.debug("memory/dump", `process ${pid}: ${dumpee.mappings.length} mappings, ${runs.pages} pages`);
   }
@@ -429,17 +431,17 @@ function lockedInFuture({ pid, mappings, proc, infection: { area } }: Dumpee): n
   return MCL.FUTURE | (ours.flags.has("lf") ? MCL.ONFAULT : 0);
 }
 
-function mapFilesPath(pid: number, { start, end }: Range): string {
+function mapFilesPath(pid: HostPid, { start, end }: Range): string {
   return `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`;
 }
 
 /** The object under a mapping, open for reading. */
-function openMapping(pid: number, mapping: Mapping): number {
+function openMapping(pid: HostPid, mapping: Mapping): number {
   return open(mapFilesPath(pid, mapping), O.RDONLY);
 }
 
 /** MAP_HUGE_* flags for the size of the huge pages under a mapping: the block size of its file system. */
-function hugeSize(pid: number, mapping: Mapping): number {
+function hugeSize(pid: HostPid, mapping: Mapping): number {
   const { blksize } = naming(pid, mapping, () => stat(mapFilesPath(pid, mapping)));
   return Math.round(Math.log2(Number(blksize))) << MAP_MORE.HUGE_SHIFT;
 }
@@ -449,7 +451,7 @@ const AT_NULL = 0n;
 const AUXV_WORDS = 44;
 
 /** The auxiliary vector up to its AT_NULL, as execve(2) made it; the kernel shows zeros after that. */
-function readAuxv(pid: number): readonly bigint[] {
+function readAuxv(pid: HostPid): readonly bigint[] {
   const bytes = readFileBytes(`/proc/${pid}/auxv`);
   return auxvs.of(bytes, () => auxvIn(bytes));
 }

@@ -1,4 +1,5 @@
 /** The errors of this room: one line that names process and mapping. */
+
 import { errnoName, KernelError } from "../linux/errno.ts";
 
 export interface Range {

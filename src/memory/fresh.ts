@@ -2,10 +2,12 @@
  * Filling fresh anonymous memory of a process being restored. Its pages are made by userfaultfd(2) out of a window of ours: no
  * page fault is taken for each, and none is cleared before it is filled; two threads do it (transfer-jobs.ts).
  */
+
 import { ImageError } from "../images/error.ts";
 import { KernelError } from "../linux/errno.ts";
 import { close, O, pidfdGetfd, pidfdOpen, readPiece, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { registerMissing, UFFD_USER_MODE_ONLY, UFFDIO_COPY, uffdioCopy } from "../linux/userfaultfd.ts";
 import type { Range } from "./errors.ts";
 import type { Pagemap } from "./pages.ts";
@@ -21,7 +23,7 @@ export class FreshPieces extends Pieces {
 /** Bytes of the pages file that go through the window together. */
 class Filling implements Transfer {
   constructor(
-    private readonly pid: number,
+    private readonly pid: HostPid,
     private readonly map: Pagemap,
     private readonly stretch: Stretch,
   ) {}

@@ -5,10 +5,12 @@
  * mapping of the file gives it huge pages whatever the mount's `huge=` says, and does not take the file's lock, so it goes
  * on ahead of whoever writes. Not on other file systems: theirs have large pages by themselves, or none.
  */
+
 import { ERRNO } from "../linux/errno.ts";
 import { HUGE_PAGE_SIZE, MAP, PAGE_SIZE, PROT } from "../linux/memory.ts";
 import { MADV } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
+import { CALLER } from "../linux/pid.ts";
 import { RLIMIT, readRlimit } from "../linux/rlimit.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 
@@ -25,7 +27,7 @@ const WORTH = 256 << 20;
 
 /** Whether we may make a file of `size` bytes: who may not and does, is ended by a signal. */
 function mayMake(size: number): boolean {
-  return Number(readRlimit(0, RLIMIT.FSIZE).cur) >= size;
+  return Number(readRlimit(CALLER, RLIMIT.FSIZE).cur) >= size;
 }
 
 export class HugeRoom implements Disposable {

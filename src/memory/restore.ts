@@ -6,6 +6,7 @@
  * have in common with it stays shared, copy-on-write. Last, when all processes are there, come mappings of what is
  * shared, and everything that would be in the way of filling or of births: protections, advice, locks.
  */
+
 import { ImageError } from "../images/error.ts";
 import type { ImageDir } from "../images/image-dir.ts";
 import { fileName, IMAGES } from "../images/kinds.ts";
@@ -15,6 +16,7 @@ import { close } from "../linux/io.ts";
 import { MAP, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MAP_MORE, MCL, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, prctlMmMap, SHM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
+import type { NsPid } from "../linux/pid.ts";
 import { PR, PR_SET_MM_MAP, PR_SET_VMA_ANON_NAME } from "../linux/prctl.ts";
 import { word } from "../linux/struct.ts";
 import { cString } from "../linux/syscall.ts";
@@ -45,7 +47,8 @@ export type MemoryRestoreStats = Pick<RestoreStats, "pagesCompared" | "pagesSkip
 
 /** One process' memory, as its images say. */
 interface Plan {
-  readonly pid: number;
+  /** In the images. */
+  readonly pid: NsPid;
   readonly mm: MmEntry;
   readonly vmas: readonly Vma[];
   readonly guards: readonly Vma[];
@@ -76,7 +79,7 @@ interface Layout {
 }
 
 /** @throws ImageError */
-function layoutOf(pid: number, mm: MmEntry): Layout {
+function layoutOf(pid: NsPid, mm: MmEntry): Layout {
   const { vmas, guards } = checkVmas(pid, mm.vmas);
   const auxv = new Uint8Array(new BigUint64Array([...mm.mm_saved_auxv, ...mm.mm_saved_auxv_rest]).buffer);
   const marks = prctlMmMap.encode({
@@ -130,7 +133,7 @@ interface SharedObject {
 }
 
 export class MemoryRestore {
-  readonly #plans = new Map<number, Plan>();
+  readonly #plans = new Map<NsPid, Plan>();
   readonly #shared = new Map<number, SharedObject>();
   readonly #sysv: SysvRestore;
   readonly #layouts = new Map<MmEntry, Layout>();
@@ -145,7 +148,7 @@ export class MemoryRestore {
   constructor(
     private readonly images: ImageDir,
     private readonly files: MappableFiles,
-    pids: readonly number[],
+    pids: readonly NsPid[],
     private readonly stats: MemoryRestoreStats = { pagesCompared: 0, pagesSkippedCow: 0, pagesRestored: 0 },
   ) {
     this.#sysv = new SysvRestore(images);
@@ -171,7 +174,7 @@ export class MemoryRestore {
   }
 
   /** The dumpable flag of a process, to be set after its credentials, which clear it. */
-  dumpable(pid: number): number | undefined {
+  dumpable(pid: NsPid): number | undefined {
     return this.#plan(pid).mm.dumpable;
   }
 
@@ -180,9 +183,9 @@ export class MemoryRestore {
    * process of the tree, with that one's memory. @throws KernelError, ImageError, MemoryError
    */
   premap(restoree: Restoree, parent?: Restoree): void {
-    const plan = this.#plan(restoree.pid);
+    const plan = this.#plan(restoree.number);
     const steps = new Steps(restoree);
-    const parentPlan = parent === undefined ? undefined : this.#plan(parent.pid);
+    const parentPlan = parent === undefined ? undefined : this.#plan(parent.number);
     // Another executable cannot be set while the old one is mapped, and what it maps is another program anyway.
     const donor =
       parentPlan !== undefined && parentPlan.mm.exe_file_id === plan.mm.exe_file_id ? parentPlan : undefined;
@@ -199,7 +202,7 @@ export class MemoryRestore {
     const { old, place } = plan.vdso ?? {};
     if (old !== undefined && place !== undefined) {
       steps.run();
-      redirectVdso(plan.pid, old, plan.pages, place);
+      redirectVdso(restoree.pid, old, plan.pages, place);
     }
     steps.leave();
     this.#begin(plan, steps);
@@ -211,7 +214,7 @@ export class MemoryRestore {
 
   /** Right after the birth of a process into the memory of another one. */
   shareMemory(restoree: Restoree, host: Restoree): void {
-    this.#plans.set(restoree.pid, this.#plan(host.pid));
+    this.#plans.set(restoree.number, this.#plan(host.number));
   }
 
   /**
@@ -220,7 +223,7 @@ export class MemoryRestore {
    * @throws KernelError, ImageError, MemoryError
    */
   complete(restoree: Restoree): void {
-    const plan = this.#plan(restoree.pid);
+    const plan = this.#plan(restoree.number);
     const steps = this.#begun.get(plan) ?? new Steps(restoree);
     const { layout } = plan;
     for (const vma of layout.shared) this.#mapShared(steps, plan, vma);
@@ -253,7 +256,7 @@ export class MemoryRestore {
   }
 
   /** An address at which a process has a system call instruction of its own, where that is known. */
-  syscallAt(pid: number): number | undefined {
+  syscallAt(pid: NsPid): number | undefined {
     return syscallInVdso(this.#plan(pid).vdso);
   }
 
@@ -304,13 +307,13 @@ export class MemoryRestore {
     forgetWindows();
   }
 
-  #plan(pid: number): Plan {
+  #plan(pid: NsPid): Plan {
     const plan = this.#plans.get(pid);
     if (plan === undefined) throw new Error(`no memory images of process ${pid} were read`);
     return plan;
   }
 
-  #load(pid: number): Plan {
+  #load(pid: NsPid): Plan {
     const mm = this.images.readOne(IMAGES.mm, pid);
     // Forked children often have what others have, which is one object then (images/wire.ts).
     let layout = this.#layouts.get(mm);
@@ -331,7 +334,7 @@ export class MemoryRestore {
     return { pid, mm, ...layout, layout, pages, vdso, now: vmas.map(() => undefined) };
   }
 
-  #noteShared(pid: number, vma: Vma): void {
+  #noteShared(pid: NsPid, vma: Vma): void {
     const size = vma.pgoff + vma.end - vma.start;
     if (has(vma, STATUS.SYSVIPC)) {
       const whole = this.#sysv.size(vma.object);
@@ -561,7 +564,7 @@ function unmapOthers(steps: Steps, parent: Plan, inherited: readonly (number | u
 }
 
 /** A mark of the address space as a number. @throws ImageError */
-function mark(pid: number, value: bigint): number {
+function mark(pid: NsPid, value: bigint): number {
   if (value < 0n || value > BigInt(TASK_SIZE)) {
     throw new ImageError(`0x${value.toString(16)} is no address`, { file: fileName(IMAGES.mm, pid) });
   }

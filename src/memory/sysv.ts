@@ -5,6 +5,7 @@
  * A segment keeps its id. One that was removed (and lives until its last attachment ends) is made again and removed
  * again; one that still exists at restore is attached as it is.
  */
+
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { IpcShmEntry } from "../images/schema/generated/namespaces.ts";
@@ -13,6 +14,7 @@ import { close, fstat, O, open, withFd, writeAll } from "../linux/io.ts";
 import { PAGE_SIZE, pageUp } from "../linux/memory.ts";
 import { IPC, MAP_MORE, SHM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { rawSyscall, syscall } from "../linux/syscall.ts";
 import { findSegment, removeSegment, type Segment, setSegmentOwner, statSegment } from "../linux/sysv-shm.ts";
@@ -28,7 +30,7 @@ const SHM_HUGETLB = 0o4000;
 const MODE = 0o777 | SHM.DEST;
 
 interface Noted {
-  readonly pid: number;
+  readonly pid: HostPid;
   readonly mapping: Mapping;
   /** Mappings in the tree; the kernel counts each as an attachment. */
   attachments: number;

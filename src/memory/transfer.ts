@@ -5,9 +5,11 @@
  * Not by process_vm_readv(2): that pins the pages, and since Linux 5.19 a pinned page is first copied away from those who share
  * it copy-on-write, which costs time and doubles the memory of a tree of forked processes.
  */
+
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { close, O, open, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { FS_MAGIC, fsMagicOf } from "../linux/statx.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
 import { HugeRoom } from "./huge-room.ts";
@@ -22,7 +24,7 @@ class Source {
 
   /** `fd` is closed when all transfers have ended. @throws KernelError */
   constructor(
-    readonly pid: number,
+    readonly pid: HostPid,
     readonly fd: number,
   ) {
     try {
@@ -95,7 +97,7 @@ class Copy implements Transfer {
 }
 
 /** Fills `into` through /proc/PID/mem. @throws KernelError */
-function readThrough(mem: number, pid: number, address: number, into: Uint8Array): void {
+function readThrough(mem: number, pid: HostPid, address: number, into: Uint8Array): void {
   for (let done = 0; done < into.length; ) {
     const part = into.subarray(done);
     const got = rawSyscall(NR.pread64, mem, addressOf(part), part.length, address + done);
@@ -158,7 +160,7 @@ export class PageCopier {
    * Copies pieces of a process' memory to where they belong in `fd`, a file of ours that is no longer the caller's. It may go on
    * until {@link settle}; until then the process has to stand. @throws KernelError, for this process or an earlier one
    */
-  copy(pid: number, pieces: Pieces, fd: number): void {
+  copy(pid: HostPid, pieces: Pieces, fd: number): void {
     const source = new Source(pid, fd);
     try {
       if (pieces.size >= JOB_BYTES) this.#prepare(fd, pieces.end);

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { ImageError } from "../images/error.ts";
+import { hostPid } from "../linux/pid.ts";
 import { readMaps } from "../linux/proc.ts";
 import { memoryAt } from "../linux/syscall.ts";
 import { callGetrandom, callInstead, giveBack, jumpTo } from "../machine/vdso.ts";
 import { vdsoFunctions } from "./vdso-elf.ts";
 
-const code = readMaps(process.pid).find(({ path }) => path === "[vdso]");
+const code = readMaps(hostPid(process.pid)).find(({ path }) => path === "[vdso]");
 const bytes = code === undefined ? undefined : memoryAt(code.start, code.end - code.start).slice();
 if (bytes === undefined) console.log("skipped: this kernel gives no vDSO");
 

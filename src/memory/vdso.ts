@@ -5,12 +5,14 @@
  * one, that one is mapped somewhere free, and at the old place stand the old pages, from the image, with a jump at
  * the beginning of every function: the process, and its C library, go on calling the old addresses.
  */
+
 import { ImageError } from "../images/error.ts";
 import { fileName, IMAGES } from "../images/kinds.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { PAGE_SIZE, TASK_SIZE, writeMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
+import type { HostPid, NsPid } from "../linux/pid.ts";
 import { ARCH } from "../linux/prctl.ts";
 import { ourMaps } from "../linux/proc.ts";
 import { memoryAt } from "../linux/syscall.ts";
@@ -69,7 +71,7 @@ function storedPages(vma: Vma, pages: Pagemap): Uint8Array | undefined {
 const MOST = 64 * PAGE_SIZE;
 
 /** What the images of a process say of its vDSO; undefined where it has none. @throws ImageError */
-export function planVdso(pid: number, vmas: readonly Vma[], pages: Pagemap): VdsoPlan | undefined {
+export function planVdso(pid: NsPid, vmas: readonly Vma[], pages: Pagemap): VdsoPlan | undefined {
   const fail = (what: string): never => {
     throw new ImageError(what, { file: fileName(IMAGES.mm, pid) });
   };
@@ -146,7 +148,7 @@ const CALLS: Readonly<Record<string, number>> = {
  * Puts a jump to the kernel's function, mapped at `place`, at the beginning of each function of the old vDSO, whose
  * pages are in place, writable. @throws KernelError
  */
-export function redirectVdso(pid: number, old: Vma, pages: Pagemap, place: Range): void {
+export function redirectVdso(pid: HostPid, old: Vma, pages: Pagemap, place: Range): void {
   const ours = ourVdso();
   const now = vdsoFunctions(ours.code);
   const before = vdsoFunctions(storedPages(old, pages) ?? new Uint8Array(0));

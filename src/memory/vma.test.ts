@@ -3,6 +3,7 @@ import { ImageError } from "../images/error.ts";
 import type { VmaEntry } from "../images/schema/generated/memory.ts";
 import { MAP, PROT, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MAP_MORE } from "../linux/mman.ts";
+import { nsPid } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { adviceBits, anonymousName, checkVma, checkVmas, isPrivate, mapFlags, STATUS } from "./vma.ts";
 
@@ -80,16 +81,18 @@ describe("checkVma", () => {
 describe("checkVmas", () => {
   test("takes guards apart, wherever they lie", () => {
     const guard = entry({ start: 0x12000n, end: 0x13000n, prot: 0, flags: 0, status: STATUS.GUARD });
-    const { vmas, guards } = checkVmas(7, [entry(), guard]);
+    const { vmas, guards } = checkVmas(nsPid(7), [entry(), guard]);
     expect([vmas.length, guards.length]).toEqual([1, 1]);
   });
 
   test("names the image and the mapping that reaches into another", () => {
     const second = entry({ start: 0x1f000n, end: 0x30000n });
-    expect(() => checkVmas(7, [entry(), second])).toThrow(
+    expect(() => checkVmas(nsPid(7), [entry(), second])).toThrow(
       "mm-7.img: mapping 1: mapping 1f000-30000 is not behind 10000-20000",
     );
-    expect(() => checkVmas(7, [entry({ start: 0x30000n, end: 0x40000n }), entry()])).toThrow(ImageError);
+    expect(() => checkVmas(nsPid(7), [entry({ start: 0x30000n, end: 0x40000n }), entry()])).toThrow(
+      ImageError,
+    );
   });
 });
 

@@ -9,6 +9,7 @@ import { fileName, IMAGES } from "../images/kinds.ts";
 import type { VmaEntry } from "../images/schema/generated/memory.ts";
 import { MAP, PAGE_SIZE, PROT, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MAP_MORE } from "../linux/mman.ts";
+import type { NsPid } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { rangeText } from "./errors.ts";
 
@@ -217,7 +218,7 @@ export function checkVma(entry: VmaEntry): Vma | undefined {
 }
 
 /** Checks all entries of one process: sorted, apart from each other, guards last. @throws ImageError */
-export function checkVmas(pid: number, entries: readonly VmaEntry[]): { vmas: Vma[]; guards: Vma[] } {
+export function checkVmas(pid: NsPid, entries: readonly VmaEntry[]): { vmas: Vma[]; guards: Vma[] } {
   const vmas: Vma[] = [];
   const guards: Vma[] = [];
   entries.forEach((entry, index) => {

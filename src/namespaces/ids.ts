@@ -1,6 +1,8 @@
 /** Namespaces by number, as ids-PID and the inventory have them. Today a tree must live in our own namespaces. */
+
 import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
+import type { HostPid, NsPid } from "../linux/pid.ts";
 import { readLinks } from "../linux/read-many.ts";
 import { UnsupportedError } from "../process/errors.ts";
 import type { ObjectIds } from "../tracee/enter/dumpee.ts";
@@ -27,14 +29,14 @@ const FOR_CHILDREN = [
 const LINKS = [...KINDS.map(({ name }) => name), ...FOR_CHILDREN.map(({ name }) => `${name}_for_children`)];
 
 /** What they say, in their order; undefined for a kind that this kernel is built without. @throws KernelError */
-function namespacesOf(pid: number | "self"): (string | undefined)[] {
+function namespacesOf(pid: HostPid | "self"): (string | undefined)[] {
   return readLinks(LINKS.map((name) => `/proc/${pid}/ns/${name}`));
 }
 
 const ownNamespaces = oncePerRun(() => namespacesOf("self"));
 
 /** The numbers of a process' objects and namespaces. @throws UnsupportedError when it lives in another namespace */
-export function dumpIds(pid: number, objects: ObjectIds): TaskKobjIdsEntry {
+export function dumpIds(pid: HostPid, objects: ObjectIds): TaskKobjIdsEntry {
   const entry: TaskKobjIdsEntry = {
     vm_id: objects.vm,
     files_id: objects.files,
@@ -72,7 +74,7 @@ export function ownIds(): TaskKobjIdsEntry {
 }
 
 /** Refuses images whose processes lived in namespaces of their own. @throws UnsupportedError */
-export function checkIds(pid: number, ids: TaskKobjIdsEntry, root: TaskKobjIdsEntry | undefined): void {
+export function checkIds(pid: NsPid, ids: TaskKobjIdsEntry, root: TaskKobjIdsEntry | undefined): void {
   for (const { name, field } of KINDS) {
     if (ids[field] !== undefined && root?.[field] !== undefined && ids[field] !== root[field]) {
       throw new UnsupportedError(

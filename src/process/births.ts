@@ -1,5 +1,7 @@
 /** Bringing a planned tree into being: births in the order that sessions ask for, groups, and the ends of the dead. */
+
 import { NR } from "../linux/nr.ts";
+import type { HostPid, NsPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
@@ -18,6 +20,7 @@ export interface Born {
 export class Births {
   /** In the order of birth: makers before those that they bear. */
   readonly all: Born[] = [];
+  readonly #hosts = new Map<NsPid, HostPid>();
   readonly #signalsOfDead = new Map<PlannedProcess, readonly number[]>();
 
   constructor(
@@ -42,6 +45,7 @@ export class Births {
   #grow(born: Born, memory: Born | undefined): void {
     const { planned, restoree } = born;
     this.all.push(born);
+    this.#hosts.set(restoree.number, restoree.pid);
     this.onBirth(born, memory);
     const inherited = planned.kind === "task" ? born : memory;
     const early = bornBeforeSession(planned);
@@ -64,7 +68,8 @@ export class Births {
     spawnChildren(maker.restoree, planned, (restorees) => {
       for (const restoree of restorees) {
         const planned = unborn.next().value;
-        if (planned?.pid !== restoree.pid) throw new Error(`process ${restoree.pid} was not to be born`);
+        if (planned?.pid !== restoree.number)
+          throw new Error(`process ${restoree.number} was not to be born`);
         this.#grow({ planned, restoree }, memory);
       }
     });
@@ -86,9 +91,9 @@ export class Births {
   endTheDead(): void {
     const dead = this.all.filter(({ planned }) => planned.kind !== "task");
     for (const { planned, restoree } of dead) {
-      const { table, pid } = restoree;
+      const { table } = restoree;
       if (planned.core === undefined || planned.kind === "helper") table.must("its end", NR.exit_group, 0);
-      else giveDeath(table, planned.core, pid);
+      else giveDeath(restoree, planned.core);
       table.start();
       awaitEnd(restoree);
     }
@@ -104,6 +109,11 @@ export class Births {
   /** The signals, other than SIGCHLD, that a process got from those of its children that are dead from the beginning. */
   signalsOfDead(parent: PlannedProcess): readonly number[] {
     return this.#signalsOfDead.get(parent) ?? [];
+  }
+
+  /** Our number of a task, group or session of the tree; undefined for one that is not of it. */
+  hostOf(number: NsPid): HostPid | undefined {
+    return this.#hosts.get(number);
   }
 
   /** The processes that live on. */

@@ -1,4 +1,5 @@
 /** The core image of a process: what all its threads have in common, and its threads. */
+
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type {
@@ -9,6 +10,7 @@ import type {
 } from "../images/schema/generated/process.ts";
 import { O, open, readPiece, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { type HostPid, type NsPid, ownNumber } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { readStat, readStatuses, type TaskStat, type TaskStatus } from "../linux/proc.ts";
 import { askOutside } from "../linux/ptrace-many.ts";
@@ -16,6 +18,7 @@ import { RLIMIT, rlimit } from "../linux/rlimit.ts";
 import { SIG, SIG_SETMASK } from "../linux/signal.ts";
 import { viewOf } from "../linux/struct.ts";
 import { cString } from "../linux/syscall.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import type { Saved } from "../tracee/enter/saved.ts";
 import type { FrozenProcess } from "../tracee/hold/freeze.ts";
@@ -78,7 +81,7 @@ export function dumpCore(
   seccomp: SeccompDump,
   own: CoreAnswers,
 ): void {
-  const { pid, infection, frozen } = dumpee;
+  const { pid, numberOf, infection, frozen } = dumpee;
   const [leader, ...others] = frozen.threads.flatMap((task, i) => {
     const found = saved[i];
     return found === undefined ? [] : [{ task, saved: found }];
@@ -90,9 +93,9 @@ export function dumpCore(
       : infection.enterThreads(others, (threadTable) => askThread(threadTable, seccomp));
   for (const first of whatIsKnown([leader], [dumpee.proc.status])) {
     const state = own.thread(first);
-    images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: own.task(dumpee, state) }], pid);
+    images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: own.task(dumpee, state) }], numberOf(pid));
   }
-  images.writeAll(IMAGES.ids, [ids], pid);
+  images.writeAll(IMAGES.ids, [ids], numberOf(pid));
   if (entered === undefined) return;
   // Nothing of it moves while they run our table.
   const statuses = readStatuses(
@@ -105,7 +108,7 @@ export function dumpCore(
     entered.answers.look(member);
     const state = entered.asked(thread);
     state.thread_core.blk_sigset = state.mask;
-    images.writeAll(IMAGES.core, [coreOf(state)], thread.task.tid);
+    images.writeAll(IMAGES.core, [coreOf(state)], numberOf(thread.task.tid));
   });
 }
 
@@ -135,7 +138,7 @@ function askTask(table: Table): CoreAnswers["task"] {
   // Kernels before 6.3 do not tell; a process that registered then registers again by itself at need.
   const membarrier = table.call(NR.membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
   const personality = table.must("its personality", NR.personality, PERSONALITY_QUERY);
-  return ({ pid, frozen, infection, proc }, leader) => {
+  return ({ pid, numberOf, frozen, infection, proc }, leader) => {
     const { stat } = proc;
     const task: TaskCoreEntry = {
       task_state: frozen.stopSignal === 0 ? TASK_STATE.ALIVE : TASK_STATE.STOPPED,
@@ -144,7 +147,7 @@ function askTask(table: Table): CoreAnswers["task"] {
       flags: stat.flags,
       blk_sigset: leader.mask,
       comm: stat.comm,
-      timers: { ...itimers(), posix: dumpPosixTimers(infection.table, proc.timers) },
+      timers: { ...itimers(), posix: dumpPosixTimers(infection.table, proc.timers, numberOf) },
       rlimits: rlimits(),
       signals_s: dumpPending(pid, true),
       oom_score_adj: proc.oomScoreAdj,
@@ -166,7 +169,7 @@ function exitSignalOf({ exitSignal }: TaskStat): Pick<TaskCoreEntry, "exit_signa
 }
 
 /** Writes the core image of a zombie: its name and how it ended. */
-export function dumpZombie(images: ImageDir, process: FrozenProcess): void {
+export function dumpZombie(images: ImageDir, process: FrozenProcess, number: NsPid): void {
   const stat = readStat(process.pid);
   const core: CoreEntry = {
     mtype: MARCH_X86_64,
@@ -181,21 +184,21 @@ export function dumpZombie(images: ImageDir, process: FrozenProcess): void {
       ...exitSignalOf(stat),
     },
   };
-  images.writeAll(IMAGES.core, [core], process.pid);
+  images.writeAll(IMAGES.core, [core], number);
 }
 
 /** Registrations that MEMBARRIER_CMD_GET_REGISTRATIONS reports are commands of the same bits. */
 const MEMBARRIER_BITS = 10;
 
 /** The core image's task part, which every living process has. */
-export function taskOf(core: CoreEntry | undefined, pid: number): TaskCoreEntry {
+export function taskOf(core: CoreEntry | undefined, pid: NsPid): TaskCoreEntry {
   if (core?.tc === undefined) throw new ImageValueError(`core-${pid}.img: no task part`);
   checkArchitecture(core, pid);
   return core.tc;
 }
 
 /** @throws ImageValueError */
-export function checkArchitecture({ mtype }: CoreEntry, tid: number): void {
+export function checkArchitecture({ mtype }: CoreEntry, tid: NsPid): void {
   if (mtype !== MARCH_X86_64)
     throw new ImageValueError(`core-${tid}.img: of architecture ${mtype}, this is x86-64`);
 }
@@ -216,19 +219,18 @@ export function ownAttributes(): InheritedAttributes {
  * signals, other than SIGCHLD, of its children that are dead already. Returns the ids of the timers that run already.
  */
 export function giveTask(
-  table: Table,
-  pid: number,
+  { table, pid, number }: Restoree,
   task: TaskCoreEntry,
   inherited: InheritedAttributes,
   ended: readonly number[],
 ): ReadonlySet<number> {
   giveDrain(table, ended);
-  table.share(task.sigactions, () => giveSigactions(table, pid, task.sigactions));
+  table.share(task.sigactions, () => giveSigactions(table, number, task.sigactions));
   table.must("its personality", NR.personality, task.personality);
   let running: ReadonlySet<number> = new Set();
   if (task.timers !== undefined) {
     createPosixTimers(table, task.timers.posix);
-    running = giveOverruns(table, pid, task.timers.posix);
+    running = giveOverruns(table, number, task.timers.posix);
   }
   for (let bit = 0; bit < MEMBARRIER_BITS; bit++) {
     const command = 1 << bit;
@@ -241,8 +243,7 @@ export function giveTask(
 
 /** Gives what comes after the credentials: dumpable, which they clear, the subreaper flag; the signals; the timers. */
 export function giveTaskLast(
-  table: Table,
-  pid: number,
+  { table, identity }: Restoree,
   task: TaskCoreEntry,
   dumpable: number | undefined,
   runningTimers: ReadonlySet<number>,
@@ -257,7 +258,8 @@ export function giveTaskLast(
     0,
     0,
   );
-  if (task.signals_s !== undefined) givePending(table, pid, pid, task.signals_s, true);
+  if (task.signals_s !== undefined)
+    givePending(table, ownNumber(identity), ownNumber(identity), task.signals_s, true);
   if (task.timers !== undefined) armTimers(table, task.timers, runningTimers);
 }
 
@@ -268,7 +270,7 @@ export function ignoresTrap(task: TaskCoreEntry): boolean {
 }
 
 /** Sets from outside what /proc alone can set. */
-export function restoreProc(pid: number, task: TaskCoreEntry, { oomScoreAdj }: InheritedAttributes): void {
+export function restoreProc(pid: HostPid, task: TaskCoreEntry, { oomScoreAdj }: InheritedAttributes): void {
   const wanted = task.oom_score_adj;
   if (wanted === undefined || wanted === oomScoreAdj) return;
   withFd(open(`/proc/${pid}/oom_score_adj`, O.WRONLY), (fd) => {
@@ -277,8 +279,8 @@ export function restoreProc(pid: number, task: TaskCoreEntry, { oomScoreAdj }: I
 }
 
 /** Makes a process end as the image says it did; its parent finds the same status. */
-export function giveDeath(table: Table, core: CoreEntry, pid: number): void {
-  const { exit_code: status, comm } = taskOf(core, pid);
+export function giveDeath({ table, identity }: Restoree, core: CoreEntry): void {
+  const { exit_code: status, comm } = taskOf(core, identity.number);
   table.must("its name", NR.prctl, PR.SET_NAME, table.data(cString(comm)), 0, 0, 0);
   const signal = status & 0x7f;
   if (signal === 0) {
@@ -288,6 +290,6 @@ export function giveDeath(table: Table, core: CoreEntry, pid: number): void {
   // A core file would be written beside us; the mark that one was written cannot be had without.
   table.must("its core limit", NR.prlimit64, 0, RLIMIT.CORE, table.data(new Uint8Array(rlimit.size)), 0);
   const none = table.data(new Uint8Array(8));
-  table.must("its end", NR.kill, pid, signal);
+  table.must("its end", NR.kill, ownNumber(identity), signal);
   table.must("its end", NR.rt_sigprocmask, SIG_SETMASK, none, 0, 8);
 }

@@ -1,5 +1,7 @@
 /** Which kernel objects the processes of a tree share: numbers by kcmp(2), as the image ids-PID has them. */
+
 import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import type { ObjectIds } from "../tracee/enter/dumpee.ts";
 
@@ -7,7 +9,7 @@ const KCMP = { vm: 1, files: 2, fs: 3, sighand: 4 } as const;
 type Kind = keyof typeof KCMP;
 
 /** 0 where equal, 1 and 2 for an order that the kernel keeps among objects (kcmp(2)). */
-function kcmp(pid1: number, pid2: number, type: number): number {
+function kcmp(pid1: HostPid, pid2: HostPid, type: number): number {
   return checkResult(
     rawSyscall(NR.kcmp, pid1, pid2, type, 0, 0),
     NR.kcmp,
@@ -17,10 +19,10 @@ function kcmp(pid1: number, pid2: number, type: number): number {
 
 /** An ordered list of the distinct objects seen, each with one process that has it; found by halving. */
 class Objects {
-  readonly #known: { pid: number; id: number }[] = [];
+  readonly #known: { pid: HostPid; id: number }[] = [];
   constructor(private readonly type: number) {}
 
-  idOf(pid: number, fresh: () => number): number {
+  idOf(pid: HostPid, fresh: () => number): number {
     let low = 0;
     let high = this.#known.length;
     while (low < high) {
@@ -48,7 +50,7 @@ export class SharedObjects {
   };
   readonly #next: Record<Kind, number> = { vm: 2, files: 2, fs: 2, sighand: 2 };
 
-  idsOf(pid: number): ObjectIds {
+  idsOf(pid: HostPid): ObjectIds {
     const id = (kind: Kind) => this.#objects[kind].idOf(pid, () => this.#next[kind]++);
     return { vm: id("vm"), files: id("files"), fs: id("fs"), sighand: id("sighand") };
   }

@@ -5,19 +5,25 @@
  * births, setsid(2) and setpgid(2) follows from the image. Sessions and groups whose leader has died need a helper: a
  * process that takes the number, makes the session or group, and ends before the tree runs.
  */
+
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { CoreEntry, PstreeEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { CLONE } from "../linux/clone.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { ourPid } from "../linux/ourselves.ts";
+import { type HostPid, type NsPid, nsPid } from "../linux/pid.ts";
 import { readParent, readStat, readStats, readStatus } from "../linux/proc.ts";
 import { SIG } from "../linux/signal.ts";
 import type { ObjectIds } from "../tracee/enter/dumpee.ts";
 import type { FrozenProcess, FrozenTree } from "../tracee/hold/freeze.ts";
 import { TASK_STATE } from "./core.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
+import type { TreeNumbers } from "./identity.ts";
 import { originsOf, type Unborn } from "./sharing.ts";
+
+/** In the place of a parent that is not of the tree. */
+const NOBODY = nsPid(0);
 
 /** A process of a tree that is being dumped, as its next birth needs it. */
 interface Found extends Unborn<Found> {
@@ -31,7 +37,8 @@ interface Found extends Unborn<Found> {
 export function dumpPstree(
   images: ImageDir,
   tree: FrozenTree,
-  objects: ReadonlyMap<number, ObjectIds>,
+  objects: ReadonlyMap<HostPid, ObjectIds>,
+  numbers: TreeNumbers,
 ): void {
   const found = new Map<FrozenProcess, Found>();
   const { processes } = tree;
@@ -40,16 +47,24 @@ export function dumpPstree(
     const { pid } = process;
     const stat = stats[i];
     if (stat === undefined) throw new KernelError("read", `/proc of process ${pid}`, ERRNO.ESRCH);
+    const tids = process.zombie ? [pid] : process.threads.map((task) => task.tid);
     const entry: PstreeEntry = {
-      pid,
-      ppid: process.parent?.pid ?? 0,
-      pgid: stat.pgrp,
-      sid: stat.session,
-      threads: process.zombie ? [pid] : process.threads.map((task) => task.tid),
+      pid: numbers.numberOf(pid),
+      ppid: process.parent === undefined ? NOBODY : numbers.numberOf(process.parent.pid),
+      pgid: numbers.numberOf(stat.pgrp),
+      sid: numbers.numberOf(stat.session),
+      threads: tids.map((tid) => numbers.numberOf(tid)),
     };
     const parent = process.parent === undefined ? undefined : found.get(process.parent);
     const { exitSignal } = stat;
-    found.set(process, { pid, sid: entry.sid, parent, objects: objects.get(pid), exitSignal, entry });
+    found.set(process, {
+      pid: entry.pid,
+      sid: entry.sid,
+      parent,
+      objects: objects.get(pid),
+      exitSignal,
+      entry,
+    });
   });
   originsOf([...found.values()]);
   const entries = [...found.values()].map(({ entry }) => entry);
@@ -63,7 +78,7 @@ export function dumpPstree(
 }
 
 /** A root in a session of somebody else's is a shell job: who restores it has to lend it one. @throws UnsupportedError */
-function refuseShellJob({ pid, sid }: { readonly pid: number; readonly sid: number }): void {
+function refuseShellJob({ pid, sid }: Pick<PstreeEntry, "pid" | "sid">): void {
   if (pid === sid) return;
   throw new UnsupportedError(
     `process ${pid}: the root of the tree does not lead its session, ${sid}: that takes --shell-job, which is not built yet`,
@@ -77,7 +92,7 @@ const PF_KTHREAD = 0x200000;
  * What cannot be the root of a dump, found before anything is touched: no process at all, one of the kernel's;
  * and one that waits for us, or we ourselves, whose stop would never end. @throws KernelError
  */
-export function refuseRoot(pid: number): void {
+export function refuseRoot(pid: HostPid): void {
   refuseOther("dump", pid);
   for (let ancestor = ourPid(); ancestor > 0; ancestor = readParent(ancestor)) {
     if (ancestor === pid) throw new KernelError("dump", `process ${pid}, an ancestor of ours`, ERRNO.EDEADLK);
@@ -85,7 +100,7 @@ export function refuseRoot(pid: number): void {
 }
 
 /** What is no process, or one of the kernel's; `work` is what is refused. @throws KernelError */
-export function refuseOther(work: string, pid: number): void {
+export function refuseOther(work: string, pid: HostPid): void {
   const refuse = (what: string, errno: number): never => {
     throw new KernelError(work, `process ${pid}${what}`, errno);
   };
@@ -107,9 +122,9 @@ export type PlannedKind = "task" | "zombie" | "helper";
 /** A process to be born. */
 export interface PlannedProcess extends Unborn<PlannedProcess> {
   readonly kind: PlannedKind;
-  readonly pgid: number;
+  readonly pgid: NsPid;
   /** Ids of its threads, its own first. */
-  readonly threads: readonly number[];
+  readonly threads: readonly NsPid[];
   /** undefined for a helper. */
   readonly core: CoreEntry | undefined;
   /** Which kernel objects it shares with others; undefined for the dead. */
@@ -147,13 +162,13 @@ function withOffspring(process: PlannedProcess, into: PlannedProcess[] = []): Pl
 /** Highest number that a kernel gives (PID_MAX_LIMIT). */
 const MAX_PID = 1 << 22;
 
-function checkNumber(pid: number, what: string): void {
+function checkNumber(pid: NsPid, what: string): void {
   if (!Number.isInteger(pid) || pid < 1 || pid > MAX_PID)
     throw new ImageValueError(`pstree.img: ${what} ${pid}`);
 }
 
 /** Of old images they are in the core. @throws ImageError where they are nowhere */
-function idsOf(images: ImageDir, pid: number, core: CoreEntry): TaskKobjIdsEntry {
+function idsOf(images: ImageDir, pid: NsPid, core: CoreEntry): TaskKobjIdsEntry {
   return images.tryReadOne(IMAGES.ids, pid) ?? core.ids ?? images.readOne(IMAGES.ids, pid);
 }
 
@@ -169,9 +184,9 @@ export function planPstree(images: ImageDir): PstreePlan {
     IMAGES.ids,
     entries.map(({ pid }) => pid),
   );
-  const byPid = new Map<number, PlannedProcess>();
+  const byPid = new Map<NsPid, PlannedProcess>();
   const processes: PlannedProcess[] = [];
-  const numbers = new Set<number>();
+  const numbers = new Set<NsPid>();
   let root: PlannedProcess | undefined;
   for (const entry of entries) {
     checkNumber(entry.pid, "process");
@@ -258,8 +273,8 @@ function giveRooms(all: readonly PlannedProcess[]): number {
  * its own maker, those members of the session to whom that one cannot give it; when it ends they fall back to that
  * maker, which is made a child subreaper meanwhile.
  */
-function addHelpers(root: PlannedProcess, byPid: Map<number, PlannedProcess>, numbers: Set<number>): void {
-  const helper = (pid: number, sid: number, maker: PlannedProcess): PlannedProcess => {
+function addHelpers(root: PlannedProcess, byPid: Map<NsPid, PlannedProcess>, numbers: Set<NsPid>): void {
+  const helper = (pid: NsPid, sid: NsPid, maker: PlannedProcess): PlannedProcess => {
     if (numbers.has(pid)) throw new UnsupportedError(`session or group ${pid} has the number of a thread`);
     const made: PlannedProcess = {
       kind: "helper",
@@ -307,7 +322,7 @@ function addHelpers(root: PlannedProcess, byPid: Map<number, PlannedProcess>, nu
  * The session that a process must be born into: its own, or, if it leads its own, any that somebody needs whom it bears
  * before its setsid(2). Undefined where it does not matter.
  */
-export function birthSession(process: PlannedProcess): number | undefined {
+export function birthSession(process: PlannedProcess): NsPid | undefined {
   if (process.sid !== process.pid) return process.sid;
   for (const each of process.bears) {
     const needed = birthSession(each);

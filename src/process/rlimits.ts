@@ -1,8 +1,10 @@
 /** Resource limits of a process, all sixteen (prlimit(2)). */
+
 import { Repeated } from "../images/repeated.ts";
 import { TaskRlimitsEntry } from "../images/schema/generated/process.ts";
 import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
+import { CALLER, type HostPid } from "../linux/pid.ts";
 import { RLIM_NLIMITS, RLIMIT, readRlimit, rlimit } from "../linux/rlimit.ts";
 import { array } from "../linux/struct.ts";
 import type { Table } from "../tracee/table/table.ts";
@@ -24,7 +26,8 @@ const limits = new Repeated<TaskRlimitsEntry>((entry) => keepBytes(TaskRlimitsEn
 /** Our own limits, which processes are born with. @throws KernelError */
 export function ownRlimits(): TaskRlimitsEntry {
   const limits: TaskRlimitsEntry = { rlimits: [] };
-  for (let resource = 0; resource < RLIM_NLIMITS; resource++) limits.rlimits.push(readRlimit(0, resource));
+  for (let resource = 0; resource < RLIM_NLIMITS; resource++)
+    limits.rlimits.push(readRlimit(CALLER, resource));
   return limits;
 }
 
@@ -34,7 +37,7 @@ export function ownRlimits(): TaskRlimitsEntry {
  */
 export function giveRlimits(
   table: Table,
-  pid: number,
+  pid: HostPid,
   entry: TaskRlimitsEntry,
   inherited: TaskRlimitsEntry,
 ): void {

@@ -1,7 +1,9 @@
 /** Secure computing: the mode of a thread and its chain of filters (seccomp(2)); seccomp.img holds each filter once. */
+
 import type { SeccompEntry, SeccompFilter, ThreadCoreEntry } from "../images/schema/generated/process.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
 import type { TaskStatus } from "../linux/proc.ts";
 import { PTRACE, ptrace } from "../linux/ptrace.ts";
 import { struct, u16, u64, word } from "../linux/struct.ts";
@@ -21,13 +23,13 @@ const metadata = struct({ filter_off: u64, flags: u64 });
 
 type SeccompState = Pick<ThreadCoreEntry, "seccomp_mode" | "seccomp_filter">;
 
-function getFilter(tid: number, index: number): Uint8Array {
+function getFilter(tid: HostPid, index: number): Uint8Array {
   const program = new Uint8Array(MAX_INSTRUCTIONS * SOCK_FILTER_SIZE);
   const count = ptrace(PTRACE.SECCOMP_GET_FILTER, tid, index, addressOf(program));
   return program.slice(0, count * SOCK_FILTER_SIZE);
 }
 
-function getFlags(tid: number, index: number): number {
+function getFlags(tid: HostPid, index: number): number {
   const query = metadata.encode({ filter_off: BigInt(index) });
   ptrace(PTRACE.SECCOMP_GET_METADATA, tid, metadata.size, addressOf(query));
   return Number(metadata.decode(query).flags);
@@ -43,7 +45,7 @@ export class SeccompDump {
   readonly #known = new Map<string, number>();
 
   /** The state of a stopped thread whose seccomp we suspended; `status` is its /proc status. */
-  dump(tid: number, status: TaskStatus): SeccompState {
+  dump(tid: HostPid, status: TaskStatus): SeccompState {
     const mode = Number(status.get("Seccomp") ?? 0);
     if (mode !== SECCOMP_MODE.FILTER) return mode === SECCOMP_MODE.STRICT ? { seccomp_mode: 1 } : {};
     // Index 0 is the oldest (get_nth_filter() of kernel/seccomp.c; ptrace(2) has it the other way round).

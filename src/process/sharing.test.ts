@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { CLONE } from "../linux/clone.ts";
+import { nsPid } from "../linux/pid.ts";
 import { SIG } from "../linux/signal.ts";
 import { lastOfSharers, originsOf, type Unborn } from "./sharing.ts";
 
@@ -21,8 +22,8 @@ function process(
   for (const kind of kinds) objects[kind] = like?.objects?.[kind] ?? 0;
   return {
     name: `p${pid}`,
-    pid,
-    sid: more.sid ?? 1,
+    pid: nsPid(pid),
+    sid: nsPid(more.sid ?? 1),
     parent,
     objects,
     exitSignal: more.exitSignal ?? SIG.CHLD,

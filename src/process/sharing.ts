@@ -4,14 +4,16 @@
  * be born of one that has all of it: its parent, or, by CLONE_PARENT, another child of that parent. The dump asks here
  * whether there is such a one, the restore who it is.
  */
+
 import { CLONE } from "../linux/clone.ts";
+import type { NsPid } from "../linux/pid.ts";
 import type { ObjectIds } from "../tracee/enter/dumpee.ts";
 import { UnsupportedError } from "./errors.ts";
 
 /** A process that is to be born. */
 export interface Unborn<P> {
-  readonly pid: number;
-  readonly sid: number;
+  readonly pid: NsPid;
+  readonly sid: NsPid;
   readonly parent: P | undefined;
   /** undefined for the dead, who share nothing any more. */
   readonly objects: ObjectIds | undefined;

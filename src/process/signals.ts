@@ -1,9 +1,11 @@
 /** Signal handling of a process and its threads: handlers, alternate stacks, masks, pending signals. */
+
 import { Repeated } from "../images/repeated.ts";
 import { SaEntry, type SignalQueueEntry, type ThreadSasEntry } from "../images/schema/generated/process.ts";
 import { keepBytes } from "../images/wire.ts";
 import { readMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
+import type { HostPid, NsPid } from "../linux/pid.ts";
 import { peekSiginfo, SIGINFO_SIZE } from "../linux/ptrace.ts";
 import { MAX_SIGNAL, SIG, sigaction, siginfoHead, signalBit, stackT } from "../linux/signal.ts";
 import { struct, u64 } from "../linux/struct.ts";
@@ -24,7 +26,7 @@ for (let signal = 1; signal <= MAX_SIGNAL; signal++) {
  * Asks for the handling of every signal. The answer is that of process `pid`, in which `ownSigtrap` is where the handling of
  * SIGTRAP stands while ours is in its place.
  */
-export function askSigactions(table: Table): (pid: number, ownSigtrap: number) => SaEntry[] {
+export function askSigactions(table: Table): (pid: HostPid, ownSigtrap: number) => SaEntry[] {
   const space = table.space(SETTABLE.length * sigaction.size);
   SETTABLE.forEach((signal, i) => {
     if (signal === SIG.TRAP) return;
@@ -67,7 +69,7 @@ function sigactionsOf(bytes: Uint8Array): SaEntry[] {
 }
 
 /** Sets the handling of every signal as the image has it. */
-export function giveSigactions(table: Calls, pid: number, entries: readonly (SaEntry | undefined)[]): void {
+export function giveSigactions(table: Calls, pid: NsPid, entries: readonly (SaEntry | undefined)[]): void {
   SETTABLE.forEach((signal, i) => {
     const entry = entries[i];
     // Images of kernels with fewer signals have fewer entries; a restored process begins with the default handling.
@@ -106,15 +108,15 @@ export function giveAltstack(table: Calls, entry: ThreadSasEntry): void {
 }
 
 /** The pending signals of a stopped thread, or those of its process. */
-export function dumpPending(tid: number, shared: boolean): SignalQueueEntry {
+export function dumpPending(tid: HostPid, shared: boolean): SignalQueueEntry {
   return { signals: peekSiginfo(tid, shared).map((siginfo) => ({ siginfo })) };
 }
 
-/** Queues pending signals from within: only the process itself may forge what the kernel would have sent. */
+/** Queues pending signals from within, where the thread has these numbers: only the process itself may forge what the kernel would have sent. */
 export function givePending(
   table: Calls,
-  pid: number,
-  tid: number,
+  pid: NsPid,
+  tid: NsPid,
   queue: SignalQueueEntry,
   shared: boolean,
 ): void {

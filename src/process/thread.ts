@@ -1,9 +1,11 @@
 /** What every thread has of its own: thread_core_entry and thread_info. */
+
 import { Repeated } from "../images/repeated.ts";
 import type { CoreEntry, SeccompEntry, ThreadCoreEntry } from "../images/schema/generated/process.ts";
 import { type ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts";
 import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
+import type { NsPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import type { TaskStatus } from "../linux/proc.ts";
 import type { Outside } from "../linux/ptrace-many.ts";
@@ -139,11 +141,14 @@ export function giveName(calls: Calls, comm: string): void {
   calls.must("its name", NR.prctl, PR.SET_NAME, calls.data(cString(comm)), 0, 0, 0);
 }
 
-/** Gives what takes privilege away, and what a change of credentials would clear; then the pending signals. */
+/**
+ * Gives what takes privilege away, and what a change of credentials would clear; then the pending signals. `pid` and `tid` are what
+ * the thread calls itself.
+ */
 export function giveThreadLast(
   calls: Calls,
-  pid: number,
-  tid: number,
+  pid: NsPid,
+  tid: NsPid,
   core: CoreEntry,
   seccomp: SeccompEntry | undefined,
   inheritedFilters: number,

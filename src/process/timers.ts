@@ -1,7 +1,9 @@
 /** Interval timers (setitimer(2)) and POSIX timers (timer_create(2)) of a process. */
+
 import type { ItimerEntry, PosixTimerEntry, TaskTimersEntry } from "../images/schema/generated/process.ts";
 import { itimerspec, NSEC_PER_SEC, readClock, timespec } from "../linux/clock.ts";
 import { NR } from "../linux/nr.ts";
+import { type HostPid, hostPid, type NsPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { s32, struct, u32, u64 } from "../linux/struct.ts";
 import type { Table } from "../tracee/table/table.ts";
@@ -23,7 +25,8 @@ interface ListedTimer {
   readonly signo: number;
   readonly value: bigint;
   readonly notify: number;
-  readonly target: number;
+  /** The thread that gets its signal, or the process. */
+  readonly target: HostPid;
   readonly clock: number;
 }
 
@@ -40,7 +43,7 @@ function listed(text: string): ListedTimer[] {
       signo: Number(m[2]),
       value: BigInt(`0x${(m[3] ?? "0").replace(/^0x/, "")}`),
       notify: (NOTIFY[m[4] ?? ""] ?? 0) | (m[5] === "tid" ? SIGEV_THREAD_ID : 0),
-      target: Number(m[6]),
+      target: hostPid(Number(m[6])),
       clock: Number(m[7]),
     });
   }
@@ -62,8 +65,15 @@ export function askItimers(table: Table): () => Omit<TaskTimersEntry, "posix"> {
   };
 }
 
-/** The POSIX timers of the process that runs the table; `list` is its /proc/PID/timers. @throws KernelError */
-export function dumpPosixTimers(table: Table, list: string): PosixTimerEntry[] {
+/**
+ * The POSIX timers of the process that runs the table; `list` is its /proc/PID/timers, `numberOf` gives a thread's number in the
+ * images. @throws KernelError
+ */
+export function dumpPosixTimers(
+  table: Table,
+  list: string,
+  numberOf: (tid: HostPid) => NsPid,
+): PosixTimerEntry[] {
   const asked = listed(list).map((timer) => {
     table.reserve(ROOM);
     const space = table.space(itimerspec.size);
@@ -81,7 +91,7 @@ export function dumpPosixTimers(table: Table, list: string): PosixTimerEntry[] {
       overrun: overrun.value,
       ...itimerspec.decode(space.bytes),
     };
-    if ((timer.notify & SIGEV_THREAD_ID) !== 0) entry.notify_thread_id = timer.target;
+    if ((timer.notify & SIGEV_THREAD_ID) !== 0) entry.notify_thread_id = numberOf(timer.target);
     return entry;
   });
 }
@@ -134,7 +144,7 @@ const ATTEMPTS = 50;
  */
 export function giveOverruns(
   table: Table,
-  pid: number,
+  pid: NsPid,
   entries: readonly PosixTimerEntry[],
 ): ReadonlySet<number> {
   const running = new Set<number>();

@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { Fd } from "../linux/fd.ts";
 import { AT, O, readText } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { hostPid } from "../linux/pid.ts";
 import { addressOf, cString, rawSyscall, syscall } from "../linux/syscall.ts";
 import { call, unlinking } from "./calls.ts";
 import { Undo } from "./undo.ts";
@@ -176,11 +177,11 @@ describe("the warden", () => {
   test("gets no id that is needed", () => {
     const last = Number(readText("/proc/sys/kernel/ns_last_pid"));
     const before = children();
-    const avoid = new Set(Array.from({ length: 20 }, (_, i) => last + 1 + i));
+    const avoid = new Set(Array.from({ length: 20 }, (_, i) => hostPid(last + 1 + i)));
     using undo = new Undo(avoid);
     undo.lay("a", []);
     const [pid = 0] = children().filter((each) => !before.includes(each));
-    expect(avoid.has(pid)).toBe(false);
+    expect(avoid.has(hostPid(pid))).toBe(false);
     undo.finish();
     expect(children()).toEqual(before);
   });

@@ -17,8 +17,10 @@
  *
  * A change to the list is one word, written by machine code when everything that it leads to stands in its place.
  */
+
 import { errnoName } from "../linux/errno.ts";
 import { OwnTable, runTable } from "../linux/own-table.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { STATX } from "../linux/statx.ts";
 import { callName } from "../linux/syscall.ts";
 import { log } from "../log.ts";
@@ -131,7 +133,7 @@ class Shared {
   readonly memory: UndoMemory;
   readonly warden: Warden;
 
-  constructor(avoid: ReadonlySet<number>) {
+  constructor(avoid: ReadonlySet<HostPid>) {
     const table = this.#table;
     const common: CommonWords = {
       head: this.address(WORD.HEAD),
@@ -179,7 +181,7 @@ export class Undo implements Disposable {
   #after: List | undefined;
 
   /** `avoid` are ids that processes and threads are to be born with. */
-  constructor(private readonly avoid: ReadonlySet<number> = new Set()) {}
+  constructor(private readonly avoid: ReadonlySet<HostPid> = new Set()) {}
 
   /** Whether there is something to undo, or to finish. */
   get isEmpty(): boolean {

@@ -10,17 +10,20 @@
  * What kills the warden together with us leaves everything as it is: a kill of the whole control group, the kernel when it runs
  * out of memory (it kills all who share it), and, before Linux 5.16, a core dump of ours.
  */
+
 import { CLONE, cloneArgs, spawnMasked } from "../linux/clone.ts";
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
+import { kill } from "../linux/kill.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import { TableLayout } from "../linux/own-table.ts";
+import { type HostPid, hostPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { WAIT } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
 import { s32, struct, u16 } from "../linux/struct.ts";
-import { cString, rawSyscall } from "../linux/syscall.ts";
+import { checkResult, cString, rawSyscall } from "../linux/syscall.ts";
 import { ENTRY_SIZE, OP } from "../machine/runner.ts";
 import { ALWAYS } from "./memory.ts";
 
@@ -56,14 +59,14 @@ const TRIES = 64;
 export class Warden {
   readonly #table = new TableLayout(WORD.NAME + NAME_SIZE);
   readonly #us = Fd.ofProcess(ourPid());
-  readonly #pid: number;
+  readonly #pid: HostPid;
 
   /**
    * Starts one, which when we are dead continues with the table whose address stands in the word at address `next`, and ends
    * where that leads to the table at `exit`; before it starts `prepare` is told of the latter. It gets no id that is among
    * `avoid`. @throws KernelError
    */
-  constructor(next: number, avoid: ReadonlySet<number>, prepare: (exit: number) => void) {
+  constructor(next: number, avoid: ReadonlySet<HostPid>, prepare: (exit: number) => void) {
     this.#lay(next);
     prepare(this.exit);
     try {
@@ -110,7 +113,7 @@ export class Warden {
     table.entry(STEPS.EXIT, NR.exit_group, 0);
   }
 
-  #bear(avoid: ReadonlySet<number>): number {
+  #bear(avoid: ReadonlySet<HostPid>): HostPid {
     const args = cloneArgs.encode({
       flags: CLONE.VM | CLONE.FILES | CLONE.UNTRACED | CLONE.CHILD_CLEARTID,
       // Should it be killed before it is ready, we do not wait for ever.
@@ -118,9 +121,10 @@ export class Warden {
     });
     for (let attempt = 0; attempt < TRIES; attempt++) {
       this.#table.setWord(WORD.STARTING, 1);
-      const pid = spawnMasked(args, this.#table.address);
-      if (pid < 0)
-        throw new KernelError("clone3", "of the process that undoes what we did if we are killed", -pid);
+      const born = spawnMasked(args, this.#table.address);
+      const pid = hostPid(
+        checkResult(born, NR.clone3, "of the process that undoes what we did if we are killed"),
+      );
       if (!avoid.has(pid)) return pid;
       // The kernel gives the next one a higher id.
       endChild(pid);
@@ -135,7 +139,7 @@ export class Warden {
   }
 }
 
-function endChild(pid: number): void {
-  rawSyscall(NR.kill, pid, SIG.KILL);
+function endChild(pid: HostPid): void {
+  kill(pid, SIG.KILL);
   rawSyscall(NR.wait4, pid, 0, WAIT.ALL, 0);
 }

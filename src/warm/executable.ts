@@ -6,6 +6,7 @@
  *
  * Nothing but code and tables is loaded by execve(2). What else there is of the file its own calls map or read.
  */
+
 import {
   ELF_CLASS,
   ELF_IDENT_REST,
@@ -19,6 +20,7 @@ import {
 } from "../linux/elf.ts";
 import { close, O, open, read, rename, unlink, withFd, writeAll } from "../linux/io.ts";
 import { HUGE_PAGE_SIZE, PAGE_SIZE, pageUp } from "../linux/memory.ts";
+import { CALLER } from "../linux/pid.ts";
 import { struct, u32, word } from "../linux/struct.ts";
 import { hostMachine } from "../machine/host.ts";
 import { CHECK_SIZE, OP, STARTER } from "../machine/runner.ts";
@@ -57,7 +59,7 @@ const LOT = 4 << 20;
 /** Lays a table of its own, `size` bytes with its data, among the data of another. Gives its address. */
 export function layWithin(outer: Table, size: number, fill: (table: Table) => void): number {
   const address = outer.data(new Uint8Array(size));
-  const table = new Table(LAID, { pid: 0, address, size });
+  const table = new Table(LAID, { pid: CALLER, address, size });
   fill(table);
   outer.place(address, bytesOf(table));
   return address;
@@ -116,8 +118,12 @@ export class Executable implements Disposable {
     this.#unfinished = `${path}.unfinished`;
     this.#fd = open(this.#unfinished, O.RDWR | O.CREAT | O.TRUNC, 0o755);
     const otherwise = this.data + HEADER_SIZE;
-    this.otherwise = new Table(LAID, { pid: 0, address: otherwise, size: OTHERWISE_SIZE });
-    this.table = new Table(LAID, { pid: 0, address: otherwise + OTHERWISE_SIZE, size: pageUp(tableSize) });
+    this.otherwise = new Table(LAID, { pid: CALLER, address: otherwise, size: OTHERWISE_SIZE });
+    this.table = new Table(LAID, {
+      pid: CALLER,
+      address: otherwise + OTHERWISE_SIZE,
+      size: pageUp(tableSize),
+    });
     this.#end = CODE_AT + STARTER.DATA + this.#dataSize;
   }
 

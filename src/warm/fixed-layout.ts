@@ -9,6 +9,7 @@
  * - It has no heap by brk(2), which is the kernel's to place: where it would begin, there is something already.
  * - What it compiles begins with a huge page: a mapping above all others, as large as it takes, pushes it there.
  */
+
 import {
   hugePageDown,
   MAP,
@@ -20,6 +21,7 @@ import {
   writeMemory,
 } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { readMaps } from "../linux/proc.ts";
 import { getRegisterBytes, NO_SYSCALL, setRegisters, userRegs } from "../linux/ptrace.ts";
 import { RLIM_INFINITY, RLIMIT, rlimit } from "../linux/rlimit.ts";
@@ -60,7 +62,7 @@ export function startMovable(
   environment: readonly string[],
   output: string,
   lower: number,
-): number {
+): HostPid {
   const task = startProgram(path, words, environment, output, (table) => {
     table.must("its stack", NR.prlimit64, 0, RLIMIT.STACK, table.data(stackLimit(STACK_LIMIT)), 0);
   });

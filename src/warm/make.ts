@@ -1,4 +1,5 @@
 /** Makes an executable that starts warm of one that starts cold. */
+
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,12 +7,12 @@ import { run } from "../cli/run.ts";
 import { dump } from "../dump.ts";
 import { ImageDir } from "../images/image-dir.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
+import { kill } from "../linux/kill.ts";
 import { HUGE_PAGE_SIZE } from "../linux/memory.ts";
-import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { readMaps } from "../linux/proc.ts";
 import { WAIT, wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
-import { rawSyscall } from "../linux/syscall.ts";
 import { makeChildren, makeFiles, makeThreads } from "./exercise.ts";
 import { startMovable } from "./fixed-layout.ts";
 import { type HotPages, rehearse } from "./hot-pages.ts";
@@ -118,7 +119,7 @@ export async function makeWarm(program: string, path: string): Promise<void> {
 }
 
 /** Starts the program, which does its work and stops. Gives its process id. @throws Error where it fails */
-function startParked(program: string, words: readonly string[], output: string, lower: number): number {
+function startParked(program: string, words: readonly string[], output: string, lower: number): HostPid {
   const pid = startMovable(program, [program, ...words], ENVIRONMENT, output, lower);
   if (wait(pid, WAIT.UNTRACED)?.status.kind === "stopped") return pid;
   throw new Error(`${program} ${words.join(" ")}: ${readFileSync(output, "utf8")}`);
@@ -128,7 +129,7 @@ function startParked(program: string, words: readonly string[], output: string, 
  * How far behind the beginning of a huge page a process has what it compiles, in bytes: that is the largest mapping that can be
  * written to and run. Ends the process.
  */
-function pastHugePage(pid: number): number {
+function pastHugePage(pid: HostPid): number {
   try {
     const code = readMaps(pid).filter(({ write, exec }) => write && exec);
     const [largest] = code.sort((a, b) => b.end - b.start - (a.end - a.start));
@@ -138,8 +139,8 @@ function pastHugePage(pid: number): number {
   }
 }
 
-function end(pid: number): void {
-  rawSyscall(NR.kill, pid, SIG.KILL);
+function end(pid: HostPid): void {
+  kill(pid, SIG.KILL);
   waitForEnd(pid);
 }
 
@@ -154,7 +155,7 @@ function rehearseAll(path: string, example: string, directory: string): Promise<
 }
 
 /** Waits for the end of a child, which may have been waited for. */
-function waitForEnd(pid: number): void {
+function waitForEnd(pid: HostPid): void {
   try {
     while (wait(pid)?.status.kind === "stopped");
   } catch (error) {

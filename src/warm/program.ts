@@ -1,13 +1,16 @@
 /** Programs in processes of ours: born bare, held, and given a program by execve(2). */
+
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { AT, O } from "../linux/io.ts";
+import { kill, killGroup } from "../linux/kill.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { readMaps } from "../linux/proc.ts";
 import { PTRACE, PTRACE_EVENT, PTRACE_O, ptrace, setSignalMask } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
-import { cString, rawSyscall } from "../linux/syscall.ts";
+import { cString } from "../linux/syscall.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { spawnRoot } from "../tracee/build/spawn.ts";
 import type { Task } from "../tracee/hold/task.ts";
@@ -65,18 +68,18 @@ function execute(
   const stop = task.awaitAnyStop();
   if (stop.event === PTRACE_EVENT.EXEC) return;
   // The table has come to its end: the call has failed, and says why.
-  rawSyscall(NR.kill, task.pid, SIG.KILL);
+  kill(task.pid, SIG.KILL);
   throw new KernelError("execve", path, ERRNO.ENOEXEC);
 }
 
 /** Starts a program that goes on for ever, has `use` make use of its process, and ends all of its session. @throws KernelError */
-export async function withProgram<T>(path: string, use: (pid: number) => T | Promise<T>): Promise<T> {
+export async function withProgram<T>(path: string, use: (pid: HostPid) => T | Promise<T>): Promise<T> {
   const task = startProgram(path, [path, "1000"], [], "/dev/null");
   task.detach();
   Bun.sleepSync(SETTLE);
   try {
     return await use(task.pid);
   } finally {
-    rawSyscall(NR.kill, -task.pid, SIG.KILL);
+    killGroup(task.pid, SIG.KILL);
   }
 }

@@ -6,6 +6,7 @@
  * (dense-blocks.ts); then signal handlers, threads, and the registers by rt_sigreturn(2). What a process inherits stays that of
  * the new one: its ids, descriptors, directories, limits, credentials, words and environment.
  */
+
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { CoreEntry } from "../images/schema/generated/process.ts";
@@ -15,6 +16,7 @@ import { AT, O, open, read, SEEK, withFd } from "../linux/io.ts";
 import { HUGE_PAGE_SIZE, hugePageDown, MAP, PAGE_SIZE, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MFD } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
+import { type HostPid, type NsPid, sameNumber } from "../linux/pid.ts";
 import { ARCH } from "../linux/prctl.ts";
 import { buildSigframe, SIG_BLOCK, sigframeMask, sigframeSize } from "../linux/signal.ts";
 import { cString } from "../linux/syscall.ts";
@@ -76,14 +78,14 @@ interface StoredPages {
  */
 export function makeSnapshot(
   images: ImageDir,
-  pid: number,
+  pid: HostPid,
   program: string,
   path: string,
   rehearsals?: Rehearsals,
 ): void {
   using made = new Executable(path, PICTURE_ADDRESS, TABLE_SIZE);
   for (const each of cpuChecks()) made.need(each);
-  const snapshot = new Snapshot(made, images, pid, program, rehearsals);
+  const snapshot = new Snapshot(made, images, sameNumber(pid), program, rehearsals);
   snapshot.take();
   layColdStart(made, snapshot.parts);
   made.finish();
@@ -176,7 +178,7 @@ class Snapshot {
   constructor(
     private readonly made: Executable,
     private readonly images: ImageDir,
-    private readonly pid: number,
+    private readonly pid: NsPid,
     private readonly program: string,
     private readonly rehearsals: Rehearsals | undefined,
   ) {

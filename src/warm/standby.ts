@@ -3,13 +3,16 @@
  * runs for the first time afterwards, lets go of what only this process has, and stops. Whoever is started from the snapshot goes
  * on here.
  */
+
 import type { Procedures } from "../cli/run.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { close, listNumbers, readText } from "../linux/io.ts";
+import { kill } from "../linux/kill.ts";
 import { PAGE_SIZE } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { beginRun } from "../linux/once-per-run.ts";
 import { ourPid, startedWith } from "../linux/ourselves.ts";
+import { hostPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
@@ -30,7 +33,7 @@ export const PARK_ALLOWED = "CRIU_TS_STANDBY";
 export const PICTURE_ADDRESS = 0x2_0000;
 
 const STDERR = 2;
-const ANY = -1;
+const ANY = hostPid(-1);
 
 /** Gives the words of the command line of the process that goes on. @throws whatever fails in what is practised */
 export async function standby(words: readonly string[], procedures: Procedures): Promise<string[]> {
@@ -44,7 +47,7 @@ export async function standby(words: readonly string[], procedures: Procedures):
   rawSyscall(NR.prctl, PR.SET_CHILD_SUBREAPER, 0);
   // Those of the runtime's event loop, which nothing here uses, would have numbers that others need.
   for (const fd of listNumbers("/proc/self/fd")) if (fd > STDERR) close(fd);
-  rawSyscall(NR.kill, ourPid(), SIG.STOP);
+  kill(ourPid(), SIG.STOP);
   beginRun();
   const header = memoryAt(PICTURE_ADDRESS + STARTER.DATA, PAGE_SIZE);
   const asked = startedWith(word.read(header, STARTER.ARGV), word.read(header, STARTER.ENVP)).slice(1);

@@ -1,9 +1,11 @@
 /** Letting restored processes go: the last calls are made without our area, which vanishes with the last of them. */
+
+import { kill } from "../../linux/kill.ts";
 import { writeMemory } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
 import { getSignalMask, PTRACE, PTRACE_EVENT, setSignalMask } from "../../linux/ptrace.ts";
 import { SIG, sigaction, signalBit } from "../../linux/signal.ts";
-import { checkResult, rawSyscall } from "../../linux/syscall.ts";
+import { checkResult } from "../../linux/syscall.ts";
 import { findSyscall } from "../enter/gadgets.ts";
 import { callOnce, callRegisters } from "../hold/many-tasks.ts";
 import type { Restoree } from "./restoree.ts";
@@ -35,10 +37,10 @@ function callOutside(
  */
 export function prepareToLeave(
   restorees: readonly Restoree[],
-  known: (pid: number) => number | undefined,
+  known: (restoree: Restoree) => number | undefined,
 ): void {
   for (const restoree of restorees)
-    restoree.exit = known(restoree.pid) ?? findSyscall(restoree.pid, restoree.area.address);
+    restoree.exit = known(restoree) ?? findSyscall(restoree.pid, restoree.area.address);
 }
 
 /**
@@ -63,7 +65,7 @@ export function stopProcess({ leader, pid }: Restoree, signal: number): void {
   for (const each of signal === SIG.STOP ? [SIG.STOP] : [signal, SIG.STOP]) {
     // No other signal's handler may run on the way.
     setSignalMask(task.tid, ~signalBit(each));
-    rawSyscall(NR.kill, pid, each);
+    kill(pid, each);
     // The trap asked for comes before any instruction of the process, whether it stops or not.
     for (let delivered = false; ; ) {
       task.resume(PTRACE.CONT, delivered ? each : 0);

@@ -1,5 +1,7 @@
 /** A process being restored: born bare, held, and built into the image by calls inside it. */
+
 import { NR } from "../../linux/nr.ts";
+import type { HostPid, Identity, NsPid } from "../../linux/pid.ts";
 import { getRegisterBytes, NO_SYSCALL, setRegisters, userRegs } from "../../linux/ptrace.ts";
 import { viewOf } from "../../linux/struct.ts";
 import type { Task } from "../hold/task.ts";
@@ -7,7 +9,7 @@ import type { Area } from "../table/area.ts";
 import { type Region, type Result, Table, type TableExecutor } from "../table/table.ts";
 
 /** The registers that tables are run with (struct user_regs_struct), made of those that a task stands with now. */
-export function runnerRegisters(tid: number, area: Area): Uint8Array {
+export function runnerRegisters(tid: HostPid, area: Area): Uint8Array {
   const registers = getRegisterBytes(tid);
   userRegs.encodeInto(registers, 0, {
     ip: BigInt(area.run),
@@ -42,16 +44,23 @@ export class RestoredThread implements TableExecutor {
   }
 }
 
+/** A task, by all its numbers. */
+export interface RestoredTask {
+  readonly task: Task;
+  readonly identity: Identity;
+}
+
 export class Restoree {
   /** Its first thread; makes the process-wide calls. */
   readonly leader: RestoredThread;
   /** Address of a system call instruction of its own, once it is known (release.ts). */
   exit = 0;
   /** Its other threads, once they are there. */
-  readonly threads: Task[] = [];
+  readonly threads: RestoredTask[] = [];
 
   constructor(
     task: Task,
+    readonly identity: Identity,
     readonly area: Area,
     registers: Uint8Array,
     /**
@@ -63,13 +72,18 @@ export class Restoree {
     this.leader = new RestoredThread(task, registers, area.bulkRegion(task.pid));
   }
 
-  get pid(): number {
-    return this.leader.task.pid;
+  get pid(): HostPid {
+    return this.identity.host;
+  }
+
+  /** Its number in the images. */
+  get number(): NsPid {
+    return this.identity.number;
   }
 
   /** All its threads. */
   get tasks(): Task[] {
-    return [this.leader.task, ...this.threads];
+    return [this.leader.task, ...this.threads.map(({ task }) => task)];
   }
 
   /** Calls inside it, by the leader. */

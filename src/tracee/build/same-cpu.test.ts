@@ -1,23 +1,24 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { affinityOf, everyCpu, onlyCpu, presentCpu, setAffinity } from "../../linux/affinity.ts";
+import { CALLER, hostPid } from "../../linux/pid.ts";
 import { SameCpu } from "./same-cpu.ts";
 
 const count = (mask: Uint8Array = new Uint8Array()) =>
   mask.reduce((sum, byte) => sum + byte.toString(2).replaceAll("0", "").length, 0);
 
 test("we stay on one processor, others are freed, and in the end all is as before", () => {
-  const before = affinityOf(0);
+  const before = affinityOf(CALLER);
   const child = Bun.spawn(["sleep", "60"]);
   try {
     const same = new SameCpu();
     same.begin();
-    expect(count(affinityOf(0))).toBe(1);
-    expect(setAffinity(child.pid, onlyCpu(presentCpu() ?? 0))).toBe(true);
-    same.free([child.pid]);
-    expect(affinityOf(child.pid)).toEqual(before);
+    expect(count(affinityOf(CALLER))).toBe(1);
+    expect(setAffinity(hostPid(child.pid), onlyCpu(presentCpu() ?? 0))).toBe(true);
+    same.free([hostPid(child.pid)]);
+    expect(affinityOf(hostPid(child.pid))).toEqual(before);
     same.end();
-    expect(affinityOf(0)).toEqual(before);
+    expect(affinityOf(CALLER)).toEqual(before);
   } finally {
     child.kill("SIGKILL");
   }
@@ -25,23 +26,23 @@ test("we stay on one processor, others are freed, and in the end all is as befor
 
 test("who was given a processor by somebody keeps to it", () => {
   const cpu = presentCpu() ?? 0;
-  expect(setAffinity(0, onlyCpu(cpu))).toBe(true);
+  expect(setAffinity(CALLER, onlyCpu(cpu))).toBe(true);
   try {
     const same = new SameCpu();
     same.begin();
     same.end();
     // On a machine of one processor nobody can tell the difference.
-    expect(count(affinityOf(0))).toBe(1);
+    expect(count(affinityOf(CALLER))).toBe(1);
   } finally {
-    setAffinity(0, everyCpu());
+    setAffinity(CALLER, everyCpu());
   }
 });
 
 test("what never began ends without a trace", () => {
-  const before = affinityOf(0);
+  const before = affinityOf(CALLER);
   new SameCpu().end();
-  new SameCpu().free([1]);
-  expect(affinityOf(0)).toEqual(before);
+  new SameCpu().free([hostPid(1)]);
+  expect(affinityOf(CALLER)).toEqual(before);
 });
 
 test("who could not free others stays free", () => {
@@ -66,5 +67,5 @@ test("who could not free others stays free", () => {
   expect(exitCode).toBe(0);
   // With all capabilities it is held, where there is more than one processor.
   const full = Bun.spawnSync([process.execPath, "-e", program], { cwd });
-  expect(full.exitCode).toBe(count(affinityOf(0)) > 1 ? 1 : 0);
+  expect(full.exitCode).toBe(count(affinityOf(CALLER)) > 1 ? 1 : 0);
 });

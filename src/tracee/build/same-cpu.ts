@@ -13,6 +13,7 @@ import {
   setAffinity,
 } from "../../linux/affinity.ts";
 import { CAP_SYS_NICE, hasCapability } from "../../linux/capability.ts";
+import { CALLER, type HostPid } from "../../linux/pid.ts";
 
 export class SameCpu {
   /** What others, and we afterwards, are to have: our affinity as it was. */
@@ -22,20 +23,20 @@ export class SameCpu {
   begin(): void {
     if (!hasCapability(CAP_SYS_NICE)) return;
     const cpu = presentCpu();
-    const ours = affinityOf(0);
+    const ours = affinityOf(CALLER);
     if (cpu === undefined || ours === undefined) return;
     this.#ours = unlimited(ours) ? everyCpu() : ours;
-    if (!setAffinity(0, onlyCpu(cpu))) this.end();
+    if (!setAffinity(CALLER, onlyCpu(cpu))) this.end();
   }
 
   /** Lets tasks that were born since then run where we could; the stopped stay stopped. One that has ended is no error. */
-  free(tids: readonly number[]): void {
+  free(tids: readonly HostPid[]): void {
     if (this.#ours !== undefined) for (const tid of tids) setAffinity(tid, this.#ours);
   }
 
   /** We may run where we could before. Never throws. */
   end(): void {
-    if (this.#ours !== undefined) setAffinity(0, this.#ours);
+    if (this.#ours !== undefined) setAffinity(CALLER, this.#ours);
     this.#ours = undefined;
   }
 }
@@ -45,7 +46,7 @@ export class SameCpu {
  * the cpuset grows (Linux 5.15); so then the wish is for all processors. Leaves us with that.
  */
 function unlimited(ours: CpuMask): boolean {
-  if (!setAffinity(0, everyCpu())) return false;
-  const all = affinityOf(0);
+  if (!setAffinity(CALLER, everyCpu())) return false;
+  const all = affinityOf(CALLER);
   return all !== undefined && Buffer.compare(all, ours) === 0;
 }

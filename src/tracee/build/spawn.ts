@@ -4,12 +4,15 @@
  * The root of a tree is cloned from us: for a moment it has our memory, copy-on-write, and executes nothing but a
  * pause, until it is seized. All others are cloned by calls inside their parents and are held by us as their parents are.
  */
+
 import { CLONE, CLONE_AS_THREAD, cloneArgs, setTid, spawnMasked } from "../../linux/clone.ts";
 import { KernelError } from "../../linux/errno.ts";
 import { O } from "../../linux/io.ts";
+import { kill } from "../../linux/kill.ts";
 import { MAP, PROT } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
 import { ourPid } from "../../linux/ourselves.ts";
+import { type HostPid, hostPid, type Identity, type NsPid, sameHost, sameNumber } from "../../linux/pid.ts";
 import { getRseq, PTRACE_O, setSignalMask, WAIT } from "../../linux/ptrace.ts";
 import { MASK_WHILE_RUNNING, SIG } from "../../linux/signal.ts";
 import { viewOf } from "../../linux/struct.ts";
@@ -20,7 +23,7 @@ import { awaitNewborn } from "../hold/many-tasks.ts";
 import { Task } from "../hold/task.ts";
 import type { Area } from "../table/area.ts";
 import { LaidTable } from "../table/laid-table.ts";
-import { Restoree, runnerRegisters } from "./restoree.ts";
+import { type RestoredTask, Restoree, runnerRegisters } from "./restoree.ts";
 
 const RSEQ_UNREGISTER = 1;
 const LAST_FD = 0x7fff_ffff;
@@ -48,25 +51,26 @@ function waitingTable(address: number, reading: number, writing: number): Uint8A
 }
 
 /**
- * Clones the root of a tree from us with id `pid`, or one of the kernel's choice, and holds it. It has our memory and the
+ * Clones the root of a tree from us with id `number`, or one of the kernel's choice, and holds it. It has our memory and the
  * area, default signal handling and all signals blocked, and, when its table has run, no descriptors but `pidfdNumber`, a pidfd
  * of ours. It dies if we do.
  * @throws KernelError (EEXIST: the id is taken; EPERM: no CAP_CHECKPOINT_RESTORE)
  */
 export function spawnRoot(
-  pid: number | undefined,
+  number: NsPid | undefined,
   area: Area,
   pidfdNumber: number,
   asSibling: boolean,
 ): Restoree {
   const ourPidfd = syscall("of ourselves", NR.pidfd_open, ourPid(), 0);
   try {
-    const { child, end, closePipe } = cloneWaiting(pid, area, asSibling);
+    const { child, end, closePipe } = cloneWaiting(number, area, asSibling);
     try {
       const task = Task.seize(child, child, OPTIONS);
       task.interrupt();
       task.awaitTrap();
-      const root = takeRoot(task, area, ourPidfd, pidfdNumber);
+      const identity = { host: child, number: number ?? sameNumber(child), nested: [] };
+      const root = takeRoot(task, identity, area, ourPidfd, pidfdNumber);
       closePipe();
       return root;
     } catch (error) {
@@ -79,24 +83,24 @@ export function spawnRoot(
 }
 
 /**
- * Clones a process from us that stands in for one with id `pid` that has ended, so that /proc has its files for as long
+ * Clones a process from us that stands in for one with id `number` that has ended, so that /proc has its files for as long
  * as they are opened. It waits, and dies when it is told to or we do. @throws KernelError as spawnRoot
  */
-export function spawnStandIn(pid: number, area: Area): { end(): void } {
-  return cloneWaiting(pid, area, false);
+export function spawnStandIn(number: NsPid, area: Area): { end(): void } {
+  return cloneWaiting(number, area, false);
 }
 
 /** A process that does nothing. */
 interface Waiting {
-  readonly child: number;
+  readonly child: HostPid;
   /** Ends it. Never throws. */
   end(): void;
   /** To be called instead when somebody else sees to its end. */
   closePipe(): void;
 }
 
-/** Clones a process from us with id `pid` or any other, which does nothing and dies with us. */
-function cloneWaiting(pid: number | undefined, area: Area, asSibling: boolean): Waiting {
+/** Clones a process from us with id `number` or any other, which does nothing and dies with us. */
+function cloneWaiting(number: NsPid | undefined, area: Area, asSibling: boolean): Waiting {
   const mapped = syscall(
     "of our area",
     NR.mmap,
@@ -124,16 +128,17 @@ function cloneWaiting(pid: number | undefined, area: Area, asSibling: boolean): 
     memory.set(hostMachine.runner.code);
     const table = area.bulkRegion(ourPid()).address;
     memory.set(waitingTable(table, reading, writing), table - area.address);
-    const ids = pid === undefined ? undefined : setTid(pid);
+    const ids = number === undefined ? undefined : setTid(number);
     const args = cloneArgs.encode({
       flags: CLONE.CLEAR_SIGHAND + (asSibling ? CLONE.PARENT : 0),
       // With CLONE_PARENT the child reports to our parent as we do, and the kernel takes no signal of its own.
       exit_signal: asSibling ? 0 : SIG.CHLD,
       ...(ids && { set_tid: addressOf(ids), set_tid_size: 1 }),
     });
-    const child = checkResult(spawnMasked(args, table), NR.clone3, `with pid ${pid ?? "of any number"}`);
+    const what = `with pid ${number ?? "of any number"}`;
+    const child = hostPid(checkResult(spawnMasked(args, table), NR.clone3, what));
     const end = () => {
-      rawSyscall(NR.kill, child, SIG.KILL);
+      kill(child, SIG.KILL);
       rawSyscall(NR.wait4, child, 0, WAIT.ALL, 0);
       closePipe();
     };
@@ -146,10 +151,16 @@ function cloneWaiting(pid: number | undefined, area: Area, asSibling: boolean): 
   }
 }
 
-function takeRoot(task: Task, area: Area, inheritedPidfd: number, pidfdNumber: number): Restoree {
+function takeRoot(
+  task: Task,
+  identity: Identity,
+  area: Area,
+  inheritedPidfd: number,
+  pidfdNumber: number,
+): Restoree {
   setSignalMask(task.tid, MASK_WHILE_RUNNING);
   const rseq = getRseq(task.tid);
-  const restoree = new Restoree(task, area, runnerRegisters(task.tid, area), pidfdNumber);
+  const restoree = new Restoree(task, identity, area, runnerRegisters(task.tid, area), pidfdNumber);
   const { table } = restoree;
   if (rseq !== undefined && rseq.rseq_abi_pointer !== 0n) {
     // It lies in our memory, which the process is about to lose.
@@ -172,7 +183,7 @@ function takeRoot(task: Task, area: Area, inheritedPidfd: number, pidfdNumber: n
 }
 
 export interface Birth {
-  readonly pid: number;
+  readonly pid: NsPid;
   /** CLONE_FILES and the like: what it shares with who bears it; CLONE_PARENT for a sibling of that one. */
   readonly flags: number;
   /** The signal that its parent gets at its end, 0 for none. With CLONE_PARENT it is that of who bears it. */
@@ -199,15 +210,18 @@ export function spawnChildren(
 ): void {
   const { area, leader, ourPidfd } = maker;
   const rooms = new Map(births.map(({ pid, room }) => [pid, room]));
-  const wanted = births.map(({ pid, flags, exitSignal }) => ({ id: pid, flags, exitSignal }));
-  for (const pids of bear(maker, wanted, LOT)) {
-    if (pids.length === 0) continue;
-    const tasks = pids.map((pid) => Task.newborn(pid, pid));
-    awaitNewborn(tasks);
+  for (const identities of bear(maker, births, LOT)) {
+    if (identities.length === 0) continue;
+    const tasks = identities.map((identity) => ({
+      identity,
+      task: Task.newborn(identity.host, identity.host),
+    }));
+    awaitNewborn(tasks.map(({ task }) => task));
     born(
-      tasks.map(
-        (task) => new Restoree(task, area.room(rooms.get(task.pid) ?? 0), leader.registers, ourPidfd),
-      ),
+      tasks.map(({ task, identity }) => {
+        const room = area.room(rooms.get(identity.number) ?? 0);
+        return new Restoree(task, identity, room, leader.registers, ourPidfd);
+      }),
     );
   }
 }
@@ -215,46 +229,54 @@ export function spawnChildren(
 /** Threads that are being born. */
 export interface UnbornThreads {
   /** Not to be touched before `born` has been called. */
-  readonly tasks: readonly Task[];
+  readonly tasks: readonly RestoredTask[];
   /** Waits for their births; the process' table is not to be used before. @throws KernelError as spawnChildren */
   born(): void;
 }
 
 /** Sets a held process to create its other threads. @throws KernelError */
-export function spawnThreads(restoree: Restoree, tids: readonly number[]): UnbornThreads {
-  const tasks = tids.map((tid) => Task.newborn(restoree.pid, tid));
-  const wanted = tids.map((id) => ({ id, flags: CLONE_AS_THREAD, exitSignal: 0 }));
-  const lots = bear(restoree, wanted, tids.length);
+export function spawnThreads(restoree: Restoree, tids: readonly NsPid[]): UnbornThreads {
+  const tasks = tids.map((tid) => {
+    const identity = identityOf(tid);
+    return { identity, task: Task.newborn(restoree.pid, identity.host) };
+  });
+  const births = tids.map((pid) => ({ pid, flags: CLONE_AS_THREAD, exitSignal: 0 }));
+  const lots = bear(restoree, births, tids.length);
   lots.next();
   return {
     tasks,
     born: () => {
       for (const _ of lots);
-      awaitNewborn(tasks);
+      awaitNewborn(tasks.map(({ task }) => task));
     },
   };
+}
+
+/** Who is born with a number in our own pid namespace has no other. */
+function identityOf(number: NsPid): Identity {
+  return { host: sameHost(number), number, nested: [] };
 }
 
 /** What one birth takes in a table: the call, its arguments, the id. */
 const IDS_AT = cloneArgs.size;
 const BIRTH = ENTRY_SIZE + IDS_AT + 8;
 
-/** Bears lot by lot. While one is being born it gives the ids of the one before, at first none. @throws KernelError */
+/** Bears lot by lot. While one is being born it gives those of the one before, at first nobody. @throws KernelError */
 function* bear(
   restoree: Restoree,
-  births: readonly { readonly id: number; readonly flags: number; readonly exitSignal: number }[],
+  births: readonly Pick<Birth, "pid" | "flags" | "exitSignal">[],
   lot: number,
-): Generator<readonly number[]> {
-  const { pid, address, size } = restoree.area.bulkRegion(restoree.pid);
+): Generator<readonly Identity[]> {
+  const { address, size } = restoree.area.bulkRegion(restoree.pid);
   const most = Math.min(births.length, lot, Math.floor((size - ENTRY_SIZE) / BIRTH));
   const data = (most + 1) * ENTRY_SIZE;
-  const region = { pid, address, size: data + most * (BIRTH - ENTRY_SIZE) };
+  const region = { pid: restoree.pid, address, size: data + most * (BIRTH - ENTRY_SIZE) };
   const table = new LaidTable(restoree.leader, region);
-  let before: number[] = [];
+  let before: Identity[] = [];
   restoree.table.run();
   for (let from = 0; from < births.length; from += most) {
     const some = births.slice(from, from + most);
-    some.forEach(({ id, flags, exitSignal }, i) => {
+    some.forEach(({ pid, flags, exitSignal }, i) => {
       const at = data + i * (BIRTH - ENTRY_SIZE);
       const ids = at + IDS_AT;
       const given = {
@@ -264,7 +286,7 @@ function* bear(
         set_tid_size: 1,
       };
       cloneArgs.encodeInto(table.bytes, at, given);
-      table.words[ids / 4] = id;
+      table.words[ids / 4] = pid;
       table.entry(i, NR.clone3, address + at, cloneArgs.size);
       table.must(i);
     });
@@ -274,12 +296,13 @@ function* bear(
     } finally {
       table.finish(some.length * ENTRY_SIZE);
     }
-    some.forEach(({ id, flags }, i) => {
+    some.forEach(({ pid, flags }, i) => {
       const result = table.resultOf(i);
       const what = (flags & CLONE.THREAD) !== 0 ? "thread" : "with pid";
-      if (result !== id) throw new KernelError("clone3", `${what} ${id} in process ${pid}`, -result);
+      if (result !== pid)
+        throw new KernelError("clone3", `${what} ${pid} in process ${restoree.pid}`, -result);
     });
-    before = some.map(({ id }) => id);
+    before = some.map(({ pid }) => identityOf(pid));
   }
   yield before;
 }

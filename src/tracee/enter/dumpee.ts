@@ -1,4 +1,5 @@
 /** A process being dumped: frozen, with us inside. What the rooms above read from. */
+import type { HostPid, NsPid } from "../../linux/pid.ts";
 import type { Mapping, ProcessFiles } from "../../linux/proc.ts";
 import type { FrozenProcess } from "../hold/freeze.ts";
 import type { Table } from "../table/table.ts";
@@ -13,7 +14,9 @@ export interface ObjectIds {
 }
 
 export interface Dumpee {
-  readonly pid: number;
+  readonly pid: HostPid;
+  /** The number in the images of a task, group or session; 0 for one that cannot be seen from the tree's pid namespace. */
+  readonly numberOf: (host: HostPid) => NsPid;
   readonly frozen: FrozenProcess;
   readonly ids: ObjectIds;
   /** What /proc tells of it with us inside. */

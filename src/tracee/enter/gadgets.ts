@@ -7,6 +7,7 @@
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { readMemory } from "../../linux/memory.ts";
 import { oncePerRun } from "../../linux/once-per-run.ts";
+import type { HostPid } from "../../linux/pid.ts";
 import { type Mapping, readMaps } from "../../linux/proc.ts";
 import { hostMachine } from "../../machine/host.ts";
 
@@ -24,7 +25,7 @@ const knownPlaces = oncePerRun(
 );
 const buffer = Buffer.alloc(CHUNK);
 
-function scan(pid: number, mapping: Mapping): { call: number | undefined; sigreturn: number | undefined } {
+function scan(pid: HostPid, mapping: Mapping): { call: number | undefined; sigreturn: number | undefined } {
   let call: number | undefined;
   let sigreturn: number | undefined;
   for (let at = mapping.start; at < mapping.end; at += CHUNK - OVERLAP) {
@@ -50,7 +51,7 @@ function scan(pid: number, mapping: Mapping): { call: number | undefined; sigret
 }
 
 /** Finds both places in the executable mappings of a process. Undefined where it has no such code (a bare program). */
-export function findGadgets(pid: number, mappings: readonly Mapping[]): Gadgets | undefined {
+export function findGadgets(pid: HostPid, mappings: readonly Mapping[]): Gadgets | undefined {
   let call: number | undefined;
   let sigreturn: number | undefined;
   // A C library's text comes first: it has both. The vDSO and [vsyscall] are no files.
@@ -70,7 +71,7 @@ export function findGadgets(pid: number, mappings: readonly Mapping[]): Gadgets 
 }
 
 /** Address of a system call instruction of a process, outside of what is mapped at `except`. @throws KernelError */
-export function findSyscall(pid: number, except = 0): number {
+export function findSyscall(pid: HostPid, except = 0): number {
   const candidates = readMaps(pid)
     .filter((m) => m.exec && m.path !== "[vsyscall]" && m.start !== except)
     // The vDSO is small and has one.

@@ -19,10 +19,12 @@
  * Getting out, while we live: the same calls, but watched, and then the registers as they were are set by ptrace rather
  * than by rt_sigreturn, because that would forget a restart block (restart_syscall(2)).
  */
+
 import { stage } from "../../faults.ts";
 import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import { isZero, MAP, PROT, readMemory, writeMemory } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
+import type { HostPid } from "../../linux/pid.ts";
 import type { Mapping } from "../../linux/proc.ts";
 import {
   getRegister,
@@ -114,7 +116,7 @@ export class Infection {
   #died = false;
 
   private constructor(
-    readonly pid: number,
+    readonly pid: HostPid,
     readonly area: Area,
     private readonly gadgets: Gadgets,
     private readonly chain: Chain,
@@ -481,7 +483,7 @@ export class Infection {
 }
 
 /** Lays the way out into unused stack: [return to sigreturn, frame: munmap] [return to sigreturn, frame: as it was]. */
-function layChain(pid: number, saved: Saved, area: Area, gadgets: Gadgets, maps: readonly Mapping[]): Chain {
+function layChain(pid: HostPid, saved: Saved, area: Area, gadgets: Gadgets, maps: readonly Mapping[]): Chain {
   const { xstate } = saved;
   const room = 0x400 + 0x400 + xstate.length + 0x200;
   const base = chainBase(pid, Number(saved.registers.sp), room, maps);
@@ -523,7 +525,7 @@ const CHAIN_OFFSETS = [0x10000, 0x4000, 0];
  * that is not to be had, where a signal would put its frame. That nobody has used it is seen from its zeros: a thread
  * that runs on another stack just now has live frames on this one too.
  */
-function chainBase(pid: number, sp: number, room: number, maps: readonly Mapping[]): number {
+function chainBase(pid: HostPid, sp: number, room: number, maps: readonly Mapping[]): number {
   let stack: Mapping | undefined;
   for (const map of maps) if (map.path === "[stack]" && map.write && map.read) stack = map;
   if (stack !== undefined) {

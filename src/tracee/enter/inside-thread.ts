@@ -1,9 +1,10 @@
 /** A thread of a dumped process that runs our tables, in its slot of the area. */
-import { NR } from "../../linux/nr.ts";
+
+import { kill, killThread } from "../../linux/kill.ts";
+import type { HostPid } from "../../linux/pid.ts";
 import { NO_SYSCALL, setRegisters, setSignalMask, userRegs } from "../../linux/ptrace.ts";
 import type { Started } from "../../linux/ptrace-many.ts";
 import { MASK_WHILE_RUNNING, SIG } from "../../linux/signal.ts";
-import { rawSyscall } from "../../linux/syscall.ts";
 import type { Task } from "../hold/task.ts";
 import type { Area } from "../table/area.ts";
 import type { TableExecutor } from "../table/table.ts";
@@ -43,7 +44,7 @@ export class InsideThread implements TableExecutor {
     this.task.resume();
   }
 
-  get tid(): number {
+  get tid(): HostPid {
     return this.task.tid;
   }
 
@@ -103,8 +104,8 @@ export class InsideThread implements TableExecutor {
     setRegisters(task.tid, saved.bytes);
     for (const signal of task.withheld.splice(0)) {
       // A stop is for the process, and comes when it is let go.
-      if (signal === SIG.STOP) rawSyscall(NR.kill, task.pid, signal);
-      else rawSyscall(NR.tgkill, task.pid, task.tid, signal);
+      if (signal === SIG.STOP) kill(task.pid, signal);
+      else killThread(task.pid, task.tid, signal);
     }
   }
 

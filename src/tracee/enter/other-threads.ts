@@ -2,9 +2,11 @@
  * The other threads of a process, let in all at once: each gets a slot, and all run the same table. The slots are alike, so
  * the tables that lead a thread in and out are made for the first and moved for the others.
  */
+
 import { stage } from "../../faults.ts";
 import { Scatter } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
+import type { HostPid } from "../../linux/pid.ts";
 import {
   MASK_WHILE_RUNNING,
   putSigframe,
@@ -32,7 +34,7 @@ export class OtherThreads {
 
   /** @throws RangeError without threads */
   constructor(
-    private readonly pid: number,
+    private readonly pid: HostPid,
     private readonly area: Area,
     threads: readonly { readonly task: Task; readonly saved: Saved }[],
   ) {

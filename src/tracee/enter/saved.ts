@@ -1,7 +1,9 @@
 /** The state of a stopped thread, taken down before anything of it is touched. */
+
 import { ERESTART, ERRNO, isErrno } from "../../linux/errno.ts";
 import { readMemory } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
+import type { HostPid } from "../../linux/pid.ts";
 import { type Registers, userRegs } from "../../linux/ptrace.ts";
 import { readStates } from "../../linux/ptrace-many.ts";
 import { type RseqConfiguration, rseqAborts } from "../../linux/rseq.ts";
@@ -83,7 +85,7 @@ const RESTART = BigInt(NR.restart_syscall);
  * kernel stack can make. What call it was stands in the code before the instruction, or before the call of syscall(3).
  * Gives the registers with the number of that call, or as they are where it cannot be told.
  */
-function nameRestarted(pid: number, registers: Registers): Registers {
+function nameRestarted(pid: HostPid, registers: Registers): Registers {
   const found = aboutToRestart(pid, registers)
     ? { ...registers, ax: INTERRUPTED, orig_ax: RESTART, ip: registers.ip + SYSCALL_LENGTH }
     : registers;
@@ -97,7 +99,7 @@ function nameRestarted(pid: number, registers: Registers): Registers {
  * Whether a thread was stopped again on its way back to user mode, when the kernel had set it up to make restart_syscall(2)
  * and before it has. That is the same as to be interrupted in the call, two bytes further on.
  */
-function aboutToRestart(pid: number, { ax, ip }: Registers): boolean {
+function aboutToRestart(pid: HostPid, { ax, ip }: Registers): boolean {
   if (ax !== RESTART) return false;
   const { call } = hostMachine.gadgets;
   return Buffer.compare(readCode(pid, Number(ip), call.length), call) === 0;
@@ -108,7 +110,7 @@ function isWrapper(code: Uint8Array): boolean {
 }
 
 /** syscall(3) leaves the stack alone: its return address is the first thing there. */
-function numberOfWrapper(pid: number, { sp }: Registers): number | undefined {
+function numberOfWrapper(pid: HostPid, { sp }: Registers): number | undefined {
   const address = readCode(pid, Number(sp), 8);
   if (address.length === 0) return undefined;
   return loadedNumber(readCode(pid, word.read(address, 0) - CODE_BEFORE, CODE_BEFORE), MOV_EDI);
@@ -124,7 +126,7 @@ function loadedNumber(code: Uint8Array, instruction: number): number | undefined
 }
 
 /** What stands at an address; nothing where nothing is mapped. @throws KernelError for any other refusal */
-function readCode(pid: number, address: number, length: number): Uint8Array {
+function readCode(pid: HostPid, address: number, length: number): Uint8Array {
   try {
     return readMemory(pid, address, new Uint8Array(length));
   } catch (error) {
@@ -134,7 +136,7 @@ function readCode(pid: number, address: number, length: number): Uint8Array {
 }
 
 /** Takes down the states of stopped threads of a process, in their order. @throws KernelError */
-export function saveThreads(pid: number, tasks: readonly Task[]): Saved[] {
+export function saveThreads(pid: HostPid, tasks: readonly Task[]): Saved[] {
   const found = readStates(tasks).map((state) => ({ ...state, named: userRegs.decode(state.registers) }));
   const aborts = rseqAborts(
     pid,

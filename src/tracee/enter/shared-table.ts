@@ -3,7 +3,9 @@
  * made once, as for the first; for the others the words are moved that point into that memory. Who asks the same of
  * hundreds pays for one.
  */
+
 import { type Piece, readPieces, Scatter } from "../../linux/memory.ts";
+import { CALLER } from "../../linux/pid.ts";
 import { startMany } from "../../linux/ptrace-many.ts";
 import { word } from "../../linux/struct.ts";
 import { Task } from "../hold/task.ts";
@@ -46,7 +48,7 @@ export class SharedTable implements TableExecutor {
     // One copy is the table as it is.
     const pointers = this.copies.length > 1 ? pointersInto(entries, first?.homes ?? []) : [];
     for (const group of byProcess(this.copies)) {
-      const scatter = new Scatter(group[0]?.region.pid ?? 0);
+      const scatter = new Scatter(group[0]?.region.pid ?? CALLER);
       for (const { region, homes } of group) {
         const [head, tail] = places(region, entries, data);
         const at = scatter.piece(head.address, head.length);
@@ -104,7 +106,7 @@ export class SharedTable implements TableExecutor {
     for (const group of byProcess(some)) {
       const pieces = group.flatMap(({ region }) => places(region, entries, data));
       const answers = new Uint8Array(group.length * size);
-      readPieces(group[0]?.region.pid ?? 0, pieces, answers);
+      readPieces(group[0]?.region.pid ?? CALLER, pieces, answers);
       group.forEach((_, i) => {
         this.#answers.push(answers.subarray(i * size, (i + 1) * size));
       });

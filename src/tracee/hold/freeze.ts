@@ -1,7 +1,10 @@
 /** Stopping a process tree: every thread of every process seized and stopped, until nothing new appears. */
+
 import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import { close } from "../../linux/io.ts";
+import { kill } from "../../linux/kill.ts";
 import { NR } from "../../linux/nr.ts";
+import type { HostPid } from "../../linux/pid.ts";
 import { hasEnded, readChildren, readStat, readStats, readThreads, stateOf } from "../../linux/proc.ts";
 import { PTRACE_O, wait } from "../../linux/ptrace.ts";
 import { SIG } from "../../linux/signal.ts";
@@ -14,7 +17,7 @@ const PATIENCE = 10_000;
 
 /** A process of the frozen tree. */
 export interface FrozenProcess {
-  readonly pid: number;
+  readonly pid: HostPid;
   readonly parent: FrozenProcess | undefined;
   readonly children: FrozenProcess[];
   /** Its live threads; empty for a zombie. The leader comes first if it lives. */
@@ -39,7 +42,7 @@ function withDescendants(root: FrozenProcess, into: FrozenProcess[] = []): Froze
 }
 
 /** A process that nothing has been done to yet. */
-function unfrozen(pid: number, parent: FrozenProcess | undefined): FrozenProcess {
+function unfrozen(pid: HostPid, parent: FrozenProcess | undefined): FrozenProcess {
   return { pid, parent, children: [], threads: [], zombie: false, whole: false, stopSignal: 0, memory: 0 };
 }
 
@@ -56,7 +59,7 @@ export class FrozenTree {
    * @throws KernelError (ESRCH no such process, EPERM not ours to trace, ETIMEDOUT)
    */
   static freeze(
-    pid: number,
+    pid: HostPid,
     onProcess?: (process: FrozenProcess) => void,
     patience: number = PATIENCE,
   ): FrozenTree {
@@ -64,7 +67,7 @@ export class FrozenTree {
     const tree = FrozenTree.freezeAlone(pid, patience);
     try {
       onProcess?.(tree.root);
-      const known = new Set<number>([pid]);
+      const known = new Set<HostPid>([pid]);
       // Children of a stopped process can appear only by reparenting from a process that is not stopped yet.
       for (let again = true; again; ) {
         const born = newChildren(tree.processes, known);
@@ -86,7 +89,7 @@ export class FrozenTree {
   }
 
   /** Stops process `pid`, but not its children. @throws as `freeze` */
-  static freezeAlone(pid: number, patience: number = PATIENCE): FrozenTree {
+  static freezeAlone(pid: HostPid, patience: number = PATIENCE): FrozenTree {
     const root = unfrozen(pid, undefined);
     const tree = new FrozenTree(root);
     try {
@@ -101,7 +104,7 @@ export class FrozenTree {
 
   /** Ends every process and waits until each has ended; its parent finds it so. */
   kill(): void {
-    for (const process of this.processes) if (!process.zombie) rawSyscall(NR.kill, process.pid, SIG.KILL);
+    for (const process of this.processes) if (!process.zombie) kill(process.pid, SIG.KILL);
     for (const { pid, zombie, memory } of this.processes)
       if (!zombie && memory >= MUCH_MEMORY) helpToFree(pid);
     for (const { threads } of this.processes) {
@@ -112,7 +115,7 @@ export class FrozenTree {
 
   /** Asks every process to stop by itself as soon as it is let go. */
   stop(): void {
-    for (const process of this.processes) if (!process.zombie) rawSyscall(NR.kill, process.pid, SIG.STOP);
+    for (const process of this.processes) if (!process.zombie) kill(process.pid, SIG.STOP);
   }
 
   /** Lets every task run on; a process that had been stopped by a signal goes back to that. */
@@ -122,7 +125,7 @@ export class FrozenTree {
 }
 
 /** Frees the memory of a killed process together with the process itself: process_mrelease(2), kernel 5.15. */
-function helpToFree(pid: number): void {
+function helpToFree(pid: HostPid): void {
   const pidfd = rawSyscall(NR.pidfd_open, pid, 0);
   if (pidfd < 0) return;
   rawSyscall(NR.process_mrelease, pidfd, 0);
@@ -130,7 +133,7 @@ function helpToFree(pid: number): void {
 }
 
 /** Waits until a task that has been killed, and that is ours, has ended. One that has vanished by then is no error. */
-export function awaitEnd(tid: number): void {
+export function awaitEnd(tid: HostPid): void {
   try {
     for (;;) {
       const report = wait(tid);
@@ -143,7 +146,7 @@ export function awaitEnd(tid: number): void {
 }
 
 /** The children of stopped processes that are not among `known` yet; they are now. */
-function newChildren(processes: readonly FrozenProcess[], known: Set<number>): FrozenProcess[] {
+function newChildren(processes: readonly FrozenProcess[], known: Set<HostPid>): FrozenProcess[] {
   const threads = processes.flatMap((process) =>
     process.threads.map(({ pid, tid }) => ({ pid, tid, process })),
   );
@@ -200,7 +203,7 @@ function freezeProcess(process: FrozenProcess, deadline: number): void {
   const { pid, threads } = process;
   const held = new Set(threads.map(({ tid }) => tid));
   /** Threads that have ended and are still there. */
-  const ended = new Set<number>();
+  const ended = new Set<HostPid>();
   while (!process.whole) {
     let dead = 0;
     const news = readThreads(pid).filter((tid) => !held.has(tid));

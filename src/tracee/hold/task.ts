@@ -7,6 +7,7 @@
  */
 import { ERESTART, ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
+import type { HostPid } from "../../linux/pid.ts";
 import { hasEnded } from "../../linux/proc.ts";
 import {
   getRegisters,
@@ -50,8 +51,8 @@ function pause(look: number): void {
 export class TaskGoneError extends Error {
   override readonly name = "TaskGoneError";
   constructor(
-    readonly pid: number,
-    readonly tid: number,
+    readonly pid: HostPid,
+    readonly tid: HostPid,
     how: string,
   ) {
     super(`task ${tid} of process ${pid} ${how} while it was held`);
@@ -71,12 +72,12 @@ export class Task {
   #gone = false;
 
   private constructor(
-    readonly pid: number,
-    readonly tid: number,
+    readonly pid: HostPid,
+    readonly tid: HostPid,
   ) {}
 
   /** Attaches to a running task without stopping it. @throws KernelError as {@link seizeAll} says */
-  static seize(pid: number, tid: number, options: number): Task {
+  static seize(pid: HostPid, tid: HostPid, options: number): Task {
     ptrace(PTRACE.SEIZE, tid, 0, options | PTRACE_O.TRACESYSGOOD);
     return new Task(pid, tid);
   }
@@ -86,11 +87,11 @@ export class Task {
    * ours why (EPERM: no right, or another tracer holds it, or it is just ending; ESRCH: gone).
    */
   static seizeAll(
-    ids: readonly { readonly pid: number; readonly tid: number }[],
+    ids: readonly { readonly pid: HostPid; readonly tid: HostPid }[],
     options: number,
-  ): { tasks: Task[]; refused: Map<number, KernelError> } {
+  ): { tasks: Task[]; refused: Map<HostPid, KernelError> } {
     const tasks: Task[] = [];
-    const refused = new Map<number, KernelError>();
+    const refused = new Map<HostPid, KernelError>();
     seizeMany(ids, options | PTRACE_O.TRACESYSGOOD, ({ pid, tid }, error) => {
       if (error === undefined) tasks.push(new Task(pid, tid));
       else refused.set(tid, error);
@@ -99,7 +100,7 @@ export class Task {
   }
 
   /** A task that the kernel attached to us at its birth, because it holds its parent (CLONE_PTRACE). */
-  static newborn(pid: number, tid: number): Task {
+  static newborn(pid: HostPid, tid: HostPid): Task {
     return new Task(pid, tid);
   }
 

@@ -12,6 +12,7 @@
 
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { PAGE_SIZE, TASK_SIZE } from "../../linux/memory.ts";
+import type { HostPid } from "../../linux/pid.ts";
 import type { Mapping } from "../../linux/proc.ts";
 import { sigframeSize } from "../../linux/signal.ts";
 import { hostMachine } from "../../machine/host.ts";
@@ -147,15 +148,15 @@ export class Area {
     return this.slot(index) + SLOT_SIZE - 0x100;
   }
   /** Behind the frame, up to the end of the page. */
-  threadRegion(pid: number, index: number): Region {
+  threadRegion(pid: HostPid, index: number): Region {
     const at = FRAME_AT + Math.ceil(sigframeSize() / TABLE_ALIGN) * TABLE_ALIGN;
     return { pid, address: this.slot(index) + at, size: PAGE_SIZE - at };
   }
   /** Code, header and the carrier's slot. */
-  headRegion(pid: number): Region {
+  headRegion(pid: HostPid): Region {
     return { pid, address: this.address, size: 2 * SLOT_SIZE };
   }
-  bulkRegion(pid: number): Region {
+  bulkRegion(pid: HostPid): Region {
     return { pid, address: this.slot(this.slots) + this.at * this.bulk, size: this.bulk };
   }
 }

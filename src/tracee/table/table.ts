@@ -12,13 +12,14 @@
 
 import { KernelError } from "../../linux/errno.ts";
 import { type Piece, readMemory, readPieces, writeMemory, writePieces } from "../../linux/memory.ts";
+import type { HostPid } from "../../linux/pid.ts";
 import { viewOf } from "../../linux/struct.ts";
 import { callName, checkResult } from "../../linux/syscall.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../../machine/runner.ts";
 
 /** Memory of the task that tables are laid out in. */
 export interface Region {
-  readonly pid: number;
+  readonly pid: HostPid;
   readonly address: number;
   readonly size: number;
 }
@@ -375,7 +376,7 @@ export class Table {
     this.#used += entries.length;
   }
 
-  #refuseFailureIn({ objects }: Sheet, at: number, pid: number): void {
+  #refuseFailureIn({ objects }: Sheet, at: number, pid: HostPid): void {
     const words = this.#words;
     const high = (at + ENTRY_RESULT) / 4 + 1;
     for (let i = 0; i < objects.length; i++) {

@@ -1,5 +1,6 @@
 // Made from files.proto by scripts/generate-images.ts. Not to be edited.
 
+import { type NsPid, nsPid } from "../../../linux/pid.ts";
 import type { Codec, Reader, Writer } from "../../wire.ts";
 import { FownEntry, InetSkEntry, NetlinkSkEntry, PacketSockEntry, UnixSkEntry } from "./sockets.ts";
 
@@ -1154,7 +1155,7 @@ export interface PidfdEntry {
   id: number;
   ino: number;
   flags: number;
-  nspid: number;
+  nspid: NsPid;
   fown: FownEntry;
   /** this program's own: how the process ended, as wait(2) has it */
   exit_code?: number | undefined;
@@ -1174,7 +1175,7 @@ export const PidfdEntry: Codec<PidfdEntry> = {
     let id: number | undefined;
     let ino: number | undefined;
     let flags: number | undefined;
-    let nspid: number | undefined;
+    let nspid: NsPid | undefined;
     let fown: FownEntry | undefined;
     let exit_code: number | undefined;
     while (r.pos < r.limit) {
@@ -1190,7 +1191,7 @@ export const PidfdEntry: Codec<PidfdEntry> = {
           flags = r.uint32();
           break;
         case 32:
-          nspid = r.int32();
+          nspid = nsPid(r.int32());
           break;
         case 42:
           fown = r.message(FownEntry);
@@ -1995,8 +1996,8 @@ export interface TtyInfoEntry {
   locked: boolean;
   exclusive: boolean;
   packet_mode: boolean;
-  sid: number;
-  pgrp: number;
+  sid: NsPid;
+  pgrp: NsPid;
   rdev: number;
   termios?: TermiosEntry | undefined;
   termios_locked?: TermiosEntry | undefined;
@@ -2032,8 +2033,8 @@ export const TtyInfoEntry: Codec<TtyInfoEntry> = {
     let locked: boolean | undefined;
     let exclusive: boolean | undefined;
     let packet_mode: boolean | undefined;
-    let sid: number | undefined;
-    let pgrp: number | undefined;
+    let sid: NsPid | undefined;
+    let pgrp: NsPid | undefined;
     let rdev: number | undefined;
     let termios: TermiosEntry | undefined;
     let termios_locked: TermiosEntry | undefined;
@@ -2061,10 +2062,10 @@ export const TtyInfoEntry: Codec<TtyInfoEntry> = {
           packet_mode = r.bool();
           break;
         case 48:
-          sid = r.uint32();
+          sid = nsPid(r.uint32());
           break;
         case 56:
-          pgrp = r.uint32();
+          pgrp = nsPid(r.uint32());
           break;
         case 64:
           rdev = r.uint32();
@@ -2512,7 +2513,7 @@ export const Timeval: Codec<Timeval> = {
 export interface FileLockEntry {
   flag: number;
   type: number;
-  pid: number;
+  pid: NsPid;
   fd: number;
   start: bigint;
   len: bigint;
@@ -2531,7 +2532,7 @@ export const FileLockEntry: Codec<FileLockEntry> = {
   read(r: Reader): FileLockEntry {
     let flag: number | undefined;
     let type: number | undefined;
-    let pid: number | undefined;
+    let pid: NsPid | undefined;
     let fd: number | undefined;
     let start: bigint | undefined;
     let len: bigint | undefined;
@@ -2545,7 +2546,7 @@ export const FileLockEntry: Codec<FileLockEntry> = {
           type = r.uint32();
           break;
         case 24:
-          pid = r.int32();
+          pid = nsPid(r.int32());
           break;
         case 32:
           fd = r.int32();

@@ -1,5 +1,6 @@
 // Made from namespaces.proto by scripts/generate-images.ts. Not to be edited.
 
+import { type NsPid, nsPid } from "../../../linux/pid.ts";
 import type { Codec, Reader, Writer } from "../../wire.ts";
 
 /** The values of mnt_entry.fstype. 20 to 22 are kept free for NFS. */
@@ -242,7 +243,7 @@ export const BinfmtMiscEntry: Codec<BinfmtMiscEntry> = {
 /** autofs-MNTID.img */
 export interface AutofsEntry {
   fd: number;
-  pgrp: number;
+  pgrp: NsPid;
   timeout: number;
   minproto: number;
   maxproto: number;
@@ -267,7 +268,7 @@ export const AutofsEntry: Codec<AutofsEntry> = {
   },
   read(r: Reader): AutofsEntry {
     let fd: number | undefined;
-    let pgrp: number | undefined;
+    let pgrp: NsPid | undefined;
     let timeout: number | undefined;
     let minproto: number | undefined;
     let maxproto: number | undefined;
@@ -282,7 +283,7 @@ export const AutofsEntry: Codec<AutofsEntry> = {
           fd = r.int32();
           break;
         case 16:
-          pgrp = r.int32();
+          pgrp = nsPid(r.int32());
           break;
         case 24:
           timeout = r.int32();

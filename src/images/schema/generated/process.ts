@@ -1,5 +1,6 @@
 // Made from process.proto by scripts/generate-images.ts. Not to be edited.
 
+import { type NsPid, nsPid } from "../../../linux/pid.ts";
 import type { Codec, Reader, Writer } from "../../wire.ts";
 import { ThreadInfoAarch64 } from "./aarch64.ts";
 import { ThreadInfoArm } from "./arm.ts";
@@ -12,11 +13,11 @@ import { ThreadInfoX86 } from "./x86.ts";
 
 /** pstree.img, one entry for each process. */
 export interface PstreeEntry {
-  pid: number;
-  ppid: number;
-  pgid: number;
-  sid: number;
-  threads: number[];
+  pid: NsPid;
+  ppid: NsPid;
+  pgid: NsPid;
+  sid: NsPid;
+  threads: NsPid[];
 }
 
 export const PstreeEntry: Codec<PstreeEntry> = {
@@ -29,31 +30,31 @@ export const PstreeEntry: Codec<PstreeEntry> = {
     w.uint32s(40, m.threads, "pstree_entry.threads");
   },
   read(r: Reader): PstreeEntry {
-    let pid: number | undefined;
-    let ppid: number | undefined;
-    let pgid: number | undefined;
-    let sid: number | undefined;
-    const threads: number[] = [];
+    let pid: NsPid | undefined;
+    let ppid: NsPid | undefined;
+    let pgid: NsPid | undefined;
+    let sid: NsPid | undefined;
+    const threads: NsPid[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
         case 8:
-          pid = r.uint32();
+          pid = nsPid(r.uint32());
           break;
         case 16:
-          ppid = r.uint32();
+          ppid = nsPid(r.uint32());
           break;
         case 24:
-          pgid = r.uint32();
+          pgid = nsPid(r.uint32());
           break;
         case 32:
-          sid = r.uint32();
+          sid = nsPid(r.uint32());
           break;
         case 40:
-          threads.push(r.uint32());
+          threads.push(nsPid(r.uint32()));
           break;
         case 42:
-          r.packed(threads, r.uint32);
+          r.packed(threads, () => nsPid(r.uint32()));
           break;
         default:
           r.skip(tag);
@@ -1122,7 +1123,7 @@ export interface PosixTimerEntry {
   insec: bigint;
   vsec: bigint;
   vnsec: bigint;
-  notify_thread_id?: number | undefined;
+  notify_thread_id?: NsPid | undefined;
 }
 
 export const PosixTimerEntry: Codec<PosixTimerEntry> = {
@@ -1151,7 +1152,7 @@ export const PosixTimerEntry: Codec<PosixTimerEntry> = {
     let insec: bigint | undefined;
     let vsec: bigint | undefined;
     let vnsec: bigint | undefined;
-    let notify_thread_id: number | undefined;
+    let notify_thread_id: NsPid | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1186,7 +1187,7 @@ export const PosixTimerEntry: Codec<PosixTimerEntry> = {
           vnsec = r.uint64();
           break;
         case 88:
-          notify_thread_id = r.int32();
+          notify_thread_id = nsPid(r.int32());
           break;
         default:
           r.skip(tag);

@@ -1,5 +1,6 @@
 // Made from sockets.proto by scripts/generate-images.ts. Not to be edited.
 
+import { type NsPid, nsPid } from "../../../linux/pid.ts";
 import type { Codec, Reader, Writer } from "../../wire.ts";
 
 /** F_SETOWN, F_SETSIG of an open file and whose rights it had. */
@@ -8,7 +9,7 @@ export interface FownEntry {
   euid: number;
   signum: number;
   pid_type: number;
-  pid: number;
+  pid: NsPid;
 }
 
 export const FownEntry: Codec<FownEntry> = {
@@ -25,7 +26,7 @@ export const FownEntry: Codec<FownEntry> = {
     let euid: number | undefined;
     let signum: number | undefined;
     let pid_type: number | undefined;
-    let pid: number | undefined;
+    let pid: NsPid | undefined;
     const { data, limit } = r;
     let at = r.pos;
     while (at < limit) {
@@ -89,11 +90,11 @@ export const FownEntry: Codec<FownEntry> = {
           const byte = data[at] ?? 0x80;
           if (byte < 0x80 && at < limit) {
             at++;
-            pid = byte;
+            pid = nsPid(byte);
             break;
           }
           r.pos = at;
-          pid = r.uint32();
+          pid = nsPid(r.uint32());
           at = r.pos;
           break;
         }
@@ -1029,7 +1030,7 @@ export const SkPacketEntry: Codec<SkPacketEntry> = {
 export interface SkUcredEntry {
   uid: number;
   gid: number;
-  pid: number;
+  pid: NsPid;
 }
 
 export const SkUcredEntry: Codec<SkUcredEntry> = {
@@ -1042,7 +1043,7 @@ export const SkUcredEntry: Codec<SkUcredEntry> = {
   read(r: Reader): SkUcredEntry {
     let uid: number | undefined;
     let gid: number | undefined;
-    let pid: number | undefined;
+    let pid: NsPid | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1053,7 +1054,7 @@ export const SkUcredEntry: Codec<SkUcredEntry> = {
           gid = r.uint32();
           break;
         case 24:
-          pid = r.uint32();
+          pid = nsPid(r.uint32());
           break;
         default:
           r.skip(tag);

@@ -1,0 +1,78 @@
+/**
+ * Which number a task has in the images: that in the pid namespace of the tree's root. Here, and where a task is born
+ * (tracee/build/spawn.ts), one of its numbers is learnt from the other.
+ */
+import { type HostPid, hostPid, type NsPid, nsPid, sameNumber, type TreeTasks } from "../linux/pid.ts";
+import { readStatus, readStatuses, type TaskStatus } from "../linux/proc.ts";
+import type { FrozenTree } from "../tracee/hold/freeze.ts";
+
+/** Of a status: the numbers of a task in our namespace first, in its own last. */
+function numbersIn(status: TaskStatus, name: "NSpid" | "NSpgid" | "NSsid"): number[] {
+  return (status.get(name) ?? "").split("\t").map(Number);
+}
+
+/** The tasks, groups and sessions of a frozen tree by their numbers in the images. */
+export class TreeNumbers implements TreeTasks {
+  /** By our number, in the order of the kernel: ours first. Undefined where the root lives in our pid namespace. */
+  #known: ReadonlyMap<HostPid, readonly number[]> | undefined;
+  /** How far below ours the namespace of the root is; undefined before it was asked. */
+  #depth: number | undefined;
+
+  #processes: ReadonlySet<HostPid> | undefined;
+
+  constructor(private readonly tree: FrozenTree) {}
+
+  has(pid: HostPid): boolean {
+    this.#processes ??= new Set(this.tree.processes.map((process) => process.pid));
+    return this.#processes.has(pid);
+  }
+
+  /**
+   * The number of a task, group or session in the images; 0 for one that cannot be seen from the tree's namespace.
+   * @throws KernelError
+   */
+  numberOf(host: HostPid): NsPid {
+    const depth = this.depth;
+    if (depth === 0) return sameNumber(host);
+    return nsPid(this.#numbers().get(host)?.[depth] ?? 0);
+  }
+
+  /** The numbers that a task has in pid namespaces below that of the root, its own first. @throws KernelError */
+  nestedOf(host: HostPid): readonly NsPid[] {
+    const numbers = this.#numbers().get(host) ?? [];
+    return numbers
+      .slice(this.depth + 1)
+      .reverse()
+      .map(nsPid);
+  }
+
+  /** Levels of pid namespaces between ours and that of the root: 0 where it is ours. @throws KernelError */
+  get depth(): number {
+    this.#depth ??= numbersIn(readStatus(this.tree.root.pid), "NSpid").length - 1;
+    return this.#depth;
+  }
+
+  #numbers(): ReadonlyMap<HostPid, readonly number[]> {
+    if (this.#known !== undefined) return this.#known;
+    const known = new Map<HostPid, readonly number[]>();
+    const take = (status: TaskStatus, name: "NSpid" | "NSpgid" | "NSsid") => {
+      const numbers = numbersIn(status, name);
+      if (numbers[0] !== undefined && numbers[0] !== 0) known.set(hostPid(numbers[0]), numbers);
+    };
+    for (const { pid, threads, zombie } of this.tree.processes) {
+      const tids = zombie ? [pid] : threads.map(({ tid }) => tid);
+      const statuses = readStatuses(pid, tids);
+      // First what may stand for others, whose numbers are of fewer namespaces in it.
+      for (const status of statuses.slice(0, 1)) {
+        for (const name of ["NSpgid", "NSsid"] as const) {
+          const numbers = numbersIn(status, name);
+          const there = known.get(hostPid(numbers[0] ?? 0));
+          if (there === undefined || there.length < numbers.length) take(status, name);
+        }
+      }
+      for (const status of statuses) take(status, "NSpid");
+    }
+    this.#known = known;
+    return known;
+  }
+}
