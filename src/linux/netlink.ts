@@ -187,6 +187,11 @@ export class Netlink implements Disposable {
     return new Netlink(openSocket(AF.NETLINK, SOCK.RAW, family));
   }
 
+  /** The descriptor of the socket, lent. */
+  get descriptor(): number {
+    return this.#fd.number;
+  }
+
   [Symbol.dispose](): void {
     this.#fd.close();
   }
@@ -237,16 +242,8 @@ export class Netlink implements Disposable {
   #send(requests: readonly Request[]): number {
     const first = this.#sequence;
     this.#sequence += requests.length;
-    const total = requests.reduce((sum, { body }) => sum + nlmsghdr.size + aligned(body.length), 0);
-    const bytes = new Uint8Array(total);
-    let at = 0;
-    for (const [i, { type, flags, body }] of requests.entries()) {
-      const len = nlmsghdr.size + body.length;
-      nlmsghdr.encodeInto(bytes, at, { len, type, flags: flags | NLM.REQUEST, seq: first + i });
-      bytes.set(body, at + nlmsghdr.size);
-      at += aligned(len);
-    }
-    if (total > ROOM) trySetInt(this.#fd.number, SOL.SOCKET, SO.SNDBUFFORCE, 2 * total);
+    const bytes = encodeRequests(requests, first);
+    if (bytes.length > ROOM) trySetInt(this.#fd.number, SOL.SOCKET, SO.SNDBUFFORCE, 2 * bytes.length);
     send(this.#fd.number, { bytes, to: KERNEL_ADDRESS });
     return first;
   }
@@ -291,6 +288,20 @@ export class Netlink implements Disposable {
       at += aligned(header.len);
     }
   }
+}
+
+/** Requests in one piece, numbered from `first`. */
+export function encodeRequests(requests: readonly Request[], first = 0): Uint8Array {
+  const total = requests.reduce((sum, { body }) => sum + nlmsghdr.size + aligned(body.length), 0);
+  const bytes = new Uint8Array(total);
+  let at = 0;
+  for (const [i, { type, flags, body }] of requests.entries()) {
+    const len = nlmsghdr.size + body.length;
+    nlmsghdr.encodeInto(bytes, at, { len, type, flags: flags | NLM.REQUEST, seq: first + i });
+    bytes.set(body, at + nlmsghdr.size);
+    at += aligned(len);
+  }
+  return bytes;
 }
 
 const KERNEL_ADDRESS = Uint8Array.of(AF.NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
