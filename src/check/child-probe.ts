@@ -1,7 +1,10 @@
 /** A probe in a child of ours, where it may unshare namespaces, mount, install filters: all of it goes with the child. */
 import { type ChildArgument, type ChildResult, ChildTable } from "../linux/child-table.ts";
+import { Fd } from "../linux/fd.ts";
 import { PAGE_SIZE } from "../linux/memory.ts";
+import { Netlink } from "../linux/netlink.ts";
 import { NR } from "../linux/nr.ts";
+import { AF, SOCK } from "../linux/socket.ts";
 import { textOf } from "../linux/text.ts";
 import { refusal } from "./probe.ts";
 
@@ -18,10 +21,6 @@ export const NEW = {
 } as const;
 
 const MS = { BIND: 0x1000, REC: 0x4000, PRIVATE: 0x4_0000, SHARED: 0x10_0000 } as const;
-
-const MSG_DONTWAIT = 0x40;
-/** No answer of netlink that a probe asks for is longer. */
-const ANSWER = 0x2000;
 
 export class ChildProbe extends ChildTable {
   readonly #needed: { readonly what: string; readonly result: ChildResult }[] = [];
@@ -54,17 +53,16 @@ export class ChildProbe extends ChildTable {
       parts.map(({ raw }, i) => textOf(text.bytes, i * PAGE_SIZE, i * PAGE_SIZE + Math.max(raw, 0))).join("");
   }
 
-  /** Sends a request to netlink and takes what comes at once, in so many pieces; gives them for when the child has run. */
-  exchange(socket: ChildResult, request: Uint8Array, pieces = 1): () => Uint8Array {
-    this.must("sendto to netlink", NR.sendto, socket, request, request.length, 0, 0, 0);
-    const answer = this.data(pieces * ANSWER);
-    const parts: ChildResult[] = [];
-    for (let i = 0; i < pieces; i++)
-      parts.push(this.call(NR.recvfrom, socket, answer.address + i * ANSWER, ANSWER, MSG_DONTWAIT, 0, 0));
-    return () =>
-      Buffer.concat(
-        parts.map(({ raw }, i) => answer.bytes.subarray(i * ANSWER, i * ANSWER + Math.max(raw, 0))),
-      );
+  /**
+   * Has the child make a netlink socket, in the network namespace that it has by then, and be held; gives the socket to us, who
+   * owns it. @throws as `ask`
+   */
+  netlink(family: number): Netlink {
+    const socket = this.must("socket of netlink", NR.socket, AF.NETLINK, SOCK.RAW, family);
+    const pid = this.hold();
+    this.#refuse();
+    using pidfd = Fd.ofProcess(pid);
+    return new Netlink(Fd.outOf(pidfd.number, socket.raw));
   }
 
   bind(path: string): void {
@@ -78,6 +76,10 @@ export class ChildProbe extends ChildTable {
   /** Runs it. @throws MissingError about the first call that had to succeed and did not, KernelError */
   ask(): void {
     this.run();
+    this.#refuse();
+  }
+
+  #refuse(): void {
     for (const { what, result } of this.#needed) {
       const { raw } = result;
       if (raw < 0 && raw > -4096) throw refusal(what, raw);

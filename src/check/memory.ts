@@ -1,5 +1,6 @@
 /** What the kernel offers for the memory of a process. */
 import { packDevice } from "../files/device.ts";
+import { Fd } from "../linux/fd.ts";
 import { AT, O, readText } from "../linux/io.ts";
 import { MAP, PAGE_SIZE, readMemory, writeMemory } from "../linux/memory.ts";
 import { MADV, MFD, MREMAP } from "../linux/mman.ts";
@@ -9,7 +10,7 @@ import { ourMaps } from "../linux/proc.ts";
 import { struct, u64, word } from "../linux/struct.ts";
 import { addressOf } from "../linux/syscall.ts";
 import { ChildProbe } from "./child-probe.ts";
-import { attempt, call, Descriptor, MissingError, Pages, refusal, wordIn } from "./probe.ts";
+import { attempt, call, descriptor, MissingError, Pages, refusal, wordIn } from "./probe.ts";
 
 /** PR_SET_MM_MAP_SIZE, an argument of PR_SET_MM (include/uapi/linux/prctl.h). */
 const PR_SET_MM_MAP_SIZE = 15;
@@ -57,7 +58,7 @@ const uffdioRegister = struct({ start: word, len: word, mode: word, ioctls: word
 export function mapFiles(): void {
   using page = new Pages(PAGE_SIZE, MAP.SHARED | MAP.ANONYMOUS);
   const name = `${page.address.toString(16)}-${(page.address + PAGE_SIZE).toString(16)}`;
-  using _file = Descriptor.open(`/proc/self/map_files/${name}`);
+  using _file = Fd.open(`/proc/self/map_files/${name}`, O.RDONLY);
 }
 
 export function otherMemory(): void {
@@ -99,7 +100,7 @@ export function mapVdso32(): void {
 
 /** One pass of PAGEMAP_SCAN over pages of ours: the categories of the first page that it tells of. */
 function scan(page: Pages, flags: number, mask: bigint): { result: number; categories: bigint } {
-  using file = Descriptor.open("/proc/self/pagemap");
+  using file = Fd.open("/proc/self/pagemap", O.RDONLY);
   const region = new Uint8Array(pageRegion.size);
   const argument = scanArgument.encode({
     size: scanArgument.size,
@@ -132,8 +133,8 @@ export function pagemapScanGuards(): void {
     throw new MissingError("ioctl PAGEMAP_SCAN does not see a guard that is there");
 }
 
-function openUserfault(features: number): { fd: Descriptor; offered: number } {
-  const fd = Descriptor.by("", NR.userfaultfd, 0);
+function openUserfault(features: number): { fd: Fd; offered: number } {
+  const fd = descriptor("", NR.userfaultfd, 0);
   const api = uffdioApi.encode({ api: UFFD_API, features });
   const result = attempt(NR.ioctl, fd.number, UFFDIO_API, api);
   if (result === 0) return { fd, offered: uffdioApi.decode(api).features };
@@ -175,7 +176,7 @@ export function writeTracking(): void {
 }
 
 export function hugeMemfd(): void {
-  using _file = Descriptor.by("of huge pages", NR.memfd_create, "criu-check", MFD.HUGETLB);
+  using _file = descriptor("of huge pages", NR.memfd_create, "criu-check", MFD.HUGETLB);
 }
 
 /** A context of asynchronous input and output is where its ring is: it has to work where the ring is moved to. */

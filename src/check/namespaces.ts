@@ -1,26 +1,14 @@
 /** What the kernel offers for namespaces, mounts and networks. */
 import { errnoName } from "../linux/errno.ts";
+import { Fd } from "../linux/fd.ts";
 import { AT, exists, O, readText } from "../linux/io.ts";
+import { attributesIn, NETLINK, Netlink, NLM, type Request, RequestBody } from "../linux/netlink.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
+import { s32, struct, u8, u16, u32 } from "../linux/struct.ts";
 import { ChildProbe, NEW } from "./child-probe.ts";
 import { setMemoryMap } from "./memory.ts";
-import {
-  AF_NETLINK,
-  answersIn,
-  ask,
-  attribute,
-  attributesIn,
-  ifinfomsg,
-  message,
-  NETLINK,
-  NLM_F,
-  nested,
-  nfgenmsg,
-  refusalIn,
-  SOCK_RAW,
-} from "./netlink.ts";
-import { attempt, int, MissingError, Pipe, refusal } from "./probe.ts";
+import { attempt, MissingError, named, pipe } from "./probe.ts";
 
 /** A descriptor in a child, where a message or an option has to name one. */
 const KNOWN_NUMBER = 200;
@@ -82,8 +70,10 @@ export function autofsPipe(): void {
   child.ownMounts();
   const info = child.must("/proc/self/mountinfo", NR.openat, AT.FDCWD, "/proc/self/mountinfo", 0, 0);
   // The end of a pipe of ours, which the child has, under a number that is known.
-  using pipe = new Pipe();
-  child.must("dup of a pipe", NR.dup3, pipe.writing, KNOWN_NUMBER, 0);
+  const [reading, writing] = pipe();
+  using _reading = reading;
+  using _writing = writing;
+  child.must("dup of a pipe", NR.dup3, writing.number, KNOWN_NUMBER, 0);
   const group = attempt(NR.getpgid, 0);
   const options = `fd=${KNOWN_NUMBER},pgrp=${group},minproto=5,maxproto=5,direct`;
   child.must("mount of autofs", NR.mount, "criu-check", "/proc", "autofs", 0, options);
@@ -102,23 +92,37 @@ const IFLA = { IFNAME: 3, LINKINFO: 18, NET_NS_FD: 28, LINK_NETNSID: 37, NEW_IFI
 const IFLA_INFO = { KIND: 1, DATA: 2 } as const;
 const VETH_INFO_PEER = 1;
 const NETNSA = { NSID: 1, PID: 2 } as const;
-const ERANGE = -34;
+/** struct ifinfomsg; struct rtgenmsg, padded. */
+const ifinfomsg = struct({ family: u8, pad: u8, type: u16, index: s32, flags: u32, change: u32 });
+const RTGENMSG_SIZE = 4;
 
 export function namespaceIds(): void {
-  const rtgenmsg = new Uint8Array(1);
-  const answers = ask(NETLINK.ROUTE, message(RTM.GETNSID, 0, rtgenmsg, attribute(NETNSA.PID, int(ourPid()))));
-  const errno = refusalIn(answers);
-  if (errno !== 0) throw refusal("RTM_GETNSID", errno);
-  if (!answers.some(({ body }) => attributesIn(body, 1).has(NETNSA.NSID)))
-    throw new MissingError("RTM_GETNSID is not answered with an id");
+  using route = Netlink.open(NETLINK.ROUTE);
+  const { bytes } = new RequestBody(new Uint8Array(RTGENMSG_SIZE)).u32(NETNSA.PID, ourPid());
+  let told = false;
+  named("RTM_GETNSID", () =>
+    route.ask("", { type: RTM.GETNSID, flags: 0, body: bytes }, ({ body }) => {
+      told ||= attributesIn(body, RTGENMSG_SIZE).has(NETNSA.NSID);
+    }),
+  );
+  if (!told) throw new MissingError("RTM_GETNSID is not answered with an id");
 }
 
 /** The kernel looks at the number that is wanted, which is a bad one, before it looks for the link. */
 export function newLinkIndex(): void {
-  const wanted = [attribute(IFLA.NEW_IFINDEX, int(-1)), attribute(IFLA.IFNAME, "criu-check-none")];
-  const request = message(RTM.SETLINK, NLM_F.ACK, ifinfomsg.encode({}), ...wanted);
-  const errno = refusalIn(ask(NETLINK.ROUTE, request));
-  if (errno !== ERANGE) throw refusal("RTM_SETLINK with a bad IFLA_NEW_IFINDEX", errno);
+  using route = Netlink.open(NETLINK.ROUTE);
+  const request = new RequestBody(ifinfomsg.encode({}))
+    .u32(IFLA.NEW_IFINDEX, 0xffff_ffff)
+    .text(IFLA.IFNAME, "criu-check-none");
+  try {
+    named("RTM_SETLINK with IFLA_NEW_IFINDEX", () =>
+      route.tell("", { type: RTM.SETLINK, flags: 0, body: request.bytes }),
+    );
+  } catch (error) {
+    if (error instanceof MissingError && error.message.includes("ERANGE")) return;
+    throw error;
+  }
+  throw new MissingError("RTM_SETLINK with a bad IFLA_NEW_IFINDEX succeeds");
 }
 
 /** Of a link that leads to another namespace: which. */
@@ -126,25 +130,29 @@ export function linkNamespaceId(): void {
   using child = new ChildProbe();
   child.must("unshare of the network namespace", NR.unshare, NEW.NET);
   const other = child.must("/proc/self/ns/net", NR.openat, AT.FDCWD, "/proc/self/ns/net", 0, 0);
-  child.must("dup of it", NR.dup3, other, KNOWN_NUMBER, 0);
   child.must("unshare of the network namespace", NR.unshare, NEW.NET);
-  const socket = child.must("netlink", NR.socket, AF_NETLINK, SOCK_RAW, NETLINK.ROUTE);
-  const peer = nested(VETH_INFO_PEER, ifinfomsg.encode({}), attribute(IFLA.NET_NS_FD, int(KNOWN_NUMBER)));
-  const kind = nested(IFLA.LINKINFO, attribute(IFLA_INFO.KIND, "veth"), nested(IFLA_INFO.DATA, peer));
-  const flags = NLM_F.ACK | NLM_F.CREATE | NLM_F.EXCL;
-  const made = child.exchange(
-    socket,
-    message(RTM.NEWLINK, flags, ifinfomsg.encode({}), attribute(IFLA.IFNAME, "veth"), kind),
+  using route = child.netlink(NETLINK.ROUTE);
+  using pidfd = Fd.ofProcess(child.pid);
+  using namespace = Fd.outOf(pidfd.number, other.raw);
+  const link = new RequestBody(ifinfomsg.encode({})).text(IFLA.IFNAME, "veth");
+  link.nest(IFLA.LINKINFO, () => {
+    link.text(IFLA_INFO.KIND, "veth").nest(IFLA_INFO.DATA, () => {
+      const peer = new RequestBody(ifinfomsg.encode({})).u32(IFLA.NET_NS_FD, namespace.number);
+      link.raw(VETH_INFO_PEER, peer.bytes);
+    });
+  });
+  const flags = NLM.CREATE | NLM.EXCL;
+  named("a veth with its peer in another namespace", () =>
+    route.tell("", { type: RTM.NEWLINK, flags, body: link.bytes }),
   );
-  const told = child.exchange(
-    socket,
-    message(RTM.GETLINK, 0, ifinfomsg.encode({}), attribute(IFLA.IFNAME, "veth")),
+  const name = new RequestBody(ifinfomsg.encode({})).text(IFLA.IFNAME, "veth");
+  let told = false;
+  named("RTM_GETLINK", () =>
+    route.ask("", { type: RTM.GETLINK, flags: 0, body: name.bytes }, ({ body }) => {
+      told ||= attributesIn(body, ifinfomsg.size).has(IFLA.LINK_NETNSID);
+    }),
   );
-  child.ask();
-  const errno = refusalIn(answersIn(made()));
-  if (errno !== 0) throw refusal("RTM_NEWLINK of a veth with its peer in another namespace", errno);
-  if (!answersIn(told()).some(({ body }) => attributesIn(body, ifinfomsg.size).has(IFLA.LINK_NETNSID)))
-    throw new MissingError("RTM_GETLINK does not say which namespace a link leads to");
+  if (!told) throw new MissingError("RTM_GETLINK does not say which namespace a link leads to");
 }
 
 /** include/uapi/linux/netfilter/nfnetlink.h, nf_tables.h */
@@ -155,53 +163,45 @@ const NFTA_SET = { TABLE: 1, NAME: 2, FLAGS: 3, KEY_TYPE: 4, KEY_LEN: 5, ID: 10 
 const NFPROTO_INET = 1;
 /** What nft(8) calls ipv4_addr . inet_service: two types of 6 bits each. */
 const ADDRESS_AND_PORT = (7 << 6) | 13;
+const ADDRESS_AND_PORT_SIZE = 8;
+/** struct nfgenmsg; res_id is in network byte order. */
+const nfgenmsg = struct({ family: u8, version: u8, res_id: u16 });
 
-/** A number in the order of the network. */
-function big(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value);
-  return bytes;
-}
-
-/** A table, and a set in it whose keys are addresses with ports, in a network namespace of its own. */
+/** A table, in a network namespace of its own. */
 export function nftables(): void {
-  nftablesWith([]);
+  makeTable([]);
 }
 
+/** The same with a set in it whose keys are addresses with ports. */
 export function nftablesConcatenation(): void {
-  const parts = [
-    attribute(NFTA_SET.TABLE, "CRIU-check"),
-    attribute(NFTA_SET.NAME, "conn"),
-    attribute(NFTA_SET.FLAGS, big(0)),
-    attribute(NFTA_SET.KEY_TYPE, big(ADDRESS_AND_PORT)),
-    attribute(NFTA_SET.KEY_LEN, big(8)),
-    attribute(NFTA_SET.ID, big(1)),
-  ];
-  const type = (NFNL.NFTABLES << 8) | NFT_MSG.NEWSET;
-  nftablesWith([
-    message(type, NLM_F.ACK | NLM_F.CREATE, nfgenmsg.encode({ family: NFPROTO_INET }), ...parts),
-  ]);
+  const set = new RequestBody(nfgenmsg.encode({ family: NFPROTO_INET }))
+    .text(NFTA_SET.TABLE, "CRIU-check")
+    .text(NFTA_SET.NAME, "conn")
+    .be32(NFTA_SET.FLAGS, 0)
+    .be32(NFTA_SET.KEY_TYPE, ADDRESS_AND_PORT)
+    .be32(NFTA_SET.KEY_LEN, ADDRESS_AND_PORT_SIZE)
+    .be32(NFTA_SET.ID, 1);
+  makeTable([{ type: typeOf(NFT_MSG.NEWSET), flags: NLM.ACK | NLM.CREATE, body: set.bytes, what: "a set" }]);
 }
 
-function nftablesWith(more: readonly Uint8Array[]): void {
-  const subsystem = nfgenmsg.encode({ res_id: NFNL.NFTABLES << 8 });
-  const type = (NFNL.NFTABLES << 8) | NFT_MSG.NEWTABLE;
-  const table = attribute(NFTA_TABLE_NAME, "CRIU-check");
-  const batch = [
-    message(NFNL.BATCH_BEGIN, 0, subsystem),
-    message(type, NLM_F.ACK | NLM_F.CREATE, nfgenmsg.encode({ family: NFPROTO_INET }), table),
-    ...more,
-    message(NFNL.BATCH_END, 0, subsystem),
-  ];
+const typeOf = (message: number) => (NFNL.NFTABLES << 8) | message;
+
+function makeTable(more: readonly Request[]): void {
   using child = new ChildProbe();
   child.must("unshare of the network namespace", NR.unshare, NEW.NET);
-  const socket = child.must("netlink of netfilter", NR.socket, AF_NETLINK, SOCK_RAW, NETLINK.NETFILTER);
-  const made = child.exchange(socket, Buffer.concat(batch), 2 + more.length);
-  child.ask();
-  const answers = answersIn(made());
-  const errno = refusalIn(answers);
-  if (errno !== 0) throw refusal("a table of nftables", errno);
-  if (answers.length === 0) throw new MissingError("a table of nftables: no answer");
+  using netfilter = child.netlink(NETLINK.NETFILTER);
+  const subsystem = nfgenmsg.encode({ res_id: NFNL.NFTABLES << 8 });
+  const table = new RequestBody(nfgenmsg.encode({ family: NFPROTO_INET })).text(
+    NFTA_TABLE_NAME,
+    "CRIU-check",
+  );
+  const flags = NLM.ACK | NLM.CREATE;
+  netfilter.batch([
+    { type: NFNL.BATCH_BEGIN, flags: 0, body: subsystem, what: "a batch" },
+    { type: typeOf(NFT_MSG.NEWTABLE), flags, body: table.bytes, what: "a table of nftables" },
+    ...more,
+    { type: NFNL.BATCH_END, flags: 0, body: subsystem, what: "a batch" },
+  ]);
 }
 
 export function apparmorStacks(): void {

@@ -1,6 +1,7 @@
 /** How the kernel is asked: by doing the thing, on something of our own. A probe that throws says what is missing. */
-import { errnoName } from "../linux/errno.ts";
-import { close, O, open, readText } from "../linux/io.ts";
+import { errnoName, KernelError } from "../linux/errno.ts";
+import { Fd } from "../linux/fd.ts";
+import { O, readText } from "../linux/io.ts";
 import { PAGE_SIZE } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
@@ -43,45 +44,31 @@ export function refusal(what: string, result: number): MissingError {
   return new MissingError(`${what}: ${result < 0 ? errnoName(-result) : `gave ${result}`}`);
 }
 
-/** A descriptor of a probe's own, closed when it is left. */
-export class Descriptor {
-  constructor(readonly number: number) {}
-
-  /** Makes one by a call that gives a descriptor. @throws KernelError */
-  static by(what: string, nr: number, ...args: Argument[]): Descriptor {
-    return new Descriptor(call(what, nr, ...args));
-  }
-
-  static open(path: string, flags: number = O.RDONLY): Descriptor {
-    return new Descriptor(open(path, flags));
-  }
-
-  /** The lines of its /proc/self/fdinfo. @throws KernelError */
-  get info(): string {
-    return readText(`/proc/self/fdinfo/${this.number}`);
-  }
-
-  [Symbol.dispose](): void {
-    close(this.number);
+/** What is asked for has another name than the calls that ask for it. @throws MissingError in place of KernelError */
+export function named<T>(what: string, ask: () => T): T {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof KernelError) throw refusal(what, -error.errno);
+    throw error;
   }
 }
 
-/** A pipe of a probe's own. */
-export class Pipe {
-  readonly reading: number;
-  readonly writing: number;
+/** A descriptor by a call that gives one. @throws KernelError */
+export function descriptor(what: string, nr: number, ...args: Argument[]): Fd {
+  return Fd.own(call(what, nr, ...args));
+}
 
-  constructor() {
-    const both = new Uint8Array(8);
-    call("of two ends", NR.pipe2, both, O.CLOEXEC);
-    this.reading = s32.read(both, 0);
-    this.writing = s32.read(both, 4);
-  }
+/** The lines of the /proc/self/fdinfo of a descriptor. @throws KernelError */
+export function infoOf({ number }: Fd): string {
+  return readText(`/proc/self/fdinfo/${number}`);
+}
 
-  [Symbol.dispose](): void {
-    close(this.reading);
-    close(this.writing);
-  }
+/** A pipe of a probe's own: its ends for reading and for writing. */
+export function pipe(): [Fd, Fd] {
+  const both = new Uint8Array(8);
+  call("of two ends", NR.pipe2, both, O.CLOEXEC);
+  return [Fd.own(s32.read(both, 0)), Fd.own(s32.read(both, 4))];
 }
 
 /** Pages of a probe's own. */
@@ -103,13 +90,6 @@ export class Pages {
   [Symbol.dispose](): void {
     attempt(NR.munmap, this.address, this.length);
   }
-}
-
-/** An int as the options of sockets and ioctl(2) take it. */
-export function int(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  s32.write(bytes, 0, value);
-  return bytes;
 }
 
 /** The 64 bits of a word that a call filled. */

@@ -21,18 +21,13 @@ import { SIG, siginfoHead } from "../linux/signal.ts";
 import { struct, u8, u16, u32, word } from "../linux/struct.ts";
 import { addressOf } from "../linux/syscall.ts";
 import { ChildProbe } from "./child-probe.ts";
-import { attempt, call, compare, Descriptor, MissingError, Pipe, refusal } from "./probe.ts";
+import { call, compare, descriptor, MissingError, pipe, refusal } from "./probe.ts";
 
 /** Holds a child by ptrace, with options, and asks something of it. */
 function held<T>(use: (pid: HostPid) => T, options = 0, prepare?: (child: ChildTable) => void): T {
   using child = new ChildTable();
   prepare?.(child);
-  // Read until there is something to read: the child has done the calls before that.
-  const ready = new Uint8Array(8);
-  using pipe = new Pipe();
-  child.call(NR.write, pipe.writing, child.data(1).address, 1);
   const pid = child.hold();
-  attempt(NR.read, pipe.reading, ready, 1);
   ptrace(PTRACE.SEIZE, pid, 0, options | PTRACE_O.EXITKILL);
   ptrace(PTRACE.INTERRUPT, pid);
   wait(pid);
@@ -88,18 +83,21 @@ const WATCH_WRITES = 1 | (1 << 16) | (2 << 18);
 /** A child writes to a word that a breakpoint of the processor watches. */
 export function breakpoints(): void {
   using child = new ChildTable();
-  using pipe = new Pipe();
+  const [reading, writing] = pipe();
+  using _reading = reading;
+  using _writing = writing;
   const watched = child.data(8);
-  child.call(NR.read, pipe.reading, child.data(1).address, 1);
+  child.call(NR.read, reading.number, child.data(1).address, 1);
   child.increment(watched.address);
-  const pid = child.hold();
+  child.call(NR.pause);
+  const pid = child.start();
   ptrace(PTRACE.SEIZE, pid, 0, PTRACE_O.EXITKILL);
   ptrace(PTRACE.INTERRUPT, pid);
   wait(pid);
   ptrace(PTRACE_POKEUSER, pid, DEBUG_REGISTERS, watched.address);
   ptrace(PTRACE_POKEUSER, pid, DEBUG_REGISTERS + 7 * 8, WATCH_WRITES);
   ptrace(PTRACE.CONT, pid);
-  call("pipe", NR.write, pipe.writing, new Uint8Array(1), 1);
+  call("pipe", NR.write, writing.number, new Uint8Array(1), 1);
   const status = wait(pid)?.status;
   if (status?.kind !== "stopped" || status.signal !== SIG.TRAP)
     throw new MissingError("a breakpoint of the processor does not stop a task");
@@ -115,8 +113,8 @@ export function chosenPid(): void {
 }
 
 export function pidfds(): void {
-  using self = Descriptor.by("of ourselves", NR.pidfd_open, ourPid(), 0);
-  using copy = Descriptor.by("a descriptor of ours", NR.pidfd_getfd, self.number, self.number, 0);
+  using self = descriptor("of ourselves", NR.pidfd_open, ourPid(), 0);
+  using copy = descriptor("a descriptor of ours", NR.pidfd_getfd, self.number, self.number, 0);
   const different = compare(0, self.number, copy.number);
   if (different !== 0) throw refusal("kcmp of a descriptor and its copy", different);
 }
@@ -196,10 +194,12 @@ export function compareKinds(): void {
 }
 
 export function compareEpoll(): void {
-  using pipe = new Pipe();
-  using epoll = Descriptor.by("epoll", NR.epoll_create1, O.CLOEXEC);
-  call("epoll", NR.epoll_ctl, epoll.number, EPOLL_CTL_ADD, pipe.reading, new Uint8Array(16));
-  const slot = epollSlot.encode({ efd: epoll.number, tfd: pipe.reading, toff: 0 });
-  const result = compare(KCMP_EPOLL_TFD, pipe.reading, addressOf(slot));
+  const [reading, writing] = pipe();
+  using _reading = reading;
+  using _writing = writing;
+  using epoll = descriptor("epoll", NR.epoll_create1, O.CLOEXEC);
+  call("epoll", NR.epoll_ctl, epoll.number, EPOLL_CTL_ADD, reading.number, new Uint8Array(16));
+  const slot = epollSlot.encode({ efd: epoll.number, tfd: reading.number, toff: 0 });
+  const result = compare(KCMP_EPOLL_TFD, reading.number, addressOf(slot));
   if (result !== 0) throw refusal("kcmp KCMP_EPOLL_TFD", result);
 }

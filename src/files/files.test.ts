@@ -38,6 +38,8 @@ const dirs: string[] = [];
 const pids: number[] = [];
 const FILES_ID = 2;
 const OPTIONS: FilesDumpOptions = {
+  forceIrmap: false,
+  irmapScanPath: [],
   ghostLimit: 1 << 20,
   linkRemap: false,
   evasiveDevices: false,

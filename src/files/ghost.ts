@@ -198,6 +198,15 @@ export class TemporaryNames {
   }
 }
 
+/** A ghost file that is there again. */
+export interface MadeGhost {
+  /** What it was when it was dumped, the device as the kernel packs it inside. Old images do not tell. */
+  readonly device: number | undefined;
+  readonly inode: bigint | undefined;
+  /** O_PATH descriptors of ours by the number of the user. */
+  readonly opened: ReadonlyMap<number, number>;
+}
+
 /**
  * Makes a ghost file and gives an O_PATH descriptor for each of its users, opened by the name that the user knew it
  * by. The names are gone when `names` are removed. The descriptors are the caller's.
@@ -208,7 +217,7 @@ export function makeGhost(
   ghostId: number,
   users: readonly GhostUser[],
   names: TemporaryNames,
-): Map<number, number> {
+): MadeGhost {
   const file = `ghost-file-${ghostId.toString(16)}.img`;
   using reader = images.reader(IMAGES.ghost_file, ghostId);
   const { head } = reader;
@@ -247,7 +256,7 @@ export function makeGhost(
         if (unnamed !== undefined) close(unnamed);
       }
     });
-    return opened;
+    return { device: head.dev, inode: head.ino, opened };
   } catch (error) {
     for (const fd of opened.values()) close(fd);
     throw error;

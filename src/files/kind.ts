@@ -32,6 +32,10 @@ export interface FilesDumpOptions {
   /** Whether a device may be reached by a path that now leads to another node of the same device. */
   readonly evasiveDevices: boolean;
   readonly fileValidation: FileValidation;
+  /** Whether the paths of watched inodes are searched for even where they could be told. */
+  readonly forceIrmap: boolean;
+  /** Where to search for them besides. */
+  readonly irmapScanPath: readonly string[];
 }
 
 export interface FilesRestoreOptions {
@@ -59,6 +63,11 @@ export interface PathFilesRestore {
   entryOf(id: number): RegFileEntry;
   /** Opens an entry with flags of the caller's choice and no check; the caller closes it. @throws FileRestoreError */
   openPlain(id: number, flags: number): number;
+  /**
+   * Our O_PATH descriptor of the file without a name that had this device (as the kernel packs it inside) and inode; it stays
+   * the restore's. Undefined where there was none.
+   */
+  ghost(device: number, inode: bigint): number | undefined;
 }
 
 /** What a dump gives its kinds. */

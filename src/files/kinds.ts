@@ -1,7 +1,9 @@
 /** All kinds of open files that there is support for, in the order in which they are asked whether a file is theirs. */
 import { epoll } from "./epoll.ts";
 import { eventfd } from "./eventfd.ts";
+import { fanotify } from "./fanotify.ts";
 import { fifo } from "./fifo.ts";
+import { inotify } from "./inotify.ts";
 import type { FileKind } from "./kind.ts";
 import { memfd } from "./memfd.ts";
 import { pathFile } from "./path-file.ts";
@@ -20,4 +22,6 @@ export const fileKinds: readonly FileKind[] = [
   signalfd,
   timerfd,
   pidfd,
+  inotify,
+  fanotify,
 ];

@@ -208,6 +208,8 @@ interface Named {
 export class PathFileRestore implements FileRestorer, PathFilesRestore {
   readonly #files = new Map<number, Named>();
   readonly #linked = new Set<string>();
+  /** Our descriptors of files without a name, by device and inode as they were. */
+  readonly #ghosts = new Map<string, number>();
   #ready = false;
 
   constructor(private readonly context: Omit<RestoreContext, "paths">) {}
@@ -257,6 +259,11 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
   /** The entry's parts for a kind that has its path here. @throws FileRestoreError */
   entryOf(id: number): RegFileEntry {
     return this.#find(id).entry;
+  }
+
+  ghost(device: number, inode: bigint): number | undefined {
+    if (!this.#ready) this.#prepare();
+    return this.#ghosts.get(`${device}:${inode}`);
   }
 
   /** Opens an entry with flags of the caller's choice and no check; the caller closes it. @throws FileRestoreError */
@@ -390,8 +397,11 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     const ghosts = [...users].sort(([, [a]], [, [b]]) => ((a?.path ?? "") < (b?.path ?? "") ? -1 : 1));
     for (const [ghostId, all] of ghosts) {
       const paths = new Map(all.map((user) => [user.path, user]));
-      const opened = makeGhost(this.context.images, ghostId, [...paths.values()], names);
-      for (const fd of opened.values()) this.context.kept.keep(fd);
+      const { device, inode, opened } = makeGhost(this.context.images, ghostId, [...paths.values()], names);
+      for (const fd of opened.values()) {
+        this.context.kept.keep(fd);
+        this.#ghosts.set(`${device}:${inode}`, fd);
+      }
       for (const { fileId, path } of all) {
         const base = opened.get(paths.get(path)?.fileId ?? fileId);
         const file = this.#files.get(fileId);

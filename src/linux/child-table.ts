@@ -2,6 +2,8 @@
 
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
 import { CLONE, cloneArgs, setTid, spawnMasked } from "./clone.ts";
+import { Fd } from "./fd.ts";
+import { O, read } from "./io.ts";
 import { kill } from "./kill.ts";
 import { MAP, PROT } from "./memory.ts";
 import { NR } from "./nr.ts";
@@ -9,8 +11,8 @@ import { type HostPid, hostPid, type NsPid } from "./pid.ts";
 import { PR } from "./prctl.ts";
 import { type WaitStatus, wait } from "./ptrace.ts";
 import { SIG } from "./signal.ts";
-import { struct, word } from "./struct.ts";
-import { checkResult, cString, memoryAt, rawSyscall, syscall } from "./syscall.ts";
+import { s32, struct, word } from "./struct.ts";
+import { addressOf, checkResult, cString, memoryAt, rawSyscall, syscall } from "./syscall.ts";
 
 const SIZE = 0x20000;
 const MOST_ENTRIES = 256;
@@ -107,17 +109,36 @@ export class ChildTable {
     return { pid: born, status: wait(born)?.status ?? { kind: "exited", code: -1 } };
   }
 
-  /** Has a child make the calls and wait then, until it is ended by `dispose`. Gives its pid. @throws KernelError */
+  /**
+   * Has a child make the calls and wait then, until it is ended by `dispose`. Gives its pid once the calls are made.
+   * @throws KernelError
+   */
   hold(): HostPid {
+    const ends = new Uint8Array(2 * s32.size);
+    syscall("to a child", NR.pipe2, addressOf(ends), O.CLOEXEC);
+    using reading = Fd.own(s32.read(ends, 0));
+    using writing = Fd.own(s32.read(ends, s32.size));
     const pause = this.data(timespec.encode({ sec: HOLD_SECONDS, nsec: 0 }));
-    this.#entry(NR.nanosleep, pause.address);
-    return this.start();
+    this.call(NR.write, writing.number, pause.address, 1);
+    this.call(NR.close, writing.number);
+    this.call(NR.nanosleep, pause.address);
+    const pid = this.start();
+    // Now this end is the child's alone, and ends with it.
+    writing.close();
+    read(reading.number, new Uint8Array(1));
+    return pid;
   }
 
   /** Sets a child to make the calls; it is ended by `dispose` where it has not ended then. Gives its pid. @throws KernelError */
   start(): HostPid {
     this.#entry(NR.exit_group, 0);
     this.#pid = this.#spawn(undefined);
+    return this.#pid;
+  }
+
+  /** The child that `start` or `hold` has begun. */
+  get pid(): HostPid {
+    if (this.#pid === undefined) throw new Error("no child was started");
     return this.#pid;
   }
 

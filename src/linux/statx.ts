@@ -46,6 +46,11 @@ const statx = struct(
   256,
 );
 
+/** A device number as the kernel packs it inside, and as images and fdinfo have it. */
+export function packKernelDevice(major: number, minor: number): number {
+  return ((major << 20) | minor) >>> 0;
+}
+
 /** What a file is, as far as almost everybody asks. */
 export interface FileStatus {
   /** Device as the kernel packs it inside, major << 20 | minor, which is what images hold. */
@@ -104,7 +109,7 @@ function sizeIn(words: Uint32Array, from: number): number {
 /** Reads a struct statx out of 32-bit words, from index `from` on. */
 export function statusIn(words: Uint32Array, from: number): FileStatus {
   return {
-    dev: (((words[from + DEV_MAJOR] ?? 0) << 20) | (words[from + DEV_MINOR] ?? 0)) >>> 0,
+    dev: packKernelDevice(words[from + DEV_MAJOR] ?? 0, words[from + DEV_MINOR] ?? 0),
     ino: (words[from + INO] ?? 0) + (words[from + INO + 1] ?? 0) * 0x1_0000_0000,
     mode: modeIn(words, from),
     nlink: words[from + NLINK] ?? 0,
