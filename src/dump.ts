@@ -4,7 +4,7 @@
  * Whatever fails, and whenever, the tree runs on as it was: see tracee/enter/infection.ts for how that holds even when we
  * are killed. The inventory is written last, so that a directory that has one is whole.
  */
-
+import { ActionError, type Actions } from "./actions.ts";
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import { FilesDump } from "./files/dump.ts";
@@ -39,21 +39,28 @@ import { Infection } from "./tracee/enter/infection.ts";
 import { type Saved, saveThreads } from "./tracee/enter/saved.ts";
 import { type FrozenProcess, FrozenTree } from "./tracee/hold/freeze.ts";
 
-/** Returns the exit code. @throws whatever failed, after the tree was let go */
-export async function dump(options: Options): Promise<number> {
-  if (options.tree === undefined) throw new Error("dump needs --tree");
-  const rootPid = hostPid(options.tree);
+/**
+ * Returns the exit code: that of a script that failed after the dump, for it may mean that the tree is to run on.
+ * @throws whatever failed, after the tree was let go
+ */
+export async function dump(given: Options, actions: Actions): Promise<number> {
+  if (given.tree === undefined) throw new Error("dump needs --tree");
+  const rootPid = hostPid(given.tree);
+  actions.root = rootPid;
+  actions.run("pre-dump");
   refuseRoot(rootPid);
   const stats = new DumpStats();
-  const images = ImageDir.create(options.imagesDir);
+  const images = ImageDir.create(given.imagesDir);
   stage("dump/start");
 
   const freezing = new Stopwatch();
   // No time at all is no limit, as for alarm(2).
-  const patience = options.timeout === 0 ? Number.POSITIVE_INFINITY : options.timeout * 1000;
+  const patience = given.timeout === 0 ? Number.POSITIVE_INFINITY : given.timeout * 1000;
   const tree = FrozenTree.freeze(rootPid, () => stage("dump/freezing"), patience);
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
+  const options = withExternal(given, actions, tree);
+  let committed = false;
   const saving = new Saving(options, images, stats, new TreeNumbers(tree));
   try {
     stage("dump/frozen");
@@ -77,11 +84,17 @@ export async function dump(options: Options): Promise<number> {
       network_lock_method: 0,
     });
     stage("dump/committed");
+    committed = true;
+    actions.run("post-dump");
   } catch (error) {
-    images.remove(IMAGES.inventory);
+    // A script may keep the tree from its end, but not the images from being whole.
+    const isWhole = committed && error instanceof ActionError;
+    if (!isWhole) images.remove(IMAGES.inventory);
     saving.abort();
     tree.release();
-    throw error;
+    if (!isWhole) throw error;
+    log.error("dump", error.message);
+    return error.code;
   }
   if (options.leaveRunning || options.leaveStopped) {
     saving.leave();
@@ -94,6 +107,17 @@ export async function dump(options: Options): Promise<number> {
   log.info("dump", `dumped ${tree.processes.length} processes, root ${rootPid}`);
   if (options.displayStats) (await import("./stats-display.ts")).displayDumpStats(stats.entry);
   return 0;
+}
+
+/** The options with what the listener adds to the external resources. @throws ActionError, after the tree was let go */
+function withExternal(options: Options, actions: Actions, tree: FrozenTree): Options {
+  try {
+    const more = actions.queryExternal();
+    return more.length === 0 ? options : { ...options, external: [...options.external, ...more] };
+  } catch (error) {
+    tree.release();
+    throw error;
+  }
 }
 
 /** So many tasks have images enough for a second thread to write them. */

@@ -4,6 +4,7 @@
  * (tracee/enter/infection.ts), so that nothing remains but what the call itself does.
  */
 
+import type { Actions } from "./actions.ts";
 import { errnoName } from "./linux/errno.ts";
 import { NR } from "./linux/nr.ts";
 import { ourPid } from "./linux/ourselves.ts";
@@ -128,7 +129,7 @@ function callFrozen(
  * `criu exec -t PID SYSCALL [ARG...]`; prints the call and its result as strace(1) does, then what is in its buffers. The exit
  * code is 1 where the call failed. @throws OptionError for words that cannot be read, and as {@link callInside}
  */
-export function exec(options: Options, words: readonly string[]): number {
+export function exec(options: Options, _actions: Actions, words: readonly string[]): number {
   const { tree: pid, timeout } = options;
   const [name, ...rest] = words;
   if (pid === undefined || name === undefined)

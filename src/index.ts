@@ -10,6 +10,7 @@
  * is thrown as an error whose message is the line that the command line prints. The calling thread becomes the tracer
  * of the tree and is busy until the call returns; it needs the privileges that `criu` needs.
  */
+import { Actions } from "./actions.ts";
 import { makeOptions, type Options } from "./options.ts";
 
 export { ImageDir } from "./images/image-dir.ts";
@@ -24,7 +25,9 @@ export type RestoreRequest = Partial<Options> & { readonly imagesDir: string };
 /** Saves the tree of process `tree` to `imagesDir`. @throws whatever failed; the tree then runs on as it was */
 export async function dump(request: DumpRequest): Promise<void> {
   const { dump: procedure } = await import("./dump.ts");
-  await procedure(makeOptions(request));
+  const options = makeOptions(request);
+  using actions = new Actions(options.actionScript, options.imagesDir);
+  await procedure(options, actions);
 }
 
 /**
@@ -33,5 +36,7 @@ export async function dump(request: DumpRequest): Promise<void> {
  */
 export async function restore(request: RestoreRequest): Promise<void> {
   const { restore: procedure } = await import("./restore.ts");
-  await procedure(makeOptions(request));
+  const options = makeOptions(request);
+  using actions = new Actions(options.actionScript, options.imagesDir);
+  await procedure(options, actions);
 }

@@ -112,6 +112,11 @@ export function closeLog(): void {
   perPid = false;
 }
 
+/** The descriptor that the log goes to, the log's own: for what others print on our behalf. */
+export function logDescriptor(): number {
+  return fd;
+}
+
 /** The first error since the start or the last `forgetFirstError()`, as logged but for its time. */
 export function firstError(): string | undefined {
   return firstErrorText;

@@ -291,7 +291,7 @@ const TABLE = {
   libdir: { long: "libdir", short: "L", argument: "required", value: text, section: "Common",
     commands: ALL, built: NOT_YET, metavar: "DIR", help: "the directory of the plugins" },
   actionScript: { long: "action-script", argument: "required", repeated: true, value: list(), section: "Common",
-    commands: ALL, built: NOT_YET, metavar: "FILE",
+    commands: ALL, built: ALL, metavar: "FILE",
     help: "run FILE at the stages of the work, named in CRTOOLS_SCRIPT_ACTION" },
   unprivileged: { long: "unprivileged", argument: "none", negatable: true, value: flag,
     rpc: "unprivileged", section: "Common", commands: ALL, built: NOT_YET,

@@ -6,6 +6,7 @@
  * of the images.
  */
 
+import type { Actions } from "./actions.ts";
 import { checkCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import { FilesRestore } from "./files/restore.ts";
@@ -57,17 +58,18 @@ import type { Calls } from "./tracee/table/calls.ts";
 const IMG_VERSION = 2;
 
 /** Returns the exit code. @throws whatever failed, after all traces were removed */
-export async function restore(options: Options): Promise<number> {
+export async function restore(options: Options, actions: Actions): Promise<number> {
   const sameCpu = new SameCpu();
-  sameCpu.begin();
+  // Scripts are not to inherit it, nor whatever they start.
+  if (!actions.any) sameCpu.begin();
   try {
-    return await restoreOn(sameCpu, options);
+    return await restoreOn(sameCpu, options, actions);
   } finally {
     sameCpu.end();
   }
 }
 
-async function restoreOn(sameCpu: SameCpu, options: Options): Promise<number> {
+async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): Promise<number> {
   const stats = new RestoreStats();
   const total = new Stopwatch();
   const images = ImageDir.open(options.imagesDir);
@@ -81,6 +83,7 @@ async function restoreOn(sameCpu: SameCpu, options: Options): Promise<number> {
   const plan = planPstree(images);
   for (const { pid, ids } of plan.all) if (ids !== undefined) checkIds(pid, ids, inventory.root_ids);
   stage("restore/planned");
+  actions.run("pre-restore");
 
   const restoration = new Restoration(options, images, plan, stats, sameCpu);
   let pidfile: string | undefined;
@@ -89,6 +92,8 @@ async function restoreOn(sameCpu: SameCpu, options: Options): Promise<number> {
     restoration.build();
     stats.restoreTime = total.micros;
     stage("restore/built");
+    actions.root = restoration.rootPid;
+    actions.run("post-restore");
     if (options.pidfile !== undefined && writePidfile(options.pidfile, restoration.rootPid))
       pidfile = options.pidfile;
     const workDir = ImageDir.open(options.workDir ?? options.imagesDir);
@@ -103,7 +108,9 @@ async function restoreOn(sameCpu: SameCpu, options: Options): Promise<number> {
     statsIn?.remove(IMAGES.stats, "restore");
     throw error;
   }
+  actions.announce("pre-resume");
   restoration.release();
+  actions.announce("post-resume");
   log.info("restore", `restored ${plan.all.length} processes, root ${plan.root.pid}`);
   if (options.displayStats) (await import("./stats-display.ts")).displayRestoreStats(stats.entry);
   if (!options.restoreDetached) awaitRoot(restoration.rootPid);

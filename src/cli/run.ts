@@ -1,5 +1,6 @@
 /** From the words of the command line to the exit code. */
 
+import { Actions } from "../actions.ts";
 import { armFaults } from "../faults.ts";
 import { environment } from "../linux/ourselves.ts";
 import { closeLog, getLevel, Level, log, say, setLevel } from "../log.ts";
@@ -8,8 +9,15 @@ import { versionText } from "../version.ts";
 import { readCommandLine } from "./command-line.ts";
 import { enter } from "./enter.ts";
 
-/** Does what a command says, in its work directory with the log open. Returns the exit code. */
-export type Procedure = (options: Options, rest: readonly string[]) => Promise<number> | number;
+/**
+ * Does what a command says, in its work directory with the log open, and tells of its stages. `rest` are the words behind the
+ * command. Returns the exit code.
+ */
+export type Procedure = (
+  options: Options,
+  actions: Actions,
+  rest: readonly string[],
+) => Promise<number> | number;
 
 /** What loads a command's procedure, for the commands that are built. */
 export type Procedures = { readonly [C in Command]?: () => Promise<Procedure> };
@@ -32,7 +40,8 @@ export async function run(args: readonly string[], procedures: Procedures): Prom
     if (load === undefined) throw new Error(`the command ${request.command} has no procedure`);
     const options = enter(request.options, request.command);
     const procedure = await load();
-    return await procedure(options, request.rest);
+    using actions = new Actions(options.actionScript, options.imagesDir);
+    return await procedure(options, actions, request.rest);
   } catch (error) {
     // What is wrong with the request is said on standard error even under -v0.
     if (error instanceof OptionError) setLevel(Math.max(getLevel(), Level.error));

@@ -15,6 +15,8 @@ export const CLONE = {
   SIGHAND: 0x800,
   /** The child is held by whoever holds its parent, with the same options, and stops before its first instruction. */
   PTRACE: 0x2000,
+  /** Whoever bears it stands still until what is born has left their memory: by execve(2), or by its end. */
+  VFORK: 0x4000,
   PARENT: 0x8000,
   THREAD: 0x10000,
   SYSVSEM: 0x40000,

@@ -8,6 +8,7 @@
 
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Actions } from "../../src/actions.ts";
 import { CpuMismatchError } from "../../src/check/cpuinfo.ts";
 import { readCommandLine } from "../../src/cli/command-line.ts";
 import { FileRestoreError } from "../../src/files/errors.ts";
@@ -109,7 +110,7 @@ async function restoreInside(dir: string): Promise<Pick<Answer, "outcome" | "tex
   );
   if (typeof request === "string") throw new Error("no request");
   try {
-    await restore(request.options);
+    await restore(request.options, new Actions([], dir));
     return { outcome: "restored", text: "" };
   } catch (error) {
     if (TYPED.some((type) => error instanceof type))
