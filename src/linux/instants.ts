@@ -4,8 +4,8 @@
  */
 import { kill } from "./kill.ts";
 import { ourPid } from "./ourselves.ts";
-import { SIG } from "./signal.ts";
 
+const SIGKILL = 9;
 let untilDeath = 0;
 
 /** Has the `count`th instant from now be our last; with 0, none. */
@@ -20,5 +20,5 @@ export function instantsMatter(): boolean {
 
 /** Marks an instant just before a change of another process; where a test asked for it, it is our last. */
 export function instant(): void {
-  if (untilDeath > 0 && --untilDeath === 0) kill(ourPid(), SIG.KILL);
+  if (untilDeath > 0 && --untilDeath === 0) kill(ourPid(), SIGKILL);
 }
