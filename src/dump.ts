@@ -38,6 +38,9 @@ import type { ObjectIds } from "./tracee/enter/dumpee.ts";
 import { Infection } from "./tracee/enter/infection.ts";
 import { type Saved, saveThreads } from "./tracee/enter/saved.ts";
 import { type FrozenProcess, FrozenTree } from "./tracee/hold/freeze.ts";
+import { killing } from "./undo/calls.ts";
+import { layOwnName } from "./undo/names.ts";
+import { Undo, type UndoEntry } from "./undo/undo.ts";
 
 /**
  * Returns the exit code: that of a script that failed after the dump, for it may mean that the tree is to run on.
@@ -60,20 +63,28 @@ export async function dump(given: Options, actions: Actions): Promise<number> {
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
   const options = withExternal(given, actions, tree);
+  const leaves = options.leaveRunning || options.leaveStopped;
   let committed = false;
-  const saving = new Saving(options, images, stats, new TreeNumbers(tree));
+  using undo = new Undo();
+  let ending: UndoEntry | undefined;
+  const saving = new Saving(options, images, undo, stats, new TreeNumbers(tree));
   try {
     stage("dump/frozen");
     saving.save(tree);
     stats.frozenTime = frozen.micros;
     if ((options.cpuCap & CpuCap.image) !== 0) dumpCpuinfo(images);
-    if (options.pidfile !== undefined) writePidfile(options.pidfile, rootPid);
+    if (options.pidfile !== undefined) writePidfile(options.pidfile, rootPid, undo);
     ImageDir.open(options.workDir ?? options.imagesDir).writeAll(
       IMAGES.stats,
       [{ dump: stats.entry }],
       "dump",
     );
     stage("dump/inventory");
+    const living = tree.processes.flatMap(({ pid, zombie }) => (zombie ? [] : [pid]));
+    // All end or none: one alone does anyway.
+    if (!leaves && living.length > 1) ending = undo.layAfter("the tree", killing(living));
+    // With what it refers to.
+    if (!undo.isEmpty) layOwnName(undo, images.filePath(IMAGES.inventory));
     images.commitInventory({
       img_version: 2,
       fdinfo_per_id: true,
@@ -91,19 +102,27 @@ export async function dump(given: Options, actions: Actions): Promise<number> {
     const isWhole = committed && error instanceof ActionError;
     if (!isWhole) images.remove(IMAGES.inventory);
     saving.abort();
+    if (isWhole) {
+      ending?.drop();
+      undo.commit();
+      tellNames(saving.names, true);
+    }
+    undo.finish();
     tree.release();
     if (!isWhole) throw error;
     log.error("dump", error.message);
     return error.code;
   }
-  if (options.leaveRunning || options.leaveStopped) {
+  undo.commit();
+  tellNames(saving.names, leaves);
+  if (leaves) {
     saving.leave();
-    if (options.leaveRunning) saving.takeBackNames();
     if (options.leaveStopped) tree.stop();
     tree.release();
   } else {
-    tree.kill();
+    tree.kill(() => ending?.drop());
   }
+  undo.finish();
   log.info("dump", `dumped ${tree.processes.length} processes, root ${rootPid}`);
   if (options.displayStats) (await import("./stats-display.ts")).displayDumpStats(stats.entry);
   return 0;
@@ -117,6 +136,15 @@ function withExternal(options: Options, actions: Actions, tree: FrozenTree): Opt
   } catch (error) {
     tree.release();
     throw error;
+  }
+}
+
+/** Names that were given to files stay; a tree that runs on, and whoever looks after it, may see them. */
+function tellNames(names: readonly string[], leaves: boolean): void {
+  for (const name of names) {
+    const text = `${name} stays until a restore of these images has used it`;
+    if (leaves) log.warn("dump", text);
+    else log.info("dump", text);
   }
 }
 
@@ -143,10 +171,11 @@ class Saving {
   constructor(
     options: Options,
     private readonly images: ImageDir,
+    undo: Undo,
     stats: DumpStats,
     private readonly numbers: TreeNumbers,
   ) {
-    this.#files = new FilesDump(images, options, stats, numbers);
+    this.#files = new FilesDump(images, options, undo, stats, numbers);
     this.#memory = new MemoryDump(images, this.#files, stats);
   }
 
@@ -250,9 +279,9 @@ class Saving {
     if (failure !== undefined) throw failure;
   }
 
-  /** Removes names given to files that had lost theirs: a tree that runs on changes its files, and would find them. */
-  takeBackNames(): void {
-    this.#files.abort();
+  /** Names that were given to files that had lost theirs. */
+  get names(): readonly string[] {
+    return this.#files.names;
   }
 
   /** As leave, after a failure: whatever cannot be undone must not keep the rest from it. */

@@ -1,27 +1,36 @@
 /** `--pidfile`: where the pid of the root task, of the service or of the page server is told. */
-import { ERRNO, isErrno } from "./linux/errno.ts";
-import { close, O, open, readText, unlink, writeAll } from "./linux/io.ts";
+import { ERRNO, KernelError } from "./linux/errno.ts";
+import { AT, close, exists, O, readText, writeAll } from "./linux/io.ts";
+import { NR } from "./linux/nr.ts";
+import { pathAddress, rawSyscall } from "./linux/syscall.ts";
+import { makeNamed } from "./undo/names.ts";
+import type { Undo } from "./undo/undo.ts";
 
 /**
- * Writes `pid` in decimal, without a line end, as CRIU does. A file that is there and says another pid belongs to
- * somebody else's process; one that says this pid, perhaps written by the process itself, is left as it is. A file
- * that could not be written whole is taken away again. True if the file is new.
+ * Writes `pid` in decimal, without a line end, as CRIU does; the file appears whole, and goes again with what else is in `undo`.
+ * A file that is there and says another pid belongs to somebody else's process; one that says this pid, perhaps written by
+ * the process itself, is left as it is.
  * @throws KernelError naming the file; EEXIST when it is there and says something else
  */
-export function writePidfile(path: string, pid: number): boolean {
-  let fd: number;
+export function writePidfile(path: string, pid: number, undo: Undo): void {
+  const says = () => exists(path) && readText(path).trim() === String(pid);
+  if (says()) return;
+  const { fd, path: made, entry } = makeNamed(undo, path, NR.openat, (beside) => create(beside, String(pid)));
+  fd.close();
+  if (made === path) return;
+  // Somebody was here before.
+  entry.undo();
+  if (!says()) throw new KernelError("openat", path, ERRNO.EEXIST);
+}
+
+/** Makes a file with a text; gives the raw result of the call that makes it. @throws KernelError */
+function create(path: string, text: string): number {
+  const flags = O.WRONLY | O.CREAT | O.EXCL | O.CLOEXEC;
+  const fd = rawSyscall(NR.openat, AT.FDCWD, pathAddress(path), flags, 0o600);
+  if (fd < 0) return fd;
   try {
-    fd = open(path, O.WRONLY | O.CREAT | O.EXCL, 0o600);
-  } catch (error) {
-    if (isErrno(error, ERRNO.EEXIST) && readText(path).trim() === String(pid)) return false;
-    throw error;
-  }
-  try {
-    writeAll(fd, new TextEncoder().encode(String(pid)));
-    return true;
-  } catch (error) {
-    unlink(path);
-    throw error;
+    writeAll(fd, new TextEncoder().encode(text));
+    return 0;
   } finally {
     close(fd);
   }

@@ -14,7 +14,6 @@ import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.ts";
 import { lastCapability } from "./linux/capability.ts";
-import { unlink } from "./linux/io.ts";
 import { kill } from "./linux/kill.ts";
 import { NR } from "./linux/nr.ts";
 import { type HostPid, type Identity, type NsPid, ownNumber, sameHost } from "./linux/pid.ts";
@@ -53,6 +52,8 @@ import { awaitEnd } from "./tracee/hold/freeze.ts";
 import { detachAll, type FinalState, giveStates, tryStates } from "./tracee/hold/many-tasks.ts";
 import { Area, BULK } from "./tracee/table/area.ts";
 import type { Calls } from "./tracee/table/calls.ts";
+import { killing } from "./undo/calls.ts";
+import { Undo } from "./undo/undo.ts";
 
 /** img_version of images that begin with a common magic; the only one written since CRIU 1.6. */
 const IMG_VERSION = 2;
@@ -85,36 +86,44 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
   stage("restore/planned");
   actions.run("pre-restore");
 
-  const restoration = new Restoration(options, images, plan, stats, sameCpu);
-  let pidfile: string | undefined;
-  let statsIn: ImageDir | undefined;
+  using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
+  const restoration = new Restoration(options, images, plan, stats, sameCpu, undo);
   try {
     restoration.build();
     stats.restoreTime = total.micros;
     stage("restore/built");
     actions.root = restoration.rootPid;
     actions.run("post-restore");
-    if (options.pidfile !== undefined && writePidfile(options.pidfile, restoration.rootPid))
-      pidfile = options.pidfile;
-    const workDir = ImageDir.open(options.workDir ?? options.imagesDir);
-    workDir.writeAll(IMAGES.stats, [{ restore: stats.entry }], "restore");
-    statsIn = workDir;
+    if (options.pidfile !== undefined) writePidfile(options.pidfile, restoration.rootPid, undo);
     stage("restore/written");
-    // Last of all, since it takes away names that the images count on.
     restoration.finish();
+    // All are let go or none: one alone is anyway.
+    const { living } = restoration;
+    if (living.length > 1) undo.lay("the tree", killing(living));
   } catch (error) {
     restoration.abort();
-    if (pidfile !== undefined) unlink(pidfile);
-    statsIn?.remove(IMAGES.stats, "restore");
     throw error;
   }
   actions.announce("pre-resume");
   restoration.release();
+  undo.commit();
+  undo.finish();
+  writeStats(options, stats);
   actions.announce("post-resume");
   log.info("restore", `restored ${plan.all.length} processes, root ${plan.root.pid}`);
   if (options.displayStats) (await import("./stats-display.ts")).displayRestoreStats(stats.entry);
   if (!options.restoreDetached) awaitRoot(restoration.rootPid);
   return 0;
+}
+
+/** The tree runs by now: that nobody could note how long it took is no reason to fail. */
+function writeStats(options: Options, stats: RestoreStats): void {
+  try {
+    const workDir = ImageDir.open(options.workDir ?? options.imagesDir);
+    workDir.writeAll(IMAGES.stats, [{ restore: stats.entry }], "restore");
+  } catch (error) {
+    log.warn("restore", error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** Without --restore-detached we stay the parent of the root until it ends. */
@@ -164,6 +173,7 @@ class Restoration {
     private readonly plan: PstreePlan,
     private readonly stats: RestoreStats,
     private readonly sameCpu: SameCpu,
+    undo: Undo,
   ) {
     const tasks = plan.all.filter((process) => process.kind === "task");
     const pids = tasks.map(({ pid }) => pid);
@@ -172,12 +182,14 @@ class Restoration {
     this.#files = new FilesRestore(
       images,
       options,
+      undo,
       new Set(tables),
       (number) => this.#births.hostOf(number) ?? sameHost(number),
     );
     this.#memory = new MemoryRestore(
       images,
       this.#files,
+      undo,
       tasks.filter(hasOwnMemory).map(({ pid }) => pid),
       stats,
     );
@@ -230,6 +242,11 @@ class Restoration {
   get rootPid(): HostPid {
     if (this.#root === undefined) throw new Error("the root has not been born");
     return this.#root.pid;
+  }
+
+  /** The processes that are to be let go. */
+  get living(): HostPid[] {
+    return this.#births.living.map(({ restoree }) => restoree.pid);
   }
 
   /** Does away with everything that was of use on the way. */

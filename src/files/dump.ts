@@ -17,6 +17,7 @@ import { Level, log } from "../log.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
 import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
+import type { Undo } from "../undo/undo.ts";
 import { FileDumpError } from "./errors.ts";
 import { FdinfoLook } from "./fdinfo.ts";
 import { Descriptions, type Known } from "./identity.ts";
@@ -37,6 +38,7 @@ export class FilesDump {
   readonly #images: ImageDir;
   readonly #entries: FileEntry[] = [];
   readonly #dumpers = new Map<FileKind, FileDumper>();
+  readonly #paths: PathFileDump;
   readonly #context: DumpContext;
   readonly #fdinfo = new FdinfoLook();
   readonly #descriptions = new Descriptions<KnownDescription>();
@@ -57,6 +59,7 @@ export class FilesDump {
   constructor(
     images: ImageDir,
     options: FilesDumpOptions,
+    undo: Undo,
     stats: FilesDumpStats,
     private readonly tasks: TreeTasks,
   ) {
@@ -64,6 +67,7 @@ export class FilesDump {
     const base = {
       images,
       options,
+      undo,
       newId: () => ++this.#lastId,
       add: (entry: FileEntry) => void this.#entries.push(entry),
       countShared: ({ scanned, written }: ShmemCounts) => {
@@ -77,9 +81,9 @@ export class FilesDump {
       numberOf: (pid: HostPid, id: number) => this.#numberOf(pid, id),
       tasks,
     };
-    const paths = new PathFileDump(base);
-    this.#context = { ...base, paths };
-    this.#dumpers.set(pathFile, paths);
+    this.#paths = new PathFileDump(base);
+    this.#context = { ...base, paths: this.#paths };
+    this.#dumpers.set(pathFile, this.#paths);
   }
 
   /**
@@ -127,11 +131,15 @@ export class FilesDump {
     this.#closeOurs();
   }
 
-  /** The dump has failed: names given to files are taken away again. Never throws. */
+  /** The dump has failed: nothing of ours is left open. Never throws. */
   abort(): void {
     this.#fdinfo.abandon();
-    for (const dumper of this.#dumpers.values()) dumper.abort?.();
     this.#closeOurs();
+  }
+
+  /** Names that the dump has given to files, and that stay until a restore has used them. */
+  get names(): readonly string[] {
+    return this.#paths.names;
   }
 
   #closeOurs(): void {

@@ -27,6 +27,7 @@ import { Infection } from "../tracee/enter/infection.ts";
 import { saveThreads } from "../tracee/enter/saved.ts";
 import { FrozenTree } from "../tracee/hold/freeze.ts";
 import { Area, BULK } from "../tracee/table/area.ts";
+import { Undo } from "../undo/undo.ts";
 import { FilesDump } from "./dump.ts";
 import type { FilesDumpOptions, FilesRestoreOptions } from "./kind.ts";
 import { FilesRestore } from "./restore.ts";
@@ -105,9 +106,11 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
   const [carrier] = tree.root.threads;
   if (carrier === undefined) throw new Error("no thread");
   const mappings = readSmaps(pid);
+  using undo = new Undo();
   const files = new FilesDump(
     images,
     { ...OPTIONS, ...options },
+    undo,
     { sharedScanned: 0, sharedWritten: 0 },
     { has: (task) => task === pid, numberOf: sameNumber },
   );
@@ -133,6 +136,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     };
     files.dumpProcess(dumpee);
     files.finish();
+    undo.commit();
   } catch (error) {
     files.abort();
     throw error;
@@ -147,7 +151,8 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
 
 /** Makes a bare process of the pid with the files of the images; the number of our pidfd in it. */
 function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): number {
-  const files = new FilesRestore(images, restoreOptions(inheritFd), new Set([FILES_ID]), sameHost);
+  using undo = new Undo();
+  const files = new FilesRestore(images, restoreOptions(inheritFd), undo, new Set([FILES_ID]), sameHost);
   const taken = files.descriptorNumbers();
   let service = 0;
   while (taken.has(service)) service++;
@@ -163,6 +168,7 @@ function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): 
     files.restoreFs(restoree, nsPid(pid));
     restoree.table.run();
     files.finish();
+    undo.commit();
   } catch (error) {
     files.abort();
     throw error;
@@ -310,7 +316,8 @@ describe.if(isRoot)("a failed restore", () => {
       /work\/a: it is not what was dumped: mode 0100644 where it was 0100600/,
     );
     const options = { ...restoreOptions(), skipFileRwxCheck: true };
-    const files = new FilesRestore(images, options, new Set([FILES_ID]), sameHost);
+    using undo = new Undo();
+    const files = new FilesRestore(images, options, undo, new Set([FILES_ID]), sameHost);
     const shared = images.readAll(IMAGES.files).filter(({ reg }) => reg?.name.endsWith("work/a"));
     for (const { id } of shared) closeSync(files.openForMapping(id, false));
     files.abort();
@@ -331,7 +338,8 @@ describe("images that lie", () => {
     const images = ImageDir.create(join(newDir(), "images"));
     write(images);
     return () => {
-      const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]), sameHost);
+      using undo = new Undo();
+      const files = new FilesRestore(images, restoreOptions(), undo, new Set([FILES_ID]), sameHost);
       try {
         files.restoreTable(nobody, FILES_ID);
       } finally {
@@ -384,9 +392,12 @@ describe("images that lie", () => {
     const images = ImageDir.create(join(dir, "images"));
     images.writeAll(IMAGES.files, [reg(1, join(dir, "work/gone")), reg(2, path)]);
     images.writeAll(IMAGES.remap_fpath, [{ orig_id: 1, remap_id: 2, remap_type: RemapType.LINKED }]);
-    const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]), sameHost);
+    using undo = new Undo();
+    const files = new FilesRestore(images, restoreOptions(), undo, new Set([FILES_ID]), sameHost);
     files.openForMapping(1, false);
     files.finish();
+    undo.commit();
+    undo.finish();
     expect(readdirSync(join(dir, "work"))).toEqual(["precious"]);
   });
 
@@ -402,7 +413,8 @@ describe("images that lie", () => {
     ]);
     for (const id of [1, 2]) {
       images.writeAll(IMAGES.fdinfo, [descriptor(0, id)], FILES_ID);
-      const files = new FilesRestore(images, restoreOptions(), new Set([FILES_ID]), sameHost);
+      using undo = new Undo();
+      const files = new FilesRestore(images, restoreOptions(), undo, new Set([FILES_ID]), sameHost);
       expect(() => files.restoreTable(nobody, FILES_ID)).toThrow();
       files.abort();
     }

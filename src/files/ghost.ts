@@ -16,28 +16,21 @@ import {
   type Timeval,
 } from "../images/schema/generated/files.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
-import { AT, close, lseek, O, S, SEEK, withFd } from "../linux/io.ts";
+import type { Fd } from "../linux/fd.ts";
+import { AT, close, isAbsent, lseek, O, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { ourPid } from "../linux/ourselves.ts";
 import type { FileTime } from "../linux/statx.ts";
 import { s64, struct } from "../linux/struct.ts";
-import { addressOf, checkResult, rawSyscall, syscall } from "../linux/syscall.ts";
+import { addressOf, checkResult, pathAddress, rawSyscall, syscall } from "../linux/syscall.ts";
 import { bytesToText } from "../linux/text.ts";
 import { log } from "../log.ts";
+import { layOwnName, linkNamed, makeNamed, nameBeside } from "../undo/names.ts";
+import type { Undo, UndoEntry } from "../undo/undo.ts";
 import { copyAllBytes } from "./copy.ts";
 import { isDevice, packDevice } from "./device.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { OpenFile } from "./open-file.ts";
-import {
-  AT_REMOVEDIR,
-  linkPath,
-  openPath,
-  parentOf,
-  pathAddress,
-  selfPath,
-  symlinkPath,
-  unlinkPath,
-} from "./path.ts";
+import { openPath, parentOf, selfPath, symlinkPath } from "./path.ts";
 import type { Remaps } from "./remap.ts";
 
 const BLOCK = 512;
@@ -157,44 +150,50 @@ const timespec = struct({ sec: s64, nsec: s64 });
 /** Bits of a mode that chmod(2) sets. */
 const PERMISSIONS = 0o7777;
 const TMPFILE = 0o20000000 | O.DIRECTORY;
-let serial = 0;
-
-/** A name in the directory of `path` that nobody else has. */
-function besides(path: string): string {
-  return `${path}.criu-ts.${ourPid()}.${++serial}`;
-}
 
 /**
  * Names that exist only while a restore prepares. `remove` takes them away in the reverse order: what was made in a
- * directory goes before the directory.
+ * directory goes before the directory. If we do not come to that, the undo list does.
  */
 export class TemporaryNames {
-  readonly #names: { path: string; flags: number }[] = [];
+  readonly #entries: UndoEntry[] = [];
 
-  add(path: string, isDirectory: boolean): void {
-    this.#names.push({ path, flags: isDirectory ? AT_REMOVEDIR : 0 });
+  constructor(private readonly undo: Undo) {}
+
+  /** Makes something as makeNamed does; gives an O_PATH descriptor, the caller's. @throws KernelError */
+  make(path: string, nr: number, make: (path: string) => number, isDirectory = false): Fd {
+    const { fd, entry } = makeNamed(this.undo, path, nr, make, isDirectory);
+    this.#entries.push(entry);
+    return fd;
+  }
+
+  /** Gives an open file one more name; a negative errno where that cannot be. */
+  link(fd: number, path: string): number {
+    const entry = linkNamed(this.undo, fd, path);
+    if (typeof entry === "number") return entry;
+    this.#entries.push(entry);
+    return 0;
+  }
+
+  /** Opens a new file with a name of its own beside `path`; our descriptor, the caller's. @throws KernelError */
+  create(path: string, flags: number): number {
+    const name = nameBeside(path);
+    this.#entries.push(layOwnName(this.undo, name));
+    return openPath(name, flags | O.CREAT | O.EXCL, 0o600);
   }
 
   /** Makes the directories that a path needs and that are not there. @throws KernelError */
   makeParents(path: string): void {
     const parent = parentOf(path);
-    const result = rawSyscall(NR.mkdirat, AT.FDCWD, pathAddress(parent), 0o700);
-    if (result === 0) this.add(parent, true);
-    else if (result === -ERRNO.ENOENT && parent !== "/") {
-      this.makeParents(parent);
-      this.makeParents(path);
-    } else if (result !== -ERRNO.EEXIST) checkResult(result, NR.mkdirat, parent);
+    if (parent === "/" || !isAbsent(parent)) return;
+    this.makeParents(parent);
+    const make = (name: string) => rawSyscall(NR.mkdirat, AT.FDCWD, pathAddress(name), 0o700);
+    this.make(parent, NR.mkdirat, make, true).close();
   }
 
   /** Never throws; what cannot be removed is named in the log. */
   remove(): void {
-    for (const { path, flags } of this.#names.splice(0).reverse()) {
-      try {
-        unlinkPath(path, flags);
-      } catch (error) {
-        if (!isErrno(error, ERRNO.ENOENT)) log.warn("files/ghost", `${path} stays behind: ${String(error)}`);
-      }
-    }
+    for (const entry of this.#entries.splice(0).reverse()) entry.undo();
   }
 }
 
@@ -222,44 +221,41 @@ export function makeGhost(
   using reader = images.reader(IMAGES.ghost_file, ghostId);
   const { head } = reader;
   const opened = new Map<number, number>();
+  /** Open at the file. */
+  let source: number | undefined;
+  const isRegular = (head.mode & S.IFMT) === S.IFREG;
   try {
     restoring(`${file}: ${users[0]?.path}`, () => {
-      let source: string | undefined;
-      let unnamed: number | undefined;
       try {
         for (const { fileId, path } of users) {
           names.makeParents(path);
-          let name = path;
-          for (;;) {
-            let result: number;
-            if (source === undefined && (head.mode & S.IFMT) === S.IFREG) {
-              unnamed = makeRegular(reader, file, path, names);
-              source = selfPath(unnamed);
-            }
-            if (source === undefined) result = makeNode(head, file, name);
-            else result = linkPath(source, name, unnamed !== undefined);
-            if (result === 0) break;
-            // Somebody has taken the name since. The file is there all the same, under a name of its own.
-            if (result !== -ERRNO.EEXIST) checkResult(result, NR.linkat, name);
-            name = besides(path);
-          }
-          names.add(name, (head.mode & S.IFMT) === S.IFDIR);
-          const fd = openPath(name, O.PATH | O.NOFOLLOW);
-          opened.set(fileId, fd);
-          if (source === undefined) {
-            setAttributes(fd, head);
-            source = name;
+          if (source === undefined && isRegular) source = makeRegular(reader, file, path, names);
+          if (source !== undefined) opened.set(fileId, openLink(source, path, names));
+          else {
+            source = makeNode(head, file, path, names).release();
+            opened.set(fileId, source);
+            setAttributes(source, head);
           }
         }
       } finally {
         // No writer must be left: a ghost may be the program that a process runs.
-        if (unnamed !== undefined) close(unnamed);
+        if (isRegular && source !== undefined) close(source);
       }
     });
     return { device: head.dev, inode: head.ino, opened };
   } catch (error) {
     for (const fd of opened.values()) close(fd);
     throw error;
+  }
+}
+
+/** Opens a file (O_PATH) by a name that it gets for that. @throws KernelError */
+function openLink(source: number, path: string, names: TemporaryNames): number {
+  for (let name = path; ; name = nameBeside(path)) {
+    const result = names.link(source, name);
+    if (result === 0) return openPath(name, O.PATH | O.NOFOLLOW);
+    // Somebody has taken the name since. The file is there all the same, under a name of its own.
+    if (result !== -ERRNO.EEXIST) checkResult(result, NR.linkat, name);
   }
 }
 
@@ -276,9 +272,7 @@ function makeRegular(
     fd = openPath(parentOf(path), TMPFILE | O.RDWR, 0o600);
   } catch (error) {
     if (!isErrno(error, ERRNO.EOPNOTSUPP, ERRNO.EISDIR, ERRNO.EINVAL)) throw error;
-    const name = besides(path);
-    fd = openPath(name, O.CREAT | O.EXCL | O.RDWR, 0o600);
-    names.add(name, false);
+    fd = names.create(path, O.RDWR);
   }
   try {
     if (head.chunks === true) {
@@ -308,23 +302,28 @@ function copyFromImage(image: number | undefined, offset: number, length: number
   copyAllBytes(image, offset, length, to);
 }
 
-/** Makes anything but a regular file; gives the raw result. */
-function makeNode(head: GhostFileEntry, file: string, name: string): number {
-  switch (head.mode & S.IFMT) {
-    case S.IFDIR:
-      return rawSyscall(NR.mkdirat, AT.FDCWD, pathAddress(name), 0o700);
+/** Makes anything but a regular file; an O_PATH descriptor, the caller's. @throws FileRestoreError, KernelError */
+function makeNode(head: GhostFileEntry, file: string, path: string, names: TemporaryNames): Fd {
+  const { mode, rdev = 0, symlnk_target: target } = head;
+  const mknod = (name: string) =>
+    rawSyscall(NR.mknodat, AT.FDCWD, pathAddress(name), mode & ~PERMISSIONS, rdev);
+  switch (mode & S.IFMT) {
+    case S.IFDIR: {
+      const mkdir = (name: string) => rawSyscall(NR.mkdirat, AT.FDCWD, pathAddress(name), 0o700);
+      return names.make(path, NR.mkdirat, mkdir, true);
+    }
     case S.IFLNK:
-      if (head.symlnk_target === undefined) throw new FileRestoreError(`${file}: a symbolic link to nothing`);
-      return symlinkPath(head.symlnk_target, name);
+      if (target === undefined) throw new FileRestoreError(`${file}: a symbolic link to nothing`);
+      return names.make(path, NR.symlinkat, (name) => symlinkPath(target, name));
     case S.IFCHR:
     case S.IFBLK:
       if (head.rdev === undefined) throw new FileRestoreError(`${file}: a device without a number`);
-      return rawSyscall(NR.mknodat, AT.FDCWD, pathAddress(name), head.mode & ~PERMISSIONS, head.rdev);
+      return names.make(path, NR.mknodat, mknod);
     case S.IFIFO:
     case S.IFSOCK:
-      return rawSyscall(NR.mknodat, AT.FDCWD, pathAddress(name), head.mode & ~PERMISSIONS, 0);
+      return names.make(path, NR.mknodat, mknod);
     default:
-      throw new FileRestoreError(`${file}: mode 0${head.mode.toString(8)} is of no kind of file`);
+      throw new FileRestoreError(`${file}: mode 0${mode.toString(8)} is of no kind of file`);
   }
 }
 

@@ -8,12 +8,12 @@ import {
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { syscall } from "../linux/syscall.ts";
+import { pathAddress, syscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { pathAddress, selfPath } from "./path.ts";
+import { selfPath } from "./path.ts";
 import { bytesWaiting } from "./pipe-data.ts";
 import { withAsync, withFlags } from "./status-flags.ts";
 import { fieldsOf, openWatched, traceWatched, watchedInode } from "./watched.ts";

@@ -1,7 +1,7 @@
 /** Searching the paths of inodes that are known by nothing else (--force-irmap, --irmap-scan-path). */
 import { AT, isDirectory, listDirectory } from "../linux/io.ts";
 import { statusAt } from "../linux/statx.ts";
-import { pathAddress } from "./path.ts";
+import { pathAddress } from "../linux/syscall.ts";
 
 /** Where what programs watch mostly is. */
 const USUAL = [

@@ -16,6 +16,7 @@ import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import type { HostPid, NsPid, TreeTasks } from "../linux/pid.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
+import type { Undo } from "../undo/undo.ts";
 import type { InheritedFds } from "./inherit-fd.ts";
 import type { KeptFds } from "./kept-fds.ts";
 import type { OpenFile } from "./open-file.ts";
@@ -74,6 +75,8 @@ export interface PathFilesRestore {
 export interface DumpContext {
   readonly images: ImageDir;
   readonly options: FilesDumpOptions;
+  /** What is changed outside of the images is laid here before: it is undone if the dump fails, or is killed. */
+  readonly undo: Undo;
   /** A number for one more entry of files.img. */
   newId(): number;
   /** Adds an entry to files.img. */
@@ -107,6 +110,8 @@ export interface DumpContext {
 export interface RestoreContext {
   readonly images: ImageDir;
   readonly options: FilesRestoreOptions;
+  /** What is changed outside of the tree is laid here before: it is undone if the restore fails, or is killed. */
+  readonly undo: Undo;
   readonly inherited: InheritedFds;
   /** All entries of files.img by their number. */
   readonly entries: ReadonlyMap<number, FileEntry>;
@@ -133,8 +138,6 @@ export interface FileDumper {
   late?(): void;
   /** Writes what is left to write. */
   finish?(): void;
-  /** The dump failed: takes back what it changed outside of the images. Never throws. */
-  abort?(): void;
 }
 
 /** A process that has a file, and the number it has it by. */

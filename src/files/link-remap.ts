@@ -4,17 +4,20 @@
  * its own. A restore opens the file by its old name, which exists just for that, and in the end removes both.
  */
 import { type RegFileEntry, RemapType } from "../images/schema/generated/files.ts";
-import { ERRNO, isErrno } from "../linux/errno.ts";
-import { close, O } from "../linux/io.ts";
+import { ERRNO } from "../linux/errno.ts";
+import { AT, close, isAbsent, O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import { FS_MAGIC } from "../linux/statx.ts";
 import { checkResult } from "../linux/syscall.ts";
 import { log } from "../log.ts";
-import { FileDumpError, restoring } from "./errors.ts";
+import { unlinking } from "../undo/calls.ts";
+import { linkNamed } from "../undo/names.ts";
+import type { Undo } from "../undo/undo.ts";
+import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { TemporaryNames } from "./ghost.ts";
 import { NO_OWNER, type OpenFile } from "./open-file.ts";
-import { inGrandparent, linkPath, openPath, parentOf, selfPath, unlinkPath } from "./path.ts";
+import { inGrandparent, openPath, parentOf } from "./path.ts";
 import type { Remaps } from "./remap.ts";
 
 const TRIES = 100;
@@ -27,6 +30,7 @@ export class LinkRemapDump {
   readonly #made: string[] = [];
 
   constructor(
+    private readonly undo: Undo,
     private readonly allowed: boolean,
     private readonly remaps: Remaps,
     private readonly newId: () => number,
@@ -57,15 +61,9 @@ export class LinkRemapDump {
     return true;
   }
 
-  /** The dump failed: the new names go. */
-  abort(): void {
-    for (const path of this.#made.splice(0)) {
-      try {
-        unlinkPath(path);
-      } catch (error) {
-        log.warn("files/link-remap", `${path} stays behind: ${String(error)}`);
-      }
-    }
+  /** The dump is whole: the names that are to stay until a restore has used them. */
+  get names(): readonly string[] {
+    return this.#made;
   }
 
   #link(file: OpenFile, name: string, id: number): string | undefined {
@@ -73,8 +71,9 @@ export class LinkRemapDump {
     for (let attempt = 0; ; ) {
       const leaf = `link_remap.${attempt === 0 ? id : `${id}.${ourPid()}.${attempt}`}`;
       const path = `${directory === "/" ? "" : directory}/${leaf}`;
-      const result = linkPath(selfPath(file.copy), path, true);
-      if (result === 0) {
+      // One that was left by another dump, of the same file even, is not ours to take away if this one fails.
+      const result = isAbsent(path) ? linkNamed(this.undo, file.copy, path) : -ERRNO.EEXIST;
+      if (typeof result !== "number") {
         this.#made.push(path);
         return path;
       }
@@ -101,15 +100,15 @@ export class LinkRemapDump {
 export function openLinked(place: string, path: string, linked: string, names: TemporaryNames): number {
   return restoring(`${place}: ${path} (${linked})`, () => {
     // First, so that a missing one is said to be missing.
+    if (isAbsent(linked))
+      throw new FileRestoreError(`${linked} is gone: a restore takes away what it has used`);
     const fd = openPath(linked, O.PATH | O.NOFOLLOW);
     names.makeParents(path);
-    const result = linkPath(linked, path, false);
-    if (result < 0) {
+    if (names.link(fd, path) < 0) {
       // Whoever has the name now keeps it.
       log.debug("files/link-remap", `${path} is taken: opened as ${linked}`);
       return fd;
     }
-    names.add(path, false);
     close(fd);
     return openPath(path, O.PATH | O.NOFOLLOW);
   });
@@ -118,18 +117,8 @@ export function openLinked(place: string, path: string, linked: string, names: T
 /** A name that a dump gave, ours or CRIU's. An image can say anything, and no other file goes for its sake. */
 const GIVEN_NAME = /\/link_remap\.\d+(\.\d+){0,2}$/;
 
-/** Everything is restored: the names that the dump made go. */
-export function removeLinked(paths: Iterable<string>): void {
-  for (const path of paths) {
-    if (!GIVEN_NAME.test(path)) {
-      log.warn("files/link-remap", `${path} stays: a dump gives no such names`);
-      continue;
-    }
-    try {
-      unlinkPath(path);
-    } catch (error) {
-      if (!isErrno(error, ERRNO.ENOENT))
-        log.warn("files/link-remap", `${path} stays behind: ${String(error)}`);
-    }
-  }
+/** Says that when everything is restored the name that the dump made goes. `fd` is open at the file. @throws KernelError */
+export function layRemoval(undo: Undo, path: string, fd: number): void {
+  if (GIVEN_NAME.test(path)) undo.layAfter(path, unlinking(AT.FDCWD, path, fd));
+  else log.warn("files/link-remap", `${path} stays: a dump gives no such names`);
 }

@@ -14,13 +14,13 @@ import { MAP } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
 import { fsBlockSizeOf, statusOf } from "../linux/statx.ts";
-import { syscall } from "../linux/syscall.ts";
+import { pathAddress, syscall } from "../linux/syscall.ts";
 import { createSharedMemory, dumpShmemContent, restoreShmemContent, shmidOf } from "../memory/shmem.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import { openToRead } from "./ghost.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { openPath, pathAddress, selfPath, withoutDeleted } from "./path.ts";
+import { openPath, selfPath, withoutDeleted } from "./path.ts";
 
 const PREFIX = "/memfd:";
 /** What shared anonymous memory is called, here and in the images. */

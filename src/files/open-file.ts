@@ -13,8 +13,9 @@ import {
   statusAt,
   statusOf,
 } from "../linux/statx.ts";
+import { pathAddress } from "../linux/syscall.ts";
 import { FileDumpError } from "./errors.ts";
-import { linkOf, pathAddress } from "./path.ts";
+import { linkOf } from "./path.ts";
 import type { Sight } from "./survey.ts";
 
 /** Nobody gets its signals. */

@@ -28,7 +28,7 @@ import type {
   PathFilesRestore,
   RestoreContext,
 } from "./kind.ts";
-import { LinkRemapDump, openLinked, removeLinked } from "./link-remap.ts";
+import { LinkRemapDump, layRemoval, openLinked } from "./link-remap.ts";
 import type { OpenFile } from "./open-file.ts";
 import { LONGEST, type Opened, openMany, type Wish } from "./open-many.ts";
 import { openPath, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
@@ -73,6 +73,7 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     const { images, options } = context;
     this.#ghosts = new GhostDump(images, options.ghostLimit, this.#remaps);
     this.#links = new LinkRemapDump(
+      context.undo,
       options.linkRemap,
       this.#remaps,
       () => context.newId(),
@@ -105,8 +106,9 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     this.#remaps.write(this.context.images);
   }
 
-  abort(): void {
-    this.#links.abort();
+  /** Names that the dump has given to files, and that stay until a restore has used them. */
+  get names(): readonly string[] {
+    return this.#links.names;
   }
 
   /** The path for the image, after having seen to it that the file can be found by it. */
@@ -207,6 +209,7 @@ interface Named {
 
 export class PathFileRestore implements FileRestorer, PathFilesRestore {
   readonly #files = new Map<number, Named>();
+  /** Names that dumps have made. */
   readonly #linked = new Set<string>();
   /** Our descriptors of files without a name, by device and inode as they were. */
   readonly #ghosts = new Map<string, number>();
@@ -285,11 +288,6 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     return this.#checked(file, fd);
   }
 
-  finish(): void {
-    removeLinked(this.#linked);
-    this.#linked.clear();
-  }
-
   #openMany(entries: readonly FileEntry[], made: (entry: FileEntry, fd: number) => void): void {
     const chosen: FileEntry[] = [];
     const wishes: Wish[] = [];
@@ -358,7 +356,7 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     }
     const remaps = readRemaps(this.context.images);
     if (remaps.size === 0) return;
-    const names = new TemporaryNames();
+    const names = new TemporaryNames(this.context.undo);
     try {
       this.#prepareGhosts(
         [...remaps.values()].filter((remap) => remap.type === RemapType.GHOST),
@@ -378,7 +376,9 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
         }
         file.base = openLinked(this.#place(file.entry), file.entry.name, linked.entry.name, names);
         this.context.kept.keep(file.base);
+        if (this.#linked.has(linked.entry.name)) continue;
         this.#linked.add(linked.entry.name);
+        layRemoval(this.context.undo, linked.entry.name, file.base);
       }
     } finally {
       names.remove();

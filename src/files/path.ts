@@ -3,46 +3,19 @@
  * that this room makes by the thousand.
  */
 
-import { ERRNO, KernelError } from "../linux/errno.ts";
 import { AT, O, open } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
-import { addressOf, checkResult, nameAddress, rawSyscall } from "../linux/syscall.ts";
+import { addressOf, checkResult, nameAddress, pathAddress, rawSyscall } from "../linux/syscall.ts";
 import { textOf } from "../linux/text.ts";
 
 /** PATH_MAX of include/uapi/linux/limits.h, its NUL included. */
 const PATH_MAX = 4096;
 
-/** Address of a NUL-terminated copy, good until the next call that takes a name. @throws KernelError */
-export function pathAddress(path: string, space: 0 | 1 = 0): number {
-  if (path.length >= PATH_MAX) throw new KernelError("path", "", ERRNO.ENAMETOOLONG);
-  if (path.includes("\0")) throw new KernelError("path", "", ERRNO.EINVAL);
-  return nameAddress(path, space);
-}
-
 /** openat(2) with O_CLOEXEC. @throws KernelError */
 export function openPath(path: string, flags: number, mode = 0): number {
   const result = rawSyscall(NR.openat, AT.FDCWD, pathAddress(path), flags | O.CLOEXEC, mode);
   return result < 0 ? checkResult(result, NR.openat, path) : result;
-}
-
-/** unlinkat(2). @throws KernelError */
-export function unlinkPath(path: string, flags = 0): void {
-  checkResult(rawSyscall(NR.unlinkat, AT.FDCWD, pathAddress(path), flags), NR.unlinkat, path);
-}
-
-export const AT_REMOVEDIR = 0x200;
-
-/** linkat(2) that follows `from` if it is a link of /proc; gives the raw result. */
-export function linkPath(from: string, to: string, follow: boolean): number {
-  return rawSyscall(
-    NR.linkat,
-    AT.FDCWD,
-    pathAddress(from),
-    AT.FDCWD,
-    pathAddress(to, 1),
-    follow ? AT.SYMLINK_FOLLOW : 0,
-  );
 }
 
 /** symlinkat(2). @throws KernelError */

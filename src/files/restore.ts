@@ -11,8 +11,10 @@ import { AT } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { CALLER, type HostPid, type NsPid, nsPid } from "../linux/pid.ts";
 import { statusAt, statusOf } from "../linux/statx.ts";
+import { pathAddress } from "../linux/syscall.ts";
 import { Level, log } from "../log.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
+import type { Undo } from "../undo/undo.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import { InheritedFds } from "./inherit-fd.ts";
 import { allowDescriptors, countInPlace, installDescriptors, MANY } from "./install.ts";
@@ -21,7 +23,6 @@ import type { FileKind, FileRestorer, FilesRestoreOptions, Holder, RestoreContex
 import { fileKinds } from "./kinds.ts";
 import type { Opened, Wanted, Wish } from "./open-many.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
-import { pathAddress } from "./path.ts";
 import { PathFileRestore, pathFile } from "./path-file.ts";
 import { readRemaps } from "./remap.ts";
 
@@ -72,6 +73,7 @@ export class FilesRestore {
   constructor(
     images: ImageDir,
     options: FilesRestoreOptions,
+    undo: Undo,
     tables: ReadonlySet<number>,
     hostOf: (number: NsPid) => HostPid | undefined,
   ) {
@@ -79,6 +81,7 @@ export class FilesRestore {
     const base = {
       images,
       options,
+      undo,
       inherited: new InheritedFds(options.inheritFd),
       entries: this.#entries,
       kept: this.#kept,
@@ -231,15 +234,14 @@ export class FilesRestore {
   }
 
   /**
-   * All processes have what they need, and none runs yet: does what has to come last, removes the temporary names, and
-   * closes what is ours. @throws FileRestoreError, KernelError
+   * All processes have what they need, and none runs yet: does what has to come last, and closes what is ours.
+   * @throws FileRestoreError, KernelError
    */
   finish(): void {
-    // First what may fail; names are removed only by what has nothing left to fail.
-    for (const [kind, restorer] of this.#restorers) if (kind !== pathFile) restorer.finish?.();
+    // First what may fail.
+    for (const restorer of this.#restorers.values()) restorer.finish?.();
     for (const { entry, restorer, fd } of this.#descriptions.values())
       if (fd !== undefined) restorer.thaw?.(entry, fd);
-    this.#paths.finish();
     this.#release();
   }
 

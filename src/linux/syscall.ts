@@ -153,6 +153,16 @@ export function nameAddress(text: string, space: 0 | 1 = 0): number {
   return namesAddress + start;
 }
 
+/** PATH_MAX of include/uapi/linux/limits.h, its NUL included. */
+const PATH_MAX = 4096;
+
+/** As nameAddress, of a path that may be anything, as it stood in an image. @throws KernelError */
+export function pathAddress(path: string, space: 0 | 1 = 0): number {
+  if (path.length >= PATH_MAX) throw new KernelError("path", "", ERRNO.ENAMETOOLONG);
+  if (path.includes("\0")) throw new KernelError("path", "", ERRNO.EINVAL);
+  return nameAddress(path, space);
+}
+
 /** A NUL-terminated copy of `text`, as the kernel takes paths and names: bytes, of which none is lost (text.ts). */
 export function cString(text: string): Uint8Array {
   const encoded = textToBytes(text);

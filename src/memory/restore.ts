@@ -25,6 +25,7 @@ import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { RestoreStats } from "../stats.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Result } from "../tracee/table/table.ts";
+import type { Undo } from "../undo/undo.ts";
 import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./cow-sharing.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { FreshPieces, fillFresh } from "./fresh.ts";
@@ -148,10 +149,11 @@ export class MemoryRestore {
   constructor(
     private readonly images: ImageDir,
     private readonly files: MappableFiles,
+    undo: Undo,
     pids: readonly NsPid[],
     private readonly stats: MemoryRestoreStats = { pagesCompared: 0, pagesSkippedCow: 0, pagesRestored: 0 },
   ) {
-    this.#sysv = new SysvRestore(images);
+    this.#sysv = new SysvRestore(images, undo);
     images.loadAhead(IMAGES.mm, pids);
     images.loadAhead(IMAGES.pagemap, pids);
     for (const pid of pids) this.#plans.set(pid, this.#load(pid));
@@ -272,10 +274,9 @@ export class MemoryRestore {
     this.#sysv.finish();
   }
 
-  /** After a failure: nothing of ours is left behind. Never throws. */
+  /** After a failure: closes what is ours. Never throws. */
   abort(): void {
     this.#close();
-    this.#sysv.abort();
   }
 
   #match({ vmas }: Plan, donor: Plan): readonly (number | undefined)[] {

@@ -10,16 +10,18 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { IpcShmEntry } from "../images/schema/generated/namespaces.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
-import { close, fstat, O, open, withFd, writeAll } from "../linux/io.ts";
+import { AT, close, fstat, O, open, withFd, writeAll } from "../linux/io.ts";
 import { PAGE_SIZE, pageUp } from "../linux/memory.ts";
 import { IPC, MAP_MORE, SHM } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import type { HostPid } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
-import { rawSyscall, syscall } from "../linux/syscall.ts";
+import { cString, rawSyscall, syscall } from "../linux/syscall.ts";
 import { findSegment, removeSegment, type Segment, setSegmentOwner, statSegment } from "../linux/sysv-shm.ts";
 import { log } from "../log.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
+import { call, type UndoStep } from "../undo/calls.ts";
+import type { Undo } from "../undo/undo.ts";
 import { MemoryError, naming, rangeText } from "./errors.ts";
 import { dumpShmemContent, fillShmem, type ShmemCounts } from "./shmem.ts";
 
@@ -104,18 +106,22 @@ function segmentEntry(id: number, { pid, mapping, attachments }: Noted): IpcShmE
   return entry;
 }
 
-/** A segment, there to be attached. */
-interface Ready {
-  readonly entry: IpcShmEntry;
-  /** Made by us: to be removed if the restore fails. */
-  readonly created: boolean;
-}
-
 const NEXT_ID = "/proc/sys/kernel/shm_next_id";
 const text = new TextEncoder();
 
 function setNextId(id: number): void {
   withFd(open(NEXT_ID, O.WRONLY), (fd) => writeAll(fd, text.encode(`${id}\n`)));
+}
+
+/** Removes a segment that is about to be made, and sees to it that nobody else gets its id if it is not. */
+function undoingSegment(id: number): UndoStep[] {
+  const next = call(NR.openat, AT.FDCWD, cString(NEXT_ID), O.WRONLY | O.CLOEXEC);
+  return [
+    call(NR.shmctl, id, IPC.RMID, 0).allowing(ERRNO.EINVAL, ERRNO.EIDRM),
+    next,
+    call(NR.write, next, text.encode("-1\n"), 3),
+    call(NR.close, next),
+  ];
 }
 
 /** Makes a segment with the id and key of the image. @throws KernelError */
@@ -163,9 +169,13 @@ function isSegment(segment: Segment, { desc, size }: IpcShmEntry): boolean {
 /** Makes the segments of an image available to be attached, and lets removed ones go in the end. */
 export class SysvRestore {
   readonly #entries = new Map<number, IpcShmEntry>();
-  readonly #ready = new Map<number, Ready>();
+  /** Those that are there to be attached. */
+  readonly #ready = new Map<number, IpcShmEntry>();
 
-  constructor(private readonly images: ImageDir) {
+  constructor(
+    private readonly images: ImageDir,
+    private readonly undo: Undo,
+  ) {
     for (const { entry } of images.readWithPayload(IMAGES.ipcns_shm, IPC_NAMESPACE))
       this.#entries.set(entry.desc.id, entry);
   }
@@ -184,8 +194,11 @@ export class SysvRestore {
     const there = findSegment(id);
     if (there !== undefined && !isSegment(there, entry))
       throw new Error(`System V segment ${id} exists and is another one`);
-    if (there === undefined) createSegment(entry);
-    this.#ready.set(id, { entry, created: there === undefined });
+    if (there === undefined) {
+      this.undo.lay(`System V segment ${id}`, undoingSegment(id));
+      createSegment(entry);
+    }
+    this.#ready.set(id, entry);
     if (there === undefined) setSegmentOwner(id, entry.desc);
     // Somebody else's work on a segment that lived on is not undone.
     if (there === undefined || there.attached === 0) this.#fill(id, entry);
@@ -211,12 +224,6 @@ export class SysvRestore {
 
   /** After all attachments: segments that were removed are removed. */
   finish(): void {
-    for (const [id, { entry }] of this.#ready) if ((entry.desc.mode & SHM.DEST) !== 0) removeSegment(id);
-  }
-
-  /** Takes back what was made. Never throws. */
-  abort(): void {
-    for (const [id, { created }] of this.#ready) if (created) rawSyscall(NR.shmctl, id, IPC.RMID, 0);
-    this.#ready.clear();
+    for (const [id, entry] of this.#ready) if ((entry.desc.mode & SHM.DEST) !== 0) removeSegment(id);
   }
 }

@@ -8,7 +8,10 @@
  *
  * A call that gets the result of one that has failed gets a negative errno for a descriptor, and fails (EBADF).
  */
+import { ERRNO } from "../linux/errno.ts";
 import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
+import { SIG } from "../linux/signal.ts";
 import { type FileIdentity, identityOf } from "../linux/statx.ts";
 import { cString } from "../linux/syscall.ts";
 
@@ -43,6 +46,11 @@ export type UndoStep = UndoCall | StillThere;
 
 export function call(nr: number, ...args: UndoArgument[]): UndoCall {
   return new UndoCall(nr, args);
+}
+
+/** Ends processes. */
+export function killing(pids: readonly HostPid[]): UndoStep[] {
+  return pids.map((pid) => call(NR.kill, pid, SIG.KILL).allowing(ERRNO.ESRCH));
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -298,6 +299,11 @@ export async function cycle(fixture: Fixture, how: CycleOptions = {}): Promise<C
   });
   for (const pid of processTree(fixture.pid)) fixture.seen.add(pid);
   if (!restored.ok) throw complaint("restore", fixture, restored);
+  const stray = readdirSync(fixture.stateDir, { recursive: true, encoding: "buffer" })
+    .map((name) => name.toString("latin1"))
+    .filter((name) => /(^|\/)link_remap\.\d|\.criu-ts\.\d/.test(name));
+  if (stray.length > 0)
+    throw new FixtureFailed(`${fixture.name}: names that a restore should take away: ${stray.join(" ")}`);
   const differences = moves === undefined ? await differencesFrom(before, fixture.pid, ofOneLife) : [];
   return { imagesDir, dumped, restored, differences };
 }

@@ -104,9 +104,10 @@ export class FrozenTree {
     return tree;
   }
 
-  /** Ends every process and waits until each has ended; its parent finds it so. */
-  kill(): void {
+  /** Ends every process and waits until each has ended; its parent finds it so. `sent` is called when none lives on. */
+  kill(sent: () => void): void {
     for (const process of this.processes) if (!process.zombie) kill(process.pid, SIG.KILL);
+    sent();
     for (const { pid, zombie, memory } of this.processes)
       if (!zombie && memory >= MUCH_MEMORY) helpToFree(pid);
     for (const { threads } of this.processes) {

@@ -1,0 +1,93 @@
+/**
+ * New names in the file system that are taken away again if the command does not come to its end.
+ *
+ * An entry of the undo list comes before its change, so it must do no harm to what others have put there: it knows the file by its
+ * inode. What gets a new inode is made under a name that nobody else has, and gets its own when the inode is known.
+ */
+import { ERRNO } from "../linux/errno.ts";
+import { Fd } from "../linux/fd.ts";
+import { AT, isAbsent, O } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { oncePerRun } from "../linux/once-per-run.ts";
+import { ourPid } from "../linux/ourselves.ts";
+import { checkResult, cString, pathAddress, rawSyscall } from "../linux/syscall.ts";
+import { call, unlinking } from "./calls.ts";
+import type { Undo, UndoEntry } from "./undo.ts";
+
+export const AT_REMOVEDIR = 0x200;
+const RENAME_NOREPLACE = 1;
+
+const serial = oncePerRun(() => ({ last: 0 }));
+
+/** A name in the directory of `path` that nobody else has. */
+export function nameBeside(path: string): string {
+  return `${path}.criu-ts.${ourPid()}.${++serial().last}`;
+}
+
+/** Says that what is about to be made at a path that nobody else has goes again. @throws KernelError */
+export function layOwnName(undo: Undo, path: string, isDirectory = false): UndoEntry {
+  const flags = isDirectory ? AT_REMOVEDIR : 0;
+  return undo.lay(path, [call(NR.unlinkat, AT.FDCWD, cString(path), flags).allowing(ERRNO.ENOENT)]);
+}
+
+/** Something that was made. */
+export interface Named {
+  /** O_PATH, the caller's. */
+  readonly fd: Fd;
+  /** The name that it has. */
+  readonly path: string;
+  /** Takes the name away. */
+  readonly entry: UndoEntry;
+}
+
+/**
+ * Makes something that is to stand at `path`: `make` makes it at another path, and gives the raw result of the call that does,
+ * number `nr`. If the name that it is to have is taken, it stays under that other one.
+ * @throws KernelError, whatever `make` throws
+ */
+export function makeNamed(
+  undo: Undo,
+  path: string,
+  nr: number,
+  make: (path: string) => number,
+  isDirectory = false,
+): Named {
+  const beside = nameBeside(path);
+  const first = layOwnName(undo, beside, isDirectory);
+  checkResult(make(beside), nr, path);
+  const fd = Fd.open(beside, O.PATH | O.NOFOLLOW);
+  try {
+    const entry = undo.lay(path, unlinking(AT.FDCWD, path, fd.number, isDirectory ? AT_REMOVEDIR : 0));
+    const isFree = renameIfFree(beside, path);
+    (isFree ? first : entry).drop();
+    return isFree ? { fd, path, entry } : { fd, path: beside, entry: first };
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
+}
+
+/** Gives the file that `fd`, which is lent, is open at one more name. A negative errno where that cannot be. @throws KernelError */
+export function linkNamed(undo: Undo, fd: number, path: string): UndoEntry | number {
+  // First, since the entry must not be for another path than the call.
+  const to = pathAddress(path, 1);
+  const entry = undo.lay(path, unlinking(AT.FDCWD, path, fd));
+  const from = pathAddress(`/proc/self/fd/${fd}`);
+  const result = rawSyscall(NR.linkat, AT.FDCWD, from, AT.FDCWD, to, AT.SYMLINK_FOLLOW);
+  if (result === 0) return entry;
+  entry.drop();
+  return result;
+}
+
+/** False where something else has the name. @throws KernelError */
+function renameIfFree(from: string, to: string): boolean {
+  const addresses = [AT.FDCWD, pathAddress(from), AT.FDCWD, pathAddress(to, 1)] as const;
+  let result = rawSyscall(NR.renameat2, ...addresses, RENAME_NOREPLACE);
+  // Not every file system can promise it.
+  if (result === -ERRNO.EINVAL && isAbsent(to)) {
+    result = rawSyscall(NR.renameat2, AT.FDCWD, pathAddress(from), AT.FDCWD, pathAddress(to, 1), 0);
+  }
+  if (result === -ERRNO.EEXIST || result === -ERRNO.EINVAL) return false;
+  checkResult(result, NR.renameat2, to);
+  return true;
+}
