@@ -1,5 +1,5 @@
 /** What the kernel offers for the memory of a process. */
-import { packDevice } from "../files/device.ts";
+import { packDevice } from "../linux/device.ts";
 import { Fd } from "../linux/fd.ts";
 import { AT, O, readText } from "../linux/io.ts";
 import { MAP, PAGE_SIZE, readMemory, writeMemory } from "../linux/memory.ts";

@@ -41,8 +41,3 @@ export function devicePosition(file: OpenFile): bigint {
     (file.flags & O.ACCMODE) === O.WRONLY;
   return writesLog && position === 0n ? NO_OFFSET : position;
 }
-
-/** A device number as stat(2) and mknod(2) have it. */
-export function packDevice(major: number, minor: number): number {
-  return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0;
-}

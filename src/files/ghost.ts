@@ -15,6 +15,7 @@ import {
   RemapType,
   type Timeval,
 } from "../images/schema/generated/files.ts";
+import { packDevice } from "../linux/device.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import type { Fd } from "../linux/fd.ts";
 import { AT, close, isAbsent, lseek, O, S, SEEK, withFd } from "../linux/io.ts";
@@ -27,7 +28,7 @@ import { log } from "../log.ts";
 import { layOwnName, linkNamed, makeNamed, nameBeside } from "../undo/names.ts";
 import type { Undo, UndoEntry } from "../undo/undo.ts";
 import { copyAllBytes } from "./copy.ts";
-import { isDevice, packDevice } from "./device.ts";
+import { isDevice } from "./device.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { OpenFile } from "./open-file.ts";
 import { openPath, parentOf, selfPath, symlinkPath } from "./path.ts";

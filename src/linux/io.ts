@@ -298,22 +298,25 @@ const dirent = struct({ ino: u64, off: s64, reclen: u16, type: u8 }, 19);
 const direntBuffer = new Uint8Array(1 << 15);
 const direntAddress = addressOf(direntBuffer);
 
+/** The names in an open directory, from where it stands, without "." and ".."; `path` is for messages. @throws KernelError */
+export function namesIn(fd: number, path: string): string[] {
+  const names: string[] = [];
+  for (;;) {
+    const length = syscall(path, NR.getdents64, fd, direntAddress, direntBuffer.length);
+    if (length === 0) return names;
+    for (let at = 0; at < length; ) {
+      const size = u16.read(direntBuffer, at + dirent.offset.reclen);
+      const start = at + dirent.size;
+      const name = textOf(direntBuffer, start, direntBuffer.indexOf(0, start));
+      if (name !== "." && name !== "..") names.push(name);
+      at += size;
+    }
+  }
+}
+
 /** The names in a directory, without "." and "..". @throws KernelError */
 export function listDirectory(path: string, dirfd: number = AT.FDCWD): string[] {
-  return withFd(openAt(dirfd, path, O.RDONLY | O.DIRECTORY), (fd) => {
-    const names: string[] = [];
-    for (;;) {
-      const length = syscall(path, NR.getdents64, fd, direntAddress, direntBuffer.length);
-      if (length === 0) return names;
-      for (let at = 0; at < length; ) {
-        const size = u16.read(direntBuffer, at + dirent.offset.reclen);
-        const start = at + dirent.size;
-        const name = textOf(direntBuffer, start, direntBuffer.indexOf(0, start));
-        if (name !== "." && name !== "..") names.push(name);
-        at += size;
-      }
-    }
-  });
+  return withFd(openAt(dirfd, path, O.RDONLY | O.DIRECTORY), (fd) => namesIn(fd, path));
 }
 
 /** The numeric names in a directory, ascending: pids, tids, descriptors. @throws KernelError */

@@ -1,7 +1,8 @@
 /** statx(2) (kernel 4.11): everything about a file in one call, its mount included (kernel 5.8). */
+import { KernelError } from "./errno.ts";
 import { NR } from "./nr.ts";
 import { s64, struct, u16, u32, u64, word } from "./struct.ts";
-import { addressOf, checkResult, rawSyscall } from "./syscall.ts";
+import { addressOf, checkResult, nameAddress, rawSyscall } from "./syscall.ts";
 
 const BASIC_STATS = 0x7ff;
 const MNT_ID = 0x1000;
@@ -156,7 +157,18 @@ export function identityOf(fd: number): FileIdentity {
 
 /** The same and more. @throws KernelError */
 export function fullStatusOf(fd: number): FullStatus {
-  const status = statusOf(fd);
+  return fullStatusWith(statusOf(fd));
+}
+
+/** Everything about what has a name in a directory, a symbolic link itself included. @throws KernelError */
+export function fullStatusAt(dirfd: number, name: string): FullStatus {
+  const status = statusAt(dirfd, nameAddress(name));
+  if (typeof status === "number") throw new KernelError("statx", name, -status);
+  return fullStatusWith(status);
+}
+
+/** What the last call has told beside `status`. */
+function fullStatusWith(status: FileStatus): FullStatus {
   const { uid, gid, blocks, rdevMajor, rdevMinor, ...times } = statx.decode(buffer);
   return {
     ...status,
