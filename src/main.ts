@@ -1,6 +1,8 @@
 /**
  * The executable `criu`: which procedure a command is. What a command does not need is not loaded, and
  * `--version` needs next to nothing: console.log rather than our log, which opens the door to the kernel.
+ *
+ * Under the name `crit`, a link to it, it is the image tool, and so it is as `criu crit`.
  */
 
 import type { Procedures } from "./cli/run.ts";
@@ -15,11 +17,15 @@ const procedures: Procedures = {
   "cpuinfo check": async () => (await import("./check/cpuinfo.ts")).cpuinfoCheck,
 };
 
+let name = process.argv0;
 let args = process.argv.slice(2);
 // Said by the build alone (warm/make.ts). What is started from the snapshot goes on behind this line.
 if (args[0] === "standby" && process.env.CRIU_TS_STANDBY)
-  args = await (await import("./warm/standby.ts")).standby(args.slice(1), procedures);
-if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
+  [name = "", ...args] = await (await import("./warm/standby.ts")).standby(args.slice(1), procedures);
+if (name === "crit" || name.endsWith("/crit") || args[0] === "crit") {
+  const { crit } = await import("./crit/main.ts");
+  process.exit(await crit(args[0] === "crit" ? args.slice(1) : args));
+} else if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
   console.log(versionText());
 } else {
   const { run } = await import("./cli/run.ts");

@@ -195,6 +195,14 @@ export class ImageReader<T, H = undefined> implements Iterable<ImageRecord<T>>, 
     return payload;
   }
 
+  /**
+   * How many fields were passed over so far, as the schema does not know them; those of a message that is like the one
+   * before are counted once.
+   */
+  get unknownFields(): number {
+    return this.fields.skipped;
+  }
+
   close(): void {
     if (this.fd !== undefined) close(this.fd);
   }

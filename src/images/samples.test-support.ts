@@ -123,6 +123,8 @@ export function sample(name: string, random: () => number, options: SampleOption
       let count = options.all ? 1 + (random() % 3) : random() % 4;
       // Some messages nest without an end.
       if (field.kind === "message" && depth > 0) count = depth > 2 ? 0 : Math.min(count, 1);
+      // An address of IPv4 or IPv6.
+      if (field.hints?.ipadd) count = random() % 2 === 0 ? 1 : 4;
       const list = Array.from({ length: count }, () => value(field, random, options, depth));
       message[field.name] = field.packed && count === 0 ? undefined : list;
     } else if (field.label === "required" || options.all || random() % 2 === 0) {
@@ -134,15 +136,15 @@ export function sample(name: string, random: () => number, options: SampleOption
   return message;
 }
 
-/** What is set in a sample so that the payload it speaks of is short; and how long that payload then is. */
-const PAYLOADS: Partial<Record<keyof typeof IMAGES, [fields: Message, length: number]>> = {
+/** What is set in a sample so that the payload it speaks of is short; how long that payload then is, and the zeros behind it. */
+const PAYLOADS: Partial<Record<keyof typeof IMAGES, [fields: Message, length: number, padding?: number]>> = {
   pipes_data: [{ bytes: 5 }, 5],
   fifo_data: [{ bytes: 0 }, 0],
   sk_queues: [{ length: 3 }, 3],
   tcp_stream: [{ inq_len: 4, outq_len: 7 }, 11],
   bpfmap_data: [{ keys_bytes: 8, values_bytes: 3 }, 11],
-  ipcns_shm: [{ size: 9n, in_pagemaps: false }, 12],
-  ipcns_sem: [{ nsems: 5 }, 16],
+  ipcns_shm: [{ size: 9n, in_pagemaps: false }, 9, 3],
+  ipcns_sem: [{ nsems: 5 }, 10, 6],
   ipcns_msg: [{ qnum: 0 }, 0],
   ghost_file: [{ len: 6n }, 6],
 };
@@ -158,13 +160,13 @@ export interface KindSample {
 export function kindSamples(seed: number, options: SampleOptions, count = 2): KindSample[] {
   const random = randomOf(seed);
   return Object.entries<AnyImageKind>(IMAGES).map(([key, kind]) => {
-    const [fields, length] = PAYLOADS[key as keyof typeof IMAGES] ?? [{}, 0];
+    const [fields, length, padding = 0] = PAYLOADS[key as keyof typeof IMAGES] ?? [{}, 0];
     const headName = kind.head?.name;
     const head = headName === undefined ? undefined : sample(headName, random, options);
     if (key === "ghost_file" && head !== undefined) head.chunks = true;
     const records = Array.from({ length: count }, () => ({
       entry: { ...sample(kind.codec.name, random, options), ...fields },
-      payload: Uint8Array.from({ length }, () => random() & 0xff),
+      payload: Uint8Array.from({ length: length + padding }, (_, n) => (n < length ? random() & 0xff : 0)),
     }));
     return { key, kind, head, records };
   });

@@ -324,6 +324,8 @@ export class Reader {
   data: Uint8Array;
   private depth = 0;
   private high = 0;
+  /** How many fields were passed over, as they are not in the schema. */
+  skipped = 0;
   pos: number;
   limit: number;
 
@@ -486,6 +488,7 @@ export class Reader {
 
   /** Passes over a field that is not in the schema. */
   skip(tag: number): void {
+    this.skipped++;
     switch (tag & 7) {
       case 0:
         this.varint();

@@ -35,7 +35,7 @@ export const PICTURE_ADDRESS = 0x2_0000;
 const STDERR = 2;
 const ANY = hostPid(-1);
 
-/** Gives the words of the command line of the process that goes on. @throws whatever fails in what is practised */
+/** Gives the words of the process that goes on, the name that it was started by first. @throws whatever fails in what is practised */
 export async function standby(words: readonly string[], procedures: Procedures): Promise<string[]> {
   const [directory = "", ...plan] = words;
   // A process id is free for the next restore when nobody is left of the group and the session that it names.
@@ -50,8 +50,8 @@ export async function standby(words: readonly string[], procedures: Procedures):
   kill(ourPid(), SIG.STOP);
   beginRun();
   const header = memoryAt(PICTURE_ADDRESS + STARTER.DATA, PAGE_SIZE);
-  const asked = startedWith(word.read(header, STARTER.ARGV), word.read(header, STARTER.ENVP)).slice(1);
-  copyHotPages(asked, header.subarray(STARTER.NOTES));
+  const asked = startedWith(word.read(header, STARTER.ARGV), word.read(header, STARTER.ENVP));
+  copyHotPages(asked.slice(1), header.subarray(STARTER.NOTES));
   return asked;
 }
 
