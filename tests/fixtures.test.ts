@@ -1,6 +1,6 @@
 /**
  * Every fixture of tests/fixtures: dumped and left running, dumped and restored, dumped and restored twice; its images
- * decoded by crit; and, where CRIU_PEER names a CRIU 4.2, dumped by ours and restored by it and the other way round.
+ * decoded by crit, CRIU's and ours; and, where CRIU_PEER names a CRIU 4.2, dumped by ours and restored by it and the other way round.
  *
  * FIXTURE=name,name runs these alone.
  */
@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { buildFixtures, directives, fixtureNames } from "./harness/build.ts";
-import { critMissing, decodeWithCrit, endCrit } from "./harness/crit.ts";
+import { critMissing, critProblems, decodeWithCrit, endCrit, imagesOf } from "./harness/crit.ts";
 import {
   type CycleOptions,
   cycle,
@@ -59,10 +59,10 @@ async function judge(name: string, what: string, procedure: (fixture: Fixture) =
 }
 
 async function checkImages(dir: string) {
-  if (critMissing() !== undefined) return;
-  const { images, errors } = await decodeWithCrit(dir);
-  expect(errors).toEqual({});
-  expect(Object.keys(images)).toContain("inventory.img");
+  const theirs = critMissing() === undefined ? await decodeWithCrit(dir) : undefined;
+  expect(theirs?.errors ?? {}).toEqual({});
+  expect(imagesOf(dir)).toContain("inventory.img");
+  expect(critProblems(dir, theirs)).toEqual([]);
 }
 
 /** How many pages of memory an image directory holds. */

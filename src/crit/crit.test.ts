@@ -18,7 +18,9 @@ import { ImageDir } from "../images/image-dir.ts";
 import { encodeImage } from "../images/image-file.ts";
 import { encodeQueue } from "../images/ipc-queue.ts";
 import { IMAGES } from "../images/kinds.ts";
+import type { PstreeEntry } from "../images/schema/generated/process.ts";
 import { Writer } from "../images/wire.ts";
+import { nsPid } from "../linux/pid.ts";
 import { addressToText, textToAddress } from "./address.ts";
 import { bitsToText, FLAGS, textToBits, wholeNumber } from "./names.ts";
 
@@ -50,11 +52,13 @@ function again(name: string): Uint8Array {
   return crit(["encode"], crit(["decode", "-i", name]).out).out;
 }
 
+function task(pid: number, ppid: number, ...threads: number[]): PstreeEntry {
+  const leader = nsPid(1);
+  return { pid: nsPid(pid), ppid: nsPid(ppid), pgid: leader, sid: leader, threads: threads.map(nsPid) };
+}
+
 describe("crit", () => {
-  dir.writeAll(IMAGES.pstree, [
-    { pid: 1, ppid: 0, pgid: 1, sid: 1, threads: [1] },
-    { pid: 2, ppid: 1, pgid: 1, sid: 1, threads: [2, 3] },
-  ]);
+  dir.writeAll(IMAGES.pstree, [task(1, 0, 1), task(2, 1, 2, 3)]);
   const PSTREE = readFileSync(path("pstree.img"));
 
   test("reads a pipe, and writes standard output with a line end", () => {
@@ -128,7 +132,7 @@ describe("crit", () => {
   test("says so where an image has fields that it does not know", () => {
     const writer = new Writer();
     writer.uint32(999 * 8, 7, "");
-    const entry = encodeImage(IMAGES.pstree, [{ pid: 1, ppid: 0, pgid: 1, sid: 1, threads: [] }], "");
+    const entry = encodeImage(IMAGES.pstree, [task(1, 0)], "");
     const image = Buffer.concat([entry, writer.finish()]);
     image[8] = (image[8] ?? 0) + writer.length;
     const { code, error, text } = crit(["decode"], image);
@@ -138,13 +142,7 @@ describe("crit", () => {
   });
 
   test("ends quietly when nobody reads any more", () => {
-    const many = Array.from({ length: 50_000 }, (_, n) => ({
-      pid: n + 1,
-      ppid: 0,
-      pgid: 1,
-      sid: 1,
-      threads: [],
-    }));
+    const many = Array.from({ length: 50_000 }, (_, n) => task(n + 1, 0));
     writeFileSync(path("many"), encodeImage(IMAGES.pstree, many, "many"));
     const run = spawnSync(
       "sh",

@@ -13,6 +13,7 @@ import { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { kindSamples, type Message } from "../images/samples.test-support.ts";
 import { MESSAGES } from "../images/schema/generated/fields.ts";
+import { nsPid } from "../linux/pid.ts";
 import { textToBytes } from "../linux/text.ts";
 import { decode } from "./decode.ts";
 import { encode } from "./encode.ts";
@@ -210,7 +211,10 @@ describe("every kind", () => {
   });
 
   test("the command of Debian reads what ours wrote", () => {
-    dir.writeAll(IMAGES.pstree, [{ pid: 7, ppid: 0, pgid: 7, sid: 7, threads: [7, 8] }]);
+    const task = nsPid(7);
+    dir.writeAll(IMAGES.pstree, [
+      { pid: task, ppid: nsPid(0), pgid: task, sid: task, threads: [task, nsPid(8)] },
+    ]);
     const decoded = spawnSync("crit", ["decode", "-i", dir.filePath(IMAGES.pstree)], { encoding: "utf8" });
     if (decoded.error !== undefined) return;
     expect(JSON.parse(decoded.stdout)).toEqual({

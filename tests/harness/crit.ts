@@ -1,9 +1,14 @@
 /**
  * Decoding image directories with pycriu, the library under crit(1), of Debian's package criu: an opinion on our images
- * that is not ours. One Python process decodes all directories of a test run, as starting it costs 100 ms.
+ * that is not ours. One Python process decodes all directories of a test run, as starting it costs 100 ms. Our own crit, too,
+ * has to show what that one shows, and to make the same bytes of it again.
  */
 
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { decode } from "../../src/crit/decode.ts";
+import { encode } from "../../src/crit/encode.ts";
 import { linesOf } from "./lines.ts";
 
 const python = "/usr/bin/python3";
@@ -25,7 +30,7 @@ for line in sys.stdin:
             continue
         try:
             with open(path, "rb") as image:
-                images[name] = pycriu.images.load(image, False, True)
+                images[name] = pycriu.images.load(image)
         except Exception as error:
             errors[name] = "%s: %s" % (type(error).__name__, error)
     print(json.dumps({"images": images, "errors": errors}), flush=True)
@@ -87,4 +92,70 @@ export async function decodeWithCrit(directory: string): Promise<Decoded> {
   const { value, done } = await server.lines.next();
   if (done) throw new Error("the Python process that decodes images has ended");
   return JSON.parse(value);
+}
+
+/** The images of messages in a directory: all files but pages, logs and what ip, tar and others wrote. */
+export function imagesOf(directory: string): string[] {
+  const raw = /^(pages|ifaddr|route6?|rule|iptables|ip6tables|nftables|netns-(ct|exp)|tmpfs|tmpfs-dev)-/;
+  return readdirSync(directory)
+    .filter((name) => (name.endsWith(".img") || name.startsWith("stats-")) && !raw.test(name))
+    .filter((name) => statSync(join(directory, name)).isFile());
+}
+
+/**
+ * What our crit does wrong with the images of a directory: where encode(decode(x)) is not x, and, where `theirs` is given,
+ * where it does not show what crit shows. Empty when all is well.
+ */
+export function critProblems(directory: string, theirs?: Decoded): string[] {
+  const problems: string[] = [];
+  const scratch = mkdtempSync(join(tmpdir(), "criu-ts-crit-"));
+  const shown = join(scratch, "shown");
+  const again = join(scratch, "again");
+  try {
+    for (const name of imagesOf(directory)) {
+      const path = join(directory, name);
+      for (const pretty of [true, false]) {
+        const unknown = decode({ in: path, out: shown, pretty, noPayload: false });
+        if (unknown > 0) problems.push(`${name}: ${unknown} fields are not known`);
+        encode({ in: shown, out: again });
+        if (!readFileSync(again).equals(readFileSync(path))) {
+          problems.push(`${name}: encode(decode(x)) is not x${pretty ? " with --pretty" : ""}`);
+        }
+      }
+      const image = theirs?.images[name];
+      if (image === undefined) continue;
+      const ours: unknown = JSON.parse(readFileSync(shown, "latin1"));
+      problems.push(...notShown(ours, renamed(image), name));
+    }
+    return problems;
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
+
+/** crit 3.17 calls the 32-bit number of pages what is the 64-bit one's name now. */
+function renamed(image: DecodedImage): DecodedImage {
+  if (image.magic !== "PAGEMAP") return image;
+  const entries = image.entries.map((entry) => {
+    if (entry.compat_nr_pages !== undefined || entry.nr_pages === undefined) return entry;
+    const { nr_pages, ...rest } = entry;
+    return { ...rest, compat_nr_pages: nr_pages };
+  });
+  return { ...image, entries };
+}
+
+/** What is in `theirs` and not, or otherwise, in `ours`. Ours may know more. */
+function notShown(ours: unknown, theirs: unknown, at: string): string[] {
+  if (typeof theirs !== "object" || theirs === null) {
+    return ours === theirs
+      ? []
+      : [`${at}: ${JSON.stringify(ours)}, and crit shows ${JSON.stringify(theirs)}`];
+  }
+  if (typeof ours !== "object" || ours === null) return [`${at}: ${JSON.stringify(ours)}`];
+  const members = new Map(Object.entries(ours));
+  const problems = Object.entries(theirs).flatMap(([key, value]) =>
+    notShown(members.get(key), value, `${at}.${key}`),
+  );
+  if (Array.isArray(theirs) && theirs.length !== members.size) problems.push(`${at}: ${members.size} items`);
+  return problems;
 }
