@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HUGE_PAGE_SIZE } from "../src/linux/memory.ts";
@@ -47,6 +55,21 @@ test("the executable answers, and loads what it needs", () => {
   expect(run(["--version"]).stdout).toStartWith("Version: 4.2\n");
   expect(run(["--help"]).stdout).toStartWith("Usage: criu ");
   expect(run(["dump"])).toEqual(NO_TREE);
+});
+
+test("under the name crit it is the image tool", () => {
+  for (const program of [join(dir, "crit"), "./crit"]) {
+    expect(run(["--version"], { program })).toEqual({ code: 0, stdout: "4.2\n", stderr: "" });
+  }
+  expect(run(["crit", "--version"]).stdout).toBe("4.2\n");
+  const json = '{"magic": "PSTREE", "entries": [{"pid": 1, "ppid": 0, "pgid": 1, "sid": 1}]}';
+  writeFileSync(join(dir, "pstree.json"), json);
+  expect(run(["encode", "-i", "pstree.json", "-o", "pstree.img"], { program: "./crit" }).code).toBe(0);
+  expect(run(["decode", "-i", "pstree.img"], { program: "./crit" })).toEqual({
+    code: 0,
+    stdout: `${json}\n`,
+    stderr: "",
+  });
 });
 
 test("the directory it runs in has no say in what it does", () => {
@@ -213,5 +236,8 @@ describe("the warm start", () => {
     expect((await atWork({ program: other })).warm).toBe(false);
     expect(run(["dump"], { program: other })).toEqual(NO_TREE);
     expect(run(["--version"], { program: other }).stdout).toStartWith("Version: 4.2\n");
+    rmSync(join(dir, "crit"));
+    symlinkSync("other-cpu", join(dir, "crit"));
+    expect(run(["--version"], { program: "./crit" }).stdout).toBe("4.2\n");
   });
 });

@@ -22,6 +22,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
 } from "node:fs";
 import { basename, join } from "node:path";
@@ -31,6 +32,8 @@ const ROOT = join(import.meta.dir, "..");
 
 /** The executables, by name. */
 const PROGRAMS: Readonly<Record<string, string>> = { criu: "src/main.ts" };
+/** Other names of them, by which they are something else: links beside them. */
+const LINKS: Readonly<Record<string, string>> = { crit: "criu" };
 
 /** Compiles all programs into a directory. Returns their paths. Throws what Bun reports. */
 async function compile(into: string): Promise<string[]> {
@@ -81,6 +84,10 @@ export async function build(into: string, cold: (why: string) => void): Promise<
       }
       made.push(path);
     }
+    for (const [name, program] of Object.entries(LINKS)) {
+      rmSync(join(into, name), { force: true });
+      symlinkSync(program, join(into, name));
+    }
     return made;
   } finally {
     rmSync(unfinished, { recursive: true });
@@ -108,7 +115,7 @@ function isUpToDate(path: string): boolean {
 if (import.meta.main) {
   const into = join(ROOT, "dist");
   const cold = (why: string) => console.error(`build: starts cold, a few times slower: ${why}`);
-  if (!Object.keys(PROGRAMS).every((name) => isUpToDate(join(into, name)))) {
+  if (![...Object.keys(PROGRAMS), ...Object.keys(LINKS)].every((name) => isUpToDate(join(into, name)))) {
     console.log("build: compiles, and warms up; takes a minute");
     for (const path of await build(into, cold)) {
       console.log(`${path}: ${Math.round(statSync(path).size / 2 ** 20)} MiB`);

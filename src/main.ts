@@ -17,17 +17,18 @@ const procedures: Procedures = {
   "cpuinfo check": async () => (await import("./check/cpuinfo.ts")).cpuinfoCheck,
 };
 
-let name = process.argv0;
-let args = process.argv.slice(2);
+/** The words that we were started with, the name first. */
+let args = [process.argv0, ...process.argv.slice(2)];
 // Said by the build alone (warm/make.ts). What is started from the snapshot goes on behind this line.
-if (args[0] === "standby" && process.env.CRIU_TS_STANDBY)
-  [name = "", ...args] = await (await import("./warm/standby.ts")).standby(args.slice(1), procedures);
-if (name === "crit" || name.endsWith("/crit") || args[0] === "crit") {
+if (args[1] === "standby" && process.env.CRIU_TS_STANDBY)
+  args = await (await import("./warm/standby.ts")).standby(args.slice(2), procedures);
+const [name = "", ...words] = args;
+if (name === "crit" || name.endsWith("/crit") || words[0] === "crit") {
   const { crit } = await import("./crit/main.ts");
-  process.exit(await crit(args[0] === "crit" ? args.slice(1) : args));
-} else if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
+  process.exit(await crit(words[0] === "crit" ? words.slice(1) : words));
+} else if (words.length === 1 && (words[0] === "--version" || words[0] === "-V")) {
   console.log(versionText());
 } else {
   const { run } = await import("./cli/run.ts");
-  process.exit(await run(args, procedures));
+  process.exit(await run(words, procedures));
 }
