@@ -17,8 +17,8 @@ import { type HostPid, hostPid } from "./linux/pid.ts";
 import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts";
 import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
-import { dumpIds, ownIds } from "./namespaces/ids.ts";
-import { dumpClocks } from "./namespaces/time.ts";
+import { NamespacesDump, ownIds } from "./namespaces/dump.ts";
+import { dumpClocks, time } from "./namespaces/time.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import {
@@ -29,7 +29,7 @@ import {
   refuseDeadLeader,
   refuseThreads,
 } from "./process/core.ts";
-import { TreeNumbers } from "./process/identity.ts";
+import { TaskNumbers } from "./process/identity.ts";
 import { SharedObjects } from "./process/ids.ts";
 import { dumpPstree, refuseRoot } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
@@ -38,6 +38,7 @@ import type { ObjectIds } from "./tracee/enter/dumpee.ts";
 import { Infection } from "./tracee/enter/infection.ts";
 import { type Saved, saveThreads } from "./tracee/enter/saved.ts";
 import { type FrozenProcess, FrozenTree } from "./tracee/hold/freeze.ts";
+import type { Table } from "./tracee/table/table.ts";
 import { killing } from "./undo/calls.ts";
 import { layOwnName } from "./undo/names.ts";
 import { Undo, type UndoEntry } from "./undo/undo.ts";
@@ -67,7 +68,7 @@ export async function dump(given: Options, actions: Actions): Promise<number> {
   let committed = false;
   using undo = new Undo();
   let ending: UndoEntry | undefined;
-  const saving = new Saving(options, images, undo, stats, new TreeNumbers(tree));
+  const saving = new Saving(options, images, undo, stats, new TaskNumbers(tree));
   try {
     stage("dump/frozen");
     saving.save(tree);
@@ -166,17 +167,19 @@ class Saving {
   readonly #memory: MemoryDump;
   readonly #seccomp = new SeccompDump();
   readonly #objects = new SharedObjects();
+  readonly #namespaces: NamespacesDump;
   readonly #entered: Infection[] = [];
 
   constructor(
-    options: Options,
+    private readonly options: Options,
     private readonly images: ImageDir,
     undo: Undo,
     stats: DumpStats,
-    private readonly numbers: TreeNumbers,
+    private readonly numbers: TaskNumbers,
   ) {
     this.#files = new FilesDump(images, options, undo, stats, numbers);
     this.#memory = new MemoryDump(images, this.#files, stats);
+    this.#namespaces = new NamespacesDump(numbers.rootPid);
   }
 
   save(tree: FrozenTree): void {
@@ -207,9 +210,22 @@ class Saving {
     stage("dump/memory");
     this.#files.finish();
     stage("dump/files");
-    dumpClocks(this.images);
+    this.#namespaces.dump({
+      images: this.images,
+      options: this.options,
+      tableOf: (pid) => this.#tableOf(pid),
+    });
+    if (this.#namespaces.of(time).length === 0) dumpClocks(this.images);
+    stage("dump/namespaces");
     this.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
     this.images.settle();
+  }
+
+  /** Calls inside a process. */
+  #tableOf(pid: HostPid): Table {
+    const infection = this.#entered.find((each) => each.pid === pid);
+    if (infection === undefined) throw new Error(`process ${pid} was not entered`);
+    return infection.table;
   }
 
   /** Goes into all processes. */
@@ -227,7 +243,7 @@ class Saving {
         throw new Error(`no process ${pid}`);
       const { vm, sighand } = objects;
       const request = { carrier, saved: first, slots: threads.length, maps: mappings, vm, sighand };
-      return { frozen, objects, namespaces: dumpIds(pid, objects), mappings, saved, request };
+      return { frozen, objects, namespaces: this.#namespaces.idsOf(pid, objects), mappings, saved, request };
     });
     const infections = Infection.enterAll(
       found.map(({ request }) => request),

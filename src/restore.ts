@@ -22,7 +22,7 @@ import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
 import { MemoryRestore } from "./memory/restore.ts";
-import { checkIds } from "./namespaces/ids.ts";
+import { NamespacesRestore } from "./namespaces/restore.ts";
 import type { Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import { Births } from "./process/births.ts";
@@ -82,12 +82,12 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
   }
   checkCpuinfo(images, options.cpuCap);
   const plan = planPstree(images);
-  for (const { pid, ids } of plan.all) if (ids !== undefined) checkIds(pid, ids, inventory.root_ids);
+  const namespaces = new NamespacesRestore(images, options, plan.root, plan.all, inventory.root_ids);
   stage("restore/planned");
   actions.run("pre-restore");
 
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
-  const restoration = new Restoration(options, images, plan, stats, sameCpu, undo);
+  const restoration = new Restoration(options, images, plan, namespaces, stats, sameCpu, undo);
   try {
     restoration.build();
     stats.restoreTime = total.micros;
@@ -171,6 +171,7 @@ class Restoration {
     private readonly options: Options,
     private readonly images: ImageDir,
     private readonly plan: PstreePlan,
+    private readonly namespaces: NamespacesRestore,
     private readonly stats: RestoreStats,
     private readonly sameCpu: SameCpu,
     undo: Undo,
@@ -261,9 +262,17 @@ class Restoration {
     const area = Area.place(spans, 1, BULK.RESTORE, this.plan.rooms);
     // Several work at once, and much memory is moved by two threads of ours.
     if (this.plan.all.length > 1 || this.#memory.isMuch) this.sameCpu.end();
-    for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area));
-    this.#root = spawnRoot(this.plan.root.pid, area, this.#serviceNumber(), this.options.restoreSibling);
+    this.#root = spawnRoot(
+      this.plan.root.pid,
+      area,
+      this.#serviceNumber(),
+      this.options.restoreSibling,
+      this.namespaces.rootFlags,
+    );
     stage("restore/root");
+    for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area, this.#root));
+    this.namespaces.fillRoot(this.#root);
+    stage("restore/namespaces");
     this.#births.grow(this.#root);
     stage("restore/grown");
     this.#births.joinGroups();
@@ -324,7 +333,10 @@ class Restoration {
       const tids = planned.threads.filter((tid) => tid !== planned.pid);
       if (tids.length > 0) {
         this.#giveCommonFilters(restoree, planned.threads);
-        const unborn = spawnThreads(restoree, tids);
+        const unborn = spawnThreads(
+          restoree,
+          tids.map((number) => ({ number, nested: [] })),
+        );
         restoree.threads.push(...unborn.tasks);
         this.#unborn.set(restoree, unborn);
       }

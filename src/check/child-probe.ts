@@ -1,5 +1,6 @@
 /** A probe in a child of ours, where it may unshare namespaces, mount, install filters: all of it goes with the child. */
 import { type ChildArgument, type ChildResult, ChildTable } from "../linux/child-table.ts";
+import { NEW } from "../linux/clone.ts";
 import { Fd } from "../linux/fd.ts";
 import { PAGE_SIZE } from "../linux/memory.ts";
 import { Netlink } from "../linux/netlink.ts";
@@ -7,18 +8,6 @@ import { NR } from "../linux/nr.ts";
 import { AF, SOCK } from "../linux/socket.ts";
 import { textOf } from "../linux/text.ts";
 import { refusal } from "./probe.ts";
-
-/** unshare(2) (include/uapi/linux/sched.h). */
-export const NEW = {
-  TIME: 0x80,
-  NS: 0x2_0000,
-  CGROUP: 0x200_0000,
-  UTS: 0x400_0000,
-  IPC: 0x800_0000,
-  USER: 0x1000_0000,
-  PID: 0x2000_0000,
-  NET: 0x4000_0000,
-} as const;
 
 const MS = { BIND: 0x1000, REC: 0x4000, PRIVATE: 0x4_0000, SHARED: 0x10_0000 } as const;
 

@@ -1,4 +1,6 @@
 /** What the kernel offers for namespaces, mounts and networks. */
+
+import { NEW } from "../linux/clone.ts";
 import { errnoName } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
 import { AT, exists, O, readText } from "../linux/io.ts";
@@ -6,7 +8,7 @@ import { attributesIn, NETLINK, Netlink, NLM, type Request, RequestBody } from "
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import { s32, struct, u8, u16, u32 } from "../linux/struct.ts";
-import { ChildProbe, NEW } from "./child-probe.ts";
+import { ChildProbe } from "./child-probe.ts";
 import { setMemoryMap } from "./memory.ts";
 import { attempt, MissingError, named, pipe } from "./probe.ts";
 

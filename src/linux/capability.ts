@@ -7,6 +7,11 @@ import { addressOf, rawSyscall } from "./syscall.ts";
 /** May set scheduling and affinity of the tasks of other users. */
 export const CAP_SYS_NICE = 23;
 
+/** May make namespaces other than those of users, and mounts. */
+export const CAP_SYS_ADMIN = 21;
+/** May set clocks, those of a time namespace too. */
+export const CAP_SYS_TIME = 25;
+
 /** struct __user_cap_header_struct; process 0 is the calling thread. */
 const header = struct({ version: u32, pid: u32 });
 /** _LINUX_CAPABILITY_VERSION_3: two sets of 32 follow each other. */

@@ -30,6 +30,18 @@ export const CLONE = {
   CLEAR_SIGHAND: 0x1_0000_0000,
 } as const;
 
+/** New namespaces: flags of clone3(2), of unshare(2) and setns(2), and in images of descriptors of namespaces. */
+export const NEW = {
+  TIME: 0x80,
+  NS: 0x2_0000,
+  CGROUP: 0x200_0000,
+  UTS: 0x400_0000,
+  IPC: 0x800_0000,
+  USER: 0x1000_0000,
+  PID: 0x2000_0000,
+  NET: 0x4000_0000,
+} as const;
+
 /** What all threads of a process share. */
 export const CLONE_AS_THREAD =
   CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
@@ -48,9 +60,11 @@ export const cloneArgs = struct({
   cgroup: word,
 });
 
-/** The ids array that set_tid points to: one id, in the caller's pid namespace. */
-export function setTid(id: NsPid): Uint8Array {
-  return new Uint8Array(new Uint32Array([id, 0]).buffer);
+/** The ids array that set_tid points to: one for each pid namespace, from that of what is born upwards. */
+export function setTid(...ids: readonly NsPid[]): Uint8Array {
+  const array = new Uint8Array(Math.ceil(ids.length / 2) * 8);
+  new Uint32Array(array.buffer).set(ids);
+  return array;
 }
 
 /**

@@ -21,13 +21,19 @@ export type NsPid = number & { readonly [ns]: true; readonly [host]?: never };
 /** A number that is not a HostPid: what a file of images may be named by. */
 export type NotHostPid = number & { readonly [host]?: never };
 
-/** A task's numbers. */
-export interface Identity {
-  readonly host: HostPid;
-  /** In the pid namespace of the tree's root: its number in the images. */
+/** A task's numbers in the pid namespaces that the images know. */
+export interface TreeNumbers {
+  /** In that of the tree's root: its number in the images. */
   readonly number: NsPid;
-  /** In those below that, if it lives in one of them, its own namespace first. With `number` behind them, set_tid of clone3(2). */
+  /** In those below that, if it lives in one of them, its own namespace first. */
   readonly nested: readonly NsPid[];
+}
+
+/** A task's numbers. */
+export interface Identity extends TreeNumbers {
+  readonly host: HostPid;
+  /** How many levels its own pid namespace is below ours: 0 where it is ours. */
+  readonly level: number;
 }
 
 /** The tasks of a tree that is being dumped, by their numbers with us. */
@@ -39,7 +45,7 @@ export interface TreeTasks {
 }
 
 /** What a task calls itself. */
-export function ownNumber({ number, nested }: Identity): NsPid {
+export function ownNumber({ number, nested }: TreeNumbers): NsPid {
   return nested[0] ?? number;
 }
 

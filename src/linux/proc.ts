@@ -164,6 +164,21 @@ export function readStatuses(pid: HostPid, tids: readonly HostPid[]): TaskStatus
   });
 }
 
+/** Names of lines of /proc/PID/status with numbers in pid namespaces: of the task, its group, its session. */
+export type NumbersName = "NSpid" | "NSpgid" | "NSsid";
+
+/** Of a status: the numbers in our namespace first, in the task's own last; 0 where it has none. */
+export function numbersIn(status: TaskStatus, name: NumbersName): number[] {
+  return (status.get(name) ?? "").split("\t").map(Number);
+}
+
+/** The numbers of tasks, as {@link numbersIn} gives them; none of one that is gone. @throws KernelError */
+export function readNumbers(tasks: readonly { readonly pid: HostPid; readonly tid: HostPid }[]): number[][] {
+  return readTexts(tasks.map(({ pid, tid }) => taskPath(pid, tid, "status"))).map((text) =>
+    text === undefined ? [] : numbersIn(new TaskStatus(text), "NSpid"),
+  );
+}
+
 /**
  * The thread ids of a process, the leader's first, whatever the numbers: they start anew behind pid_max. While threads
  * end the kernel may leave out others, which live. @throws KernelError ENOENT when the process is gone

@@ -4,7 +4,7 @@ import { bytes, struct } from "./struct.ts";
 import { addressOf, syscall } from "./syscall.ts";
 
 /** struct new_utsname (include/uapi/linux/utsname.h): texts that end with a zero. */
-const utsname = struct({
+export const utsname = struct({
   sysname: bytes(65),
   nodename: bytes(65),
   release: bytes(65),

@@ -65,7 +65,10 @@ export class Births {
   #bear(maker: Born, memory: Born | undefined, planned: readonly PlannedProcess[]): void {
     if (planned.length === 0) return;
     const unborn = planned.values();
-    spawnChildren(maker.restoree, planned, (restorees) => {
+    const births = planned.map(({ pid, nested, flags, exitSignal, room }) => {
+      return { number: pid, nested, flags, exitSignal, room };
+    });
+    spawnChildren(maker.restoree, births, (restorees) => {
       for (const restoree of restorees) {
         const planned = unborn.next().value;
         if (planned?.pid !== restoree.number)

@@ -3,16 +3,11 @@
  * (tracee/build/spawn.ts), one of its numbers is learnt from the other.
  */
 import { type HostPid, hostPid, type NsPid, nsPid, sameNumber, type TreeTasks } from "../linux/pid.ts";
-import { readStatus, readStatuses, type TaskStatus } from "../linux/proc.ts";
+import { type NumbersName, numbersIn, readStatus, readStatuses, type TaskStatus } from "../linux/proc.ts";
 import type { FrozenTree } from "../tracee/hold/freeze.ts";
 
-/** Of a status: the numbers of a task in our namespace first, in its own last. */
-function numbersIn(status: TaskStatus, name: "NSpid" | "NSpgid" | "NSsid"): number[] {
-  return (status.get(name) ?? "").split("\t").map(Number);
-}
-
 /** The tasks, groups and sessions of a frozen tree by their numbers in the images. */
-export class TreeNumbers implements TreeTasks {
+export class TaskNumbers implements TreeTasks {
   /** By our number, in the order of the kernel: ours first. Undefined where the root lives in our pid namespace. */
   #known: ReadonlyMap<HostPid, readonly number[]> | undefined;
   /** How far below ours the namespace of the root is; undefined before it was asked. */
@@ -21,6 +16,10 @@ export class TreeNumbers implements TreeTasks {
   #processes: ReadonlySet<HostPid> | undefined;
 
   constructor(private readonly tree: FrozenTree) {}
+
+  get rootPid(): HostPid {
+    return this.tree.root.pid;
+  }
 
   has(pid: HostPid): boolean {
     this.#processes ??= new Set(this.tree.processes.map((process) => process.pid));
@@ -55,7 +54,7 @@ export class TreeNumbers implements TreeTasks {
   #numbers(): ReadonlyMap<HostPid, readonly number[]> {
     if (this.#known !== undefined) return this.#known;
     const known = new Map<HostPid, readonly number[]>();
-    const take = (status: TaskStatus, name: "NSpid" | "NSpgid" | "NSsid") => {
+    const take = (status: TaskStatus, name: NumbersName) => {
       const numbers = numbersIn(status, name);
       if (numbers[0] !== undefined && numbers[0] !== 0) known.set(hostPid(numbers[0]), numbers);
     };

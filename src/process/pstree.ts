@@ -19,7 +19,7 @@ import type { ObjectIds } from "../tracee/enter/dumpee.ts";
 import type { FrozenProcess, FrozenTree } from "../tracee/hold/freeze.ts";
 import { TASK_STATE } from "./core.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
-import type { TreeNumbers } from "./identity.ts";
+import type { TaskNumbers } from "./identity.ts";
 import { originsOf, type Unborn } from "./sharing.ts";
 
 /** In the place of a parent that is not of the tree. */
@@ -38,7 +38,7 @@ export function dumpPstree(
   images: ImageDir,
   tree: FrozenTree,
   objects: ReadonlyMap<HostPid, ObjectIds>,
-  numbers: TreeNumbers,
+  numbers: TaskNumbers,
 ): void {
   const found = new Map<FrozenProcess, Found>();
   const { processes } = tree;
@@ -123,6 +123,8 @@ export type PlannedKind = "task" | "zombie" | "helper";
 export interface PlannedProcess extends Unborn<PlannedProcess> {
   readonly kind: PlannedKind;
   readonly pgid: NsPid;
+  /** Its numbers in pid namespaces below that of the root, its own first. */
+  readonly nested: readonly NsPid[];
   /** Ids of its threads, its own first. */
   readonly threads: readonly NsPid[];
   /** undefined for a helper. */
@@ -222,6 +224,7 @@ export function planPstree(images: ImageDir): PstreePlan {
     const process: PlannedProcess = {
       kind,
       pid: entry.pid,
+      nested: [],
       pgid: entry.pgid,
       sid: entry.sid,
       threads: [entry.pid, ...others],
@@ -279,6 +282,7 @@ function addHelpers(root: PlannedProcess, byPid: Map<NsPid, PlannedProcess>, num
     const made: PlannedProcess = {
       kind: "helper",
       pid,
+      nested: [],
       pgid: pid,
       sid,
       threads: [pid],

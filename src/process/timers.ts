@@ -130,7 +130,7 @@ export function createPosixTimers(table: Table, entries: readonly PosixTimerEntr
   if (!on.failed) table.call(NR.prctl, PR.TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0);
 }
 
-/** Clocks that tell us the same as the process, and that began long ago: REALTIME, MONOTONIC, BOOTTIME, TAI. */
+/** Clocks that go as ours do, if they do not show the same, and that began long ago: REALTIME, MONOTONIC, BOOTTIME, TAI. */
 const COMMON_CLOCKS: readonly number[] = [0, 1, 7, 11];
 const TIMER_ABSTIME = 1;
 /** How often a count may be missed, when the timer goes on before the signal is taken. */
@@ -157,8 +157,9 @@ export function giveOverruns(
     const set = new Uint8Array(BigUint64Array.of(1n << BigInt(entry.si_signo - 1)).buffer);
     const patience = timespec.encode({ sec: 0n, nsec: NSEC_PER_SEC / 10n });
     let ago = BigInt(wanted + 1) * interval - left;
+    const ahead = aheadOfOurs(table, entry.clock_id);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const begin = readClock(entry.clock_id) - ago;
+      const begin = readClock(entry.clock_id) + ahead - ago;
       if (begin <= 0n) break;
       const value = itimerspec.encode({
         isec: entry.isec,
@@ -179,6 +180,16 @@ export function giveOverruns(
     }
   }
   return running;
+}
+
+/** How far a clock, in the time namespace of a process, is ahead of what it shows to us, in nanoseconds. */
+function aheadOfOurs(table: Table, clock: number): bigint {
+  const space = table.space(timespec.size);
+  table.must(`clock ${clock}`, NR.clock_gettime, clock, space.address);
+  const ours = readClock(clock);
+  table.run();
+  const { sec, nsec } = timespec.decode(space.bytes);
+  return sec * NSEC_PER_SEC + nsec - ours;
 }
 
 /** A timer with an interval whose rest was too short to be seen would never fire: it gets a whole interval. */

@@ -5,14 +5,25 @@
  * pause, until it is seized. All others are cloned by calls inside their parents and are held by us as their parents are.
  */
 
-import { CLONE, CLONE_AS_THREAD, cloneArgs, setTid, spawnMasked } from "../../linux/clone.ts";
-import { KernelError } from "../../linux/errno.ts";
+import { CLONE, CLONE_AS_THREAD, cloneArgs, NEW, setTid, spawnMasked } from "../../linux/clone.ts";
+import { ERRNO, KernelError } from "../../linux/errno.ts";
+import { Fd } from "../../linux/fd.ts";
 import { O } from "../../linux/io.ts";
 import { kill } from "../../linux/kill.ts";
 import { MAP, PROT } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
 import { ourPid } from "../../linux/ourselves.ts";
-import { type HostPid, hostPid, type Identity, type NsPid, sameHost, sameNumber } from "../../linux/pid.ts";
+import {
+  type HostPid,
+  hostPid,
+  type Identity,
+  type NsPid,
+  nsPid,
+  sameHost,
+  sameNumber,
+  type TreeNumbers,
+} from "../../linux/pid.ts";
+import { readChildrenOf, readNumbers, readParent, readThreads } from "../../linux/proc.ts";
 import { getRseq, PTRACE_O, setSignalMask, WAIT } from "../../linux/ptrace.ts";
 import { MASK_WHILE_RUNNING, SIG } from "../../linux/signal.ts";
 import { viewOf } from "../../linux/struct.ts";
@@ -53,7 +64,7 @@ function waitingTable(address: number, reading: number, writing: number): Uint8A
 /**
  * Clones the root of a tree from us with id `number`, or one of the kernel's choice, and holds it. It has our memory and the
  * area, default signal handling and all signals blocked, and, when its table has run, no descriptors but `pidfdNumber`, a pidfd
- * of ours. It dies if we do.
+ * of ours. It dies if we do. `namespaces` are flags of those that are its own: with a pid namespace of its own, `number` is its id there.
  * @throws KernelError (EEXIST: the id is taken; EPERM: no CAP_CHECKPOINT_RESTORE)
  */
 export function spawnRoot(
@@ -61,15 +72,17 @@ export function spawnRoot(
   area: Area,
   pidfdNumber: number,
   asSibling: boolean,
+  namespaces = 0,
 ): Restoree {
   const ourPidfd = syscall("of ourselves", NR.pidfd_open, ourPid(), 0);
   try {
-    const { child, end, closePipe } = cloneWaiting(number, area, asSibling);
+    const { child, end, closePipe } = cloneWaiting(number, area, asSibling, namespaces);
     try {
       const task = Task.seize(child, child, OPTIONS);
       task.interrupt();
       task.awaitTrap();
-      const identity = { host: child, number: number ?? sameNumber(child), nested: [] };
+      const level = (namespaces & NEW.PID) === 0 ? 0 : 1;
+      const identity = { host: child, number: number ?? sameNumber(child), nested: [], level };
       const root = takeRoot(task, identity, area, ourPidfd, pidfdNumber);
       closePipe();
       return root;
@@ -84,10 +97,25 @@ export function spawnRoot(
 
 /**
  * Clones a process from us that stands in for one with id `number` that has ended, so that /proc has its files for as long
- * as they are opened. It waits, and dies when it is told to or we do. @throws KernelError as spawnRoot
+ * as they are opened, in the pid namespace of the root. It waits, and dies when it is told to or we do. @throws KernelError as spawnRoot
  */
-export function spawnStandIn(number: NsPid, area: Area): { end(): void } {
-  return cloneWaiting(number, area, false);
+export function spawnStandIn(number: NsPid, area: Area, root: Restoree): { end(): void } {
+  if (root.identity.level === 0) return cloneWaiting(number, area, false);
+  return withChildrenIn(root.pid, () => cloneWaiting(number, area, false));
+}
+
+/** Has those that we bear meanwhile live in the pid namespace of a process: that of our thread's children is a matter of its own. */
+function withChildrenIn<T>(pid: HostPid, bear: () => T): T {
+  const join = (path: string) => {
+    using namespace = Fd.open(path, O.RDONLY);
+    syscall(`${path} for our children`, NR.setns, namespace.number, NEW.PID);
+  };
+  join(`/proc/${pid}/ns/pid`);
+  try {
+    return bear();
+  } finally {
+    join("/proc/self/ns/pid");
+  }
 }
 
 /** A process that does nothing. */
@@ -100,7 +128,7 @@ interface Waiting {
 }
 
 /** Clones a process from us with id `number` or any other, which does nothing and dies with us. */
-function cloneWaiting(number: NsPid | undefined, area: Area, asSibling: boolean): Waiting {
+function cloneWaiting(number: NsPid | undefined, area: Area, asSibling: boolean, namespaces = 0): Waiting {
   const mapped = syscall(
     "of our area",
     NR.mmap,
@@ -130,7 +158,7 @@ function cloneWaiting(number: NsPid | undefined, area: Area, asSibling: boolean)
     memory.set(waitingTable(table, reading, writing), table - area.address);
     const ids = number === undefined ? undefined : setTid(number);
     const args = cloneArgs.encode({
-      flags: CLONE.CLEAR_SIGHAND + (asSibling ? CLONE.PARENT : 0),
+      flags: CLONE.CLEAR_SIGHAND + (asSibling ? CLONE.PARENT : 0) + namespaces,
       // With CLONE_PARENT the child reports to our parent as we do, and the kernel takes no signal of its own.
       exit_signal: asSibling ? 0 : SIG.CHLD,
       ...(ids && { set_tid: addressOf(ids), set_tid_size: 1 }),
@@ -182,9 +210,10 @@ function takeRoot(
   return restoree;
 }
 
-export interface Birth {
-  readonly pid: NsPid;
-  /** CLONE_FILES and the like: what it shares with who bears it; CLONE_PARENT for a sibling of that one. */
+export interface Birth extends TreeNumbers {
+  /**
+   * CLONE_FILES and the like: what it shares with who bears it; CLONE_PARENT for a sibling of that one; namespaces that it begins.
+   */
   readonly flags: number;
   /** The signal that its parent gets at its end, 0 for none. With CLONE_PARENT it is that of who bears it. */
   readonly exitSignal: number;
@@ -209,7 +238,7 @@ export function spawnChildren(
   born: (children: Restoree[]) => void,
 ): void {
   const { area, leader, ourPidfd } = maker;
-  const rooms = new Map(births.map(({ pid, room }) => [pid, room]));
+  const rooms = new Map(births.map(({ number, room }) => [number, room]));
   for (const identities of bear(maker, births, LOT)) {
     if (identities.length === 0) continue;
     const tasks = identities.map((identity) => ({
@@ -235,58 +264,69 @@ export interface UnbornThreads {
 }
 
 /** Sets a held process to create its other threads. @throws KernelError */
-export function spawnThreads(restoree: Restoree, tids: readonly NsPid[]): UnbornThreads {
-  const tasks = tids.map((tid) => {
-    const identity = identityOf(tid);
-    return { identity, task: Task.newborn(restoree.pid, identity.host) };
-  });
-  const births = tids.map((pid) => ({ pid, flags: CLONE_AS_THREAD, exitSignal: 0 }));
-  const lots = bear(restoree, births, tids.length);
+export function spawnThreads(restoree: Restoree, threads: readonly TreeNumbers[]): UnbornThreads {
+  const births = threads.map((each) => ({ ...each, flags: CLONE_AS_THREAD, exitSignal: 0 }));
+  const lots = bear(restoree, births, threads.length);
+  const taskOf = (identity: Identity) => ({ identity, task: Task.newborn(restoree.pid, identity.host) });
+  const await_ = (tasks: readonly RestoredTask[]) => awaitNewborn(tasks.map(({ task }) => task));
   lots.next();
-  return {
-    tasks,
-    born: () => {
+  if (restoree.identity.level === 0) {
+    const tasks = threads.map((each) => taskOf(inOurNamespace(each)));
+    const born = () => {
       for (const _ of lots);
-      awaitNewborn(tasks.map(({ task }) => task));
-    },
-  };
+      await_(tasks);
+    };
+    return { tasks, born };
+  }
+  // Only when they are there it is known by which numbers we are to call them.
+  const tasks = [...lots].flat().map(taskOf);
+  await_(tasks);
+  return { tasks, born: () => {} };
 }
 
-/** Who is born with a number in our own pid namespace has no other. */
-function identityOf(number: NsPid): Identity {
-  return { host: sameHost(number), number, nested: [] };
+/** Who is born into our own pid namespace has no other number. */
+function inOurNamespace({ number }: TreeNumbers): Identity {
+  return { host: sameHost(number), number, nested: [], level: 0 };
 }
 
-/** What one birth takes in a table: the call, its arguments, the id. */
+/** The array of set_tid: a task's numbers from its own pid namespace upwards. */
+function idsOf({ number, nested }: TreeNumbers): readonly NsPid[] {
+  return [...nested, number];
+}
+
+/** What one birth takes in a table: the call, its arguments, the ids. */
 const IDS_AT = cloneArgs.size;
-const BIRTH = ENTRY_SIZE + IDS_AT + 8;
 
-/** Bears lot by lot. While one is being born it gives those of the one before, at first nobody. @throws KernelError */
+/**
+ * Bears lot by lot. While one lot is being born it gives those of the one before, at first nobody. @throws KernelError
+ */
 function* bear(
-  restoree: Restoree,
-  births: readonly Pick<Birth, "pid" | "flags" | "exitSignal">[],
+  maker: Restoree,
+  births: readonly Omit<Birth, "room">[],
   lot: number,
 ): Generator<readonly Identity[]> {
-  const { address, size } = restoree.area.bulkRegion(restoree.pid);
-  const most = Math.min(births.length, lot, Math.floor((size - ENTRY_SIZE) / BIRTH));
+  const { address, size } = maker.area.bulkRegion(maker.pid);
+  const idsSize = Math.ceil(Math.max(...births.map((birth) => idsOf(birth).length)) / 2) * 8;
+  const room = IDS_AT + idsSize;
+  const most = Math.min(births.length, lot, Math.floor((size - ENTRY_SIZE) / (ENTRY_SIZE + room)));
   const data = (most + 1) * ENTRY_SIZE;
-  const region = { pid: restoree.pid, address, size: data + most * (BIRTH - ENTRY_SIZE) };
-  const table = new LaidTable(restoree.leader, region);
-  let before: Identity[] = [];
-  restoree.table.run();
+  const region = { pid: maker.pid, address, size: data + most * room };
+  const table = new LaidTable(maker.leader, region);
+  let before: readonly Identity[] = [];
+  maker.table.run();
   for (let from = 0; from < births.length; from += most) {
     const some = births.slice(from, from + most);
-    some.forEach(({ pid, flags, exitSignal }, i) => {
-      const at = data + i * (BIRTH - ENTRY_SIZE);
-      const ids = at + IDS_AT;
+    some.forEach((birth, i) => {
+      const at = data + i * room;
+      const ids = idsOf(birth);
       const given = {
-        flags: flags + HELD,
-        exit_signal: (flags & CLONE.PARENT) === 0 ? exitSignal : 0,
-        set_tid: address + ids,
-        set_tid_size: 1,
+        flags: birth.flags + HELD,
+        exit_signal: (birth.flags & CLONE.PARENT) === 0 ? birth.exitSignal : 0,
+        set_tid: address + at + IDS_AT,
+        set_tid_size: ids.length,
       };
       cloneArgs.encodeInto(table.bytes, at, given);
-      table.words[ids / 4] = pid;
+      table.words.set(ids, (at + IDS_AT) / 4);
       table.entry(i, NR.clone3, address + at, cloneArgs.size);
       table.must(i);
     });
@@ -296,13 +336,62 @@ function* bear(
     } finally {
       table.finish(some.length * ENTRY_SIZE);
     }
-    some.forEach(({ pid, flags }, i) => {
+    some.forEach((birth, i) => {
+      const wanted = numberTo(maker, birth);
       const result = table.resultOf(i);
-      const what = (flags & CLONE.THREAD) !== 0 ? "thread" : "with pid";
-      if (result !== pid)
-        throw new KernelError("clone3", `${what} ${pid} in process ${restoree.pid}`, -result);
+      const what = (birth.flags & CLONE.THREAD) !== 0 ? "thread" : "with pid";
+      if (result !== wanted)
+        throw new KernelError("clone3", `${what} ${birth.number} in process ${maker.number}`, -result);
     });
-    before = some.map(({ pid }) => identityOf(pid));
+    before = identitiesOf(maker, some);
   }
   yield before;
+}
+
+/** What a process calls a task that it has borne: the result of its clone3(2). */
+function numberTo(maker: Restoree, born: TreeNumbers): NsPid {
+  return idsOf(born).at(-1 - maker.identity.nested.length) ?? born.number;
+}
+
+/** Those that a process has just borne, as the last of its children or threads. @throws KernelError */
+function identitiesOf(maker: Restoree, births: readonly Omit<Birth, "room">[]): Identity[] {
+  const levelOf = (flags: number) => maker.identity.level + ((flags & NEW.PID) === 0 ? 0 : 1);
+  const hosts = new Map<NsPid, HostPid>();
+  if (maker.identity.level === 0) for (const { number } of births) hosts.set(number, sameHost(number));
+  else for (const [number, host] of newest(maker, births)) hosts.set(number, host);
+  return births.map(({ number, nested, flags }) => {
+    const host = hosts.get(numberTo(maker, { number, nested }));
+    if (host === undefined) throw new KernelError("clone3", `the process with pid ${number}`, ERRNO.ESRCH);
+    return { host, number, nested, level: levelOf(flags) };
+  });
+}
+
+/**
+ * The tasks that came last to a process as its threads, to it as children, or to its parent; by the numbers that it has for them.
+ * The kernel lists tasks in the order of their births. @throws KernelError
+ */
+function newest(maker: Restoree, births: readonly Omit<Birth, "room">[]): Map<NsPid, HostPid> {
+  const { pid, identity } = maker;
+  const listed = new Set<HostPid>();
+  const list = (tasks: readonly HostPid[], count: number) => {
+    for (const task of tasks.slice(tasks.length - count)) listed.add(task);
+  };
+  const count = (is: (flags: number) => boolean) => births.filter(({ flags }) => is(flags)).length;
+  const threads = count((flags) => (flags & CLONE.THREAD) !== 0);
+  const siblings = count((flags) => (flags & CLONE.PARENT) !== 0);
+  if (threads > 0) list(readThreads(pid), threads);
+  else {
+    list(readChildrenOf(pid), births.length - siblings);
+    if (siblings > 0) list(readChildrenOf(readParent(pid)), siblings);
+  }
+  const found = new Map<NsPid, HostPid>();
+  const tasks = [...listed];
+  readNumbers(
+    threads > 0 ? tasks.map((tid) => ({ pid, tid })) : tasks.map((tid) => ({ pid: tid, tid })),
+  ).forEach((numbers, i) => {
+    const [host] = tasks.slice(i);
+    const number = numbers[identity.level];
+    if (host !== undefined && number !== undefined) found.set(nsPid(number), host);
+  });
+  return found;
 }

@@ -928,6 +928,8 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "user_ns_id", id: 10, label: "optional", kind: "scalar", type: "uint32" },
     { name: "cgroup_ns_id", id: 11, label: "optional", kind: "scalar", type: "uint32" },
     { name: "time_ns_id", id: 12, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "pid_for_children_ns_id", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "time_for_children_ns_id", id: 1001, label: "optional", kind: "scalar", type: "uint32" },
   ],
   fs_entry: [
     { name: "cwd_id", id: 1, label: "required", kind: "scalar", type: "uint32" },

@@ -480,6 +480,9 @@ export interface TaskKobjIdsEntry {
   user_ns_id?: number | undefined;
   cgroup_ns_id?: number | undefined;
   time_ns_id?: number | undefined;
+  /** Those that its children are to be born into, where they are others (unshare(2)). */
+  pid_for_children_ns_id?: number | undefined;
+  time_for_children_ns_id?: number | undefined;
 }
 
 export const TaskKobjIdsEntry: Codec<TaskKobjIdsEntry> = {
@@ -497,6 +500,8 @@ export const TaskKobjIdsEntry: Codec<TaskKobjIdsEntry> = {
     if (m.user_ns_id !== undefined) w.uint32(80, m.user_ns_id, "task_kobj_ids_entry.user_ns_id");
     if (m.cgroup_ns_id !== undefined) w.uint32(88, m.cgroup_ns_id, "task_kobj_ids_entry.cgroup_ns_id");
     if (m.time_ns_id !== undefined) w.uint32(96, m.time_ns_id, "task_kobj_ids_entry.time_ns_id");
+    if (m.pid_for_children_ns_id !== undefined) w.uint32(8000, m.pid_for_children_ns_id, "task_kobj_ids_entry.pid_for_children_ns_id");
+    if (m.time_for_children_ns_id !== undefined) w.uint32(8008, m.time_for_children_ns_id, "task_kobj_ids_entry.time_for_children_ns_id");
   },
   read(r: Reader): TaskKobjIdsEntry {
     let vm_id: number | undefined;
@@ -511,6 +516,8 @@ export const TaskKobjIdsEntry: Codec<TaskKobjIdsEntry> = {
     let user_ns_id: number | undefined;
     let cgroup_ns_id: number | undefined;
     let time_ns_id: number | undefined;
+    let pid_for_children_ns_id: number | undefined;
+    let time_for_children_ns_id: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -550,6 +557,12 @@ export const TaskKobjIdsEntry: Codec<TaskKobjIdsEntry> = {
         case 96:
           time_ns_id = r.uint32();
           break;
+        case 8000:
+          pid_for_children_ns_id = r.uint32();
+          break;
+        case 8008:
+          time_for_children_ns_id = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -558,7 +571,7 @@ export const TaskKobjIdsEntry: Codec<TaskKobjIdsEntry> = {
     if (files_id === undefined) return r.missing("task_kobj_ids_entry.files_id");
     if (fs_id === undefined) return r.missing("task_kobj_ids_entry.fs_id");
     if (sighand_id === undefined) return r.missing("task_kobj_ids_entry.sighand_id");
-    return { vm_id, files_id, fs_id, sighand_id, pid_ns_id, net_ns_id, ipc_ns_id, uts_ns_id, mnt_ns_id, user_ns_id, cgroup_ns_id, time_ns_id };
+    return { vm_id, files_id, fs_id, sighand_id, pid_ns_id, net_ns_id, ipc_ns_id, uts_ns_id, mnt_ns_id, user_ns_id, cgroup_ns_id, time_ns_id, pid_for_children_ns_id, time_for_children_ns_id };
   },
 };
 

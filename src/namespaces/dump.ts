@@ -1,0 +1,102 @@
+/**
+ * The namespaces of a tree that is being dumped: each has a number in the images, ours those of kinds.ts. A kind that the
+ * restore could not bring back is refused as soon as a process is seen in it.
+ */
+import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
+import { oncePerRun } from "../linux/once-per-run.ts";
+import type { HostPid } from "../linux/pid.ts";
+import { readLinks } from "../linux/read-many.ts";
+import { UnsupportedError } from "../process/errors.ts";
+import type { ObjectIds } from "../tracee/enter/dumpee.ts";
+import { KINDS } from "./kinds.ts";
+import type { FoundNamespace, NamespaceDumpContext, NamespaceKind } from "./namespace.ts";
+
+/** The kinds that unshare(2) changes for processes yet to be born alone. */
+const FOR_CHILDREN = KINDS.filter(({ name }) => name === "pid" || name === "time");
+
+/** Links of /proc/PID/ns: those of the kinds, then those for children. */
+const LINKS = [...KINDS.map(({ name }) => name), ...FOR_CHILDREN.map(({ name }) => `${name}_for_children`)];
+
+/** What they say, in their order; undefined for a kind that this kernel is built without. @throws KernelError */
+function namespacesOf(pid: HostPid | "self"): (string | undefined)[] {
+  return readLinks(LINKS.map((name) => `/proc/${pid}/ns/${name}`));
+}
+
+const ownNamespaces = oncePerRun(() => namespacesOf("self"));
+
+/** What the inventory says of ourselves: a process with the same numbers lives where the dump was made. */
+export function ownIds(): TaskKobjIdsEntry {
+  const entry: TaskKobjIdsEntry = { vm_id: 1, files_id: 1, fs_id: 1, sighand_id: 1 };
+  KINDS.forEach(({ field, own }, i) => {
+    if (ownNamespaces()[i] !== undefined) entry[field] = own;
+  });
+  return entry;
+}
+
+export class NamespacesDump {
+  /** By the text of the link, of which the kind is a part. */
+  readonly #found = new Map<string, FoundNamespace & { readonly kind: NamespaceKind }>();
+  #lastId = Math.max(...KINDS.map(({ own }) => own));
+
+  /** `root` is the first process of the tree. */
+  constructor(private readonly root: HostPid) {}
+
+  /** The numbers of a process' objects and namespaces. @throws UnsupportedError for a namespace that cannot be dumped */
+  idsOf(pid: HostPid, objects: ObjectIds): TaskKobjIdsEntry {
+    const entry: TaskKobjIdsEntry = {
+      vm_id: objects.vm,
+      files_id: objects.files,
+      fs_id: objects.fs,
+      sighand_id: objects.sighand,
+    };
+    const own = ownNamespaces();
+    const theirs = namespacesOf(pid);
+    KINDS.forEach((kind, i) => {
+      const link = theirs[i];
+      if (link === undefined) return;
+      entry[kind.field] = link === own[i] ? kind.own : this.#idOf(kind, link, pid);
+    });
+    FOR_CHILDREN.forEach((kind, i) => {
+      const link = theirs[KINDS.indexOf(kind)];
+      if (link === undefined || theirs[KINDS.length + i] === link) return;
+      throw new UnsupportedError(
+        `process ${pid}: has another ${kind.name} namespace for its children, which cannot be dumped yet`,
+      );
+    });
+    return entry;
+  }
+
+  /** Those of a kind that are not ours. */
+  of(kind: NamespaceKind): FoundNamespace[] {
+    return [...this.#found.values()].filter((each) => each.kind === kind);
+  }
+
+  /** The number of a namespace by what its file in /proc is called, `uts:[4026531838]`; undefined for one of no process of the tree. */
+  find(link: string): number | undefined {
+    const at = ownNamespaces().indexOf(link);
+    return at >= 0 ? KINDS[at]?.own : this.#found.get(link)?.id;
+  }
+
+  /** Saves all of them. @throws as NamespaceKind.dump */
+  dump(context: NamespaceDumpContext): void {
+    for (const kind of KINDS) {
+      const found = this.of(kind);
+      if (found.length > 0) kind.dump?.(found, context);
+    }
+  }
+
+  #idOf(kind: NamespaceKind, link: string, pid: HostPid): number {
+    const known = this.#found.get(link);
+    if (known !== undefined) return known.id;
+    const isRoot = pid === this.root;
+    if (kind.dump === undefined || !isRoot) {
+      throw new UnsupportedError(
+        `process ${pid}: lives in a ${kind.name} namespace of its own, which cannot be dumped yet`,
+      );
+    }
+    const inode = Number(/\[(\d+)\]/.exec(link)?.[1]);
+    const id = ++this.#lastId;
+    this.#found.set(link, { kind, id, inode, pid, isRoot });
+    return id;
+  }
+}

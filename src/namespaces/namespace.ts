@@ -1,0 +1,65 @@
+/** What a kind of namespace is, and what its dump and its restore are given. A kind stands in a file of its own; kinds.ts names them. */
+import type { ImageDir } from "../images/image-dir.ts";
+import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
+import type { HostPid } from "../linux/pid.ts";
+import type { Options } from "../options.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
+import type { Table } from "../tracee/table/table.ts";
+
+/** As /proc/PID/ns calls them. */
+export type NamespaceName = "pid" | "net" | "ipc" | "uts" | "time" | "mnt" | "user" | "cgroup";
+
+/** Its field in ids-PID.img and in the inventory. */
+export type NamespaceField = `${NamespaceName}_ns_id` & keyof TaskKobjIdsEntry;
+
+/** A namespace of the tree that is not ours, as a dump finds it. */
+export interface FoundNamespace {
+  /** Its number in the images, in the names of files too. */
+  readonly id: number;
+  /** Of its file in /proc/PID/ns. */
+  readonly inode: number;
+  /** The first process that was found in it. */
+  readonly pid: HostPid;
+  /** Whether the root of the tree lives in it. */
+  readonly isRoot: boolean;
+}
+
+export interface NamespaceDumpContext {
+  readonly images: ImageDir;
+  readonly options: Options;
+  /** Calls inside a process, which is frozen and entered. */
+  tableOf(pid: HostPid): Table;
+}
+
+/** A namespace of the images that is not that of who restores them. */
+export interface PlannedNamespace {
+  readonly kind: NamespaceKind;
+  /** Its number in the images. */
+  readonly id: number;
+  /** Whether the root of the tree lived in it. */
+  readonly isRoot: boolean;
+}
+
+export interface NamespaceRestoreContext {
+  readonly images: ImageDir;
+  readonly options: Options;
+}
+
+export interface NamespaceKind {
+  readonly name: NamespaceName;
+  /** Of clone3(2), unshare(2) and setns(2). */
+  readonly flag: number;
+  readonly field: NamespaceField;
+  /** The number that images have for that of who dumps. */
+  readonly own: number;
+  /**
+   * Saves all namespaces of the kind. Every process has been dumped, and none has been left. A kind without it is refused.
+   * @throws KernelError, ImageError, UnsupportedError
+   */
+  dump?(found: readonly FoundNamespace[], context: NamespaceDumpContext): void;
+  /**
+   * Fills a namespace, from inside: `first` has just been born, in it, and bears nobody before. It may have other new namespaces,
+   * which are filled in the order of KINDS. @throws KernelError, ImageError, ImageValueError
+   */
+  fill?(namespace: PlannedNamespace, first: Restoree, context: NamespaceRestoreContext): void;
+}

@@ -1,0 +1,77 @@
+/**
+ * The namespaces of a tree that is being restored: which process begins which, by a flag of its birth; what is in them is filled
+ * in from inside as soon as their first process is there.
+ */
+import type { ImageDir } from "../images/image-dir.ts";
+import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
+import { NEW } from "../linux/clone.ts";
+import type { NsPid } from "../linux/pid.ts";
+import type { Options } from "../options.ts";
+import { UnsupportedError } from "../process/errors.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
+import { KINDS } from "./kinds.ts";
+import type { NamespaceRestoreContext, PlannedNamespace } from "./namespace.ts";
+import { keepClocks } from "./time.ts";
+
+/** A process of the images. */
+interface Member {
+  readonly pid: NsPid;
+  /** undefined for the dead. */
+  readonly ids: TaskKobjIdsEntry | undefined;
+}
+
+/** What a process makes by itself, with unshare(2), when it is there. */
+const BY_ITSELF = NEW.TIME;
+
+export class NamespacesRestore implements NamespaceRestoreContext {
+  /** Those that the root begins. */
+  readonly #begun: readonly PlannedNamespace[];
+
+  /**
+   * `own` are the numbers of who dumped the tree: what has another number is a namespace of the tree's.
+   * @throws UnsupportedError for a tree that cannot be put into its namespaces
+   */
+  constructor(
+    readonly images: ImageDir,
+    readonly options: Options,
+    root: Member,
+    all: readonly Member[],
+    own: TaskKobjIdsEntry | undefined,
+  ) {
+    const isOwn = (ids: TaskKobjIdsEntry, { field }: PlannedNamespace["kind"]) =>
+      ids[field] === undefined || own?.[field] === undefined || ids[field] === own[field];
+    this.#begun = KINDS.flatMap((kind) => {
+      const id = root.ids?.[kind.field];
+      return root.ids === undefined || id === undefined || isOwn(root.ids, kind)
+        ? []
+        : [{ kind, id, isRoot: true }];
+    });
+    for (const { kind } of this.#begun) if (kind.dump === undefined) throw unsupported(root, kind.name);
+    for (const process of all) {
+      const { ids } = process;
+      if (ids === undefined) continue;
+      const other = KINDS.find(({ field }) => ids[field] !== root.ids?.[field]);
+      if (other !== undefined) throw unsupported(process, other.name);
+    }
+  }
+
+  /** Flags of clone3(2) that the root is to be born with. */
+  get rootFlags(): number {
+    return this.#begun.reduce((flags, { kind }) => flags + (kind.flag === BY_ITSELF ? 0 : kind.flag), 0);
+  }
+
+  /** The root has just been born with its flags: fills its namespaces. @throws as NamespaceKind.fill */
+  fillRoot(root: Restoree): void {
+    for (const kind of KINDS) {
+      const begun = this.#begun.find((each) => each.kind === kind);
+      if (begun !== undefined) kind.fill?.(begun, root, this);
+      else if (kind.flag === NEW.TIME) keepClocks(this.images, root);
+    }
+  }
+}
+
+function unsupported({ pid }: Member, name: string): UnsupportedError {
+  return new UnsupportedError(
+    `process ${pid}: lived in a ${name} namespace of its own, which cannot be restored yet`,
+  );
+}
