@@ -13,6 +13,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["linux"],
   ["log.ts", "faults.ts", "options.ts", "version.ts"],
   ["undo"],
+  ["plugins"],
   ["images"],
   ["stats.ts", "stats-display.ts", "pidfile.ts"],
   ["tracee"],

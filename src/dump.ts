@@ -21,6 +21,7 @@ import { NamespacesDump, ownIds } from "./namespaces/dump.ts";
 import { dumpClocks, time } from "./namespaces/time.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
+import { Plugins } from "./plugins/plugins.ts";
 import {
   askCore,
   type CoreAnswers,
@@ -48,6 +49,11 @@ import { Undo, type UndoEntry } from "./undo/undo.ts";
  * @throws whatever failed, after the tree was let go
  */
 export async function dump(given: Options, actions: Actions): Promise<number> {
+  const plugins = Plugins.find(given, "dump");
+  return await plugins.during(() => dumpWith(given, actions, plugins));
+}
+
+async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Promise<number> {
   if (given.tree === undefined) throw new Error("dump needs --tree");
   const rootPid = hostPid(given.tree);
   actions.root = rootPid;
@@ -60,7 +66,12 @@ export async function dump(given: Options, actions: Actions): Promise<number> {
   const freezing = new Stopwatch();
   // No time at all is no limit, as for alarm(2).
   const patience = given.timeout === 0 ? Number.POSITIVE_INFINITY : given.timeout * 1000;
-  const tree = FrozenTree.freeze(rootPid, () => stage("dump/freezing"), patience);
+  const tree = FrozenTree.freeze(
+    rootPid,
+    () => stage("dump/freezing"),
+    patience,
+    (pid) => plugins.ask("pauseDevices", pid),
+  );
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
   const options = withExternal(given, actions, tree);
@@ -68,9 +79,10 @@ export async function dump(given: Options, actions: Actions): Promise<number> {
   let committed = false;
   using undo = new Undo();
   let ending: UndoEntry | undefined;
-  const saving = new Saving(options, images, undo, stats, new TaskNumbers(tree));
+  const saving = new Saving(options, images, undo, stats, new TaskNumbers(tree), plugins);
   try {
     stage("dump/frozen");
+    for (const { pid, zombie } of tree.processes) if (!zombie) plugins.ask("checkpointDevices", pid);
     saving.save(tree);
     stats.frozenTime = frozen.micros;
     if ((options.cpuCap & CpuCap.image) !== 0) dumpCpuinfo(images);
@@ -94,6 +106,7 @@ export async function dump(given: Options, actions: Actions): Promise<number> {
       root_cg_set: 1,
       lsmtype: 0,
       network_lock_method: 0,
+      ...(plugins.needed.length > 0 && { plugins_entry: { plugins: [...plugins.needed] } }),
     });
     stage("dump/committed");
     committed = true;
@@ -176,8 +189,9 @@ class Saving {
     undo: Undo,
     stats: DumpStats,
     private readonly numbers: TaskNumbers,
+    plugins: Plugins,
   ) {
-    this.#files = new FilesDump(images, options, undo, stats, numbers);
+    this.#files = new FilesDump(images, options, undo, stats, numbers, plugins);
     this.#memory = new MemoryDump(images, this.#files, stats);
     this.#namespaces = new NamespacesDump(numbers.rootPid);
   }

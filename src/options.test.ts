@@ -61,13 +61,13 @@ const SHORTS: Record<string, string> = {
 
 /** What the commands that are built cannot be asked for yet. An option that gets built changes this list. */
 const MISSING: Partial<Record<Command, string>> = {
-  dump: `stream libdir unprivileged prev-images-dir track-mem auto-dedup lazy-pages page-server address port
+  dump: `stream unprivileged prev-images-dir track-mem auto-dedup lazy-pages page-server address port
     ps-socket status-fd tls tls-cacert tls-cacrl tls-cert tls-key tls-no-cn-verify`,
-  restore: "stream libdir unprivileged exec-cmd lsm-profile auto-dedup lazy-pages join-ns",
-  exec: "action-script libdir unprivileged",
-  check: "libdir unprivileged ms",
-  "cpuinfo dump": "stream libdir unprivileged",
-  "cpuinfo check": "libdir unprivileged",
+  restore: "stream unprivileged exec-cmd lsm-profile auto-dedup lazy-pages join-ns",
+  exec: "unprivileged",
+  check: "unprivileged ms",
+  "cpuinfo dump": "stream unprivileged",
+  "cpuinfo check": "unprivileged",
 };
 
 function words(list: string): string[] {

@@ -289,7 +289,7 @@ const TABLE = {
   stream: { long: "stream", argument: "none", negatable: true, value: flag, section: "Common",
     commands: [...TREES, "cpuinfo dump"], built: NOT_YET, help: "exchange images with criu-image-streamer" },
   libdir: { long: "libdir", short: "L", argument: "required", value: text, section: "Common",
-    commands: ALL, built: NOT_YET, metavar: "DIR", help: "the directory of the plugins" },
+    commands: TREES, built: BOTH, metavar: "DIR", help: "the directory of the plugins; see docs/plugins.md" },
   actionScript: { long: "action-script", argument: "required", repeated: true, value: list(), section: "Common",
     commands: ALL, built: ALL, metavar: "FILE",
     help: "run FILE at the stages of the work, named in CRTOOLS_SCRIPT_ACTION" },

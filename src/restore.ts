@@ -12,6 +12,7 @@ import { stage } from "./faults.ts";
 import { FilesRestore } from "./files/restore.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
+import type { InventoryEntry } from "./images/schema/generated/inventory.ts";
 import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.ts";
 import { lastCapability } from "./linux/capability.ts";
 import { kill } from "./linux/kill.ts";
@@ -25,6 +26,7 @@ import { MemoryRestore } from "./memory/restore.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
 import type { Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
+import { Plugins } from "./plugins/plugins.ts";
 import { Births } from "./process/births.ts";
 import {
   checkArchitecture,
@@ -71,8 +73,6 @@ export async function restore(options: Options, actions: Actions): Promise<numbe
 }
 
 async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): Promise<number> {
-  const stats = new RestoreStats();
-  const total = new Stopwatch();
   const images = ImageDir.open(options.imagesDir);
   const inventory = images.readOne(IMAGES.inventory);
   if (inventory.img_version !== IMG_VERSION) {
@@ -80,6 +80,25 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
       `inventory.img: version ${inventory.img_version} of the images, ${IMG_VERSION} is known`,
     );
   }
+  const plugins = Plugins.find(options, "restore", inventory.plugins_entry?.plugins);
+  const rootPid = await plugins.during(() =>
+    restoreFrom(images, inventory, sameCpu, options, actions, plugins),
+  );
+  if (!options.restoreDetached) awaitRoot(rootPid);
+  return 0;
+}
+
+/** Gives our number of the root. */
+async function restoreFrom(
+  images: ImageDir,
+  inventory: InventoryEntry,
+  sameCpu: SameCpu,
+  options: Options,
+  actions: Actions,
+  plugins: Plugins,
+): Promise<HostPid> {
+  const stats = new RestoreStats();
+  const total = new Stopwatch();
   checkCpuinfo(images, options.cpuCap);
   const plan = planPstree(images);
   const namespaces = new NamespacesRestore(images, options, plan.root, plan.all, inventory.root_ids);
@@ -87,7 +106,7 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
   actions.run("pre-restore");
 
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
-  const restoration = new Restoration(options, images, plan, namespaces, stats, sameCpu, undo);
+  const restoration = new Restoration(options, images, plan, namespaces, stats, sameCpu, undo, plugins);
   try {
     restoration.build();
     stats.restoreTime = total.micros;
@@ -104,6 +123,7 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
     restoration.abort();
     throw error;
   }
+  for (const pid of restoration.living) plugins.resumeDevicesLate(pid);
   actions.announce("pre-resume");
   restoration.release();
   undo.commit();
@@ -112,8 +132,7 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
   actions.announce("post-resume");
   log.info("restore", `restored ${plan.all.length} processes, root ${plan.root.pid}`);
   if (options.displayStats) (await import("./stats-display.ts")).displayRestoreStats(stats.entry);
-  if (!options.restoreDetached) awaitRoot(restoration.rootPid);
-  return 0;
+  return restoration.rootPid;
 }
 
 /** The tree runs by now: that nobody could note how long it took is no reason to fail. */
@@ -175,6 +194,7 @@ class Restoration {
     private readonly stats: RestoreStats,
     private readonly sameCpu: SameCpu,
     undo: Undo,
+    private readonly plugins: Plugins,
   ) {
     const tasks = plan.all.filter((process) => process.kind === "task");
     const pids = tasks.map(({ pid }) => pid);
@@ -186,6 +206,7 @@ class Restoration {
       undo,
       new Set(tables),
       (number) => this.#births.hostOf(number) ?? sameHost(number),
+      plugins,
     );
     this.#memory = new MemoryRestore(
       images,
@@ -223,6 +244,7 @@ class Restoration {
   build(): void {
     const root = this.#bear();
     stage("restore/born");
+    this.plugins.ask("postForking");
     this.#furnish();
     stage("restore/files");
     this.#makeThreads();

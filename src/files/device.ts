@@ -9,6 +9,7 @@ import type { OpenFile } from "./open-file.ts";
 
 /** null, zero, full, random, urandom, mem, port, kmsg (include/uapi/linux/major.h: MEM_MAJOR). */
 const MEM_MAJOR = 1;
+const ZERO_MINOR = 5;
 const KMSG_MINOR = 11;
 
 /** Offset in an image: leave it where opening puts it. */
@@ -17,6 +18,11 @@ export const NO_OFFSET = 0xffff_ffff_ffff_ffffn;
 export function isPlainDevice(file: OpenFile): boolean {
   if (file.isPath) return file.format === S.IFCHR || file.format === S.IFBLK;
   return file.format === S.IFBLK || (file.format === S.IFCHR && file.fullStatus.rdevMajor === MEM_MAJOR);
+}
+
+/** Its mappings are memory like any other. */
+export function isZeroDevice({ fullStatus: { mode, rdevMajor, rdevMinor } }: OpenFile): boolean {
+  return (mode & S.IFMT) === S.IFCHR && rdevMajor === MEM_MAJOR && rdevMinor === ZERO_MINOR;
 }
 
 export function isDevice(format: number): boolean {

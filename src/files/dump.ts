@@ -9,16 +9,19 @@ import type { FdinfoEntry, FileEntry } from "../images/schema/generated/files.ts
 import type { FsEntry } from "../images/schema/generated/process.ts";
 import { KernelError } from "../linux/errno.ts";
 import { FD_CLOEXEC } from "../linux/fcntl.ts";
-import { close, listNumbers, O, open, pidfdOpen, withFd } from "../linux/io.ts";
+import { close, listNumbers, O, open, pidfdOpen, S, withFd } from "../linux/io.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import type { HostPid, TreeTasks } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { Level, log } from "../log.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
+import { Plugins } from "../plugins/plugins.ts";
 import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import type { Undo } from "../undo/undo.ts";
+import { isZeroDevice } from "./device.ts";
 import { FileDumpError } from "./errors.ts";
+import { external } from "./external.ts";
 import { FdinfoLook } from "./fdinfo.ts";
 import { Descriptions, type Known } from "./identity.ts";
 import type { DumpContext, FileDumper, FileId, FileKind, FilesDumpOptions } from "./kind.ts";
@@ -62,6 +65,7 @@ export class FilesDump {
     undo: Undo,
     stats: FilesDumpStats,
     private readonly tasks: TreeTasks,
+    plugins: Plugins = Plugins.none(),
   ) {
     this.#images = images;
     const base = {
@@ -80,6 +84,7 @@ export class FilesDump {
         this.#descriptions.search(ino, ({ pid, fd }) => is(pid, fd)),
       numberOf: (pid: HostPid, id: number) => this.#numberOf(pid, id),
       tasks,
+      plugins,
     };
     this.#paths = new PathFileDump(base);
     this.#context = { ...base, paths: this.#paths };
@@ -108,11 +113,29 @@ export class FilesDump {
     const key = `${mapping.major}:${mapping.minor}:${mapping.inode}:${mapping.path}`;
     let id = this.#byMapping.get(key);
     if (id === undefined) {
-      const range = `${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
-      id = this.#reference(dumpee, `map_files/${range}`, `mapping ${range}`);
+      const link = mapFile(mapping);
+      id = this.#reference(dumpee, link, link.replace("map_files/", "mapping "));
       this.#byMapping.set(key, id);
     }
     return id;
+  }
+
+  /** The number in files.img of a device that is mapped, if a plugin saves what is behind it. @throws as dumpProcess, PluginError */
+  mappedDevice(dumpee: Dumpee, mapping: Mapping): number | undefined {
+    const { plugins } = this.#context;
+    if (!plugins.has("handleDeviceVma")) return undefined;
+    const link = mapFile(mapping);
+    const file = OpenFile.reference(dumpee.pid, "a device", open(`/proc/${dumpee.pid}/${link}`, O.PATH));
+    const { mode, rdevMajor, rdevMinor } = file.fullStatus;
+    const { start, end, path } = mapping;
+    const about = { fd: file.copy, pid: dumpee.pid, path, start, end, major: rdevMajor, minor: rdevMinor };
+    try {
+      if ((mode & S.IFMT) === S.IFREG || isZeroDevice(file) || !plugins.handleDeviceVma(about))
+        return undefined;
+    } finally {
+      file.close();
+    }
+    return this.#reference(dumpee, link, "a device", pathFile);
   }
 
   /** The number in files.img of the program that the process runs. @throws as dumpProcess */
@@ -188,8 +211,7 @@ export class FilesDump {
     try {
       const found = this.#descriptions.find(status.ino, file.pid, fd);
       if (found.known !== undefined) return found.known;
-      const kind = kindOf(file);
-      if (kind === undefined) throw unsupported(file);
+      const kind = kindOf(file) ?? external;
       const description: KnownDescription = { pid: file.pid, fd, id: this.#context.newId(), type: kind.type };
       // Known before it is dumped: a socket may be in its own queue.
       found.of.splice(found.at, 0, description);
@@ -236,7 +258,7 @@ export class FilesDump {
   }
 
   /** The number of a file that a process refers to otherwise than by a descriptor; equal ones have one number. */
-  #reference(dumpee: Dumpee, link: string, role: string): number {
+  #reference(dumpee: Dumpee, link: string, role: string, as?: FileKind): number {
     const tid = taskOf(dumpee);
     const file = OpenFile.reference(tid, role, open(`/proc/${tid}/${link}`, O.PATH));
     try {
@@ -244,7 +266,7 @@ export class FilesDump {
       const key = `${dev}:${ino}:${mntId}:${file.link}`;
       let id = this.#byInode.get(key);
       if (id === undefined) {
-        const kind = kindOf(file);
+        const kind = as ?? kindOf(file);
         if (kind === undefined) throw unsupported(file);
         id = this.#context.newId();
         this.#dump(kind, file, id);
@@ -260,6 +282,11 @@ export class FilesDump {
 /** A live thread: a leader that has ended has no files any more. */
 function taskOf(dumpee: Dumpee): HostPid {
   return dumpee.frozen.threads[0]?.tid ?? dumpee.pid;
+}
+
+/** Where /proc/PID has the file under a mapping. */
+function mapFile({ start, end }: Mapping): string {
+  return `map_files/${start.toString(16)}-${end.toString(16)}`;
 }
 
 function kindOf(file: OpenFile): FileKind | undefined {

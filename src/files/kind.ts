@@ -15,6 +15,7 @@ import type { FdTypes, FileEntry, RegFileEntry } from "../images/schema/generate
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import type { HostPid, NsPid, TreeTasks } from "../linux/pid.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
+import type { Plugins } from "../plugins/plugins.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Undo } from "../undo/undo.ts";
 import type { InheritedFds } from "./inherit-fd.ts";
@@ -104,6 +105,8 @@ export interface DumpContext {
   readonly tasks: TreeTasks;
   /** Files that have a path. */
   readonly paths: PathFilesDump;
+  /** Who may know what nobody else knows. */
+  readonly plugins: Plugins;
 }
 
 /** What a restore gives its kinds. */
@@ -125,6 +128,7 @@ export interface RestoreContext {
   tableWith(id: number): ReadonlyMap<number, number>;
   /** Files that have a path. */
   readonly paths: PathFilesRestore;
+  readonly plugins: Plugins;
 }
 
 /** Dumps the files of one kind; made once per dump. */

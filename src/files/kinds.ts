@@ -1,6 +1,7 @@
 /** All kinds of open files that there is support for, in the order in which they are asked whether a file is theirs. */
 import { epoll } from "./epoll.ts";
 import { eventfd } from "./eventfd.ts";
+import { external } from "./external.ts";
 import { fanotify } from "./fanotify.ts";
 import { fifo } from "./fifo.ts";
 import { inotify } from "./inotify.ts";
@@ -24,4 +25,5 @@ export const fileKinds: readonly FileKind[] = [
   pidfd,
   inotify,
   fanotify,
+  external,
 ];

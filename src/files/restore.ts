@@ -13,6 +13,7 @@ import { CALLER, type HostPid, type NsPid, nsPid } from "../linux/pid.ts";
 import { statusAt, statusOf } from "../linux/statx.ts";
 import { pathAddress } from "../linux/syscall.ts";
 import { Level, log } from "../log.ts";
+import { Plugins } from "../plugins/plugins.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Undo } from "../undo/undo.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
@@ -76,6 +77,7 @@ export class FilesRestore {
     undo: Undo,
     tables: ReadonlySet<number>,
     hostOf: (number: NsPid) => HostPid | undefined,
+    plugins: Plugins = Plugins.none(),
   ) {
     this.#images = images;
     const base = {
@@ -88,6 +90,7 @@ export class FilesRestore {
       hostOf,
       descriptor: (id: number) => this.#descriptor(id),
       tableWith: (id: number) => this.#tableWith(id),
+      plugins,
     };
     this.#paths = new PathFileRestore(base);
     this.#context = { ...base, paths: this.#paths };
@@ -133,6 +136,19 @@ export class FilesRestore {
       this.#forMapping.set(key, fd);
     }
     return fd;
+  }
+
+  /** The same of a device, which a plugin may have mapped from somewhere else. @throws FileRestoreError, PluginError */
+  deviceForMapping(
+    id: number,
+    writable: boolean,
+    start: number,
+    offset: number,
+  ): { readonly fd: number; readonly offset: number } {
+    const { name } = this.#paths.entryOf(id);
+    const found = this.#context.plugins.updateVmaMap(name, start, offset);
+    const fd = found?.fd === undefined ? this.openForMapping(id, writable) : this.#kept.keep(found.fd);
+    return { fd, offset: found?.offset ?? offset };
   }
 
   /**

@@ -34,6 +34,8 @@ import { adviceBits, anonymousName, isPrivate, mapFlags, protection, STATUS } fr
 export interface MappedFiles {
   /** Id, in files.img, of the file under a mapping. */
   mappedFile(dumpee: Dumpee, mapping: Mapping): number;
+  /** The same of a device, if a plugin saves what is behind it. */
+  mappedDevice(dumpee: Dumpee, mapping: Mapping): number | undefined;
   /** Id of the executable of a process (/proc/PID/exe). */
   exeFile(dumpee: Dumpee): number;
 }
@@ -172,8 +174,9 @@ export class MemoryDump {
     const known = this.#entries.get(mapping);
     if (known === undefined) {
       const entry = this.#newEntry(dumpee, mapping);
-      // A SysV segment counts who has attached it.
-      if ((entry.status & STATUS.SYSVIPC) === 0) this.#entries.set(mapping, { entry, kept: false });
+      // A SysV segment counts who has attached it, and a plugin is asked for each process.
+      if ((entry.status & (STATUS.SYSVIPC | STATUS.EXT_PLUGIN)) === 0)
+        this.#entries.set(mapping, { entry, kept: false });
       return entry;
     }
     if (!known.kept) keepBytes(VmaEntry, known.entry);
@@ -244,12 +247,14 @@ export class MemoryDump {
       this.#share(dumpee, mapping, entry);
       return;
     }
-    if ((flags.has("io") || flags.has("pf")) && !shared) refuse("device memory");
+    const device = this.files.mappedDevice(dumpee, mapping);
+    if (device !== undefined) entry.status |= STATUS.EXT_PLUGIN;
+    else if ((flags.has("io") || flags.has("pf")) && !shared) refuse("device memory");
     entry.status |= shared ? STATUS.FILE_SHARED : STATUS.FILE_PRIVATE;
     if (kernelShmem || (huge && path.startsWith("/memfd:"))) entry.status |= STATUS.MEMFD;
     // A private mapping does not tell how its file was opened, and it makes no difference to it.
     entry.fdflags = shared && flags.has("mw") ? O.RDWR : O.RDONLY;
-    entry.shmid = BigInt(this.files.mappedFile(dumpee, mapping));
+    entry.shmid = BigInt(device ?? this.files.mappedFile(dumpee, mapping));
   }
 
   #share(dumpee: Dumpee, mapping: Mapping, entry: VmaEntry): void {
@@ -295,7 +300,11 @@ export class MemoryDump {
     let next = 0;
     for (const { entry, mapping } of described) {
       if (!isPrivate({ status: entry.status, end: mapping.end })) continue;
-      if ((entry.status & STATUS.VVAR) !== 0 || (entry.flags & MAP_MORE.DROPPABLE) !== 0) continue;
+      if (
+        (entry.status & (STATUS.VVAR | STATUS.EXT_PLUGIN)) !== 0 ||
+        (entry.flags & MAP_MORE.DROPPABLE) !== 0
+      )
+        continue;
       this.stats.pagesScanned += (mapping.end - mapping.start) / PAGE_SIZE;
       if ((entry.status & STATUS.VDSO) !== 0) {
         // All of it, so that calls into it stay right under a kernel that has another one.

@@ -42,6 +42,13 @@ import { checkVmas, has, isHuge, isPrivate, isVdso, STATUS, type Vma } from "./v
 export interface MappableFiles {
   /** A descriptor of ours of the file with this id. It stays theirs, open until all memory is restored. */
   openForMapping(id: number, writable: boolean): number;
+  /** The same of a device that a plugin knows, mapped at `start`, and the offset in it, which is `offset` unless that says otherwise. */
+  deviceForMapping(
+    id: number,
+    writable: boolean,
+    start: number,
+    offset: number,
+  ): { readonly fd: number; readonly offset: number };
 }
 
 export type MemoryRestoreStats = Pick<RestoreStats, "pagesCompared" | "pagesSkippedCow" | "pagesRestored">;
@@ -446,7 +453,12 @@ export class MemoryRestore {
     const object = `mapping ${rangeText(vma)}`;
     const flags = (vma.flags & ~MAP.LOCKED) | more;
     let file = fd;
-    if (file === undefined && has(vma, STATUS.FILE_PRIVATE | STATUS.FILE_SHARED))
+    let offset = vma.pgoff;
+    if (has(vma, STATUS.EXT_PLUGIN)) {
+      const device = this.files.deviceForMapping(vma.object, vma.writableFile, vma.start, vma.pgoff);
+      file = device.fd;
+      offset = device.offset;
+    } else if (file === undefined && has(vma, STATUS.FILE_PRIVATE | STATUS.FILE_SHARED))
       file = this.files.openForMapping(vma.object, vma.writableFile);
     if (file === undefined) steps.must(object, NR.mmap, vma.start, vma.end - vma.start, prot, flags, -1, 0);
     else {
@@ -459,7 +471,7 @@ export class MemoryRestore {
         prot,
         flags & ~MAP.ANONYMOUS,
         inside,
-        vma.pgoff,
+        offset,
       );
     }
   }

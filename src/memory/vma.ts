@@ -35,6 +35,8 @@ export const STATUS = {
   SHADOW_STACK: 1 << 15,
   /** No mapping: a range of guards (MADV_GUARD_INSTALL) inside others. These entries come last. */
   GUARD: 1 << 16,
+  /** Of a device, with one of the FILE bits: a plugin has saved what is behind it, and may say where to map it from. */
+  EXT_PLUGIN: 1 << 27,
 } as const;
 
 const KINDS = STATUS.FILE_PRIVATE | STATUS.FILE_SHARED | STATUS.ANON_SHARED | STATUS.ANON_PRIVATE;

@@ -68,7 +68,8 @@ export function directives(name: string): Directives {
     peerRestore: undefined,
     delayMs: 0,
   };
-  const words = (text: string) => text.split(/\s+/).filter((word) => word !== "");
+  const words = (text: string) =>
+    text.split(/\s+/).flatMap((word) => (word === "" ? [] : [word.replace("$PROJECT", projectDir)]));
   for (const line of readFileSync(join(sourceDir, `${name}.c`), "utf8").split("\n")) {
     const [, key, value = ""] = line.match(/^\/\/ ([a-z-]+): (.*)$/) ?? [];
     if (key === "cc") found.compilerFlags.push(...words(value));

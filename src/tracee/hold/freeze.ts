@@ -56,15 +56,17 @@ export class FrozenTree {
 
   /**
    * Stops the tree under `pid`. When anything fails, everything stopped so far runs on. `patience` is in milliseconds: it
-   * gives up when a task has not stopped by then.
-   * @throws KernelError (ESRCH no such process, EPERM not ours to trace, ETIMEDOUT)
+   * gives up when a task has not stopped by then. `before` is told of each process that is about to be stopped.
+   * @throws KernelError (ESRCH no such process, EPERM not ours to trace, ETIMEDOUT), whatever `before` throws
    */
   static freeze(
     pid: HostPid,
     onProcess?: (process: FrozenProcess) => void,
     patience: number = PATIENCE,
+    before?: (pid: HostPid) => void,
   ): FrozenTree {
     const deadline = performance.now() + patience;
+    before?.(pid);
     const tree = FrozenTree.freezeAlone(pid, patience);
     try {
       onProcess?.(tree.root);
@@ -72,6 +74,7 @@ export class FrozenTree {
       // Children of a stopped process can appear only by reparenting from a process that is not stopped yet.
       for (let again = true; again; ) {
         const born = newChildren(tree.processes, known);
+        for (const child of born) before?.(child.pid);
         // First into the tree: should one fail, all that is held by then is let go.
         for (const child of born) child.parent?.children.push(child);
         seizeLeaders(born, deadline);
