@@ -1,10 +1,12 @@
 /**
  * What of this program's own is not built yet, for the features that clients ask of the kernel and want of us: `check` says
- * no to them, whatever the kernel offers. Who builds such a part sets it to `true` here, and nothing else; kinds of files and
- * commands are known by their own tables.
+ * no to them, whatever the kernel offers. Commands, kinds of files and kinds of namespaces are known by their own tables; who
+ * builds one of the rest sets it to `true` here.
  */
 import { fileKinds } from "../files/kinds.ts";
 import { FdTypes } from "../images/schema/generated/files.ts";
+import { KINDS } from "../namespaces/kinds.ts";
+import type { NamespaceName } from "../namespaces/namespace.ts";
 import { COMMANDS, type Command } from "../options.ts";
 
 export interface Part {
@@ -21,6 +23,22 @@ function kind(type: FdTypes, what: string): Part {
   return { what, built: fileKinds.some((each) => each.type === type) };
 }
 
+const NAMESPACES: Readonly<Record<NamespaceName, string>> = {
+  mnt: "mount namespaces",
+  user: "user namespaces",
+  pid: "pid namespaces",
+  cgroup: "cgroup namespaces",
+  time: "time namespaces",
+  net: "network namespaces",
+  ipc: "IPC namespaces",
+  uts: "UTS namespaces",
+};
+
+function namespace(name: NamespaceName): Part {
+  const kind = KINDS.find((each) => each.name === name);
+  return { what: NAMESPACES[name], built: kind?.dump !== undefined };
+}
+
 export const PARTS = {
   preDump: command("pre-dump", "dumps in several rounds (pre-dump)"),
   lazyPages: command("lazy-pages", "restores that fetch memory on demand (lazy-pages)"),
@@ -29,16 +47,16 @@ export const PARTS = {
   tun: kind(FdTypes.TUNF, "tun devices"),
   unixSockets: kind(FdTypes.UNIXSK, "Unix sockets"),
   inetSockets: kind(FdTypes.INETSK, "TCP and UDP sockets"),
+  mounts: namespace("mnt"),
+  userNamespaces: namespace("user"),
+  pidNamespaces: namespace("pid"),
+  cgroupNamespaces: namespace("cgroup"),
+  timeNamespaces: namespace("time"),
+  netNamespaces: namespace("net"),
   tcp: { what: "established TCP connections", built: false },
   locks: { what: "file locks", built: false },
   aio: { what: "contexts of asynchronous input and output", built: false },
-  mounts: { what: "mount namespaces", built: false },
   autofs: { what: "mounts of autofs", built: false },
-  userNamespaces: { what: "user namespaces", built: false },
-  pidNamespaces: { what: "pid namespaces", built: false },
-  cgroupNamespaces: { what: "cgroup namespaces", built: false },
-  timeNamespaces: { what: "time namespaces", built: false },
-  netNamespaces: { what: "network namespaces", built: false },
   apparmor: { what: "AppArmor profiles", built: false },
   compat: { what: "32-bit programs", built: false },
 } as const satisfies Readonly<Record<string, Part>>;
