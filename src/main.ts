@@ -15,6 +15,8 @@ const procedures: Procedures = {
   exec: async () => (await import("./exec.ts")).exec,
   "cpuinfo dump": async () => (await import("./check/cpuinfo.ts")).cpuinfoDump,
   "cpuinfo check": async () => (await import("./check/cpuinfo.ts")).cpuinfoCheck,
+  service: async () => (await import("./rpc/service.ts")).service,
+  swrk: async () => (await import("./rpc/worker.ts")).worker(procedures),
 };
 
 /** The words that we were started with, the name first. */

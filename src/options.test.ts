@@ -63,8 +63,10 @@ const SHORTS: Record<string, string> = {
 const MISSING: Partial<Record<Command, string>> = {
   dump: `stream unprivileged prev-images-dir track-mem auto-dedup lazy-pages page-server address port
     ps-socket status-fd tls tls-cacert tls-cacrl tls-cert tls-key tls-no-cn-verify`,
-  restore: "stream unprivileged exec-cmd lsm-profile auto-dedup lazy-pages join-ns",
+  restore: "stream unprivileged lsm-profile auto-dedup lazy-pages join-ns",
   exec: "unprivileged",
+  service: "unprivileged",
+  swrk: "unprivileged",
   check: "unprivileged ms",
   "cpuinfo dump": "stream unprivileged",
   "cpuinfo check": "unprivileged",

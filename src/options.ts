@@ -15,8 +15,8 @@ export const COMMANDS = [
   { name: "check", built: true, help: "tell whether this kernel offers what is needed" },
   { name: "page-server", built: false, help: "receive the memory pages of a dump over the network" },
   { name: "lazy-pages", built: false, help: "fill in a restored tree's memory on demand" },
-  { name: "service", built: false, help: "serve requests on a socket" },
-  { name: "swrk", built: false, help: "serve requests on an inherited descriptor" },
+  { name: "service", built: true, help: "serve requests on a socket" },
+  { name: "swrk", built: true, help: "serve requests on an inherited descriptor" },
   { name: "dedup", built: false, help: "drop from parent images the pages that later ones replace" },
   { name: "cpuinfo dump", built: true, help: "write an image of the processor's features" },
   { name: "cpuinfo check", built: true, help: "compare the processor's features with such an image" },
@@ -250,6 +250,7 @@ const BOTH: readonly Command[] = ["dump", "restore"];
 const TREES: readonly Command[] = ["dump", "pre-dump", "restore"];
 const CHECK: readonly Command[] = ["check"];
 const CPUS: readonly Command[] = [...BOTH, "cpuinfo dump", "cpuinfo check"];
+const SERVICE: readonly Command[] = ["service"];
 const SERVERS: readonly Command[] = ["page-server", "lazy-pages", "service"];
 const TRANSFERS: readonly Command[] = ["dump", "pre-dump", "page-server", "lazy-pages"];
 /** Not built yet for any command. */
@@ -314,13 +315,13 @@ const TABLE = {
     also: { leaveRunning: false }, rpc: "leave_stopped", section: "Process tree", commands: BOTH, built: BOTH,
     help: "leave the tree stopped after the dump or the restore" },
   restoreDetached: { long: "restore-detached", short: "d", argument: "none", negatable: true, value: flag,
-    also: { daemon: "same" }, section: "Process tree", commands: ["restore", ...SERVERS], built: RESTORE,
+    also: { daemon: "same" }, section: "Process tree", commands: ["restore", ...SERVERS], built: ["restore", "service"],
     help: "return once the tree runs, instead of waiting for its end" },
   restoreSibling: { long: "restore-sibling", short: "S", argument: "none", negatable: true, value: flag,
     rpc: "rst_sibling", section: "Process tree", commands: RESTORE, built: RESTORE,
     help: "make the root task a sibling of criu; needs --restore-detached" },
   execCmd: { long: "exec-cmd", argument: "none", value: flag, rpc: "exec_cmd", section: "Process tree",
-    commands: RESTORE, built: NOT_YET,
+    commands: RESTORE, built: RESTORE,
     help: "become the command that follows --, as the parent of the restored tree" },
   shellJob: { long: "shell-job", short: "j", argument: "none", negatable: true, value: flag,
     rpc: "shell_job", section: "Process tree", commands: TREES, built: TREES,
@@ -490,7 +491,7 @@ const TABLE = {
   pageServer: { long: "page-server", argument: "none", negatable: true, value: flag, section: "Page server",
     commands: [...DUMPS, "lazy-pages"], built: NOT_YET, help: "send the pages to a page server" },
   address: { long: "address", argument: "required", value: text, rpc: "ps.address", section: "Page server",
-    commands: [...TRANSFERS, "service"], built: NOT_YET, metavar: "ADDR",
+    commands: [...TRANSFERS, "service"], built: SERVICE, metavar: "ADDR",
     help: "the server's address; the service's socket" },
   port: { long: "port", argument: "required", value: number(undefined, 1, 65535),
     rpc: "ps.port", section: "Page server", commands: TRANSFERS, built: NOT_YET, metavar: "NUM",
@@ -500,9 +501,9 @@ const TABLE = {
     help: "use this connected socket instead" },
   daemon: { long: "daemon", argument: "none", negatable: true, value: flag,
     also: { restoreDetached: "same" }, section: "Page server",
-    commands: ["restore", ...SERVERS], built: RESTORE, help: "serve in the background" },
+    commands: ["restore", ...SERVERS], built: ["restore", "service"], help: "serve in the background" },
   statusFd: { long: "status-fd", argument: "required", value: number(undefined, 0, INT_MAX),
-    rpc: "status_fd", section: "Page server", commands: [...SERVERS, "dump"], built: NOT_YET, metavar: "FD",
+    rpc: "status_fd", section: "Page server", commands: [...SERVERS, "dump"], built: SERVICE, metavar: "FD",
     help: "write a zero byte to FD once requests can come" },
   tls: { long: "tls", argument: "none", negatable: true, value: flag, rpc: "tls", section: "Page server",
     commands: TRANSFERS, built: NOT_YET, help: "secure the connection with TLS" },
@@ -604,6 +605,20 @@ export function withGiven(before: Options, all: readonly Given[]): Options {
 export function isBuilt(entry: Option, command: Command): boolean {
   if (entry.built.includes(command)) return true;
   return entry.built.length > 0 && !entry.commands.includes(command);
+}
+
+/** What is asked for and not built for `command`: one line for the user. A flag that ends up off asks for nothing. */
+export function unbuilt(options: Options, command: Command): string | undefined {
+  for (const { name, built } of COMMANDS)
+    if (name === command && !built) return `the command ${command} is known but not built yet`;
+  const names: string[] = [];
+  for (const option of OPTIONS) {
+    const value: unknown = options[keyOf(option.long) as keyof Options];
+    if (value !== option.value.initial && !isBuilt(option, command)) names.push(`--${option.long}`);
+  }
+  if (names.length === 0) return undefined;
+  const what = names.length === 1 ? `the option ${names[0]} is` : `the options ${names.join(", ")} are`;
+  return `${what} known but not built yet for ${command}`;
 }
 
 /** What makes these options senseless for `command`, if anything; one line for the user. */

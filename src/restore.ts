@@ -84,7 +84,7 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
   const rootPid = await plugins.during(() =>
     restoreFrom(images, inventory, sameCpu, options, actions, plugins),
   );
-  if (!options.restoreDetached) awaitRoot(rootPid);
+  if (!options.restoreDetached && !options.execCmd) awaitRoot(rootPid);
   return 0;
 }
 
@@ -106,12 +106,11 @@ async function restoreFrom(
   actions.run("pre-restore");
 
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
-  const restoration = new Restoration(options, images, plan, namespaces, stats, sameCpu, undo, plugins);
+  const restoration = new Restoration(options, images, plan, namespaces, stats, sameCpu, undo, plugins, actions);
   try {
     restoration.build();
     stats.restoreTime = total.micros;
     stage("restore/built");
-    actions.root = restoration.rootPid;
     actions.run("post-restore");
     if (options.pidfile !== undefined) writePidfile(options.pidfile, restoration.rootPid, undo);
     stage("restore/written");
@@ -195,6 +194,7 @@ class Restoration {
     private readonly sameCpu: SameCpu,
     undo: Undo,
     private readonly plugins: Plugins,
+    private readonly actions: Actions,
   ) {
     const tasks = plan.all.filter((process) => process.kind === "task");
     const pids = tasks.map(({ pid }) => pid);
@@ -292,8 +292,11 @@ class Restoration {
       this.namespaces.rootFlags,
     );
     stage("restore/root");
+    this.actions.root = this.#root.pid;
+    if (this.namespaces.any) this.actions.run("setup-namespaces");
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area, this.#root));
     this.namespaces.fillRoot(this.#root);
+    if (this.namespaces.any) this.actions.run("post-setup-namespaces");
     stage("restore/namespaces");
     this.#births.grow(this.#root);
     stage("restore/grown");

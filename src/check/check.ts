@@ -1,11 +1,10 @@
 /** `criu check`: whether this kernel, and what is built of us, can save and restore process trees. */
-import { hasCapability } from "../linux/capability.ts";
+import { CAP_CHECKPOINT_RESTORE, hasCapability } from "../linux/capability.ts";
 import { log, say } from "../log.ts";
 import { OptionError, type Options } from "../options.ts";
 import { type Category, FEATURE_NAMES, FEATURES, type Feature, featureOf, whyMissing } from "./features.ts";
 
 const CAP_SYS_ADMIN = 21;
-const CAP_CHECKPOINT_RESTORE = 40;
 
 /** The exit code: 0 where everything that was asked for is there, otherwise 1. @throws OptionError for an unknown feature */
 export function check(options: Options): number {

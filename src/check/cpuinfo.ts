@@ -3,6 +3,7 @@
  * dies of SIGILL. The image's layout is CRIU 4.2's: 19 words of feature bits, most of them registers of cpuid as they
  * are, a few bits set as the kernel sets them (arch/x86/kernel/cpu/common.c); older images have the first 12 words.
  */
+
 import { ImageError } from "../images/error.ts";
 import { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
@@ -16,6 +17,7 @@ import {
   vendorId,
   XFEATURE,
 } from "../linux/cpuid.ts";
+import { ERRNO } from "../linux/errno.ts";
 import type { Options } from "../options.ts";
 
 /** The bits of `--cpu-cap`, as CRIU's RPC numbers them. `IMAGE` says that it was given, with anything but `none`. */
@@ -284,6 +286,8 @@ export function dumpCpuinfo(images: ImageDir): void {
 
 /** The images were made on a CPU that this one cannot stand in for. `message` is one line that names what differs. */
 export class CpuMismatchError extends Error {
+  /** What CRIU tells its clients. */
+  readonly errno: number = ERRNO.EOPNOTSUPP;
   override readonly name = "CpuMismatchError";
 }
 

@@ -78,7 +78,7 @@ describe("what is known but not built", () => {
     ["dump -t 1 --stream", "the option --stream is known but not built yet for dump"],
     ["restore --stream", "the option --stream is known but not built yet for restore"],
     ["restore --ms", "the option --ms is known but not built yet for restore"],
-    ["dump -t 1 --ms --stream --ms", "the options --ms, --stream are known but not built yet for dump"],
+    ["dump -t 1 --ms --stream --ms", "the options --stream, --ms are known but not built yet for dump"],
   ])("%s: %s", (line, message) => {
     expect(() => read(line)).toThrow(new OptionError(message));
   });
@@ -197,6 +197,6 @@ describe("the help", () => {
   test("marks what is not built", () => {
     expect(text).toMatch(/--stream .*\(not built yet\)\n/);
     expect(text).not.toMatch(/--leave-running .*\(not built yet\)\n/);
-    expect(text).toMatch(/ {2}service .*\(not built yet\)\n/);
+    expect(text).toMatch(/ {2}dedup .*\(not built yet\)\n/);
   });
 });

@@ -1,16 +1,13 @@
 /** What the user asks for: the words of the command line over the configuration files over the defaults. */
 
 import {
-  COMMANDS,
   type Command,
   contradiction,
   defaultOptions,
   type Given,
-  isBuilt,
-  keyOf,
-  type Option,
   OptionError,
   type Options,
+  unbuilt,
   withGiven,
 } from "../options.ts";
 import { findCommand, parseWords } from "./argv.ts";
@@ -48,10 +45,8 @@ export function readCommandLine(
   if (options.version) return "version";
 
   const { command, rest } = findCommand(words);
-  refuseUnbuilt(command, all, options);
+  refuseSenseless(options, command);
   refuseRest(command, rest, options);
-  const wrong = contradiction(options, command);
-  if (wrong !== undefined) throw new OptionError(wrong);
   return { command, rest, options };
 }
 
@@ -64,27 +59,17 @@ function asksForHelp(args: readonly string[]): boolean {
   return false;
 }
 
-/** What is known but not built is never passed over in silence. A flag that ends up off asks for nothing. */
-function refuseUnbuilt(command: Command, given: readonly Given[], options: Options): void {
-  for (const { name, built } of COMMANDS) {
-    if (name === command && !built)
-      throw new OptionError(`the command ${command} is known but not built yet`);
-  }
-  const missing = new Set<Option>();
-  for (const { option } of given) {
-    if (isBuilt(option, command)) continue;
-    if (option.value.kind === "flag" && options[keyOf(option.long) as keyof Options] === false) continue;
-    missing.add(option);
-  }
-  if (missing.size === 0) return;
-  const names = [...missing].map((option) => `--${option.long}`);
-  const what = names.length === 1 ? `the option ${names[0]} is` : `the options ${names.join(", ")} are`;
-  throw new OptionError(`${what} known but not built yet for ${command}`);
+/** @throws OptionError for what is not built, or makes no sense: neither is ever passed over in silence */
+export function refuseSenseless(options: Options, command: Command): void {
+  const wrong = unbuilt(options, command) ?? contradiction(options, command);
+  if (wrong !== undefined) throw new OptionError(wrong);
 }
 
 function refuseRest(command: Command, rest: readonly string[], options: Options): void {
+  // A service in the background is told of its socket by a number.
+  if (command === "service" && rest.length === 1 && /^\d{1,9}$/.test(rest[0] ?? "")) return;
   if (command === "swrk") {
-    if (rest.length !== 1) throw new OptionError("swrk needs one thing, the number of its descriptor");
+    if (rest.length === 0) throw new OptionError("swrk needs one thing, the number of its descriptor");
   } else if (command === "exec") {
     if (rest.length === 0) throw new OptionError("exec needs a system call, by its name or number");
   } else if (options.execCmd) {

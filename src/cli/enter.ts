@@ -2,7 +2,7 @@
 
 import { errnoName, KernelError } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
-import { isDirectory, listNumbers, readLink, readText, stat } from "../linux/io.ts";
+import { isDirectory, listNumbers, O, open, readLink, readText, stat } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { changeDirectory, currentDirectory } from "../linux/ourselves.ts";
 import { rawSyscall } from "../linux/syscall.ts";
@@ -11,25 +11,43 @@ import { log, openLog, setLevel } from "../log.ts";
 import { type Command, OptionError, type Options, parseInheritFd } from "../options.ts";
 import { CRIU_VERSION, VERSION } from "../version.ts";
 
+const LAST_STANDARD = 2;
 const NONE: ReadonlySet<number> = new Set();
 
+/** Commands whose images are named by whoever they serve. */
+const SERVING: ReadonlySet<Command> = new Set<Command>(["service", "swrk"]);
+
 /**
- * Closes the descriptors of `--close`, makes the work directory the current one and opens the log there.
- * Returns the options with `imagesDir` and `workDir` as absolute paths of directories that exist.
- * Throws OptionError when one of them does not, or when the log cannot be opened.
+ * Closes the descriptors of `--close` and goes to work as {@link openWork} does, but for `swrk`, which does so for each of its
+ * requests. @throws OptionError
  */
 export function enter(options: Options, command: Command): Options {
   setLevel(options.verbosity);
-  const ours = options.close.length + options.inheritFd.length > 0 ? runtimeDescriptors() : NONE;
+  openStandard();
+  const ours = options.close.length > 0 ? runtimeDescriptors() : NONE;
   for (const fd of options.close) if (!ours.has(fd)) closeInherited(fd);
+  return command === "swrk" ? options : openWork(options, command);
+}
+
+/**
+ * Makes the work directory the current one and opens the log there. Returns the options with `imagesDir` and `workDir` as
+ * absolute paths of directories that exist. @throws OptionError when one of them does not, when the log cannot be opened, or a
+ * descriptor that is to be inherited is not there
+ */
+export function openWork(options: Options, command: Command): Options {
+  setLevel(options.verbosity);
+  const ours = options.inheritFd.length > 0 ? runtimeDescriptors() : NONE;
   for (const entry of options.inheritFd) {
     const { fd } = parseInheritFd(entry);
     if (ours.has(fd) || !isOpen(fd))
       throw new OptionError(`--inherit-fd ${entry}: descriptor ${fd} is not open`);
   }
 
-  const imagesDir = directory("--images-dir", options.imagesDir);
-  const workDir = options.workDir === undefined ? imagesDir : directory("--work-dir", options.workDir);
+  const imagesDir = SERVING.has(command) ? options.imagesDir : directory("--images-dir", options.imagesDir);
+  const workDir =
+    options.workDir === undefined
+      ? directory("--images-dir", imagesDir)
+      : directory("--work-dir", options.workDir);
   try {
     changeDirectory(workDir);
   } catch (error) {
@@ -44,6 +62,14 @@ export function enter(options: Options, command: Command): Options {
   log.info("", () => `Running on ${machine()}`);
   for (const remark of remarks(options, command)) log.warn("cli", remark);
   return { ...options, imagesDir, workDir };
+}
+
+/**
+ * Sees to it that standard input, output and error are there: a client may start us without, and what we open would have
+ * their numbers. A program that is started or become in our place finds them closed again.
+ */
+function openStandard(): void {
+  for (let fd = 0; fd <= LAST_STANDARD; fd++) if (!isOpen(fd)) open("/dev/null", O.RDWR);
 }
 
 /** What is odd about the options, but no reason to stop. */

@@ -3,6 +3,7 @@
 import { Actions } from "../actions.ts";
 import { armFaults } from "../faults.ts";
 import { environment } from "../linux/ourselves.ts";
+import { become } from "../linux/program.ts";
 import { closeLog, getLevel, Level, log, say, setLevel } from "../log.ts";
 import { type Command, OptionError, type Options } from "../options.ts";
 import { versionText } from "../version.ts";
@@ -41,7 +42,10 @@ export async function run(args: readonly string[], procedures: Procedures): Prom
     const options = enter(request.options, request.command);
     const procedure = await load();
     using actions = new Actions(options.actionScript, options.imagesDir);
-    return await procedure(options, actions, request.rest);
+    const code = await procedure(options, actions, request.rest);
+    const [program] = request.rest;
+    if (code === 0 && options.execCmd && program !== undefined) become(program, request.rest);
+    return code;
   } catch (error) {
     // What is wrong with the request is said on standard error even under -v0.
     if (error instanceof OptionError) setLevel(Math.max(getLevel(), Level.error));

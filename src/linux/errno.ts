@@ -41,6 +41,7 @@ export const ERRNO = {
   ENOTEMPTY: 39,
   ELOOP: 40,
   EIDRM: 43,
+  EBADRQC: 56,
   ENODATA: 61,
   EOVERFLOW: 75,
   EUSERS: 87,

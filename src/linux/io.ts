@@ -134,6 +134,10 @@ export function isRegular(mode: number): boolean {
   return (mode & S.IFMT) === S.IFREG;
 }
 
+export function isSocket(mode: number): boolean {
+  return (mode & S.IFMT) === S.IFSOCK;
+}
+
 /** openat(2); O_CLOEXEC is always added, so that nothing of ours leaks into action scripts. @throws KernelError */
 export function openAt(dirfd: number, path: string, flags: number, mode = 0): number {
   return syscall(path, NR.openat, dirfd, nameAddress(path), flags | O.CLOEXEC, mode);

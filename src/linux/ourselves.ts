@@ -59,6 +59,15 @@ function textsAt(list: number): string[] {
   }
 }
 
+/** Where a program that was compiled into one file finds its parts. */
+const COMPILED = "/$bunfs/";
+
+/** What starts this program once more: a file to execute, and the words that stand before a command's. */
+export function ourProgram(): { readonly path: string; readonly words: readonly string[] } {
+  const path = "/proc/self/exe";
+  return { path, words: Bun.main.startsWith(COMPILED) ? ["criu"] : ["bun", Bun.main] };
+}
+
 /** The current directory: getcwd(2). @throws KernelError (ENOENT: it was removed) */
 export function currentDirectory(): string {
   const bytes = new Uint8Array(PATH_MAX);

@@ -4,6 +4,7 @@ export const PR = {
   GET_PDEATHSIG: 2,
   GET_DUMPABLE: 3,
   SET_DUMPABLE: 4,
+  SET_KEEPCAPS: 8,
   SET_NAME: 15,
   GET_NAME: 16,
   CAPBSET_DROP: 24,

@@ -234,6 +234,15 @@ export function wait(tid: HostPid, options = 0): { tid: HostPid; status: WaitSta
   }
 }
 
+/** Waits for the end of a child, and gives its status as wait4(2) does, undecoded. @throws KernelError (ECHILD) */
+export function waitStatus(pid: number): number {
+  for (;;) {
+    const result = rawSyscall(NR.wait4, pid, statusAddress, 0, 0);
+    if (result > 0) return statusView.getInt32(0, true);
+    if (result !== -ERRNO.EINTR) throw new KernelError("wait4", `process ${pid}`, -result);
+  }
+}
+
 /** P_PID of waitid(2). */
 const P_PID = 1;
 const report = new Uint8Array(SIGINFO_SIZE);

@@ -257,6 +257,20 @@ export function poll(fd: number, events: number, milliseconds = 0): number {
   return pollfd.decode(buffer).revents;
 }
 
+/** poll(2) of many descriptors, however long it takes: of which of them one of `events`, or ERR or HUP, holds. @throws KernelError */
+export function pollAll(fds: readonly number[], events: number): boolean[] {
+  const buffer = new Uint8Array(fds.length * pollfd.size);
+  fds.forEach((fd, i) => {
+    pollfd.encodeInto(buffer, i * pollfd.size, { fd, events });
+  });
+  for (;;) {
+    const result = rawSyscall(NR.poll, addressOf(buffer), fds.length, -1);
+    if (result >= 0) break;
+    if (result !== -ERRNO.EINTR) throw new KernelError("poll", `${fds.length} descriptors`, -result);
+  }
+  return fds.map((_, i) => pollfd.decode(buffer, i * pollfd.size).revents !== 0);
+}
+
 // --- options
 
 function optionName(fd: number, level: number, name: number): string {

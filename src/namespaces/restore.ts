@@ -60,6 +60,11 @@ export class NamespacesRestore implements NamespaceRestoreContext {
     return this.#begun.reduce((flags, { kind }) => flags + (kind.flag === BY_ITSELF ? 0 : kind.flag), 0);
   }
 
+  /** Whether the root has namespaces of its own. */
+  get any(): boolean {
+    return this.#begun.length > 0;
+  }
+
   /** The root has just been born with its flags: fills its namespaces. @throws as NamespaceKind.fill */
   fillRoot(root: Restoree): void {
     for (const kind of KINDS) {

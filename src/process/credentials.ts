@@ -2,10 +2,10 @@
 import { Repeated } from "../images/repeated.ts";
 import { CredsEntry } from "../images/schema/generated/process.ts";
 import { keepBytes } from "../images/wire.ts";
+import { capsetArguments } from "../linux/capability.ts";
 import { NR } from "../linux/nr.ts";
 import { PR, PR_CAP_AMBIENT } from "../linux/prctl.ts";
 import type { TaskStatus } from "../linux/proc.ts";
-import { array, s32, struct, u32 } from "../linux/struct.ts";
 import type { Calls } from "../tracee/table/calls.ts";
 import type { Table } from "../tracee/table/table.ts";
 
@@ -13,12 +13,6 @@ import type { Table } from "../tracee/table/table.ts";
 const SECBITS_WHILE_CHANGING = 0x10 | 0x04;
 /** What the calls of a thread's credentials take in a table at most: some thirty, and two for each capability. */
 const ROOM = 6144;
-const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
-const WORDS = 2;
-
-const capHeader = struct({ version: u32, pid: s32 });
-const capData = struct({ effective: u32, permitted: u32, inheritable: u32 });
-const capSets = array(capData, WORDS);
 
 function words(mask: string | undefined): number[] {
   const value = BigInt(`0x${mask ?? "0"}`);
@@ -66,6 +60,10 @@ function entryOf(status: TaskStatus, secbits: number): CredsEntry {
   return entry;
 }
 
+function setOf([low = 0, high = 0]: readonly number[]): bigint {
+  return BigInt(low) | (BigInt(high) << 32n);
+}
+
 function hasCapability(set: readonly number[], capability: number): boolean {
   return (((set[capability >>> 5] ?? 0) >>> (capability & 31)) & 1) === 1;
 }
@@ -90,18 +88,12 @@ export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability:
       prctl(`capability ${capability}`, PR.CAPBSET_DROP, capability);
   }
   prctl("securebits", PR.SET_SECUREBITS, entry.secbits);
-  const header = table.data(capHeader.encode({ version: LINUX_CAPABILITY_VERSION_3, pid: 0 }));
-  const data = new Uint8Array(capSets.size);
-  const sets: ReturnType<typeof capData.decode>[] = [];
-  for (let i = 0; i < WORDS; i++) {
-    sets.push({
-      effective: entry.cap_eff[i] ?? 0,
-      permitted: entry.cap_prm[i] ?? 0,
-      inheritable: entry.cap_inh[i] ?? 0,
-    });
-  }
-  capSets.write(data, 0, sets);
-  table.must("capabilities", NR.capset, header, table.data(data));
+  const [header, data] = capsetArguments({
+    effective: setOf(entry.cap_eff),
+    permitted: setOf(entry.cap_prm),
+    inheritable: setOf(entry.cap_inh),
+  });
+  table.must("capabilities", NR.capset, table.data(header), table.data(data));
   table.call(NR.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT.CLEAR_ALL, 0, 0, 0);
   for (let capability = 0; capability <= lastCapability; capability++) {
     if (hasCapability(entry.cap_amb, capability)) {

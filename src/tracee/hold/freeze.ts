@@ -4,7 +4,6 @@ import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import { close } from "../../linux/io.ts";
 import { kill } from "../../linux/kill.ts";
 import { NR } from "../../linux/nr.ts";
-import { ourPid } from "../../linux/ourselves.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { hasEnded, readChildren, readStat, readStats, readThreads, stateOf } from "../../linux/proc.ts";
 import { PTRACE_O, wait } from "../../linux/ptrace.ts";
@@ -94,7 +93,6 @@ export class FrozenTree {
 
   /** Stops process `pid`, but not its children. @throws as `freeze` */
   static freezeAlone(pid: HostPid, patience: number = PATIENCE): FrozenTree {
-    refuseOurselves(pid);
     const root = unfrozen(pid, undefined);
     const tree = new FrozenTree(root);
     try {
@@ -159,16 +157,10 @@ function newChildren(processes: readonly FrozenProcess[], known: Set<HostPid>): 
   return readChildren(threads).flatMap((children, i) => {
     const fresh = children.filter((child) => !known.has(child));
     return fresh.map((child) => {
-      refuseOurselves(child);
       known.add(child);
       return unfrozen(child, threads[i]?.process);
     });
   });
-}
-
-/** In CRIU's words, which clients look for. */
-function refuseOurselves(pid: number): void {
-  if (pid === ourPid()) throw new Error(`The criu itself is within dumped tree: process ${pid}`);
 }
 
 /** Stops the first thread of each of many processes, where that can be done at once; mostly it is the only one. */
