@@ -106,7 +106,17 @@ async function restoreFrom(
   actions.run("pre-restore");
 
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
-  const restoration = new Restoration(options, images, plan, namespaces, stats, sameCpu, undo, plugins, actions);
+  const restoration = new Restoration(
+    options,
+    images,
+    plan,
+    namespaces,
+    stats,
+    sameCpu,
+    undo,
+    plugins,
+    actions,
+  );
   try {
     restoration.build();
     stats.restoreTime = total.micros;

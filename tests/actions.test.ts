@@ -78,18 +78,25 @@ describe("scripts", () => {
   test.if(peer !== undefined)(
     "come at the same stages as the peer's",
     async () => {
-      const images = await start();
-      const stages = async (tool: Tool | undefined, name: string) => {
-        const noted = script(name);
+      const stages = async (tool: Tool | undefined) => {
+        const images = await start();
+        const noted = script("noted");
         const how = { ...(tool && { tool }), options: ["--action-script", noted.path] };
-        await dumpWhole(images, how);
-        const restored = await restore(images, how);
-        if (!restored.ok) throw new Error(restored.errors);
-        return noted.lines().map((line) => line.split(" ").slice(0, 2).join(" "));
+        // The second time it has a time namespace of its own, which the first restore has made for its clocks.
+        for (let time = 0; time < 2; time++) {
+          await dumpWhole(images, how);
+          const restored = await restore(images, how);
+          if (!restored.ok) throw new Error(restored.errors);
+        }
+        await fixture.finish();
+        const root = `root=${fixture.pid}`;
+        const lines = noted.lines();
+        await fixture.stop();
+        return lines.map((line) => line.split(" ").slice(0, 2).join(" ").replace(root, "root"));
       };
-      const ours = await stages(undefined, "ours");
-      expect(ours).toEqual(await stages(peer, "peer"));
-      await fixture.finish();
+      const ours = await stages(undefined);
+      expect(ours).toEqual(await stages(peer));
+      expect(ours).toContain("setup-namespaces root");
     },
     60_000,
   );

@@ -65,7 +65,8 @@ const COMPILED = "/$bunfs/";
 /** What starts this program once more: a file to execute, and the words that stand before a command's. */
 export function ourProgram(): { readonly path: string; readonly words: readonly string[] } {
   const path = "/proc/self/exe";
-  return { path, words: Bun.main.startsWith(COMPILED) ? ["criu"] : ["bun", Bun.main] };
+  if (import.meta.path.startsWith(COMPILED)) return { path, words: ["criu"] };
+  return { path, words: ["bun", import.meta.path.replace(/[^/]*\/[^/]*$/, "main.ts")] };
 }
 
 /** The current directory: getcwd(2). @throws KernelError (ENOENT: it was removed) */

@@ -174,8 +174,9 @@ describe("packets that are no requests", () => {
       for (let change = next(6); change >= 0; change--) {
         if (bytes.length === 0) break;
         const at = next(bytes.length);
-        if (next(4) === 0) bytes = bytes.slice(0, at);
-        else if (next(4) === 0) bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(next(at + 1))]);
+        const how = next(8);
+        if (how < 2) bytes = bytes.slice(0, at);
+        else if (how < 4) bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(next(at + 1))]);
         else bytes[at] = next(256);
       }
       try {

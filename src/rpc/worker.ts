@@ -70,9 +70,9 @@ export function worker(procedures: Procedures): Procedure {
     const number = /^\d{1,9}$/.test(fd) ? Number(fd) : -1;
     if (number < 0 || (by !== undefined && by !== OF_SERVICE))
       throw new OptionError("swrk needs one thing, the number of its descriptor");
-    const worker = new Worker(new Connection(number), base, procedures, by === OF_SERVICE);
+    const requests = new Requests(new Connection(number), base, procedures, by === OF_SERVICE);
     try {
-      return await worker.serve();
+      return await requests.serve();
     } catch (error) {
       if (!(error instanceof ClientGoneError)) throw error;
       log.error("rpc", error.message);
@@ -81,7 +81,8 @@ export function worker(procedures: Procedures): Procedure {
   };
 }
 
-class Worker {
+/** The requests of one client. */
+class Requests {
   constructor(
     private readonly connection: Connection,
     private readonly base: Options,
