@@ -106,6 +106,11 @@ export class Actions implements Disposable {
     }
   }
 
+  /** Whether there is somebody to hand masters of terminals to. */
+  get takesMasters(): boolean {
+    return this.listener?.takesMasters === true;
+  }
+
   /**
    * Hands the master of a terminal whose other end is in the tree to the listener (orphan-pts-master). The descriptor stays
    * the caller's. False if nobody wants it. @throws ActionError

@@ -79,7 +79,15 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   let committed = false;
   using undo = new Undo();
   let ending: UndoEntry | undefined;
-  const saving = new Saving(options, images, undo, stats, new TaskNumbers(tree), plugins);
+  const saving = new Saving(
+    options,
+    images,
+    undo,
+    stats,
+    new TaskNumbers(tree),
+    plugins,
+    actions.takesMasters,
+  );
   try {
     stage("dump/frozen");
     for (const { pid, zombie } of tree.processes) if (!zombie) plugins.ask("checkpointDevices", pid);
@@ -190,8 +198,9 @@ class Saving {
     stats: DumpStats,
     private readonly numbers: TaskNumbers,
     plugins: Plugins,
+    orphanPtsMaster: boolean,
   ) {
-    this.#files = new FilesDump(images, options, undo, stats, numbers, plugins);
+    this.#files = new FilesDump(images, { ...options, orphanPtsMaster }, undo, stats, numbers, plugins);
     this.#memory = new MemoryDump(images, this.#files, stats);
     this.#namespaces = new NamespacesDump(numbers.rootPid);
   }
@@ -201,7 +210,7 @@ class Saving {
       this.images.writeBehind();
     const ids = new Map<HostPid, ObjectIds>();
     for (const { pid, zombie } of tree.processes) if (!zombie) ids.set(pid, this.#objects.idsOf(pid));
-    dumpPstree(this.images, tree, ids, this.numbers);
+    dumpPstree(this.images, tree, ids, this.numbers, this.options.shellJob);
     stage("dump/tree");
     const living = tree.processes.filter((process) => !process.zombie);
     for (const process of tree.processes)

@@ -100,7 +100,7 @@ async function restoreFrom(
   const stats = new RestoreStats();
   const total = new Stopwatch();
   checkCpuinfo(images, options.cpuCap);
-  const plan = planPstree(images);
+  const plan = planPstree(images, options.shellJob);
   const namespaces = new NamespacesRestore(images, options, plan.root, plan.all, inventory.root_ids);
   stage("restore/planned");
   actions.run("pre-restore");
@@ -210,12 +210,16 @@ class Restoration {
     const pids = tasks.map(({ pid }) => pid);
     images.loadAhead(IMAGES.fs, pids);
     const tables = tasks.flatMap(({ ids }) => (ids?.files_id === undefined ? [] : [ids.files_id]));
+    const orphanPtsMaster = actions.takesMasters
+      ? (master: number) => void actions.handOverMaster(master)
+      : undefined;
     this.#files = new FilesRestore(
       images,
-      options,
+      { ...options, orphanPtsMaster },
       undo,
       new Set(tables),
       (number) => this.#births.hostOf(number) ?? sameHost(number),
+      (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
       plugins,
     );
     this.#memory = new MemoryRestore(
@@ -225,13 +229,17 @@ class Restoration {
       tasks.filter(hasOwnMemory).map(({ pid }) => pid),
       stats,
     );
-    this.#births = new Births(plan, ({ planned, restoree }, memory) => {
-      if (planned.kind === "task") {
-        if (hasOwnMemory(planned)) this.#memory.premap(restoree, memory?.restoree);
-        else if (memory !== undefined) this.#memory.shareMemory(restoree, memory.restoree);
-      }
-      stage("restore/birth");
-    });
+    this.#births = new Births(
+      plan,
+      ({ planned, restoree }, memory) => {
+        if (planned.kind === "task") {
+          if (hasOwnMemory(planned)) this.#memory.premap(restoree, memory?.restoree);
+          else if (memory !== undefined) this.#memory.shareMemory(restoree, memory.restoree);
+        }
+        stage("restore/birth");
+      },
+      ({ planned, restoree }) => this.#files.giveTerminal(restoree, planned.sid),
+    );
     this.#readCores();
     this.#seccomp = images.tryReadOne(IMAGES.seccomp);
   }

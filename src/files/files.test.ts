@@ -41,13 +41,16 @@ const FILES_ID = 2;
 const OPTIONS: FilesDumpOptions = {
   forceIrmap: false,
   irmapScanPath: [],
+  shellJob: false,
+  orphanPtsMaster: false,
+  external: [],
   ghostLimit: 1 << 20,
   linkRemap: false,
   evasiveDevices: false,
   fileValidation: "buildid",
 };
 function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions {
-  return { inheritFd, fileValidation: "buildid", skipFileRwxCheck: false };
+  return { inheritFd, fileValidation: "buildid", skipFileRwxCheck: false, shellJob: false };
 }
 const FOWN = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: nsPid(0) };
 
@@ -112,7 +115,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     { ...OPTIONS, ...options },
     undo,
     { sharedScanned: 0, sharedWritten: 0 },
-    { has: (task) => task === pid, numberOf: sameNumber },
+    { living: [pid], has: (task) => task === pid, numberOf: sameNumber },
   );
   const pidfd = pidfdOpen(pid);
   const entered: Infection[] = [];
@@ -152,7 +155,14 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
 /** Makes a bare process of the pid with the files of the images; the number of our pidfd in it. */
 function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): number {
   using undo = new Undo();
-  const files = new FilesRestore(images, restoreOptions(inheritFd), undo, new Set([FILES_ID]), sameHost);
+  const files = new FilesRestore(
+    images,
+    restoreOptions(inheritFd),
+    undo,
+    new Set([FILES_ID]),
+    sameHost,
+    () => undefined,
+  );
   const taken = files.descriptorNumbers();
   let service = 0;
   while (taken.has(service)) service++;
@@ -252,9 +262,9 @@ describe.if(isRoot)("what cannot be dumped", () => {
   test("is named, and no name stays that was given", async () => {
     const dir = newDir();
     const images = ImageDir.create(join(dir, "images"));
-    const child = await shell(dir, "echo x > a; ln a b; exec 3<>a; rm a; exec 4<>/dev/ptmx");
+    const child = await shell(dir, "echo x > a; ln a b; exec 3<>a; rm a; exec 4<>/dev/fuse");
     expect(() => dumpFiles(child.pid, images, { linkRemap: true })).toThrow(
-      `process ${child.pid}: descriptor 4: a terminal (/dev/ptmx) cannot be dumped yet`,
+      `process ${child.pid}: descriptor 4: the character device 10:229, whose state nobody can tell (/dev/fuse) cannot be dumped yet`,
     );
     expect(readdirSync(join(dir, "work"))).toEqual(["b"]);
   });
@@ -317,7 +327,7 @@ describe.if(isRoot)("a failed restore", () => {
     );
     const options = { ...restoreOptions(), skipFileRwxCheck: true };
     using undo = new Undo();
-    const files = new FilesRestore(images, options, undo, new Set([FILES_ID]), sameHost);
+    const files = new FilesRestore(images, options, undo, new Set([FILES_ID]), sameHost, () => undefined);
     const shared = images.readAll(IMAGES.files).filter(({ reg }) => reg?.name.endsWith("work/a"));
     for (const { id } of shared) closeSync(files.openForMapping(id, false));
     files.abort();
@@ -339,7 +349,14 @@ describe("images that lie", () => {
     write(images);
     return () => {
       using undo = new Undo();
-      const files = new FilesRestore(images, restoreOptions(), undo, new Set([FILES_ID]), sameHost);
+      const files = new FilesRestore(
+        images,
+        restoreOptions(),
+        undo,
+        new Set([FILES_ID]),
+        sameHost,
+        () => undefined,
+      );
       try {
         files.restoreTable(nobody, FILES_ID);
       } finally {
@@ -393,7 +410,14 @@ describe("images that lie", () => {
     images.writeAll(IMAGES.files, [reg(1, join(dir, "work/gone")), reg(2, path)]);
     images.writeAll(IMAGES.remap_fpath, [{ orig_id: 1, remap_id: 2, remap_type: RemapType.LINKED }]);
     using undo = new Undo();
-    const files = new FilesRestore(images, restoreOptions(), undo, new Set([FILES_ID]), sameHost);
+    const files = new FilesRestore(
+      images,
+      restoreOptions(),
+      undo,
+      new Set([FILES_ID]),
+      sameHost,
+      () => undefined,
+    );
     files.openForMapping(1, false);
     files.finish();
     undo.commit();
@@ -414,7 +438,14 @@ describe("images that lie", () => {
     for (const id of [1, 2]) {
       images.writeAll(IMAGES.fdinfo, [descriptor(0, id)], FILES_ID);
       using undo = new Undo();
-      const files = new FilesRestore(images, restoreOptions(), undo, new Set([FILES_ID]), sameHost);
+      const files = new FilesRestore(
+        images,
+        restoreOptions(),
+        undo,
+        new Set([FILES_ID]),
+        sameHost,
+        () => undefined,
+      );
       expect(() => files.restoreTable(nobody, FILES_ID)).toThrow();
       files.abort();
     }

@@ -38,6 +38,12 @@ export interface FilesDumpOptions {
   readonly forceIrmap: boolean;
   /** Where to search for them besides. */
   readonly irmapScanPath: readonly string[];
+  /** Whether a restore will lend its session and its terminal. */
+  readonly shellJob: boolean;
+  /** Whether a restore will hand the masters of terminals to its caller. */
+  readonly orphanPtsMaster: boolean;
+  /** Entries of --external: what a restore will be given. */
+  readonly external: readonly string[];
 }
 
 export interface FilesRestoreOptions {
@@ -46,6 +52,10 @@ export interface FilesRestoreOptions {
   readonly fileValidation: FileValidation;
   /** Whether a file may have other permissions than it had. */
   readonly skipFileRwxCheck: boolean;
+  /** Whether our session and terminal take the place of those that were outside of the tree. */
+  readonly shellJob: boolean;
+  /** Takes the master of a terminal whose master was outside of the tree; ours stays open until it has. */
+  readonly orphanPtsMaster?: ((master: number) => void) | undefined;
 }
 
 /** An entry of files.img, as tables of descriptors and queues refer to it. */
@@ -65,6 +75,8 @@ export interface PathFilesRestore {
   entryOf(id: number): RegFileEntry;
   /** Opens an entry with flags of the caller's choice and no check; the caller closes it. @throws FileRestoreError */
   openPlain(id: number, flags: number): number;
+  /** The same for the file of another name in the directory that the entry is in. @throws FileRestoreError */
+  openBeside(id: number, name: string, flags: number): number;
   /**
    * Our O_PATH descriptor of the file without a name that had this device (as the kernel packs it inside) and inode; it stays
    * the restore's. Undefined where there was none.
@@ -120,6 +132,8 @@ export interface RestoreContext {
   readonly entries: ReadonlyMap<number, FileEntry>;
   /** Our number of a task, group or session of the tree; undefined for one that is not of it. All of them have been born. */
   hostOf(number: NsPid): HostPid | undefined;
+  /** A living process of the tree, once it is born: calls can be made in it. */
+  processOf(number: NsPid): Restoree | undefined;
   /** Descriptors of ours that are closed when the restore ends, however it ends. */
   readonly kept: KeptFds;
   /** Our descriptor of entry `id`, made if it was not yet; it stays the restore's. @throws FileRestoreError */
@@ -165,6 +179,11 @@ export interface FileRestorer {
   arm?(entry: FileEntry, holder: Holder, fd: number): void;
   /** Everything is in place: lets the file work again, by our descriptor, as the last thing before processes run. */
   thaw?(entry: FileEntry, fd: number): void;
+  /**
+   * Our descriptor, the caller's, of the terminal that controls a session; undefined where no file of this kind does. Asked when
+   * the session has been made, before others are born into it. @throws FileRestoreError
+   */
+  controllingTerminal?(session: NsPid): number | undefined;
   /** Who gets its signals. */
   owner(entry: FileEntry): FownEntry | undefined;
   /**

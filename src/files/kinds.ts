@@ -11,6 +11,7 @@ import { pathFile } from "./path-file.ts";
 import { pidfd } from "./pidfd.ts";
 import { pipe } from "./pipe.ts";
 import { signalfd } from "./signalfd.ts";
+import { tty } from "./terminals/tty.ts";
 import { timerfd } from "./timerfd.ts";
 
 export const fileKinds: readonly FileKind[] = [
@@ -25,5 +26,6 @@ export const fileKinds: readonly FileKind[] = [
   pidfd,
   inotify,
   fanotify,
+  tty,
   external,
 ];

@@ -31,7 +31,7 @@ import type {
 import { LinkRemapDump, layRemoval, openLinked } from "./link-remap.ts";
 import type { OpenFile } from "./open-file.ts";
 import { LONGEST, type Opened, openMany, type Wish } from "./open-many.ts";
-import { openPath, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
+import { openPath, parentOf, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
 import { type Remap, Remaps, readRemaps } from "./remap.ts";
 import { withAsync } from "./status-flags.ts";
 
@@ -262,6 +262,12 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
   /** The entry's parts for a kind that has its path here. @throws FileRestoreError */
   entryOf(id: number): RegFileEntry {
     return this.#find(id).entry;
+  }
+
+  openBeside(id: number, name: string, flags: number): number {
+    const { entry } = this.#find(id);
+    const path = `${parentOf(entry.name)}/${name}`;
+    return restoring(`${this.#place(entry)}: ${path}`, () => openPath(path, flags));
   }
 
   ghost(device: number, inode: bigint): number | undefined {

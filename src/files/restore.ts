@@ -12,6 +12,7 @@ import { NR } from "../linux/nr.ts";
 import { CALLER, type HostPid, type NsPid, nsPid } from "../linux/pid.ts";
 import { statusAt, statusOf } from "../linux/statx.ts";
 import { pathAddress } from "../linux/syscall.ts";
+import { TIOC } from "../linux/tty.ts";
 import { Level, log } from "../log.ts";
 import { Plugins } from "../plugins/plugins.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
@@ -68,7 +69,7 @@ export class FilesRestore {
 
   /**
    * Reads the images. `tables` are the numbers of the tables of descriptors that processes have, `hostOf` gives
-   * our number of a task, group or session of the tree, once it is born.
+   * our number of a task, group or session of the tree, once it is born, and `processOf` a process.
    * @throws FileRestoreError, ImageError
    */
   constructor(
@@ -77,6 +78,7 @@ export class FilesRestore {
     undo: Undo,
     tables: ReadonlySet<number>,
     hostOf: (number: NsPid) => HostPid | undefined,
+    processOf: (number: NsPid) => Restoree | undefined,
     plugins: Plugins = Plugins.none(),
   ) {
     this.#images = images;
@@ -88,6 +90,7 @@ export class FilesRestore {
       entries: this.#entries,
       kept: this.#kept,
       hostOf,
+      processOf,
       descriptor: (id: number) => this.#descriptor(id),
       tableWith: (id: number) => this.#tableWith(id),
       plugins,
@@ -239,6 +242,24 @@ export class FilesRestore {
     for (const { entry, restorer, holder, fd } of this.#descriptions.values()) {
       if (restorer.arm !== undefined && holder !== undefined && fd !== undefined)
         restorer.arm(entry, holder, fd);
+    }
+  }
+
+  /**
+   * Gives a process that has just made its session the terminal that controls it. Before it bears others: they inherit it.
+   * @throws FileRestoreError, KernelError
+   */
+  giveTerminal(restoree: Restoree, session: NsPid): void {
+    for (const restorer of [...this.#restorers.values()]) {
+      const fd = restorer.controllingTerminal?.(session);
+      if (fd === undefined) continue;
+      const { table } = restoree;
+      const what = `the terminal of session ${session}`;
+      const inside = restoree.fetch(what, this.#kept.keep(fd));
+      table.must(what, NR.ioctl, inside, TIOC.SCTTY, 1);
+      table.must(what, NR.close, inside);
+      table.run();
+      this.#kept.drop(fd);
     }
   }
 

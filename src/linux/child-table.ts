@@ -56,13 +56,13 @@ export class ChildTable {
   #data = MOST_ENTRIES * ENTRY_SIZE;
   #pid: HostPid | undefined;
 
-  constructor() {
+  /** Unless it `outlivesUs` the child dies with us: what has to be finished, and is short, may not. */
+  constructor(outlivesUs = false) {
     const flags = MAP.SHARED | MAP.ANONYMOUS;
     this.#address = syscall("shared with a child", NR.mmap, 0, SIZE, PROT.READ | PROT.WRITE, flags, -1, 0);
     this.#memory = memoryAt(this.#address, SIZE);
     this.#view = new DataView(this.#memory.buffer, this.#memory.byteOffset, SIZE);
-    // Whatever happens to us, it does not stay.
-    this.call(NR.prctl, PR.SET_PDEATHSIG, SIG.KILL);
+    if (!outlivesUs) this.call(NR.prctl, PR.SET_PDEATHSIG, SIG.KILL);
   }
 
   /** Adds a call. */

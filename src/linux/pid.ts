@@ -40,6 +40,8 @@ export interface Identity extends TreeNumbers {
 export interface TreeTasks {
   /** Whether a process is of the tree; dead ones that nobody has waited for are. */
   has(pid: HostPid): boolean;
+  /** Those that live. */
+  readonly living: readonly HostPid[];
   /** The number of a task, group or session in the images; 0 where it cannot be seen from the tree's pid namespace. */
   numberOf(host: HostPid): NsPid;
 }

@@ -14,6 +14,9 @@ export interface TaskStat {
   readonly ppid: HostPid;
   readonly pgrp: HostPid;
   readonly session: HostPid;
+  /** Its controlling terminal as stat(2) packs device numbers, 0 for none, and the foreground group there, -1 for none. */
+  readonly terminal: number;
+  readonly foreground: number;
   readonly flags: number;
   /** Of the whole process, those included that are ending. */
   readonly threadCount: number;
@@ -52,6 +55,8 @@ export function parseStat(text: string): TaskStat {
     ppid: hostPid(Number(fields[1])),
     pgrp: hostPid(Number(fields[2])),
     session: hostPid(Number(fields[3])),
+    terminal: Number(fields[4]),
+    foreground: Number(fields[5]),
     flags: Number(fields[6]),
     threadCount: Number(fields[17]),
     exitSignal: Number(fields[35]),

@@ -30,6 +30,8 @@ export class Births {
      * is whose memory it was born with: its maker's, or, if that is a helper, that one's maker's.
      */
     private readonly onBirth: (born: Born, memory: Born | undefined) => void,
+    /** Called for each process that leads a session, when it has made it and before it bears others into it. */
+    private readonly onSession: (leader: Born) => void,
   ) {
     for (const { kind, parent, exitSignal } of plan.all) {
       if (kind !== "zombie" || parent === undefined || exitSignal === 0 || exitSignal === SIG.CHLD) continue;
@@ -52,6 +54,7 @@ export class Births {
     this.#bear(born, inherited, early);
     const { table } = restoree;
     if (planned.sid === planned.pid) table.must("its session", NR.setsid);
+    if (planned.sid === planned.pid && planned.kind === "task") this.onSession(born);
     if (planned.bears.some((each) => each.kind === "helper" && each.bears.length > 0)) {
       table.must("to take over orphans", NR.prctl, PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     }

@@ -21,6 +21,10 @@ export class TaskNumbers implements TreeTasks {
     return this.tree.root.pid;
   }
 
+  get living(): readonly HostPid[] {
+    return this.tree.processes.filter(({ zombie }) => !zombie).map(({ pid }) => pid);
+  }
+
   has(pid: HostPid): boolean {
     this.#processes ??= new Set(this.tree.processes.map((process) => process.pid));
     return this.#processes.has(pid);

@@ -12,7 +12,7 @@ import type { CoreEntry, PstreeEntry, TaskKobjIdsEntry } from "../images/schema/
 import { CLONE } from "../linux/clone.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { ourPid } from "../linux/ourselves.ts";
-import { type HostPid, type NsPid, nsPid } from "../linux/pid.ts";
+import { type HostPid, type NsPid, nsPid, sameNumber } from "../linux/pid.ts";
 import { readParent, readStat, readStats, readStatus } from "../linux/proc.ts";
 import { SIG } from "../linux/signal.ts";
 import type { ObjectIds } from "../tracee/enter/dumpee.ts";
@@ -39,6 +39,7 @@ export function dumpPstree(
   tree: FrozenTree,
   objects: ReadonlyMap<HostPid, ObjectIds>,
   numbers: TaskNumbers,
+  shellJob: boolean,
 ): void {
   const found = new Map<FrozenProcess, Found>();
   const { processes } = tree;
@@ -73,7 +74,7 @@ export function dumpPstree(
       throw new UnsupportedError(`process ${pid}: its session or group is of another pid namespace`);
   }
   const [root] = entries;
-  if (root !== undefined) refuseShellJob(root);
+  if (root !== undefined && !shellJob) refuseShellJob(root);
   images.writeAll(IMAGES.pstree, entries);
 }
 
@@ -81,7 +82,7 @@ export function dumpPstree(
 function refuseShellJob({ pid, sid }: Pick<PstreeEntry, "pid" | "sid">): void {
   if (pid === sid) return;
   throw new UnsupportedError(
-    `process ${pid}: the root of the tree does not lead its session, ${sid}: that takes --shell-job, which is not built yet`,
+    `process ${pid}: the root of the tree does not lead its session, ${sid}: --shell-job has a restore put it into its own`,
   );
 }
 
@@ -122,7 +123,7 @@ export type PlannedKind = "task" | "zombie" | "helper";
 /** A process to be born. */
 export interface PlannedProcess extends Unborn<PlannedProcess> {
   readonly kind: PlannedKind;
-  readonly pgid: NsPid;
+  pgid: NsPid;
   /** Its numbers in pid namespaces below that of the root, its own first. */
   readonly nested: readonly NsPid[];
   /** Ids of its threads, its own first. */
@@ -175,7 +176,7 @@ function idsOf(images: ImageDir, pid: NsPid, core: CoreEntry): TaskKobjIdsEntry 
 }
 
 /** Reads and checks the tree of the images. @throws ImageValueError, UnsupportedError */
-export function planPstree(images: ImageDir): PstreePlan {
+export function planPstree(images: ImageDir, shellJob: boolean): PstreePlan {
   // Which throws where it is not there, unlike readAll.
   const { entries } = images.readHeaded(IMAGES.pstree);
   images.loadAhead(
@@ -244,7 +245,8 @@ export function planPstree(images: ImageDir): PstreePlan {
   }
   if (root === undefined) throw new ImageValueError("pstree.img: no root");
   if (root.kind !== "task") throw new UnsupportedError(`process ${root.pid}, the root, is a zombie`);
-  refuseShellJob(root);
+  if (!shellJob) refuseShellJob(root);
+  else if (root.sid !== root.pid) joinOurSession(root, processes);
   for (const [process, { maker, flags }] of originsOf(processes)) {
     process.maker = maker;
     process.flags = flags;
@@ -253,6 +255,21 @@ export function planPstree(images: ImageDir): PstreePlan {
   addHelpers(root, byPid, numbers);
   const all = withOffspring(root);
   return { root, all, rooms: giveRooms(all) };
+}
+
+/**
+ * The session of a shell job is that of who restores it, and so are the groups that were not of the tree: ours, which all are born
+ * into.
+ */
+function joinOurSession(root: PlannedProcess, processes: readonly PlannedProcess[]): void {
+  const outside = root.sid;
+  const leaders = new Set(processes.map(({ pid }) => pid));
+  const { session, pgrp } = readStat(ourPid());
+  for (const process of processes) {
+    if (process.sid !== outside) continue;
+    process.sid = sameNumber(session);
+    if (!leaders.has(process.pgid)) process.pgid = sameNumber(pgrp);
+  }
 }
 
 /** Numbers those that are born into the same memory. Returns how many have the same one at most. */

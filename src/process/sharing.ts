@@ -13,7 +13,7 @@ import { UnsupportedError } from "./errors.ts";
 /** A process that is to be born. */
 export interface Unborn<P> {
   readonly pid: NsPid;
-  readonly sid: NsPid;
+  sid: NsPid;
   readonly parent: P | undefined;
   /** undefined for the dead, who share nothing any more. */
   readonly objects: ObjectIds | undefined;

@@ -355,6 +355,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "dev", id: 13, label: "optional", kind: "scalar", type: "uint32" },
     { name: "uid", id: 14, label: "optional", kind: "scalar", type: "uint32" },
     { name: "gid", id: 15, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "peer_closed", id: 1000, label: "optional", kind: "scalar", type: "bool" },
   ],
   termios_entry: [
     { name: "c_iflag", id: 1, label: "required", kind: "scalar", type: "uint32" },

@@ -2006,6 +2006,8 @@ export interface TtyInfoEntry {
   dev?: number | undefined;
   uid?: number | undefined;
   gid?: number | undefined;
+  /** this program's own: of a master whose slave was open once, and is closed */
+  peer_closed?: boolean | undefined;
 }
 
 export const TtyInfoEntry: Codec<TtyInfoEntry> = {
@@ -2026,6 +2028,7 @@ export const TtyInfoEntry: Codec<TtyInfoEntry> = {
     if (m.dev !== undefined) w.uint32(104, m.dev, "tty_info_entry.dev");
     if (m.uid !== undefined) w.uint32(112, m.uid, "tty_info_entry.uid");
     if (m.gid !== undefined) w.uint32(120, m.gid, "tty_info_entry.gid");
+    if (m.peer_closed !== undefined) w.bool(8000, m.peer_closed, "tty_info_entry.peer_closed");
   },
   read(r: Reader): TtyInfoEntry {
     let id: number | undefined;
@@ -2043,6 +2046,7 @@ export const TtyInfoEntry: Codec<TtyInfoEntry> = {
     let dev: number | undefined;
     let uid: number | undefined;
     let gid: number | undefined;
+    let peer_closed: boolean | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -2091,6 +2095,9 @@ export const TtyInfoEntry: Codec<TtyInfoEntry> = {
         case 120:
           gid = r.uint32();
           break;
+        case 8000:
+          peer_closed = r.bool();
+          break;
         default:
           r.skip(tag);
       }
@@ -2103,7 +2110,7 @@ export const TtyInfoEntry: Codec<TtyInfoEntry> = {
     if (sid === undefined) return r.missing("tty_info_entry.sid");
     if (pgrp === undefined) return r.missing("tty_info_entry.pgrp");
     if (rdev === undefined) return r.missing("tty_info_entry.rdev");
-    return { id, type, locked, exclusive, packet_mode, sid, pgrp, rdev, termios, termios_locked, winsize, pty, dev, uid, gid };
+    return { id, type, locked, exclusive, packet_mode, sid, pgrp, rdev, termios, termios_locked, winsize, pty, dev, uid, gid, peer_closed };
   },
 };
 

@@ -1,0 +1,338 @@
+/**
+ * Terminals, brought back. Both ends of a pty are opened by their paths; its number has to be the one that it had, since programs
+ * know it by that. Who leads a session gets its terminal when it has made the session, and before it bears others, which inherit it.
+ */
+import { IMAGES } from "../../images/kinds.ts";
+import {
+  type FileEntry,
+  type TtyFileEntry,
+  type TtyInfoEntry,
+  TtyType,
+} from "../../images/schema/generated/files.ts";
+import type { FownEntry } from "../../images/schema/generated/sockets.ts";
+import { ERRNO } from "../../linux/errno.ts";
+import { F } from "../../linux/fcntl.ts";
+import { Fd } from "../../linux/fd.ts";
+import { AT, fcntl, O, pidfdGetfd, pidfdOpen, withFd } from "../../linux/io.ts";
+import { NR } from "../../linux/nr.ts";
+import { type NsPid, nsPid } from "../../linux/pid.ts";
+import { cString, syscall } from "../../linux/syscall.ts";
+import {
+  openPeer,
+  setLockedTermios,
+  setTermios,
+  setTtyNumber,
+  setWinsize,
+  TIOC,
+  ttyNumber,
+} from "../../linux/tty.ts";
+import { FileRestoreError, restoring } from "../errors.ts";
+import type { FileRestorer, RestoreContext } from "../kind.ts";
+import { openPath, selfPath } from "../path.ts";
+import { withAsync, withFlags } from "../status-flags.ts";
+import { fromTermiosEntry, fromWinsizeEntry, isHungUp, isMasterId, pairOf } from "./info.ts";
+import { fillPty } from "./pty-data.ts";
+
+/** Masters that may have to be opened before the one with the wanted number comes. */
+const MOST_OTHERS = 64;
+const NOBODY = nsPid(0);
+const PERMISSIONS = 0o7777;
+const NOTHING = new Uint8Array(0);
+
+/** A pty, or, of any other terminal, what stands for its master. */
+interface Pair {
+  /** Ours. */
+  readonly master: number;
+  /** The first description of the master that is asked for is this one. */
+  masterGiven: boolean;
+  /** Closed as soon as all slaves are open: the terminal was hung up. */
+  readonly hangsUp: boolean;
+}
+
+export class TtyRestore implements FileRestorer {
+  #infos: Map<number, TtyInfoEntry> | undefined;
+  readonly #pairs = new Map<number, Pair>();
+  /** By the number of the entry: our descriptor of the first description. */
+  readonly #first = new Map<number, number>();
+
+  constructor(private readonly context: RestoreContext) {}
+
+  make(entry: FileEntry): number {
+    const file = ttyOf(entry);
+    const info = this.#infoOf(file);
+    return restoring(placeOf(entry, info), () => {
+      const fd = this.#open(file, info);
+      if (!this.#first.has(info.id)) {
+        this.#first.set(info.id, fd);
+        if (!isPty(info)) this.#giveAttributes(fd, info);
+      }
+      return withFlags(fd, file.flags);
+    });
+  }
+
+  wire(): void {
+    // That files come in this way has each opened before any process has descriptors, and all before `wired`.
+  }
+
+  /** Every description is open: what waits in ptys, foreground groups; hung up ones lose their other end. */
+  wired(): void {
+    for (const [number, { master, hangsUp }] of this.#pairs) {
+      if (hangsUp) this.context.kept.drop(master);
+      else this.#fill(number, master);
+    }
+    for (const info of this.#infos?.values() ?? []) this.#setForeground(info);
+  }
+
+  /** These forbid what restoring does. */
+  finish(): void {
+    for (const info of this.#infos?.values() ?? []) {
+      const fd = this.#first.get(info.id) ?? this.#pairs.get(pairOf(info.id))?.master;
+      if (fd === undefined) continue;
+      restoring(`tty-info.img: terminal ${info.id}`, () => {
+        if (info.packet_mode) setTtyNumber(fd, TIOC.PKT, 1, "TIOCPKT");
+        if (info.exclusive) syscall("TIOCEXCL", NR.ioctl, fd, TIOC.EXCL);
+        if (info.locked) setTtyNumber(fd, TIOC.SPTLCK, 1, "TIOCSPTLCK");
+      });
+    }
+  }
+
+  owner(entry: FileEntry): FownEntry {
+    return ttyOf(entry).fown;
+  }
+
+  asyncFlags(entry: FileEntry): number | undefined {
+    return withAsync(ttyOf(entry).flags);
+  }
+
+  controllingTerminal(session: NsPid): number | undefined {
+    const of = [...this.#readInfos().values()].filter(
+      ({ sid, type }) => sid === session && type !== TtyType.CTTY,
+    );
+    const info = of.find(({ id, type }) => type === TtyType.PTY && !isMasterId(id)) ?? of[0];
+    if (info === undefined || isHungUp(info)) return undefined;
+    return restoring(`tty-info.img: terminal ${info.id} of session ${session}`, () =>
+      this.#openToControl(info),
+    );
+  }
+
+  /** A description of the terminal, or of the slave of a pty, that can be read; the caller's. */
+  #openToControl(info: TtyInfoEntry): number {
+    const flags = O.RDWR | O.NOCTTY | O.NONBLOCK;
+    const entry = [...this.context.entries.values()].find(({ tty }) => tty?.tty_info_id === info.id);
+    if (entry?.tty === undefined)
+      throw new FileRestoreError(`tty-info.img: nobody has terminal ${info.id} open`);
+    if (info.type === TtyType.PTY) return openPeer(this.#pairOf(entry.tty, info).master, flags);
+    return openPath(selfPath(this.context.descriptor(entry.id)), flags);
+  }
+
+  #open(file: TtyFileEntry, info: TtyInfoEntry): number {
+    switch (info.type) {
+      case TtyType.PTY:
+        return isMasterId(info.id) ? this.#openMaster(file, info) : this.#openSlave(file, info);
+      case TtyType.CTTY:
+        return this.#openControlling(file, info);
+      case TtyType.EXT_TTY:
+        return this.#openExternal(file, info);
+      default:
+        return this.#openByPath(file);
+    }
+  }
+
+  #openMaster(file: TtyFileEntry, info: TtyInfoEntry): number {
+    const pair = this.#pairOf(file, info);
+    if (pair.masterGiven) throw new FileRestoreError("two descriptions of one master");
+    pair.masterGiven = true;
+    return fcntl(pair.master, F.DUPFD_CLOEXEC, 0);
+  }
+
+  #openSlave(file: TtyFileEntry, info: TtyInfoEntry): number {
+    if (this.#isInherited(info)) return this.#openInherited(file);
+    this.#pairOf(file, info);
+    const fd = this.#openByPath(file);
+    const mode = file.regf_id === undefined ? undefined : this.context.paths.entryOf(file.regf_id).mode;
+    if (mode !== undefined) syscall("its mode", NR.fchmod, fd, mode & PERMISSIONS);
+    return fd;
+  }
+
+  #openByPath({ regf_id, flags }: TtyFileEntry): number {
+    if (regf_id === undefined) throw new FileRestoreError("a terminal without a path");
+    return this.context.paths.openPlain(regf_id, (flags & ~O.ASYNC) | O.NOCTTY | O.NONBLOCK);
+  }
+
+  /** The terminal that we were started from (--shell-job), opened anew. */
+  #openInherited({ flags }: TtyFileEntry): number {
+    if (ttyNumber(0, TIOC.GPTN) < 0 && ttyNumber(0, TIOC.GETD) < 0) {
+      throw new FileRestoreError(
+        "--shell-job gives it the terminal at our standard input, which is none",
+        ERRNO.ENOTTY,
+      );
+    }
+    return openPath(selfPath(0), (flags & (O.ACCMODE | O.NONBLOCK)) | O.NOCTTY);
+  }
+
+  #openExternal({ flags }: TtyFileEntry, { rdev, dev = 0 }: TtyInfoEntry): number {
+    const key = `tty[${rdev.toString(16)}:${dev.toString(16)}]`;
+    const inherited = this.context.inherited.take(key);
+    if (inherited === undefined) {
+      throw new FileRestoreError(`an external terminal, which --inherit-fd fd[N]:${key} is to give`);
+    }
+    return withFd(inherited, (fd) => openPath(selfPath(fd), (flags & (O.ACCMODE | O.NONBLOCK)) | O.NOCTTY));
+  }
+
+  /** Opening /dev/tty leads to the terminal of who opens it: whoever leads the session does, or we, if it is ours. */
+  #openControlling(file: TtyFileEntry, { sid }: TtyInfoEntry): number {
+    const leader = this.context.processOf(sid);
+    if (leader === undefined) return this.#openByPath(file);
+    const { table, pid } = leader;
+    const opened = table.must(
+      "/dev/tty",
+      NR.openat,
+      AT.FDCWD,
+      table.data(cString("/dev/tty")),
+      file.flags | O.CLOEXEC,
+    );
+    table.run();
+    const number = opened.value;
+    const fd = withFd(pidfdOpen(pid), (pidfd) => pidfdGetfd(pidfd, number));
+    table.must("/dev/tty", NR.close, number);
+    table.run();
+    return fd;
+  }
+
+  /** Whether it is the terminal that we were started from that takes the place of one whose other end was outside. */
+  #isInherited(info: TtyInfoEntry): boolean {
+    if (isHungUp(info) || this.#readInfos().has(info.id + 1)) return false;
+    if (this.context.options.shellJob) return true;
+    if (this.context.options.orphanPtsMaster !== undefined) return false;
+    throw new FileRestoreError(
+      "a terminal whose other end was outside of the tree: --shell-job gives it the one that this is started from",
+    );
+  }
+
+  #pairOf(file: TtyFileEntry, info: TtyInfoEntry): Pair {
+    const number = pairOf(info.id);
+    let pair = this.#pairs.get(number);
+    if (pair !== undefined) return pair;
+    const master = this.#readInfos().get(2 * number + 1);
+    const hangsUp = isHungUp(info);
+    const fd = this.context.kept.keep(this.#openNumbered(file, info, master !== undefined));
+    setTtyNumber(fd, TIOC.SPTLCK, 0, "TIOCSPTLCK");
+    pair = { master: fd, masterGiven: false, hangsUp };
+    this.#pairs.set(number, pair);
+    if (hangsUp) return pair;
+    using slave = Fd.own(openPeer(fd, O.RDWR | O.NOCTTY | O.NONBLOCK));
+    this.#giveAttributes(slave.number, this.#readInfos().get(2 * number) ?? info);
+    if (master === undefined) this.context.options.orphanPtsMaster?.(fd);
+    return pair;
+  }
+
+  /** Opens masters until one has the wanted number; the others are closed again. */
+  #openNumbered(file: TtyFileEntry, info: TtyInfoEntry, hasMaster: boolean): number {
+    const wanted = info.pty?.index;
+    const others: Fd[] = [];
+    try {
+      for (;;) {
+        const fd = Fd.own(this.#openMultiplexer(file, info, hasMaster));
+        const index = ttyNumber(fd.number, TIOC.GPTN);
+        if (index === wanted) return fd.release();
+        others.push(fd);
+        if (wanted === undefined || index < 0 || index > wanted || others.length > MOST_OTHERS)
+          throw new FileRestoreError(
+            `its number ${wanted} is another's: the next free one is ${index}`,
+            ERRNO.EBUSY,
+          );
+      }
+    } finally {
+      for (const other of others) other.close();
+    }
+  }
+
+  #openMultiplexer(file: TtyFileEntry, info: TtyInfoEntry, hasMaster: boolean): number {
+    const number = pairOf(info.id);
+    const masterFile = [...this.context.entries.values()].find(
+      ({ tty }) => tty?.tty_info_id === 2 * number + 1,
+    )?.tty;
+    const flags = O.RDWR | O.NOCTTY | O.NONBLOCK;
+    if (hasMaster && masterFile?.regf_id !== undefined)
+      return this.context.paths.openPlain(masterFile.regf_id, flags);
+    if (file.regf_id === undefined) throw new FileRestoreError("a terminal without a path");
+    return this.context.paths.openBeside(file.regf_id, "ptmx", flags);
+  }
+
+  #giveAttributes(fd: number, info: TtyInfoEntry): void {
+    const { termios, termios_locked, winsize, uid, gid, id } = info;
+    if (uid !== undefined && gid !== undefined) syscall("its owner", NR.fchown, fd, uid, gid);
+    if (termios !== undefined) setTermios(fd, fromTermiosEntry(termios, id));
+    if (winsize !== undefined) setWinsize(fd, fromWinsizeEntry(winsize));
+    const locked = termios_locked && fromTermiosEntry(termios_locked, id);
+    // Only what has CAP_SYS_ADMIN may set it, and mostly nothing is locked.
+    if (
+      locked !== undefined &&
+      Object.values(locked)
+        .flat()
+        .some((value) => value !== 0)
+    )
+      setLockedTermios(fd, locked);
+  }
+
+  #fill(number: number, master: number): void {
+    const input = this.#dataOf(2 * number);
+    const output = this.#dataOf(2 * number + 1);
+    const info = this.#readInfos().get(2 * number) ?? this.#readInfos().get(2 * number + 1);
+    if (info?.termios === undefined) return;
+    const termios = fromTermiosEntry(info.termios, info.id);
+    if (input.length + output.length === 0) return;
+    restoring(`tty-data.img: terminal ${info.id}`, () => {
+      using slave = Fd.own(openPeer(master, O.RDWR | O.NOCTTY | O.NONBLOCK));
+      fillPty(master, slave.number, termios, { input, output });
+    });
+  }
+
+  #dataOf(id: number): Uint8Array {
+    for (const { tty_id, data } of this.context.images.readAll(IMAGES.tty_data))
+      if (tty_id === id) return data;
+    return NOTHING;
+  }
+
+  /** Who leads the session says which of its groups gets what is typed. */
+  #setForeground(info: TtyInfoEntry): void {
+    const { sid, pgrp, type, id } = info;
+    const isOther = type === TtyType.CTTY || (type === TtyType.PTY && isMasterId(id));
+    if (sid === NOBODY || pgrp === NOBODY || isOther || isHungUp(info)) return;
+    const leader = this.context.processOf(sid);
+    if (leader === undefined) return;
+    using fd = Fd.own(this.#openToControl(info));
+    const { table } = leader;
+    const inside = leader.fetch("its terminal", fd.number);
+    const group = table.data(new Uint8Array(Int32Array.of(pgrp).buffer));
+    const set = table.call(NR.ioctl, inside, TIOC.SPGRP, group);
+    table.must("its terminal", NR.close, inside);
+    table.run();
+    // A group without members is none.
+    if (set.failed && set.raw !== -ERRNO.ESRCH) set.checked(`the foreground group ${pgrp} of session ${sid}`);
+  }
+
+  #infoOf({ tty_info_id }: TtyFileEntry): TtyInfoEntry {
+    const info = this.#readInfos().get(tty_info_id);
+    if (info === undefined) throw new FileRestoreError(`tty-info.img: there is no terminal ${tty_info_id}`);
+    return info;
+  }
+
+  #readInfos(): Map<number, TtyInfoEntry> {
+    this.#infos ??= new Map(this.context.images.readAll(IMAGES.tty_info).map((info) => [info.id, info]));
+    return this.#infos;
+  }
+}
+
+function isPty({ type }: TtyInfoEntry): boolean {
+  return type === TtyType.PTY;
+}
+
+function ttyOf(entry: FileEntry): TtyFileEntry {
+  if (entry.tty === undefined) throw new FileRestoreError(`files.img: file ${entry.id} is no terminal`);
+  return entry.tty;
+}
+
+function placeOf(entry: FileEntry, info: TtyInfoEntry): string {
+  return `files.img: file ${entry.id}: terminal ${info.pty === undefined ? info.id : `pts/${info.pty.index}`}`;
+}
