@@ -2,8 +2,9 @@
 import { ERRNO, KernelError } from "./errno.ts";
 import { Fd } from "./fd.ts";
 import { NR } from "./nr.ts";
-import { s32, struct, u16, u32, viewOf, word } from "./struct.ts";
+import { bytes, s32, struct, u16, u32, viewOf, word } from "./struct.ts";
 import { addressOf, checkResult, rawSyscall, syscall } from "./syscall.ts";
+import { textOf, textToBytes } from "./text.ts";
 
 /** Address families (include/linux/socket.h). */
 export const AF = {
@@ -238,6 +239,17 @@ export function peerName(fd: number): Uint8Array | undefined {
   if (typeof name !== "number") return name;
   if (name === -ERRNO.ENOTCONN || name === -ERRNO.EINVAL) return undefined;
   throw new KernelError("getpeername", `socket ${fd}`, -name);
+}
+
+/**
+ * The bytes of the address that a socket was connected to, which it may have been once (SO_PEERNAME); undefined where to none.
+ * @throws KernelError
+ */
+export function lastPeerName(fd: number): Uint8Array | undefined {
+  const length = tryGetOption(fd, SOL.SOCKET, SO.PEERNAME, addressBuffer);
+  if (length === -ERRNO.ENOTCONN) return undefined;
+  if (length < 0) throw new KernelError("getsockopt", optionName(fd, SOL.SOCKET, SO.PEERNAME), -length);
+  return addressBuffer.slice(0, Math.min(length, ADDRESS_SIZE));
 }
 
 /** An ioctl(2) that gives an int: a value of SIOC. @throws KernelError */
@@ -486,6 +498,27 @@ export function receive(fd: number, room: Uint8Array, flags = 0): Incoming {
   const got = tryReceive(fd, room, flags);
   if (typeof got === "number") throw new KernelError("recvmsg", `socket ${fd}`, -got);
   return got;
+}
+
+// --- interfaces
+
+/** struct ifreq: a name, then what is asked of the interface. */
+const ifreq = struct({ name: bytes(16), index: s32 }, 40);
+const SIOCGIFNAME = 0x8910;
+const SIOCGIFINDEX = 0x8933;
+
+/** The name of an interface of the namespace that a socket is of; undefined where there is none of that index. */
+export function interfaceName(fd: number, index: number): string | undefined {
+  const buffer = ifreq.encode({ index });
+  if (rawSyscall(NR.ioctl, fd, SIOCGIFNAME, addressOf(buffer)) < 0) return undefined;
+  return textOf(buffer, 0, buffer.indexOf(0));
+}
+
+/** The index of an interface of the namespace that a socket is of; undefined where there is none of that name. */
+export function interfaceIndex(fd: number, name: string): number | undefined {
+  const buffer = ifreq.encode({ name: textToBytes(name) });
+  if (rawSyscall(NR.ioctl, fd, SIOCGIFINDEX, addressOf(buffer)) < 0) return undefined;
+  return ifreq.decode(buffer).index;
 }
 
 // --- addresses

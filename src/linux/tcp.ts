@@ -27,7 +27,7 @@ export const TCPI_OPT = { TIMESTAMPS: 1, SACK: 2, WSCALE: 4, SYN_DATA: 32, USEC_
 /** Options of a segment, as TCP.REPAIR_OPTIONS takes them. */
 const TCPOPT = { MAXSEG: 2, WINDOW: 3, SACK_PERMITTED: 4, TIMESTAMP: 8 } as const;
 
-/** The head of struct tcp_info; the two scales share a byte. */
+/** The beginning of struct tcp_info; the two scales share a byte. */
 const tcpInfo = struct({
   state: u8,
   caState: u8,
@@ -36,6 +36,13 @@ const tcpInfo = struct({
   backoff: u8,
   options: u8,
   scales: u8,
+  flags: u8,
+  rto: u32,
+  ato: u32,
+  sendMss: u32,
+  receiveMss: u32,
+  unacked: u32,
+  sacked: u32,
 });
 const repairOption = struct({ code: u32, value: u32 });
 const repairWindow = struct({ snd_wl1: u32, snd_wnd: u32, max_window: u32, rcv_wnd: u32, rcv_wup: u32 });
@@ -49,12 +56,23 @@ export interface TcpInfo {
   readonly options: number;
   readonly sendScale: number;
   readonly receiveScale: number;
+  /** Of a listening one: how many connections wait to be accepted, and how many may. */
+  readonly waiting: number;
+  readonly backlog: number;
 }
 
 /** @throws KernelError */
 export function readTcpInfo(fd: number): TcpInfo {
-  const { state, options, scales } = tcpInfo.decode(getOption(fd, SOL.TCP, TCP.INFO, tcpInfo.size));
-  return { state, options, sendScale: scales & 0xf, receiveScale: scales >> 4 };
+  const info = tcpInfo.decode(getOption(fd, SOL.TCP, TCP.INFO, tcpInfo.size));
+  const { state, options, scales, unacked, sacked } = info;
+  return {
+    state,
+    options,
+    sendScale: scales & 0xf,
+    receiveScale: scales >> 4,
+    waiting: unacked,
+    backlog: sacked,
+  };
 }
 
 /** Begins repair. It makes the socket share its address with whoever asks, until the end of repair. @throws KernelError */

@@ -1317,6 +1317,14 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "ns_id", id: 18, label: "optional", kind: "scalar", type: "uint32" },
     { name: "shutdown", id: 19, label: "optional", kind: "enum", type: "sk_shutdown" },
     { name: "tcp_opts", id: 20, label: "optional", kind: "message", type: "tcp_opts_entry" },
+    { name: "error", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "members", id: 1001, label: "repeated", kind: "message", type: "sk_member_entry" },
+  ],
+  sk_member_entry: [
+    { name: "ifname", id: 1, label: "required", kind: "scalar", type: "string" },
+    { name: "group", id: 2, label: "required", kind: "scalar", type: "bytes" },
+    { name: "mode", id: 3, label: "required", kind: "scalar", type: "uint32" },
+    { name: "sources", id: 4, label: "repeated", kind: "scalar", type: "bytes" },
   ],
   ip_opts_entry: [
     { name: "freebind", id: 1, label: "optional", kind: "scalar", type: "bool" },

@@ -390,6 +390,9 @@ export interface InetSkEntry {
   ns_id?: number | undefined;
   shutdown?: SkShutdown | undefined;
   tcp_opts?: TcpOptsEntry | undefined;
+  /** Ours: the error that the next call will meet, and groups that the socket is a member of. */
+  error?: number | undefined;
+  members: SkMemberEntry[];
 }
 
 export const InetSkEntry: Codec<InetSkEntry> = {
@@ -415,6 +418,8 @@ export const InetSkEntry: Codec<InetSkEntry> = {
     if (m.ns_id !== undefined) w.uint32(144, m.ns_id, "inet_sk_entry.ns_id");
     if (m.shutdown !== undefined) w.int32(152, m.shutdown, "inet_sk_entry.shutdown");
     if (m.tcp_opts !== undefined) w.message(162, TcpOptsEntry, m.tcp_opts, "inet_sk_entry.tcp_opts");
+    if (m.error !== undefined) w.uint32(8000, m.error, "inet_sk_entry.error");
+    for (const v of m.members) w.message(8010, SkMemberEntry, v, "inet_sk_entry.members");
   },
   read(r: Reader): InetSkEntry {
     let id: number | undefined;
@@ -437,6 +442,8 @@ export const InetSkEntry: Codec<InetSkEntry> = {
     let ns_id: number | undefined;
     let shutdown: SkShutdown | undefined;
     let tcp_opts: TcpOptsEntry | undefined;
+    let error: number | undefined;
+    const members: SkMemberEntry[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -506,6 +513,12 @@ export const InetSkEntry: Codec<InetSkEntry> = {
         case 162:
           tcp_opts = r.message(TcpOptsEntry);
           break;
+        case 8000:
+          error = r.uint32();
+          break;
+        case 8010:
+          members.push(r.message(SkMemberEntry));
+          break;
         default:
           r.skip(tag);
       }
@@ -522,7 +535,55 @@ export const InetSkEntry: Codec<InetSkEntry> = {
     if (backlog === undefined) return r.missing("inet_sk_entry.backlog");
     if (fown === undefined) return r.missing("inet_sk_entry.fown");
     if (opts === undefined) return r.missing("inet_sk_entry.opts");
-    return { id, ino, family, type, proto, state, src_port, dst_port, flags, backlog, src_addr, dst_addr, fown, opts, v6only, ip_opts, ifname, ns_id, shutdown, tcp_opts };
+    return { id, ino, family, type, proto, state, src_port, dst_port, flags, backlog, src_addr, dst_addr, fown, opts, v6only, ip_opts, ifname, ns_id, shutdown, tcp_opts, error, members };
+  },
+};
+
+/** A group of multicast, and from whom its datagrams are taken. */
+export interface SkMemberEntry {
+  ifname: string;
+  group: Uint8Array;
+  /** 0: from all but the sources; 1: from the sources alone */
+  mode: number;
+  sources: Uint8Array[];
+}
+
+export const SkMemberEntry: Codec<SkMemberEntry> = {
+  name: "sk_member_entry",
+  write(w: Writer, m: SkMemberEntry): void {
+    w.string(10, m.ifname, "sk_member_entry.ifname");
+    w.bytes(18, m.group, "sk_member_entry.group");
+    w.uint32(24, m.mode, "sk_member_entry.mode");
+    for (const v of m.sources) w.bytes(34, v, "sk_member_entry.sources");
+  },
+  read(r: Reader): SkMemberEntry {
+    let ifname: string | undefined;
+    let group: Uint8Array | undefined;
+    let mode: number | undefined;
+    const sources: Uint8Array[] = [];
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 10:
+          ifname = r.string();
+          break;
+        case 18:
+          group = r.bytes();
+          break;
+        case 24:
+          mode = r.uint32();
+          break;
+        case 34:
+          sources.push(r.bytes());
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (ifname === undefined) return r.missing("sk_member_entry.ifname");
+    if (group === undefined) return r.missing("sk_member_entry.group");
+    if (mode === undefined) return r.missing("sk_member_entry.mode");
+    return { ifname, group, mode, sources };
   },
 };
 
