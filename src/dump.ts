@@ -8,6 +8,7 @@ import { ActionError, type Actions } from "./actions.ts";
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import { FilesDump } from "./files/dump.ts";
+import type { NetworkDump } from "./files/kind.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
@@ -18,6 +19,7 @@ import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts"
 import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
 import { NamespacesDump, ownIds } from "./namespaces/dump.ts";
+import { LOCK_METHOD, networkLock, newRunId } from "./namespaces/lock-methods.ts";
 import { dumpClocks, time } from "./namespaces/time.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
@@ -79,10 +81,13 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   let committed = false;
   using undo = new Undo();
   let ending: UndoEntry | undefined;
+  const runId = newRunId();
+  using lock = networkLock(options.networkLock, runId);
   const saving = new Saving(
     options,
     images,
     undo,
+    { lock, leaves },
     stats,
     new TaskNumbers(tree),
     plugins,
@@ -102,8 +107,8 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     );
     stage("dump/inventory");
     const living = tree.processes.flatMap(({ pid, zombie }) => (zombie ? [] : [pid]));
-    // All end or none: one alone does anyway.
-    if (!leaves && living.length > 1) ending = undo.layAfter("the tree", killing(living));
+    // All end or none. One alone does anyway, but its connections would not work any more.
+    if (!leaves && (living.length > 1 || !undo.isEmpty)) ending = undo.layAfter("the tree", killing(living));
     // With what it refers to.
     if (!undo.isEmpty) layOwnName(undo, images.filePath(IMAGES.inventory));
     images.commitInventory({
@@ -113,7 +118,9 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
       ns_per_id: true,
       root_cg_set: 1,
       lsmtype: 0,
-      network_lock_method: 0,
+      tcp_close: options.tcpClose ? true : undefined,
+      network_lock_method: LOCK_METHOD[options.networkLock],
+      dump_criu_run_id: runId,
       ...(plugins.needed.length > 0 && { plugins_entry: { plugins: [...plugins.needed] } }),
     });
     stage("dump/committed");
@@ -195,12 +202,13 @@ class Saving {
     private readonly options: Options,
     private readonly images: ImageDir,
     undo: Undo,
+    network: NetworkDump,
     stats: DumpStats,
     private readonly numbers: TaskNumbers,
     plugins: Plugins,
     orphanPtsMaster: boolean,
   ) {
-    this.#files = new FilesDump(images, { ...options, orphanPtsMaster }, undo, stats, numbers, plugins);
+    this.#files = new FilesDump(images, { ...options, orphanPtsMaster }, undo, network, stats, numbers, plugins);
     this.#memory = new MemoryDump(images, this.#files, stats);
     this.#namespaces = new NamespacesDump(numbers.rootPid);
   }

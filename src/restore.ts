@@ -23,6 +23,7 @@ import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
 import { MemoryRestore } from "./memory/restore.ts";
+import { unlockNetwork } from "./namespaces/lock-methods.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
 import type { Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
@@ -80,6 +81,8 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
       `inventory.img: version ${inventory.img_version} of the images, ${IMG_VERSION} is known`,
     );
   }
+  if (inventory.tcp_close === true && !options.tcpClose)
+    throw new ImageValueError("inventory.img: dumped with --tcp-close, which a restore needs as well");
   const plugins = Plugins.find(options, "restore", inventory.plugins_entry?.plugins);
   const rootPid = await plugins.during(() =>
     restoreFrom(images, inventory, sameCpu, options, actions, plugins),
@@ -124,7 +127,7 @@ async function restoreFrom(
     actions.run("post-restore");
     if (options.pidfile !== undefined) writePidfile(options.pidfile, restoration.rootPid, undo);
     stage("restore/written");
-    restoration.finish();
+    restoration.finish(inventory);
     // All are let go or none: one alone is anyway.
     const { living } = restoration;
     if (living.length > 1) undo.lay("the tree", killing(living));
@@ -291,8 +294,9 @@ class Restoration {
   }
 
   /** Does away with everything that was of use on the way. */
-  finish(): void {
+  finish(inventory: InventoryEntry): void {
     this.#memory.finish();
+    unlockNetwork(inventory, this.plan.root.pid, this.#files.lockedConnections());
     this.#files.finish();
   }
 

@@ -24,7 +24,7 @@ import { FileDumpError } from "./errors.ts";
 import { external } from "./external.ts";
 import { FdinfoLook } from "./fdinfo.ts";
 import { Descriptions, type Known } from "./identity.ts";
-import type { DumpContext, FileDumper, FileId, FileKind, FilesDumpOptions } from "./kind.ts";
+import type { DumpContext, FileDumper, FileId, FileKind, FilesDumpOptions, NetworkDump } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
 import { refuseLock } from "./locks.ts";
 import { OpenFile } from "./open-file.ts";
@@ -63,6 +63,7 @@ export class FilesDump {
     images: ImageDir,
     options: FilesDumpOptions,
     undo: Undo,
+    network: NetworkDump,
     stats: FilesDumpStats,
     private readonly tasks: TreeTasks,
     plugins: Plugins = Plugins.none(),
@@ -72,6 +73,7 @@ export class FilesDump {
       images,
       options,
       undo,
+      network,
       newId: () => ++this.#lastId,
       add: (entry: FileEntry) => void this.#entries.push(entry),
       countShared: ({ scanned, written }: ShmemCounts) => {

@@ -20,6 +20,7 @@ import { FdTypes, type FileEntry, RemapType } from "../images/schema/generated/f
 import { close, pidfdOpen } from "../linux/io.ts";
 import { hostPid, nsPid, sameHost, sameNumber } from "../linux/pid.ts";
 import { readMaps, readProcess, readSmaps } from "../linux/proc.ts";
+import { noLock } from "../namespaces/network-lock.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { spawnRoot } from "../tracee/build/spawn.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
@@ -48,9 +49,19 @@ const OPTIONS: FilesDumpOptions = {
   linkRemap: false,
   evasiveDevices: false,
   fileValidation: "buildid",
+  tcpEstablished: false,
+  tcpClose: false,
+  skipInFlight: false,
 };
 function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions {
-  return { inheritFd, fileValidation: "buildid", skipFileRwxCheck: false, shellJob: false };
+  return {
+    inheritFd,
+    fileValidation: "buildid",
+    skipFileRwxCheck: false,
+    shellJob: false,
+    tcpEstablished: false,
+    tcpClose: false,
+  };
 }
 const FOWN = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: nsPid(0) };
 
@@ -114,6 +125,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     images,
     { ...OPTIONS, ...options },
     undo,
+    { lock: noLock, leaves: true },
     { sharedScanned: 0, sharedWritten: 0 },
     { living: [pid], has: (task) => task === pid, numberOf: sameNumber },
   );

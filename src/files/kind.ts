@@ -15,6 +15,7 @@ import type { FdTypes, FileEntry, RegFileEntry } from "../images/schema/generate
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import type { HostPid, NsPid, TreeTasks } from "../linux/pid.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
+import type { NetworkLock } from "../namespaces/network-lock.ts";
 import type { Plugins } from "../plugins/plugins.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Undo } from "../undo/undo.ts";
@@ -44,6 +45,12 @@ export interface FilesDumpOptions {
   readonly orphanPtsMaster: boolean;
   /** Entries of --external: what a restore will be given. */
   readonly external: readonly string[];
+  /** Whether connections of TCP are saved. */
+  readonly tcpEstablished: boolean;
+  /** Whether they are left to end with the tree. */
+  readonly tcpClose: boolean;
+  /** Whether those that nobody has accepted yet are passed over. */
+  readonly skipInFlight: boolean;
 }
 
 export interface FilesRestoreOptions {
@@ -56,6 +63,17 @@ export interface FilesRestoreOptions {
   readonly shellJob: boolean;
   /** Takes the master of a terminal whose master was outside of the tree; ours stays open until it has. */
   readonly orphanPtsMaster?: ((master: number) => void) | undefined;
+  /** Whether connections of TCP are restored. */
+  readonly tcpEstablished: boolean;
+  /** Whether their sockets come back closed. */
+  readonly tcpClose: boolean;
+}
+
+/** What becomes of connections during a dump. */
+export interface NetworkDump {
+  readonly lock: NetworkLock;
+  /** The tree runs on afterwards. */
+  readonly leaves: boolean;
 }
 
 /** An entry of files.img, as tables of descriptors and queues refer to it. */
@@ -90,6 +108,7 @@ export interface DumpContext {
   readonly options: FilesDumpOptions;
   /** What is changed outside of the images is laid here before: it is undone if the dump fails, or is killed. */
   readonly undo: Undo;
+  readonly network: NetworkDump;
   /** A number for one more entry of files.img. */
   newId(): number;
   /** Adds an entry to files.img. */

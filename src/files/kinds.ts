@@ -11,6 +11,7 @@ import { pathFile } from "./path-file.ts";
 import { pidfd } from "./pidfd.ts";
 import { pipe } from "./pipe.ts";
 import { signalfd } from "./signalfd.ts";
+import { inet } from "./sockets/inet.ts";
 import { tty } from "./terminals/tty.ts";
 import { timerfd } from "./timerfd.ts";
 
@@ -24,6 +25,7 @@ export const fileKinds: readonly FileKind[] = [
   signalfd,
   timerfd,
   pidfd,
+  inet,
   inotify,
   fanotify,
   tty,

@@ -14,6 +14,7 @@ import { statusAt, statusOf } from "../linux/statx.ts";
 import { pathAddress } from "../linux/syscall.ts";
 import { TIOC } from "../linux/tty.ts";
 import { Level, log } from "../log.ts";
+import type { Connection } from "../namespaces/network-lock.ts";
 import { Plugins } from "../plugins/plugins.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Undo } from "../undo/undo.ts";
@@ -27,6 +28,7 @@ import type { Opened, Wanted, Wish } from "./open-many.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
 import { PathFileRestore, pathFile } from "./path-file.ts";
 import { readRemaps } from "./remap.ts";
+import { lockedConnections } from "./sockets/inet.ts";
 
 /** Of ours beside the descriptions: images, the pages of processes at work, the log, what Bun has. */
 const SPARE_DESCRIPTORS = 1024;
@@ -268,6 +270,11 @@ export class FilesRestore {
       restoring(what, () => restoreOwner(fd, owner, this.#context.hostOf(owner.pid), what));
       if (last) this.#kept.drop(fd);
     }
+  }
+
+  /** Connections that the dump has locked; of none, if they are not restored. @throws FileRestoreError */
+  lockedConnections(): Connection[] {
+    return this.#context.options.tcpClose ? [] : lockedConnections(this.#entries.values());
   }
 
   /**

@@ -242,14 +242,15 @@ export function peerName(fd: number): Uint8Array | undefined {
 }
 
 /**
- * The bytes of the address that a socket was connected to, which it may have been once (SO_PEERNAME); undefined where to none.
- * @throws KernelError
+ * The `length` bytes of the address that a socket is connected to, or was (SO_PEERNAME): as many as its own name has. Undefined
+ * where it never was. @throws KernelError
  */
-export function lastPeerName(fd: number): Uint8Array | undefined {
-  const length = tryGetOption(fd, SOL.SOCKET, SO.PEERNAME, addressBuffer);
-  if (length === -ERRNO.ENOTCONN) return undefined;
-  if (length < 0) throw new KernelError("getsockopt", optionName(fd, SOL.SOCKET, SO.PEERNAME), -length);
-  return addressBuffer.slice(0, Math.min(length, ADDRESS_SIZE));
+export function lastPeerName(fd: number, length: number): Uint8Array | undefined {
+  const name = new Uint8Array(length);
+  const result = tryGetOption(fd, SOL.SOCKET, SO.PEERNAME, name);
+  if (result === -ERRNO.ENOTCONN) return undefined;
+  if (result < 0) throw new KernelError("getsockopt", optionName(fd, SOL.SOCKET, SO.PEERNAME), -result);
+  return name;
 }
 
 /** An ioctl(2) that gives an int: a value of SIOC. @throws KernelError */

@@ -36,7 +36,13 @@ export function sourceOf(entry: InetSkEntry, what: string, scope = 0): InetAddre
 /** The peer's address; its port is 0 where it has none. @throws FileRestoreError */
 export function destinationOf(entry: InetSkEntry, what: string): InetAddress {
   const { family, dst_port, dst_addr } = entry;
-  return { family, port: portOf(dst_port, what), host: hostOf(dst_addr, family, what), scope: 0, flowinfo: 0 };
+  return {
+    family,
+    port: portOf(dst_port, what),
+    host: hostOf(dst_addr, family, what),
+    scope: 0,
+    flowinfo: 0,
+  };
 }
 
 /** `127.0.0.1:80`, `[::1]:80`: for messages. */

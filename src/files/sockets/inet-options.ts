@@ -31,17 +31,20 @@ const OF_IP: readonly Option[] = [
     IP.CHECKSUM,
     IP.RECVFRAGSIZE,
     IP.RECVERR_RFC4884,
-    IP.MULTICAST_TTL,
-    IP.MULTICAST_LOOP,
-    IP.MULTICAST_ALL,
     IP.UNICAST_IF,
   ]),
   { level: SOL.IP, name: IP.TRANSPARENT, early: true },
   { level: SOL.IP, name: IP.BIND_ADDRESS_NO_PORT, early: true },
   { level: SOL.IP, name: IP.LOCAL_PORT_RANGE, early: true },
 ];
-const OF_V4: readonly Option[] = [
-  { level: SOL.IP, name: IP.OPTIONS, size: 40 },
+const OF_V4: readonly Option[] = [{ level: SOL.IP, name: IP.OPTIONS, size: 40 }];
+/** A stream has no use for these. */
+const OF_IP_DATAGRAMS: readonly Option[] = options(SOL.IP, [
+  IP.MULTICAST_TTL,
+  IP.MULTICAST_LOOP,
+  IP.MULTICAST_ALL,
+]);
+const OF_V4_DATAGRAMS: readonly Option[] = [
   // An address, or with it the index of an interface (struct ip_mreqn), where the kernel tells that.
   { level: SOL.IP, name: IP.MULTICAST_IF, size: 12 },
 ];
@@ -58,12 +61,8 @@ const OF_V6: readonly Option[] = [
     IPV6.HOPLIMIT_2292,
     IPV6.FLOWINFO,
     IPV6.UNICAST_HOPS,
-    IPV6.MULTICAST_IF,
-    IPV6.MULTICAST_HOPS,
-    IPV6.MULTICAST_LOOP,
     IPV6.MTU_DISCOVER,
     IPV6.RECVERR,
-    IPV6.MULTICAST_ALL,
     IPV6.ROUTER_ALERT_ISOLATE,
     IPV6.RECVERR_RFC4884,
     IPV6.FLOWINFO_SEND,
@@ -88,6 +87,12 @@ const OF_V6: readonly Option[] = [
   { level: SOL.IPV6, name: IPV6.RTHDR, size: V6_HEADER },
   { level: SOL.IPV6, name: IPV6.DSTOPTS, size: V6_HEADER },
 ];
+const OF_V6_DATAGRAMS: readonly Option[] = options(SOL.IPV6, [
+  IPV6.MULTICAST_IF,
+  IPV6.MULTICAST_HOPS,
+  IPV6.MULTICAST_LOOP,
+  IPV6.MULTICAST_ALL,
+]);
 /** Bytes of the name of a congestion control. */
 const CONGESTION = 16;
 const OF_TCP: readonly Option[] = [
@@ -130,6 +135,8 @@ export interface InetState {
 export function inetOptions({ family, type, protocol }: SocketType, state: InetState): Option[] {
   const raw = type === SOCK.RAW;
   const table = [...OF_IP, ...(family === AF.INET6 ? [...OF_V6, ...V4_OF_V6] : OF_V4)];
+  if (type !== SOCK.STREAM)
+    table.push(...OF_IP_DATAGRAMS, ...(family === AF.INET6 ? OF_V6_DATAGRAMS : OF_V4_DATAGRAMS));
   if (raw && family === AF.INET6) table.push(...OF_RAW_V6);
   if (!raw && (protocol === IPPROTO.TCP || protocol === IPPROTO.MPTCP)) {
     table.push(...OF_TCP);

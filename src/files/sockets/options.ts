@@ -88,10 +88,15 @@ export interface SocketType {
   readonly protocol: number;
 }
 
+/** A value of AF. @throws KernelError */
+export function socketFamily(fd: number): number {
+  return getInt(fd, SOL.SOCKET, SO.DOMAIN);
+}
+
 /** @throws KernelError */
 export function socketType(fd: number): SocketType {
   return {
-    family: getInt(fd, SOL.SOCKET, SO.DOMAIN),
+    family: socketFamily(fd),
     type: getInt(fd, SOL.SOCKET, SO.TYPE),
     protocol: getInt(fd, SOL.SOCKET, SO.PROTOCOL),
   };

@@ -15,10 +15,10 @@ import { type Ends, type PacketSender, SEGMENT } from "../../linux/packets.ts";
 import { TCP_STATE } from "../../linux/sock-diag.ts";
 import {
   bind,
-  type InetAddress,
   encodeInet,
-  poll,
+  type InetAddress,
   POLL,
+  poll,
   SHUT,
   shutdown,
   tryConnect,
@@ -53,16 +53,7 @@ const anyOf =
   (...states: number[]) =>
   (state: number): boolean =>
     states.includes(state);
-const isConnection = anyOf(
-  ESTABLISHED,
-  SYN_SENT,
-  FIN_WAIT1,
-  FIN_WAIT2,
-  CLOSE,
-  CLOSE_WAIT,
-  LAST_ACK,
-  CLOSING,
-);
+const isConnection = anyOf(ESTABLISHED, SYN_SENT, FIN_WAIT1, FIN_WAIT2, CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING);
 /** The peer has closed it: its FIN is counted in inq_seq. */
 const finReceived = anyOf(CLOSE_WAIT, LAST_ACK, CLOSE, CLOSING);
 /** We have closed it: our FIN is counted in outq_seq; first, or after the peer's. */
@@ -147,7 +138,9 @@ function takeQueue(
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     const name = queue === QUEUE.RECEIVE ? "receive" : "send";
-    throw new FileDumpError(`${where}: its ${name} queue of ${length} bytes: ${error.message}`, { cause: error });
+    throw new FileDumpError(`${where}: its ${name} queue of ${length} bytes: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 
