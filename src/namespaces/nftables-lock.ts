@@ -45,9 +45,12 @@ const CHAINS = [
   ["input", HOOK_AT.INPUT],
 ] as const;
 
+/** CRIU 4.2 has room for 31 characters of "inet CRIU-" and the id: so many of the id are in the name. */
+const ID_IN_NAME = 21;
+
 /** Name of the table of a dump. */
 export function lockTable(runId: string): string {
-  return `CRIU-${runId}`;
+  return `CRIU-${runId.slice(0, ID_IN_NAME)}`;
 }
 
 /** What a rule compares: the connection as packets have it that go from source to destination. */

@@ -297,10 +297,11 @@ class InetRestore implements FileRestorer {
       setInt(fd, SOL.IPV6, IPV6.V6ONLY, Number(sk.v6only));
     shareAddress(fd, sk.opts);
     restoreEarlyOptions(fd, sk.opts, table, what);
+    // Which addresses it may have is a matter of these as well.
+    restoreIpOptions(fd, type, sk.ip_opts);
     if (connection) this.#connect(sk, fd, what);
     else name(sk, type, fd, what);
     fcntl(fd, F.SETFL, sk.flags & ~O.ASYNC);
-    restoreIpOptions(fd, type, sk.ip_opts);
     if (isTcp(type) || isMptcp(type)) restoreTcpOptions(fd, sk.tcp_opts);
     restoreOptions(fd, sk.opts, table, what);
     // It ends what was to be ended, though it says so where nothing is connected.
@@ -429,8 +430,7 @@ function sharing(fd: number, opts: SkOptsEntry, act: () => void): void {
 
 /** An IPv6 address that is new to its interface is not to be had yet, but by who does not ask. */
 function bindAnyway(fd: number, type: SocketType, own: InetAddress): void {
-  const asks = type.family === AF.INET6 && type.type !== SOCK.RAW && !isMptcp(type);
-  const before = asks ? tryGetInt(fd, SOL.IPV6, IPV6.FREEBIND) : undefined;
+  const before = type.family === AF.INET6 ? tryGetInt(fd, SOL.IPV6, IPV6.FREEBIND) : undefined;
   if (before === 0) setInt(fd, SOL.IPV6, IPV6.FREEBIND, 1);
   // What an ICMP socket has for a port is the number that it is answered to.
   bind(fd, encodeInet(own));
