@@ -208,7 +208,15 @@ class Saving {
     plugins: Plugins,
     orphanPtsMaster: boolean,
   ) {
-    this.#files = new FilesDump(images, { ...options, orphanPtsMaster }, undo, network, stats, numbers, plugins);
+    this.#files = new FilesDump(
+      images,
+      { ...options, orphanPtsMaster },
+      undo,
+      network,
+      stats,
+      numbers,
+      plugins,
+    );
     this.#memory = new MemoryDump(images, this.#files, stats);
     this.#namespaces = new NamespacesDump(numbers.rootPid);
   }
