@@ -9,6 +9,7 @@
 import type { Actions } from "./actions.ts";
 import { checkCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
+import type { ShellJob } from "./files/kind.ts";
 import { FilesRestore } from "./files/restore.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
@@ -336,12 +337,18 @@ class Restoration {
     return number;
   }
 
+  #shellJob(): ShellJob | undefined {
+    const { root } = this.plan;
+    if (this.#root === undefined || !this.options.shellJob || root.sid === root.pid) return undefined;
+    return { restoree: this.#root, group: root.pgid };
+  }
+
   /** Memory, files and directories of all processes, which work on them while we see to the next ones. */
   #furnish(): void {
     /** Who makes each table of descriptors. */
     const makers = new Map<number, Restoree>();
     const installed: (() => void)[] = [];
-    this.#files.wire();
+    this.#files.wire(this.#shellJob());
     stage("restore/wired");
     const lastInPlace = lastOfSharers(
       this.#births.living.map(({ planned }) => planned),

@@ -183,14 +183,20 @@ export interface Holder {
   readonly number: number;
 }
 
+/** The root of a tree that is in our session, and its group. */
+export interface ShellJob {
+  readonly restoree: Restoree;
+  readonly group: NsPid;
+}
+
 /** Restores the files of one kind; made once per restore. */
 export interface FileRestorer {
   /** Makes the bare description; gives our descriptor of it, which is the caller's. @throws FileRestoreError */
   make(entry: FileEntry): number;
   /** Every file has been made, or can be: gives it what it has of others. `fd` stays the caller's. @throws FileRestoreError */
   wire?(entry: FileEntry, fd: number): void;
-  /** All files have been wired. @throws FileRestoreError */
-  wired?(): void;
+  /** All files have been wired. `job` is the root of a tree that is in our session (--shell-job). @throws FileRestoreError */
+  wired?(job: ShellJob | undefined): void;
   /**
    * Adds calls to a process' table that do what only a process with this file can do. `fd` is ours of the same description.
    * Called once per description, when all processes have all their files. @throws FileRestoreError

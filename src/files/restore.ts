@@ -22,7 +22,14 @@ import { FileRestoreError, restoring } from "./errors.ts";
 import { InheritedFds } from "./inherit-fd.ts";
 import { allowDescriptors, countInPlace, installDescriptors, MANY } from "./install.ts";
 import { KeptFds } from "./kept-fds.ts";
-import type { FileKind, FileRestorer, FilesRestoreOptions, Holder, RestoreContext } from "./kind.ts";
+import type {
+  FileKind,
+  FileRestorer,
+  FilesRestoreOptions,
+  Holder,
+  RestoreContext,
+  ShellJob,
+} from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
 import type { Opened, Wanted, Wish } from "./open-many.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
@@ -158,9 +165,9 @@ export class FilesRestore {
 
   /**
    * Makes all files that take more than being opened, and gives them what they have of each other. All processes have been
-   * born. @throws FileRestoreError, KernelError
+   * born; `job` is the root where it is in our session. @throws FileRestoreError, KernelError
    */
-  wire(): void {
+  wire(job: ShellJob | undefined): void {
     for (const description of this.#descriptions.values())
       if (description.restorer.wire !== undefined) this.#made(description);
     // Wiring makes further ones: those in queues.
@@ -168,7 +175,7 @@ export class FilesRestore {
       const { entry, restorer, fd } = next;
       if (fd !== undefined) restorer.wire?.(entry, fd);
     }
-    for (const restorer of this.#restorers.values()) restorer.wired?.();
+    for (const restorer of this.#restorers.values()) restorer.wired?.(job);
   }
 
   /**

@@ -27,7 +27,7 @@ import {
   ttyNumber,
 } from "../../linux/tty.ts";
 import { FileRestoreError, restoring } from "../errors.ts";
-import type { FileRestorer, RestoreContext } from "../kind.ts";
+import type { FileRestorer, RestoreContext, ShellJob } from "../kind.ts";
 import { openPath, selfPath } from "../path.ts";
 import { withAsync, withFlags } from "../status-flags.ts";
 import { fromTermiosEntry, fromWinsizeEntry, isHungUp, isMasterId, pairOf } from "./info.ts";
@@ -75,12 +75,27 @@ export class TtyRestore implements FileRestorer {
   }
 
   /** Every description is open: what waits in ptys, foreground groups; hung up ones lose their other end. */
-  wired(): void {
+  wired(job: ShellJob | undefined): void {
     for (const [number, { master, hangsUp }] of this.#pairs) {
       if (hangsUp) this.context.kept.drop(master);
       else this.#fill(number, master);
     }
     for (const info of this.#infos?.values() ?? []) this.#setForeground(info);
+    if (job !== undefined) this.#bringToForeground(job);
+  }
+
+  /** A job that we are started for from a shell gets what is typed, as it would from the shell itself. */
+  #bringToForeground({ restoree, group }: ShellJob): void {
+    const inherited = [...(this.#infos?.values() ?? [])].find(
+      ({ id }) => this.#first.has(id) && !this.#pairs.has(pairOf(id)),
+    );
+    const fd = inherited && this.#first.get(inherited.id);
+    if (fd === undefined) return;
+    const { table } = restoree;
+    const inside = restoree.fetch("its terminal", fd);
+    table.call(NR.ioctl, inside, TIOC.SPGRP, table.data(new Uint8Array(Int32Array.of(group).buffer)));
+    table.must("its terminal", NR.close, inside);
+    table.run();
   }
 
   /** These forbid what restoring does. */
