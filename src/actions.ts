@@ -9,7 +9,7 @@ import { errnoName, KernelError } from "./linux/errno.ts";
 import { Fd } from "./linux/fd.ts";
 import { O } from "./linux/io.ts";
 import { environment, ourPid } from "./linux/ourselves.ts";
-import { awaitProgram, endOf, start } from "./linux/program.ts";
+import { awaitProgram, endOf, start, WITHOUT_RIGHTS } from "./linux/program.ts";
 import { log, logDescriptor } from "./log.ts";
 
 /** The stages, by the names that scripts and clients know; CRIU 4.2's. */
@@ -144,6 +144,7 @@ export class Actions implements Disposable {
           [2, log],
         ]),
         closeOthers: true,
+        prepare: [WITHOUT_RIGHTS],
       });
       const end = awaitProgram(child);
       if (end.kind === "exited" && end.code === 0) return;

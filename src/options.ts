@@ -295,7 +295,7 @@ const TABLE = {
     commands: ALL, built: ALL, metavar: "FILE",
     help: "run FILE at the stages of the work, named in CRTOOLS_SCRIPT_ACTION" },
   unprivileged: { long: "unprivileged", argument: "none", negatable: true, value: flag,
-    rpc: "unprivileged", section: "Common", commands: ALL, built: NOT_YET,
+    rpc: "unprivileged", section: "Common", commands: ALL, built: ALL,
     help: "accept what cannot be done without being root" },
   deprecated: { long: "deprecated", argument: "none", negatable: true, value: flag, section: "Common",
     commands: ALL, built: ALL, help: "allow what CRIU is about to retire" },

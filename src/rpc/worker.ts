@@ -218,6 +218,8 @@ class Requests {
     // Of two ways to say where the images are the descriptor counts.
     if (opts.images_dir_fd !== -1)
       options = { ...options, imagesDir: client.directory("images_dir_fd", opts.images_dir_fd) };
+    // We are the client here, who need not be root.
+    if (this.ofService) options = { ...options, unprivileged: true };
     options = { ...options, logFile: logFile(command, opts, options.logFile) };
     if (command === "dump" || command === "pre-dump")
       options = { ...options, tree: opts.pid ?? this.connection.peer().pid };

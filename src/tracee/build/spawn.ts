@@ -31,7 +31,7 @@ import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "../../lin
 import { hostMachine } from "../../machine/host.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE } from "../../machine/runner.ts";
 import { awaitNewborn } from "../hold/many-tasks.ts";
-import { Task } from "../hold/task.ts";
+import { suspendSeccomp, Task } from "../hold/task.ts";
 import type { Area } from "../table/area.ts";
 import { LaidTable } from "../table/laid-table.ts";
 import { type RestoredTask, Restoree, runnerRegisters } from "./restoree.ts";
@@ -39,7 +39,7 @@ import { type RestoredTask, Restoree, runnerRegisters } from "./restoree.ts";
 const RSEQ_UNREGISTER = 1;
 const LAST_FD = 0x7fff_ffff;
 /** Those that a child inherits with being held. */
-const OPTIONS = PTRACE_O.EXITKILL | PTRACE_O.SUSPEND_SECCOMP;
+const options = () => PTRACE_O.EXITKILL | suspendSeccomp();
 
 /**
  * A table for a child that nobody holds yet. It waits for bytes from a pipe whose other end is ours alone, and that never
@@ -78,7 +78,7 @@ export function spawnRoot(
   try {
     const { child, end, closePipe } = cloneWaiting(number, area, asSibling, namespaces);
     try {
-      const task = Task.seize(child, child, OPTIONS);
+      const task = Task.seize(child, child, options());
       task.interrupt();
       task.awaitTrap();
       const level = (namespaces & NEW.PID) === 0 ? 0 : 1;

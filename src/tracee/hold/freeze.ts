@@ -6,11 +6,11 @@ import { kill } from "../../linux/kill.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { hasEnded, readChildren, readStat, readStats, readThreads, stateOf } from "../../linux/proc.ts";
-import { PTRACE_O, wait } from "../../linux/ptrace.ts";
+import { wait } from "../../linux/ptrace.ts";
 import { SIG } from "../../linux/signal.ts";
 import { rawSyscall } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
-import { Task } from "./task.ts";
+import { suspendSeccomp, Task } from "./task.ts";
 
 /** Milliseconds that the tree may take to stop: CRIU's default of --timeout. */
 const PATIENCE = 10_000;
@@ -167,7 +167,7 @@ function newChildren(processes: readonly FrozenProcess[], known: Set<HostPid>): 
 function seizeLeaders(processes: readonly FrozenProcess[], deadline: number): void {
   const byPid = new Map(processes.map((process) => [process.pid, process]));
   const leaders = processes.map(({ pid }) => ({ pid, tid: pid }));
-  const { tasks } = Task.seizeAll(leaders, PTRACE_O.SUSPEND_SECCOMP);
+  const { tasks } = Task.seizeAll(leaders, suspendSeccomp());
   for (const task of tasks) byPid.get(task.pid)?.threads.push(task);
   Task.awaitTraps(tasks, deadline, ({ pid }) => byPid.get(pid)?.threads.splice(0));
   const held = processes.filter(({ threads }) => threads.length > 0);
@@ -215,7 +215,7 @@ function freezeProcess(process: FrozenProcess, deadline: number): void {
     if (news[0] === pid && readStat(pid, pid).state === "Z") dead += news.splice(0, 1).length;
     const { tasks: fresh, refused } = Task.seizeAll(
       news.map((tid) => ({ pid, tid })),
-      PTRACE_O.SUSPEND_SECCOMP,
+      suspendSeccomp(),
     );
     for (const task of fresh) {
       held.add(task.tid);
