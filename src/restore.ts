@@ -496,7 +496,8 @@ class Restoration {
     // Also those whose birth nobody took note of, because that of another one failed.
     for (const pid of born) for (const child of childrenOf(pid)) born.add(child);
     for (const pid of born) kill(pid, SIG.KILL);
-    for (const pid of born) {
+    // The init of a pid namespace ends when all others in it have been waited for.
+    for (const pid of [...born].reverse()) {
       // The end of a process is told when those of its other threads have been.
       for (const tid of threadsOf(pid)) if (tid !== pid) awaitEnd(tid);
       awaitEnd(pid);

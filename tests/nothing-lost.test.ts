@@ -12,7 +12,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node
 import { join } from "node:path";
 import { STAGES } from "../src/faults.ts";
 import { buildFixtures, directives, fixtureNames } from "./harness/build.ts";
-import { type Fixture, Skipped, startFixture } from "./harness/fixture.ts";
+import { type Fixture, restoreFixture, Skipped, startFixture } from "./harness/fixture.ts";
 import {
   compareSnapshots,
   killAll,
@@ -488,7 +488,7 @@ describe("a restore that fails", () => {
             expect(listing(fixture.stateDir, /^(work|images\/stats-restore)/)).toBe(files);
             expect(readFileSync("/proc/self/mountinfo", "utf8")).toBe(mounts);
           }
-          const restored = await restore(images, { options: restoreOptions, workDir });
+          const restored = await restoreFixture(fixture, images, { workDir });
           expect(restored.errors).not.toContain("Error (");
           expect(restored.exitCode).toBe(0);
           expect(await fixture.finish()).toBe("PASS");

@@ -111,7 +111,8 @@ export class FrozenTree {
     sent();
     for (const { pid, zombie, memory } of this.processes)
       if (!zombie && memory >= MUCH_MEMORY) helpToFree(pid);
-    for (const { threads } of this.processes) {
+    // The init of a pid namespace ends when all others in it have been waited for.
+    for (const { threads } of this.processes.reverse()) {
       // A leader reports its end when its other threads are gone.
       for (const task of threads.slice(1).concat(threads.slice(0, 1))) awaitEnd(task.tid);
     }
