@@ -70,6 +70,11 @@ export class Actions implements Disposable {
     private readonly scripts: readonly string[],
     private readonly imagesDir: string,
     private readonly listener?: Listener,
+    /**
+     * Inode of our socket that leads to whoever asks for the work. Who dumps itself has the other end: when restored it finds
+     * an answer in there.
+     */
+    readonly clientSocket?: number,
   ) {}
 
   /** Whether anybody is to be told anything. */

@@ -8,7 +8,7 @@ import { ActionError, type Actions } from "./actions.ts";
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import { FilesDump } from "./files/dump.ts";
-import type { NetworkDump } from "./files/kind.ts";
+import type { FilesDumpOptions, NetworkDump } from "./files/kind.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
@@ -76,7 +76,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   );
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
-  const options = withExternal(given, actions, tree);
+  const options = withClient(given, actions, tree);
   const leaves = options.leaveRunning || options.leaveStopped;
   let committed = false;
   using undo = new Undo();
@@ -157,11 +157,14 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   return 0;
 }
 
+/** What a dump is asked for: by options, and by whoever it works for. */
+type DumpOptions = Options & Pick<FilesDumpOptions, "clientSocket">;
+
 /** The options with what the listener adds to the external resources. @throws ActionError, after the tree was let go */
-function withExternal(options: Options, actions: Actions, tree: FrozenTree): Options {
+function withClient(options: Options, actions: Actions, tree: FrozenTree): DumpOptions {
   try {
-    const more = actions.queryExternal();
-    return more.length === 0 ? options : { ...options, external: [...options.external, ...more] };
+    const external = [...options.external, ...actions.queryExternal()];
+    return { ...options, external, clientSocket: actions.clientSocket };
   } catch (error) {
     tree.release();
     throw error;
@@ -199,7 +202,7 @@ class Saving {
   readonly #entered: Infection[] = [];
 
   constructor(
-    private readonly options: Options,
+    private readonly options: DumpOptions,
     private readonly images: ImageDir,
     undo: Undo,
     network: NetworkDump,

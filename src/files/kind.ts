@@ -51,6 +51,11 @@ export interface FilesDumpOptions {
   readonly tcpClose: boolean;
   /** Whether those that nobody has accepted yet are passed over. */
   readonly skipInFlight: boolean;
+  /**
+   * Inode of our socket that leads to whoever asked for the dump, by RPC. If that is of the tree, what is in images/restored.ts
+   * is to wait in its end of the connection when it is restored.
+   */
+  readonly clientSocket?: number | undefined;
 }
 
 export interface FilesRestoreOptions {
