@@ -107,7 +107,8 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     );
     stage("dump/inventory");
     const living = tree.processes.flatMap(({ pid, zombie }) => (zombie ? [] : [pid]));
-    // All end or none. One alone does anyway, but its connections would not work any more.
+    // Either all end and everything stays, or nothing: for one process alone that needs nothing. (With connections its end is
+    // not all: they do not work any more.)
     if (!leaves && (living.length > 1 || !undo.isEmpty)) ending = undo.layAfter("the tree", killing(living));
     // With what it refers to.
     if (!undo.isEmpty) layOwnName(undo, images.filePath(IMAGES.inventory));

@@ -129,9 +129,9 @@ async function restoreFrom(
     if (options.pidfile !== undefined) writePidfile(options.pidfile, restoration.rootPid, undo);
     stage("restore/written");
     restoration.finish(inventory);
-    // All are let go or none: one alone is anyway.
+    // Either all are let go and everything stays, or nothing: for one process alone that needs nothing.
     const { living } = restoration;
-    if (living.length > 1) undo.lay("the tree", killing(living));
+    if (living.length > 1 || !undo.isEmpty) undo.lay("the tree", killing(living));
   } catch (error) {
     restoration.abort();
     throw error;

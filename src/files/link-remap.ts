@@ -8,8 +8,8 @@ import { ERRNO } from "../linux/errno.ts";
 import { AT, close, isAbsent, O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
-import { FS_MAGIC } from "../linux/statx.ts";
-import { checkResult } from "../linux/syscall.ts";
+import { FS_MAGIC, statusAt, statusOf } from "../linux/statx.ts";
+import { checkResult, pathAddress } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { unlinking } from "../undo/calls.ts";
 import { linkNamed } from "../undo/names.ts";
@@ -71,8 +71,7 @@ export class LinkRemapDump {
     for (let attempt = 0; ; ) {
       const leaf = `link_remap.${attempt === 0 ? id : `${id}.${ourPid()}.${attempt}`}`;
       const path = `${directory === "/" ? "" : directory}/${leaf}`;
-      // One that was left by another dump, of the same file even, is not ours to take away if this one fails.
-      const result = isAbsent(path) ? linkNamed(this.undo, file.copy, path) : -ERRNO.EEXIST;
+      const result = linkNamed(this.undo, file.copy, path);
       if (typeof result !== "number") {
         this.#made.push(path);
         return path;
@@ -104,7 +103,7 @@ export function openLinked(place: string, path: string, linked: string, names: T
       throw new FileRestoreError(`${linked} is gone: a restore takes away what it has used`);
     const fd = openPath(linked, O.PATH | O.NOFOLLOW);
     names.makeParents(path);
-    if (names.link(fd, path) < 0) {
+    if (names.link(fd, path) < 0 && !leadsTo(path, fd)) {
       // Whoever has the name now keeps it.
       log.debug("files/link-remap", `${path} is taken: opened as ${linked}`);
       return fd;
@@ -112,6 +111,12 @@ export function openLinked(place: string, path: string, linked: string, names: T
     close(fd);
     return openPath(path, O.PATH | O.NOFOLLOW);
   });
+}
+
+/** Whether a name is one of the file that `fd` is open at: it has got it for another descriptor already. */
+function leadsTo(path: string, fd: number): boolean {
+  const [there, file] = [statusAt(AT.FDCWD, pathAddress(path)), statusOf(fd)];
+  return typeof there !== "number" && there.ino === file.ino && there.dev === file.dev;
 }
 
 /** A name that a dump gave, ours or CRIU's. An image can say anything, and no other file goes for its sake. */

@@ -6,6 +6,7 @@
  */
 import { ERRNO } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
+import { instant } from "../linux/instants.ts";
 import { AT, isAbsent, O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
@@ -54,10 +55,12 @@ export function makeNamed(
 ): Named {
   const beside = nameBeside(path);
   const first = layOwnName(undo, beside, isDirectory);
+  instant();
   checkResult(make(beside), nr, path);
   const fd = Fd.open(beside, O.PATH | O.NOFOLLOW);
   try {
     const entry = undo.lay(path, unlinking(AT.FDCWD, path, fd.number, isDirectory ? AT_REMOVEDIR : 0));
+    instant();
     const isFree = renameIfFree(beside, path);
     (isFree ? first : entry).drop();
     return isFree ? { fd, path, entry } : { fd, path: beside, entry: first };
@@ -69,10 +72,13 @@ export function makeNamed(
 
 /** Gives the file that `fd`, which is lent, is open at one more name. A negative errno where that cannot be. @throws KernelError */
 export function linkNamed(undo: Undo, fd: number, path: string): UndoEntry | number {
-  // First, since the entry must not be for another path than the call.
   const to = pathAddress(path, 1);
+  // It may be a name of this very file, which is not ours to take away.
+  const there = rawSyscall(NR.faccessat, AT.FDCWD, to, 0);
+  if (there !== -ERRNO.ENOENT) return there === 0 ? -ERRNO.EEXIST : there;
   const entry = undo.lay(path, unlinking(AT.FDCWD, path, fd));
   const from = pathAddress(`/proc/self/fd/${fd}`);
+  instant();
   const result = rawSyscall(NR.linkat, AT.FDCWD, from, AT.FDCWD, to, AT.SYMLINK_FOLLOW);
   if (result === 0) return entry;
   entry.drop();

@@ -1,6 +1,7 @@
 /** Stopping a process tree: every thread of every process seized and stopped, until nothing new appears. */
 
 import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
+import { instant } from "../../linux/instants.ts";
 import { close } from "../../linux/io.ts";
 import { kill } from "../../linux/kill.ts";
 import { NR } from "../../linux/nr.ts";
@@ -107,7 +108,11 @@ export class FrozenTree {
 
   /** Ends every process and waits until each has ended; its parent finds it so. `sent` is called when none lives on. */
   kill(sent: () => void): void {
-    for (const process of this.processes) if (!process.zombie) kill(process.pid, SIG.KILL);
+    for (const { pid, zombie } of this.processes) {
+      if (zombie) continue;
+      instant();
+      kill(pid, SIG.KILL);
+    }
     sent();
     for (const { pid, zombie, memory } of this.processes)
       if (!zombie && memory >= MUCH_MEMORY) helpToFree(pid);
