@@ -54,7 +54,7 @@ export const PARTS = {
   timeNamespaces: namespace("time"),
   netNamespaces: namespace("net"),
   tcp: { what: "established TCP connections", built: false },
-  locks: { what: "file locks", built: false },
+  locks: { what: "file locks", built: true },
   aio: { what: "contexts of asynchronous input and output", built: false },
   autofs: { what: "mounts of autofs", built: false },
   apparmor: { what: "AppArmor profiles", built: false },

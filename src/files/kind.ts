@@ -43,6 +43,8 @@ export interface FilesDumpOptions {
   readonly shellJob: boolean;
   /** Whether a restore will hand the masters of terminals to its caller. */
   readonly orphanPtsMaster: boolean;
+  /** Whether locks are saved. */
+  readonly fileLocks: boolean;
   /** Entries of --external: what a restore will be given. */
   readonly external: readonly string[];
   /** Whether connections of TCP are saved. */

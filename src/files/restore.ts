@@ -31,6 +31,7 @@ import type {
   ShellJob,
 } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
+import { armLocks } from "./locks.ts";
 import type { Opened, Wanted, Wish } from "./open-many.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
 import { PathFileRestore, pathFile } from "./path-file.ts";
@@ -248,6 +249,7 @@ export class FilesRestore {
    */
   arm(): void {
     this.#restoreOwners();
+    armLocks(this.#context);
     for (const { entry, restorer, holder, fd } of this.#descriptions.values()) {
       if (restorer.arm !== undefined && holder !== undefined && fd !== undefined)
         restorer.arm(entry, holder, fd);
