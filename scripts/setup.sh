@@ -17,9 +17,9 @@ case $purpose in
   bench) wanted="$wanted gcc libc6-dev" ;;
   test)
     wanted="$wanted gcc libc6-dev xz-utils zstd coreutils gzip python3 perl bc openssl bash util-linux"
-    # For crit, the judge of our images, and a browser for our report. Not in every release of Debian: without them those
-    # tests skip and say so.
-    optional="criu chromium-headless-shell"
+    # For crit, the judge of our images, a browser for our report, and pycriu and go-criu, clients of the RPC. Not in every
+    # release of Debian: without them those tests skip and say so.
+    optional="criu chromium-headless-shell golang-go golang-github-checkpoint-restore-go-criu-dev"
     ;;
   *)
     echo "setup: unknown purpose \"$purpose\": build, demo, test or bench" >&2
