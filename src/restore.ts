@@ -396,6 +396,9 @@ class Restoration {
       }
       stage("restore/thread");
     }
+    if (!this.#files.hasLate) return;
+    for (const unborn of this.#unborn.values()) unborn.born();
+    this.#files.makeLate();
   }
 
   /** Filters that all threads of a process share, which those yet to be born inherit. */

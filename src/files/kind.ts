@@ -184,10 +184,12 @@ export interface FileDumper {
   finish?(): void;
 }
 
-/** A process that has a file, and the number it has it by. */
+/** A process that has a file, and the descriptor it has it by. */
 export interface Holder {
   readonly restoree: Restoree;
   readonly number: number;
+  /** Of the descriptor: FD_CLOEXEC. */
+  readonly flags: number;
 }
 
 /** The root of a tree that is in our session, and its group. */
@@ -200,6 +202,10 @@ export interface ShellJob {
 export interface FileRestorer {
   /** Makes the bare description; gives our descriptor of it, which is the caller's. @throws FileRestoreError */
   make(entry: FileEntry): number;
+  /**
+   * Whether it can be made only when all processes have their descriptors and threads: something else takes its place until then.
+   */
+  isLate?(entry: FileEntry): boolean;
   /** Every file has been made, or can be: gives it what it has of others. `fd` stays the caller's. @throws FileRestoreError */
   wire?(entry: FileEntry, fd: number): void;
   /** All files have been wired. `job` is the root of a tree that is in our session (--shell-job). @throws FileRestoreError */

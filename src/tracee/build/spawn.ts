@@ -259,7 +259,7 @@ export function spawnChildren(
 export interface UnbornThreads {
   /** Not to be touched before `born` has been called. */
   readonly tasks: readonly RestoredTask[];
-  /** Waits for their births; the process' table is not to be used before. @throws KernelError as spawnChildren */
+  /** Waits for their births, once; the process' table is not to be used before. @throws KernelError as spawnChildren */
   born(): void;
 }
 
@@ -272,7 +272,10 @@ export function spawnThreads(restoree: Restoree, threads: readonly TreeNumbers[]
   lots.next();
   if (restoree.identity.level === 0) {
     const tasks = threads.map((each) => taskOf(inOurNamespace(each)));
+    let isAwaited = false;
     const born = () => {
+      if (isAwaited) return;
+      isAwaited = true;
       for (const _ of lots);
       await_(tasks);
     };
