@@ -8,18 +8,21 @@ import { ActionError, type Actions } from "./actions.ts";
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import { FilesDump } from "./files/dump.ts";
-import type { FilesDumpOptions, NetworkDump } from "./files/kind.ts";
+import type { NetworkDump } from "./files/kind.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
 import { ERRNO, isErrno } from "./linux/errno.ts";
 import { close, pidfdOpen } from "./linux/io.ts";
+import { ourPath } from "./linux/path-at.ts";
 import { type HostPid, hostPid } from "./linux/pid.ts";
 import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts";
 import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
 import { NamespacesDump, ownIds } from "./namespaces/dump.ts";
 import { LOCK_METHOD, networkLock, newRunId } from "./namespaces/lock-methods.ts";
+import { mnt } from "./namespaces/mnt.ts";
+import { MountsDump } from "./namespaces/mounts/dump.ts";
 import { dumpClocks, time } from "./namespaces/time.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
@@ -76,17 +79,19 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   );
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
-  const options = withClient(given, actions, tree);
+  const options = withExternal(given, actions, tree);
   const leaves = options.leaveRunning || options.leaveStopped;
   let committed = false;
   using undo = new Undo();
   let ending: UndoEntry | undefined;
   const runId = newRunId();
+  using mounts = new MountsDump(options, undo);
   using lock = networkLock(options.networkLock, runId);
   const saving = new Saving(
     options,
     images,
     undo,
+    mounts,
     { lock, leaves },
     stats,
     new TaskNumbers(tree),
@@ -107,11 +112,10 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     );
     stage("dump/inventory");
     const living = tree.processes.flatMap(({ pid, zombie }) => (zombie ? [] : [pid]));
-    // Either all end and everything stays, or nothing: for one process alone that needs nothing. (With connections its end is
-    // not all: they do not work any more.)
+    // All end or none. One alone does anyway, but its connections would not work any more.
     if (!leaves && (living.length > 1 || !undo.isEmpty)) ending = undo.layAfter("the tree", killing(living));
     // With what it refers to.
-    if (!undo.isEmpty) layOwnName(undo, images.filePath(IMAGES.inventory));
+    if (!undo.isEmpty) layOwnName(undo, ourPath(images.filePath(IMAGES.inventory)));
     images.commitInventory({
       img_version: 2,
       fdinfo_per_id: true,
@@ -158,14 +162,11 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   return 0;
 }
 
-/** What a dump is asked for: by options, and by whoever it works for. */
-type DumpOptions = Options & Pick<FilesDumpOptions, "clientSocket">;
-
 /** The options with what the listener adds to the external resources. @throws ActionError, after the tree was let go */
-function withClient(options: Options, actions: Actions, tree: FrozenTree): DumpOptions {
+function withExternal(options: Options, actions: Actions, tree: FrozenTree): Options {
   try {
-    const external = [...options.external, ...actions.queryExternal()];
-    return { ...options, external, clientSocket: actions.clientSocket };
+    const more = actions.queryExternal();
+    return more.length === 0 ? options : { ...options, external: [...options.external, ...more] };
   } catch (error) {
     tree.release();
     throw error;
@@ -203,9 +204,10 @@ class Saving {
   readonly #entered: Infection[] = [];
 
   constructor(
-    private readonly options: DumpOptions,
+    private readonly options: Options,
     private readonly images: ImageDir,
     undo: Undo,
+    private readonly mounts: MountsDump,
     network: NetworkDump,
     stats: DumpStats,
     private readonly numbers: TaskNumbers,
@@ -216,6 +218,7 @@ class Saving {
       images,
       { ...options, orphanPtsMaster },
       undo,
+      mounts,
       network,
       stats,
       numbers,
@@ -257,6 +260,7 @@ class Saving {
       images: this.images,
       options: this.options,
       tableOf: (pid) => this.#tableOf(pid),
+      mounts: this.mounts,
     });
     if (this.#namespaces.of(time).length === 0) dumpClocks(this.images);
     stage("dump/namespaces");
@@ -288,6 +292,8 @@ class Saving {
       const request = { carrier, saved: first, slots: threads.length, maps: mappings, vm, sighand };
       return { frozen, objects, namespaces: this.#namespaces.idsOf(pid, objects), mappings, saved, request };
     });
+    const namespaces = this.#namespaces.of(mnt).map(({ id, pid, isRoot }) => ({ number: id, pid, isRoot }));
+    this.mounts.read(namespaces.sort((a, b) => Number(b.isRoot) - Number(a.isRoot)));
     const infections = Infection.enterAll(
       found.map(({ request }) => request),
       (infection) => this.#entered.push(infection),

@@ -2,6 +2,7 @@
 import { ERRNO, KernelError } from "./linux/errno.ts";
 import { AT, close, exists, O, readText, writeAll } from "./linux/io.ts";
 import { NR } from "./linux/nr.ts";
+import { ourPath } from "./linux/path-at.ts";
 import { pathAddress, rawSyscall } from "./linux/syscall.ts";
 import { makeNamed } from "./undo/names.ts";
 import type { Undo } from "./undo/undo.ts";
@@ -15,9 +16,11 @@ import type { Undo } from "./undo/undo.ts";
 export function writePidfile(path: string, pid: number, undo: Undo): void {
   const says = () => exists(path) && readText(path).trim() === String(pid);
   if (says()) return;
-  const { fd, path: made, entry } = makeNamed(undo, path, NR.openat, (beside) => create(beside, String(pid)));
+  const { fd, at, entry } = makeNamed(undo, ourPath(path), NR.openat, (beside) =>
+    create(beside.path, String(pid)),
+  );
   fd.close();
-  if (made === path) return;
+  if (at.path === path) return;
   // Somebody was here before.
   entry.undo();
   if (!says()) throw new KernelError("openat", path, ERRNO.EEXIST);

@@ -14,7 +14,7 @@ import { FilesRestore } from "./files/restore.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { InventoryEntry } from "./images/schema/generated/inventory.ts";
-import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.ts";
+import type { CoreEntry, SeccompEntry, TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
 import { lastCapability } from "./linux/capability.ts";
 import { kill } from "./linux/kill.ts";
 import { NR } from "./linux/nr.ts";
@@ -25,6 +25,7 @@ import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
 import { MemoryRestore } from "./memory/restore.ts";
 import { unlockNetwork } from "./namespaces/lock-methods.ts";
+import { MountsRestore } from "./namespaces/mounts/restore.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
 import type { Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
@@ -42,7 +43,7 @@ import {
 } from "./process/core.ts";
 import { ImageValueError } from "./process/errors.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
-import { hasOwnMemory, type PstreePlan, planPstree } from "./process/pstree.ts";
+import { hasOwnMemory, type PlannedProcess, type PstreePlan, planPstree } from "./process/pstree.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { lastOfSharers } from "./process/sharing.ts";
 import { finalState, giveThread, giveThreadLast, THREAD_ROOM } from "./process/thread.ts";
@@ -105,16 +106,18 @@ async function restoreFrom(
   const total = new Stopwatch();
   checkCpuinfo(images, options.cpuCap);
   const plan = planPstree(images, options.shellJob);
-  const namespaces = new NamespacesRestore(images, options, plan.root, plan.all, inventory.root_ids);
+  using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
+  using mounts = new MountsRestore(images, options, undo);
+  const namespaces = new NamespacesRestore(images, options, mounts, plan.root, plan.all, inventory.root_ids);
   stage("restore/planned");
   actions.run("pre-restore");
 
-  using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
   const restoration = new Restoration(
     options,
     images,
     plan,
     namespaces,
+    mounts,
     stats,
     sameCpu,
     undo,
@@ -129,9 +132,9 @@ async function restoreFrom(
     if (options.pidfile !== undefined) writePidfile(options.pidfile, restoration.rootPid, undo);
     stage("restore/written");
     restoration.finish(inventory);
-    // Either all are let go and everything stays, or nothing: for one process alone that needs nothing.
+    // All are let go or none: one alone is anyway.
     const { living } = restoration;
-    if (living.length > 1 || !undo.isEmpty) undo.lay("the tree", killing(living));
+    if (living.length > 1) undo.lay("the tree", killing(living));
   } catch (error) {
     restoration.abort();
     throw error;
@@ -183,6 +186,12 @@ function threadsOf(pid: HostPid): HostPid[] {
   }
 }
 
+/** Where a process is born: in the namespaces of its maker, or, if that is a helper, of that one's. */
+function makerIdsOf({ maker, ids }: PlannedProcess): TaskKobjIdsEntry | undefined {
+  if (maker === undefined) return ids;
+  return maker.ids ?? makerIdsOf(maker);
+}
+
 class Restoration {
   readonly #files: FilesRestore;
   readonly #memory: MemoryRestore;
@@ -204,6 +213,7 @@ class Restoration {
     private readonly images: ImageDir,
     private readonly plan: PstreePlan,
     private readonly namespaces: NamespacesRestore,
+    private readonly mounts: MountsRestore,
     private readonly stats: RestoreStats,
     private readonly sameCpu: SameCpu,
     undo: Undo,
@@ -221,6 +231,7 @@ class Restoration {
       images,
       { ...options, orphanPtsMaster },
       undo,
+      mounts,
       new Set(tables),
       (number) => this.#births.hostOf(number) ?? sameHost(number),
       (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
@@ -237,6 +248,7 @@ class Restoration {
       plan,
       ({ planned, restoree }, memory) => {
         if (planned.kind === "task") {
+          this.mounts.enter(restoree, planned.ids?.mnt_ns_id, makerIdsOf(planned)?.mnt_ns_id);
           if (hasOwnMemory(planned)) this.#memory.premap(restoree, memory?.restoree);
           else if (memory !== undefined) this.#memory.shareMemory(restoree, memory.restoree);
         }
@@ -396,9 +408,6 @@ class Restoration {
       }
       stage("restore/thread");
     }
-    if (!this.#files.hasLate) return;
-    for (const unborn of this.#unborn.values()) unborn.born();
-    this.#files.makeLate();
   }
 
   /** Filters that all threads of a process share, which those yet to be born inherit. */
@@ -499,8 +508,7 @@ class Restoration {
     // Also those whose birth nobody took note of, because that of another one failed.
     for (const pid of born) for (const child of childrenOf(pid)) born.add(child);
     for (const pid of born) kill(pid, SIG.KILL);
-    // The init of a pid namespace ends when all others in it have been waited for.
-    for (const pid of [...born].reverse()) {
+    for (const pid of born) {
       // The end of a process is told when those of its other threads have been.
       for (const tid of threadsOf(pid)) if (tid !== pid) awaitEnd(tid);
       awaitEnd(pid);

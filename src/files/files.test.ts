@@ -18,6 +18,7 @@ import { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { FdTypes, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import { close, pidfdOpen } from "../linux/io.ts";
+import { OUR_MOUNTS, OUR_PATHS } from "../linux/path-at.ts";
 import { hostPid, nsPid, sameHost, sameNumber } from "../linux/pid.ts";
 import { readMaps, readProcess, readSmaps } from "../linux/proc.ts";
 import { noLock } from "../namespaces/network-lock.ts";
@@ -44,7 +45,6 @@ const OPTIONS: FilesDumpOptions = {
   irmapScanPath: [],
   shellJob: false,
   orphanPtsMaster: false,
-  fileLocks: false,
   external: [],
   ghostLimit: 1 << 20,
   linkRemap: false,
@@ -126,6 +126,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     images,
     { ...OPTIONS, ...options },
     undo,
+    OUR_MOUNTS,
     { lock: noLock, leaves: true },
     { sharedScanned: 0, sharedWritten: 0 },
     { living: [pid], has: (task) => task === pid, numberOf: sameNumber },
@@ -172,6 +173,7 @@ function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): 
     images,
     restoreOptions(inheritFd),
     undo,
+    OUR_PATHS,
     new Set([FILES_ID]),
     sameHost,
     () => undefined,
@@ -294,7 +296,7 @@ describe.if(isRoot)("what cannot be dumped", () => {
     const dir = newDir();
     const child = await shell(dir, "exec 3>a; flock -x 3");
     expect(() => dumpFiles(child.pid, ImageDir.create(join(dir, "images")))).toThrow(
-      /descriptor 3: .*work\/a is locked \(1: FLOCK +ADVISORY +WRITE/,
+      /descriptor 3: .*work\/a is locked \(FLOCK ADVISORY WRITE\)/,
     );
   });
 });
@@ -340,7 +342,15 @@ describe.if(isRoot)("a failed restore", () => {
     );
     const options = { ...restoreOptions(), skipFileRwxCheck: true };
     using undo = new Undo();
-    const files = new FilesRestore(images, options, undo, new Set([FILES_ID]), sameHost, () => undefined);
+    const files = new FilesRestore(
+      images,
+      options,
+      undo,
+      OUR_PATHS,
+      new Set([FILES_ID]),
+      sameHost,
+      () => undefined,
+    );
     const shared = images.readAll(IMAGES.files).filter(({ reg }) => reg?.name.endsWith("work/a"));
     for (const { id } of shared) closeSync(files.openForMapping(id, false));
     files.abort();
@@ -366,6 +376,7 @@ describe("images that lie", () => {
         images,
         restoreOptions(),
         undo,
+        OUR_PATHS,
         new Set([FILES_ID]),
         sameHost,
         () => undefined,
@@ -427,6 +438,7 @@ describe("images that lie", () => {
       images,
       restoreOptions(),
       undo,
+      OUR_PATHS,
       new Set([FILES_ID]),
       sameHost,
       () => undefined,
@@ -455,6 +467,7 @@ describe("images that lie", () => {
         images,
         restoreOptions(),
         undo,
+        OUR_PATHS,
         new Set([FILES_ID]),
         sameHost,
         () => undefined,

@@ -18,12 +18,13 @@ import {
 import { packDevice } from "../linux/device.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import type { Fd } from "../linux/fd.ts";
-import { AT, close, isAbsent, lseek, O, S, SEEK, withFd } from "../linux/io.ts";
+import { AT, close, lseek, O, openAt, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { type MountPath, type MountPaths, type PathAt, withName } from "../linux/path-at.ts";
 import type { FileTime } from "../linux/statx.ts";
-import { s64, struct } from "../linux/struct.ts";
 import { addressOf, checkResult, pathAddress, rawSyscall, syscall } from "../linux/syscall.ts";
 import { bytesToText } from "../linux/text.ts";
+import { type Instant, setTimes } from "../linux/times.ts";
 import { log } from "../log.ts";
 import { layOwnName, linkNamed, makeNamed, nameBeside } from "../undo/names.ts";
 import type { Undo, UndoEntry } from "../undo/undo.ts";
@@ -31,7 +32,7 @@ import { copyAllBytes } from "./copy.ts";
 import { isDevice } from "./device.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { OpenFile } from "./open-file.ts";
-import { openPath, parentOf, selfPath, symlinkPath } from "./path.ts";
+import { openPath, parentOf, selfPath } from "./path.ts";
 import type { Remaps } from "./remap.ts";
 
 const BLOCK = 512;
@@ -144,10 +145,9 @@ export interface GhostUser {
   /** Its number in files.img. */
   readonly fileId: number;
   /** The path that it had. */
-  readonly path: string;
+  readonly at: MountPath;
 }
 
-const timespec = struct({ sec: s64, nsec: s64 });
 /** Bits of a mode that chmod(2) sets. */
 const PERMISSIONS = 0o7777;
 const TMPFILE = 0o20000000 | O.DIRECTORY;
@@ -159,37 +159,61 @@ const TMPFILE = 0o20000000 | O.DIRECTORY;
 export class TemporaryNames {
   readonly #entries: UndoEntry[] = [];
 
-  constructor(private readonly undo: Undo) {}
+  constructor(
+    private readonly undo: Undo,
+    readonly mounts: MountPaths,
+  ) {}
 
-  /** Makes something as makeNamed does; gives an O_PATH descriptor, the caller's. @throws KernelError */
-  make(path: string, nr: number, make: (path: string) => number, isDirectory = false): Fd {
-    const { fd, entry } = makeNamed(this.undo, path, nr, make, isDirectory);
+  /**
+   * Makes something as makeNamed does; gives the path that it has, and an O_PATH descriptor, the caller's, which is not of the
+   * mount that the path is on. @throws KernelError
+   */
+  make(
+    { mount, path }: MountPath,
+    nr: number,
+    make: (at: PathAt) => number,
+    isDirectory = false,
+  ): { fd: Fd; at: MountPath } {
+    const wanted = this.mounts.place({ mount, path });
+    const { fd, at, entry } = makeNamed(this.undo, wanted, nr, make, isDirectory);
     this.#entries.push(entry);
-    return fd;
+    return { fd, at: { mount, path: besidePath(path, at.path) } };
   }
 
-  /** Gives an open file one more name; a negative errno where that cannot be. */
-  link(fd: number, path: string): number {
-    const entry = linkNamed(this.undo, fd, path);
+  /** Gives an open file, which was opened in a directory that names are made in, one more name; a negative errno where that cannot be. */
+  link(fd: number, at: MountPath): number {
+    const entry = linkNamed(this.undo, fd, this.mounts.place(at));
     if (typeof entry === "number") return entry;
     this.#entries.push(entry);
     return 0;
   }
 
-  /** Opens a new file with a name of its own beside `path`; our descriptor, the caller's. @throws KernelError */
-  create(path: string, flags: number): number {
-    const name = nameBeside(path);
+  /** Opens a new file with a name of its own beside `at`; our descriptor, the caller's. @throws KernelError */
+  create(at: MountPath, flags: number): number {
+    const name = withName(this.mounts.place(at), nameBeside);
     this.#entries.push(layOwnName(this.undo, name));
-    return openPath(name, flags | O.CREAT | O.EXCL, 0o600);
+    return openAt(name.directory, name.path, flags | O.CREAT | O.EXCL, 0o600);
+  }
+
+  /** Opens a path on its own mount. @throws KernelError */
+  open(at: MountPath, flags: number): number {
+    return checkResult(this.mounts.open(at, flags), NR.openat, at.path);
   }
 
   /** Makes the directories that a path needs and that are not there. @throws KernelError */
-  makeParents(path: string): void {
-    const parent = parentOf(path);
-    if (parent === "/" || !isAbsent(parent)) return;
+  makeParents({ mount, path }: MountPath): void {
+    const parent = { mount, path: parentOf(path) };
+    if (parent.path === "/" || !this.#isAbsent(parent)) return;
     this.makeParents(parent);
-    const make = (name: string) => rawSyscall(NR.mkdirat, AT.FDCWD, pathAddress(name), 0o700);
-    this.make(parent, NR.mkdirat, make, true).close();
+    const make = ({ directory, path }: PathAt) => rawSyscall(NR.mkdirat, directory, pathAddress(path), 0o700);
+    this.make(parent, NR.mkdirat, make, true).fd.close();
+  }
+
+  /** Whether nothing has a name, nor, perhaps, the directory that it would be in. */
+  #isAbsent(at: MountPath): boolean {
+    const fd = this.mounts.open(at, O.PATH);
+    if (fd >= 0) close(fd);
+    return fd === -ERRNO.ENOENT;
   }
 
   /** Never throws; what cannot be removed is named in the log. */
@@ -226,21 +250,22 @@ export function makeGhost(
   let source: number | undefined;
   const isRegular = (head.mode & S.IFMT) === S.IFREG;
   try {
-    restoring(`${file}: ${users[0]?.path}`, () => {
+    restoring(`${file}: ${users[0]?.at.path}`, () => {
       try {
-        for (const { fileId, path } of users) {
-          names.makeParents(path);
-          if (source === undefined && isRegular) source = makeRegular(reader, file, path, names);
-          if (source !== undefined) opened.set(fileId, openLink(source, path, names));
+        for (const { fileId, at } of users) {
+          names.makeParents(at);
+          if (source === undefined && isRegular) source = makeRegular(reader, file, at, names);
+          if (source !== undefined) opened.set(fileId, openLink(source, at, names));
           else {
-            source = makeNode(head, file, path, names).release();
-            opened.set(fileId, source);
+            const made = makeNode(head, file, at, names);
+            source = made.fd.release();
             setAttributes(source, head);
+            opened.set(fileId, names.open(made.at, O.PATH | O.NOFOLLOW));
           }
         }
       } finally {
         // No writer must be left: a ghost may be the program that a process runs.
-        if (isRegular && source !== undefined) close(source);
+        if (source !== undefined) close(source);
       }
     });
     return { device: head.dev, inode: head.ino, opened };
@@ -251,29 +276,36 @@ export function makeGhost(
 }
 
 /** Opens a file (O_PATH) by a name that it gets for that. @throws KernelError */
-function openLink(source: number, path: string, names: TemporaryNames): number {
+function openLink(source: number, { mount, path }: MountPath, names: TemporaryNames): number {
   for (let name = path; ; name = nameBeside(path)) {
-    const result = names.link(source, name);
-    if (result === 0) return openPath(name, O.PATH | O.NOFOLLOW);
+    const at = { mount, path: name };
+    const result = names.link(source, at);
+    if (result === 0) return names.open(at, O.PATH | O.NOFOLLOW);
     // Somebody has taken the name since. The file is there all the same, under a name of its own.
     if (result !== -ERRNO.EEXIST) checkResult(result, NR.linkat, name);
   }
+}
+
+/** The path of `name`, which is in the same directory as `path`, or is a path itself. */
+function besidePath(path: string, name: string): string {
+  return name.startsWith("/") ? name : `${path.slice(0, path.lastIndexOf("/") + 1)}${name}`;
 }
 
 /** An open regular file with the ghost's content and attributes, without a name if the file system can do that. */
 function makeRegular(
   reader: ImageReader<GhostChunkEntry, GhostFileEntry>,
   file: string,
-  path: string,
+  at: MountPath,
   names: TemporaryNames,
 ): number {
   const { head } = reader;
   let fd: number;
   try {
-    fd = openPath(parentOf(path), TMPFILE | O.RDWR, 0o600);
+    const { directory, path } = names.mounts.place(at);
+    fd = openAt(directory, path.startsWith("/") ? parentOf(path) : ".", TMPFILE | O.RDWR, 0o600);
   } catch (error) {
     if (!isErrno(error, ERRNO.EOPNOTSUPP, ERRNO.EISDIR, ERRNO.EINVAL)) throw error;
-    fd = names.create(path, O.RDWR);
+    fd = names.create(at, O.RDWR);
   }
   try {
     if (head.chunks === true) {
@@ -303,26 +335,34 @@ function copyFromImage(image: number | undefined, offset: number, length: number
   copyAllBytes(image, offset, length, to);
 }
 
-/** Makes anything but a regular file; an O_PATH descriptor, the caller's. @throws FileRestoreError, KernelError */
-function makeNode(head: GhostFileEntry, file: string, path: string, names: TemporaryNames): Fd {
+/** Makes anything but a regular file, as TemporaryNames.make does. @throws FileRestoreError, KernelError */
+function makeNode(
+  head: GhostFileEntry,
+  file: string,
+  at: MountPath,
+  names: TemporaryNames,
+): { fd: Fd; at: MountPath } {
   const { mode, rdev = 0, symlnk_target: target } = head;
-  const mknod = (name: string) =>
-    rawSyscall(NR.mknodat, AT.FDCWD, pathAddress(name), mode & ~PERMISSIONS, rdev);
+  const mknod = ({ directory, path }: PathAt) =>
+    rawSyscall(NR.mknodat, directory, pathAddress(path), mode & ~PERMISSIONS, rdev);
   switch (mode & S.IFMT) {
     case S.IFDIR: {
-      const mkdir = (name: string) => rawSyscall(NR.mkdirat, AT.FDCWD, pathAddress(name), 0o700);
-      return names.make(path, NR.mkdirat, mkdir, true);
+      const mkdir = ({ directory, path }: PathAt) =>
+        rawSyscall(NR.mkdirat, directory, pathAddress(path), 0o700);
+      return names.make(at, NR.mkdirat, mkdir, true);
     }
     case S.IFLNK:
       if (target === undefined) throw new FileRestoreError(`${file}: a symbolic link to nothing`);
-      return names.make(path, NR.symlinkat, (name) => symlinkPath(target, name));
+      return names.make(at, NR.symlinkat, ({ directory, path }) =>
+        rawSyscall(NR.symlinkat, pathAddress(target), directory, pathAddress(path, 1)),
+      );
     case S.IFCHR:
     case S.IFBLK:
       if (head.rdev === undefined) throw new FileRestoreError(`${file}: a device without a number`);
-      return names.make(path, NR.mknodat, mknod);
+      return names.make(at, NR.mknodat, mknod);
     case S.IFIFO:
     case S.IFSOCK:
-      return names.make(path, NR.mknodat, mknod);
+      return names.make(at, NR.mknodat, mknod);
     default:
       throw new FileRestoreError(`${file}: mode 0${mode.toString(8)} is of no kind of file`);
   }
@@ -338,12 +378,9 @@ function setAttributes(fd: number, head: GhostFileEntry): void {
     syscall("the mode", NR.fchmodat, AT.FDCWD, pathAddress(selfPath(fd)), head.mode & PERMISSIONS);
   }
   if (head.atim === undefined || head.mtim === undefined) return;
-  const times = new Uint8Array(2 * timespec.size);
-  timespec.encodeInto(times, 0, toTimespec(head.atim, head.atim_nsec));
-  timespec.encodeInto(times, timespec.size, toTimespec(head.mtim, head.mtim_nsec));
-  syscall("the times", NR.utimensat, fd, pathAddress(""), addressOf(times), emptyFlags);
+  setTimes(fd, toInstant(head.atim, head.atim_nsec), toInstant(head.mtim, head.mtim_nsec));
 }
 
-function toTimespec({ tv_sec, tv_usec }: Timeval, nsec = 0): { sec: bigint; nsec: bigint } {
-  return { sec: BigInt.asIntN(64, tv_sec), nsec: tv_usec * 1000n + BigInt(nsec) };
+function toInstant({ tv_sec, tv_usec }: Timeval, nsec = 0): Instant {
+  return { sec: BigInt.asIntN(64, tv_sec), nsec: Number(tv_usec % 1_000_000n) * 1000 + nsec };
 }

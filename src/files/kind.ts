@@ -13,6 +13,7 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import type { FdTypes, FileEntry, RegFileEntry } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import type { MountPaths, TreeMounts } from "../linux/path-at.ts";
 import type { HostPid, NsPid, TreeTasks } from "../linux/pid.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
 import type { NetworkLock } from "../namespaces/network-lock.ts";
@@ -43,8 +44,6 @@ export interface FilesDumpOptions {
   readonly shellJob: boolean;
   /** Whether a restore will hand the masters of terminals to its caller. */
   readonly orphanPtsMaster: boolean;
-  /** Whether locks are saved. */
-  readonly fileLocks: boolean;
   /** Entries of --external: what a restore will be given. */
   readonly external: readonly string[];
   /** Whether connections of TCP are saved. */
@@ -53,11 +52,6 @@ export interface FilesDumpOptions {
   readonly tcpClose: boolean;
   /** Whether those that nobody has accepted yet are passed over. */
   readonly skipInFlight: boolean;
-  /**
-   * Inode of our socket that leads to whoever asked for the dump, by RPC. If that is of the tree, what is in images/restored.ts
-   * is to wait in its end of the connection when it is restored.
-   */
-  readonly clientSocket?: number | undefined;
 }
 
 export interface FilesRestoreOptions {
@@ -115,6 +109,8 @@ export interface DumpContext {
   readonly options: FilesDumpOptions;
   /** What is changed outside of the images is laid here before: it is undone if the dump fails, or is killed. */
   readonly undo: Undo;
+  /** The mounts that files are on. */
+  readonly mounts: TreeMounts;
   readonly network: NetworkDump;
   /** A number for one more entry of files.img. */
   newId(): number;
@@ -153,6 +149,8 @@ export interface RestoreContext {
   readonly options: FilesRestoreOptions;
   /** What is changed outside of the tree is laid here before: it is undone if the restore fails, or is killed. */
   readonly undo: Undo;
+  /** Paths are looked up in the mounts of the tree. */
+  readonly mounts: MountPaths;
   readonly inherited: InheritedFds;
   /** All entries of files.img by their number. */
   readonly entries: ReadonlyMap<number, FileEntry>;
@@ -184,12 +182,10 @@ export interface FileDumper {
   finish?(): void;
 }
 
-/** A process that has a file, and the descriptor it has it by. */
+/** A process that has a file, and the number it has it by. */
 export interface Holder {
   readonly restoree: Restoree;
   readonly number: number;
-  /** Of the descriptor: FD_CLOEXEC. */
-  readonly flags: number;
 }
 
 /** The root of a tree that is in our session, and its group. */
@@ -202,10 +198,6 @@ export interface ShellJob {
 export interface FileRestorer {
   /** Makes the bare description; gives our descriptor of it, which is the caller's. @throws FileRestoreError */
   make(entry: FileEntry): number;
-  /**
-   * Whether it can be made only when all processes have their descriptors and threads: something else takes its place until then.
-   */
-  isLate?(entry: FileEntry): boolean;
   /** Every file has been made, or can be: gives it what it has of others. `fd` stays the caller's. @throws FileRestoreError */
   wire?(entry: FileEntry, fd: number): void;
   /** All files have been wired. `job` is the root of a tree that is in our session (--shell-job). @throws FileRestoreError */

@@ -4,20 +4,22 @@
  * its own. A restore opens the file by its old name, which exists just for that, and in the end removes both.
  */
 import { type RegFileEntry, RemapType } from "../images/schema/generated/files.ts";
-import { ERRNO } from "../linux/errno.ts";
-import { AT, close, isAbsent, O } from "../linux/io.ts";
+import { ERRNO, isErrno } from "../linux/errno.ts";
+import { Fd } from "../linux/fd.ts";
+import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
-import { FS_MAGIC, statusAt, statusOf } from "../linux/statx.ts";
-import { checkResult, pathAddress } from "../linux/syscall.ts";
+import { isAbsentAt, type MountPath, type MountPaths, type TreeMounts } from "../linux/path-at.ts";
+import { FS_MAGIC } from "../linux/statx.ts";
+import { checkResult } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { unlinking } from "../undo/calls.ts";
 import { linkNamed } from "../undo/names.ts";
-import type { Undo } from "../undo/undo.ts";
+import type { Undo, UndoEntry } from "../undo/undo.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { TemporaryNames } from "./ghost.ts";
 import { NO_OWNER, type OpenFile } from "./open-file.ts";
-import { inGrandparent, openPath, parentOf } from "./path.ts";
+import { inGrandparent, parentOf } from "./path.ts";
 import type { Remaps } from "./remap.ts";
 
 const TRIES = 100;
@@ -31,6 +33,7 @@ export class LinkRemapDump {
 
   constructor(
     private readonly undo: Undo,
+    private readonly mounts: TreeMounts,
     private readonly allowed: boolean,
     private readonly remaps: Remaps,
     private readonly newId: () => number,
@@ -55,7 +58,8 @@ export class LinkRemapDump {
       if (path === undefined) return false;
       log.debug("files/link-remap", `${file.where}: ${name} can be found as ${path}`);
       this.#ids.set(key, remapId);
-      this.addEntry({ id: remapId, flags: 0, pos: 0n, fown: NO_OWNER, name: path, build_id: [] });
+      const mount = this.mounts.any ? { mnt_id: file.status.mntId } : {};
+      this.addEntry({ id: remapId, flags: 0, pos: 0n, fown: NO_OWNER, name: path, build_id: [], ...mount });
     }
     this.remaps.add(id, RemapType.LINKED, remapId);
     return true;
@@ -66,12 +70,23 @@ export class LinkRemapDump {
     return this.#made;
   }
 
+  #give(file: OpenFile, path: string): UndoEntry | number {
+    try {
+      const at = this.mounts.place(file.status.mntId, path);
+      return isAbsentAt(at) ? linkNamed(this.undo, file.copy, at) : -ERRNO.EEXIST;
+    } catch (error) {
+      if (!isErrno(error, ERRNO.ENOENT)) throw error;
+      return -ERRNO.ENOENT;
+    }
+  }
+
   #link(file: OpenFile, name: string, id: number): string | undefined {
     let directory = parentOf(name);
     for (let attempt = 0; ; ) {
       const leaf = `link_remap.${attempt === 0 ? id : `${id}.${ourPid()}.${attempt}`}`;
       const path = `${directory === "/" ? "" : directory}/${leaf}`;
-      const result = linkNamed(this.undo, file.copy, path);
+      // One that was left by another dump, of the same file even, is not ours to take away if this one fails.
+      const result = this.#give(file, path);
       if (typeof result !== "number") {
         this.#made.push(path);
         return path;
@@ -93,37 +108,33 @@ export class LinkRemapDump {
 // --- restore
 
 /**
- * Gives an O_PATH descriptor, the caller's, of the file that stands at `linked`, opened by its old name `path`.
+ * Gives an O_PATH descriptor, the caller's, of the file that stands at `linked`, opened by its old name `at`.
  * @throws FileRestoreError
  */
-export function openLinked(place: string, path: string, linked: string, names: TemporaryNames): number {
-  return restoring(`${place}: ${path} (${linked})`, () => {
+export function openLinked(place: string, at: MountPath, linked: MountPath, names: TemporaryNames): number {
+  return restoring(`${place}: ${at.path} (${linked.path})`, () => {
+    const given = names.mounts.place(linked);
     // First, so that a missing one is said to be missing.
-    if (isAbsent(linked))
-      throw new FileRestoreError(`${linked} is gone: a restore takes away what it has used`);
-    const fd = openPath(linked, O.PATH | O.NOFOLLOW);
-    names.makeParents(path);
-    if (names.link(fd, path) < 0 && !leadsTo(path, fd)) {
-      // Whoever has the name now keeps it.
-      log.debug("files/link-remap", `${path} is taken: opened as ${linked}`);
-      return fd;
-    }
-    close(fd);
-    return openPath(path, O.PATH | O.NOFOLLOW);
+    if (isAbsentAt(given))
+      throw new FileRestoreError(`${linked.path} is gone: a restore takes away what it has used`);
+    names.makeParents(at);
+    using file = Fd.openAt(given.directory, given.path, O.PATH | O.NOFOLLOW);
+    const isNamed = names.link(file.number, at) === 0;
+    // Whoever has the name now keeps it.
+    if (!isNamed) log.debug("files/link-remap", `${at.path} is taken: opened as ${linked.path}`);
+    return names.open(isNamed ? at : linked, O.PATH | O.NOFOLLOW);
   });
-}
-
-/** Whether a name is one of the file that `fd` is open at: it has got it for another descriptor already. */
-function leadsTo(path: string, fd: number): boolean {
-  const [there, file] = [statusAt(AT.FDCWD, pathAddress(path)), statusOf(fd)];
-  return typeof there !== "number" && there.ino === file.ino && there.dev === file.dev;
 }
 
 /** A name that a dump gave, ours or CRIU's. An image can say anything, and no other file goes for its sake. */
 const GIVEN_NAME = /\/link_remap\.\d+(\.\d+){0,2}$/;
 
 /** Says that when everything is restored the name that the dump made goes. `fd` is open at the file. @throws KernelError */
-export function layRemoval(undo: Undo, path: string, fd: number): void {
-  if (GIVEN_NAME.test(path)) undo.layAfter(path, unlinking(AT.FDCWD, path, fd));
-  else log.warn("files/link-remap", `${path} stays: a dump gives no such names`);
+export function layRemoval(undo: Undo, mounts: MountPaths, linked: MountPath, fd: number): void {
+  if (!GIVEN_NAME.test(linked.path)) {
+    log.warn("files/link-remap", `${linked.path} stays: a dump gives no such names`);
+    return;
+  }
+  const { directory, path } = mounts.place(linked);
+  undo.layAfter(linked.path, unlinking(directory, path, fd));
 }

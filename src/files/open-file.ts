@@ -3,6 +3,7 @@
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { F, getOwner } from "../linux/fcntl.ts";
 import { AT, close, fcntl, O, pidfdGetfd, S } from "../linux/io.ts";
+import type { TreeMounts } from "../linux/path-at.ts";
 import { type HostPid, type NsPid, nsPid, type TreeTasks } from "../linux/pid.ts";
 import { type Fdinfo, readFdinfo } from "../linux/proc.ts";
 import {
@@ -104,9 +105,12 @@ export class OpenFile {
     return this.#fullStatus;
   }
 
-  /** What stands at the path that `link` is; a negative errno where nothing does. */
-  get there(): FileStatus | number {
-    return this.#sight?.there ?? statusAt(AT.FDCWD, pathAddress(this.link));
+  /** What stands at the path that `link` is, in the mounts of the tree; a negative errno where nothing does. */
+  thereIn(mounts: TreeMounts): FileStatus | number {
+    if (this.#sight?.there !== undefined) return this.#sight.there;
+    const root = mounts.rootFor(this.status.mntId);
+    if (root === AT.FDCWD) return statusAt(root, pathAddress(this.link));
+    return this.link === "/" ? statusOf(root) : statusAt(root, pathAddress(this.link.slice(1)));
   }
 
   get isPath(): boolean {

@@ -4,10 +4,13 @@
  * open by itself it fetches from us, in its turn. What would change nothing is not called.
  */
 
+import { wholeWords } from "../linux/blocks.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { AT, O, SEEK } from "../linux/io.ts";
+import { openHow } from "../linux/mount.ts";
 import { NR } from "../linux/nr.ts";
 import { OwnTable, resultAt, type TableLayout } from "../linux/own-table.ts";
+import type { LookUp } from "../linux/path-at.ts";
 import { briefIn, type FileStatus, STATX } from "../linux/statx.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
@@ -25,6 +28,8 @@ export interface Wish {
    */
   readonly mayWait: boolean;
   readonly offset: bigint;
+  /** From where and how the path is looked up, where it is not absolute: only we can do that. */
+  readonly lookUp: Pick<LookUp, "directory" | "resolve"> | undefined;
 }
 
 /** A descriptor that a process is to have. */
@@ -51,6 +56,8 @@ export interface Opened {
 
 /** Bytes of a path here, its NUL included. */
 export const LONGEST = 256;
+/** A path and a struct open_how at most. */
+const MOST_PLACED = LONGEST + 32;
 /** So many files at a time. */
 const CHUNK = 128;
 /** To open it, to look at it, its flags, its offset. */
@@ -95,7 +102,7 @@ class Lot {
 
   static sizeFor(capacity: number): number {
     const perFile = CALLS_PER_FILE * ENTRY_SIZE + STATX.BRIEF + PATH_ROOM;
-    return capacity * perFile + OTHER_CALLS * ENTRY_SIZE + STATX.SIZE + 8 + 2 * LONGEST;
+    return capacity * perFile + OTHER_CALLS * ENTRY_SIZE + STATX.SIZE + 8 + 2 * MOST_PLACED;
   }
 
   get calls(): number {
@@ -116,7 +123,7 @@ class Lot {
   }
 
   get isFull(): boolean {
-    return this.files === this.capacity || this.#pathsEnd + LONGEST > this.layout.bytes.length;
+    return this.files === this.capacity || this.#pathsEnd + MOST_PLACED > this.layout.bytes.length;
   }
 
   /** Begins anew; what is in `directory`, if one is given, is opened from there: the kernel has less to look up. */
@@ -133,10 +140,11 @@ class Lot {
   }
 
   /** Opens one more file, for which there must be room. */
-  open({ path, flags, mayWait }: Wish, cloexec: boolean): void {
+  open({ path, flags, mayWait, lookUp }: Wish, cloexec: boolean): void {
     const name = this.#place(isWithin(path, this.#directory) ? path.slice(this.#directory.length) : path);
     const all = (cloexec ? flags | O.CLOEXEC : flags) | (mayWait ? O.NONBLOCK : 0);
-    this.#add(NR.openat, AT.FDCWD, name, all);
+    if (lookUp === undefined) this.#add(NR.openat, AT.FDCWD, name, all);
+    else this.#add(NR.openat2, lookUp.directory, name, this.#placeHow(all, lookUp.resolve), openHow.size);
   }
 
   /** Fetches one more from the process that `pidfd` is of. */
@@ -189,8 +197,8 @@ class Lot {
     };
   }
 
-  #add(nr: number, first: number, second: number, third: number): void {
-    this.layout.entry(this.#calls, nr, first, second, third);
+  #add(nr: number, first: number, second: number, third: number, fourth = 0): void {
+    this.layout.entry(this.#calls, nr, first, second, third, fourth);
     if (this.strict) this.layout.must(this.#calls);
     this.#opens.push(this.#calls++);
     this.#setfls.push(NONE);
@@ -200,6 +208,14 @@ class Lot {
   #setFlags(index: number, fd: number, flags: number): void {
     this.layout.entry(this.#calls, NR.fcntl, fd, F.SETFL, flags);
     this.#setfls[index] = this.#calls++;
+  }
+
+  /** Gives the address of a struct open_how. */
+  #placeHow(flags: number, resolve: number): number {
+    const at = wholeWords(this.#pathsEnd);
+    openHow.encodeInto(this.layout.bytes, at, { flags: BigInt(flags), mode: 0n, resolve: BigInt(resolve) });
+    this.#pathsEnd = at + openHow.size;
+    return this.layout.address + at;
   }
 
   /** Gives the address of a path. */

@@ -9,8 +9,9 @@ import { FdTypes, type FileEntry, type RegFileEntry, RemapType } from "../images
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { errnoName } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
-import { close, exists, O, S, SEEK, withFd } from "../linux/io.ts";
+import { close, exists, O, openAt, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import type { MountPath } from "../linux/path-at.ts";
 import { type FileStatus, FS_MAGIC, fullStatusOf, statusOf } from "../linux/statx.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
@@ -74,6 +75,7 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     this.#ghosts = new GhostDump(images, options.ghostLimit, this.#remaps);
     this.#links = new LinkRemapDump(
       context.undo,
+      context.mounts,
       options.linkRemap,
       this.#remaps,
       () => context.newId(),
@@ -91,6 +93,7 @@ export class PathFileDump implements FileDumper, PathFilesDump {
       name: this.#nameOf(file, id),
       mode: status.mode,
       build_id: [],
+      ...(this.context.mounts.any && { mnt_id: status.mntId }),
     };
     if (format === S.IFREG && !isLogOnly(flags)) {
       entry.size = BigInt(status.size);
@@ -117,13 +120,30 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     if (!link.startsWith("/")) {
       throw new FileDumpError(`${file.where}: ${link} is no path, and cannot be dumped yet`);
     }
-    const { there } = file;
-    const isThere = typeof there !== "number" && there.ino === status.ino && there.dev === status.dev;
-    if (isThere) {
+    const { mounts } = this.context;
+    if (mounts.any && !mounts.has(status.mntId)) {
+      throw new FileDumpError(
+        `${file.where}: ${link} is on mount ${status.mntId}, which is in no mount namespace of the tree`,
+      );
+    }
+    const there = this.#there(file);
+    if (isSame(there, status)) {
       if (SILLY_NAME.test(link) && file.fsMagic === FS_MAGIC.NFS) this.#links.dump(file, id, link);
       return link;
     }
     return this.#findOtherwise(file, id, there);
+  }
+
+  /** What stands at the path of a file, on its mount. */
+  #there(file: OpenFile): FileStatus | number {
+    const { mounts } = this.context;
+    const { status } = file;
+    const there = file.thereIn(mounts);
+    // Something else may be mounted there since.
+    const isOther = mounts.any && (typeof there === "number" || there.mntId !== status.mntId);
+    if (!isOther || saysDeleted(file.link)) return there;
+    const under = mounts.lookUnder(status.mntId, file.link);
+    return isSame(under, status) ? under : there;
   }
 
   #findOtherwise(file: OpenFile, id: number, there: FileStatus | number): string {
@@ -141,7 +161,7 @@ export class PathFileDump implements FileDumper, PathFilesDump {
       this.#ghosts.dump(file, id, name);
       return name;
     }
-    if (this.context.options.evasiveDevices && isDevice(format) && leadsToDevice(link, file)) {
+    if (this.context.options.evasiveDevices && isDevice(format) && this.#leadsToDevice(link, file)) {
       log.debug("files/path-file", () => `${file.where}: ${link} is another node of the same device`);
       return link;
     }
@@ -154,6 +174,15 @@ export class PathFileDump implements FileDumper, PathFilesDump {
       throw new FileDumpError(`${file.where}: another file has taken the path ${link}${hint}`);
     }
     throw new FileDumpError(`${file.where}: ${link} cannot be reached by its path: ${errnoName(-there)}`);
+  }
+
+  #leadsToDevice(link: string, file: OpenFile): boolean {
+    const { directory, path } = this.context.mounts.place(file.status.mntId, link);
+    try {
+      return withFd(openAt(directory, path, O.PATH), (fd) => sameDevice(fullStatusOf(fd), file.fullStatus));
+    } catch {
+      return false;
+    }
   }
 
   /** A file of /proc whose process has ended: a process of that number is there when it is opened again. */
@@ -176,12 +205,9 @@ function mayBeProgram({ role, status }: OpenFile): boolean {
   return typeof role !== "number" || (status.mode & EXECUTABLE) !== 0;
 }
 
-function leadsToDevice(link: string, file: OpenFile): boolean {
-  try {
-    return withFd(openPath(link, O.PATH), (fd) => sameDevice(fullStatusOf(fd), file.fullStatus));
-  } catch {
-    return false;
-  }
+/** Whether a path leads to a file. */
+function isSame(there: FileStatus | number, { dev, ino }: FileStatus): boolean {
+  return typeof there !== "number" && there.ino === ino && there.dev === dev;
 }
 
 /** What is only ever appended to grows between dump and restore, and may. */
@@ -191,8 +217,6 @@ function isLogOnly(flags: number): boolean {
 
 // --- restore
 
-/** What is there only when a process has its threads, descriptors or mappings. */
-const OF_TASK = /^\/proc\/\d{1,10}\/(?:task|fdinfo|map_files|fd)\//;
 /** Flags that make or change files when they are opened; the kernel never shows them of an open file. */
 const NEVER = O.CREAT | O.EXCL | O.TRUNC | O.NOCTTY;
 const TMPFILE_BIT = 0o20000000;
@@ -211,8 +235,8 @@ interface Named {
 
 export class PathFileRestore implements FileRestorer, PathFilesRestore {
   readonly #files = new Map<number, Named>();
-  /** Names that dumps have made. */
-  readonly #linked = new Set<string>();
+  /** Entries of names that dumps have made. */
+  readonly #linked = new Set<number>();
   /** Our descriptors of files without a name, by device and inode as they were. */
   readonly #ghosts = new Map<string, number>();
   #ready = false;
@@ -228,10 +252,6 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     wish: (entry) => this.#wish(entry),
     opened: (entry, result) => this.#opened(entry, result),
   };
-
-  isLate({ reg }: FileEntry): boolean {
-    return reg !== undefined && OF_TASK.test(reg.name);
-  }
 
   owner(entry: FileEntry): FownEntry | undefined {
     return entry.reg?.fown;
@@ -273,7 +293,7 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
   openBeside(id: number, name: string, flags: number): number {
     const { entry } = this.#find(id);
     const path = `${parentOf(entry.name)}/${name}`;
-    return restoring(`${this.#place(entry)}: ${path}`, () => openPath(path, flags));
+    return restoring(`${this.#place(entry)}: ${path}`, () => this.#openNamed(entry, path, flags));
   }
 
   ghost(device: number, inode: bigint): number | undefined {
@@ -338,7 +358,9 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     // Even a FIFO is opened at once for both reading and writing: fifo(7).
     const never = (flags & O.ACCMODE) === O.RDWR && ((entry.mode ?? 0) & S.IFMT) === S.IFREG;
     const mayWait = (flags & O.NONBLOCK) === 0 && !never;
-    return { path: name, flags, mayWait, offset: pos };
+    const lookUp = this.context.mounts.lookUp(pathOf(entry));
+    const path = lookUp?.path ?? name;
+    return { path, flags, mayWait, offset: pos, lookUp };
   }
 
   #opened({ id }: FileEntry, { fd, status, flagged, sought }: Opened): void {
@@ -368,7 +390,8 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     }
     const remaps = readRemaps(this.context.images);
     if (remaps.size === 0) return;
-    const names = new TemporaryNames(this.context.undo);
+    const { undo, mounts } = this.context;
+    const names = new TemporaryNames(undo, mounts);
     try {
       this.#prepareGhosts(
         [...remaps.values()].filter((remap) => remap.type === RemapType.GHOST),
@@ -386,11 +409,11 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
             `remap-fpath.img sends it to file ${remap.remapId}, which is not there`,
           );
         }
-        file.base = openLinked(this.#place(file.entry), file.entry.name, linked.entry.name, names);
+        file.base = openLinked(this.#place(file.entry), pathOf(file.entry), pathOf(linked.entry), names);
         this.context.kept.keep(file.base);
-        if (this.#linked.has(linked.entry.name)) continue;
-        this.#linked.add(linked.entry.name);
-        layRemoval(this.context.undo, linked.entry.name, file.base);
+        if (this.#linked.has(remap.remapId)) continue;
+        this.#linked.add(remap.remapId);
+        layRemoval(undo, mounts, pathOf(linked.entry), file.base);
       }
     } finally {
       names.remove();
@@ -403,19 +426,21 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
       const { entry } = this.#remapped(remap);
       const known = users.get(remap.remapId) ?? [];
       users.set(remap.remapId, known);
-      known.push({ fileId: remap.fileId, path: entry.name });
+      known.push({ fileId: remap.fileId, at: pathOf(entry) });
     }
     // By path: a directory comes before what was in it.
-    const ghosts = [...users].sort(([, [a]], [, [b]]) => ((a?.path ?? "") < (b?.path ?? "") ? -1 : 1));
+    const ghosts = [...users].sort(([, [a]], [, [b]]) => ((a?.at.path ?? "") < (b?.at.path ?? "") ? -1 : 1));
+    const key = ({ at }: GhostUser) => `${at.mount} ${at.path}`;
     for (const [ghostId, all] of ghosts) {
-      const paths = new Map(all.map((user) => [user.path, user]));
+      const paths = new Map(all.map((user) => [key(user), user]));
       const { device, inode, opened } = makeGhost(this.context.images, ghostId, [...paths.values()], names);
       for (const fd of opened.values()) {
         this.context.kept.keep(fd);
         this.#ghosts.set(`${device}:${inode}`, fd);
       }
-      for (const { fileId, path } of all) {
-        const base = opened.get(paths.get(path)?.fileId ?? fileId);
+      for (const user of all) {
+        const { fileId } = user;
+        const base = opened.get(paths.get(key(user))?.fileId ?? fileId);
         const file = this.#files.get(fileId);
         if (base !== undefined && file !== undefined) file.base = base;
       }
@@ -459,7 +484,7 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
 
   #openAt(file: Named, flags: number): number {
     const { base, entry } = file;
-    if (base === undefined) return openPath(entry.name, flags);
+    if (base === undefined) return this.#openNamed(entry, entry.name, flags);
     // A symbolic link cannot be opened anew by a descriptor of it.
     if ((flags & O.PATH) !== 0 && (flags & O.NOFOLLOW) !== 0) {
       if ((statusOf(base).mode & S.IFMT) === S.IFLNK) {
@@ -467,6 +492,11 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
       }
     }
     return openPath(selfPath(base), flags & ~O.NOFOLLOW);
+  }
+
+  /** Opens a path on the mount that a file was on. @throws KernelError */
+  #openNamed(entry: RegFileEntry, path: string, flags: number): number {
+    return checkResult(this.context.mounts.open({ ...pathOf(entry), path }, flags), NR.openat, path);
   }
 
   #inherited(entry: RegFileEntry, flags: number): number | undefined {
@@ -539,4 +569,9 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
 function toNumber(offset: bigint): number {
   // The thunk takes a BigInt as well where a number would not hold it.
   return offset <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(offset) : (offset as unknown as number);
+}
+
+/** Where a file of the images was. */
+function pathOf({ mnt_id, name }: RegFileEntry): MountPath {
+  return { mount: mnt_id === undefined || mnt_id < 0 ? undefined : mnt_id, path: name };
 }

@@ -18,11 +18,6 @@ export function openPath(path: string, flags: number, mode = 0): number {
   return result < 0 ? checkResult(result, NR.openat, path) : result;
 }
 
-/** symlinkat(2). @throws KernelError */
-export function symlinkPath(target: string, path: string): number {
-  return rawSyscall(NR.symlinkat, pathAddress(target), AT.FDCWD, pathAddress(path, 1));
-}
-
 /** The path by which an open descriptor of ours can be opened again. */
 export function selfPath(fd: number): string {
   return `/proc/self/fd/${fd}`;

@@ -11,6 +11,7 @@ import { F } from "../linux/fcntl.ts";
 import { AT, O, open, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { resultAt } from "../linux/own-table.ts";
+import type { TreeMounts } from "../linux/path-at.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { type FileStatus, STATX, statusIn } from "../linux/statx.ts";
 import { textOf, writeText } from "../linux/text.ts";
@@ -76,7 +77,15 @@ const secondLook = lazily(
       const link = own + LINK_AT;
       blocks.entry(blocks.entryOf(block, SECOND.READLINK), NR.readlinkat, 0, own, link, LINK_SIZE);
       const there = blocks.entryOf(block, SECOND.THERE);
-      blocks.entry(there, NR.statx, AT.FDCWD, link, STATX.FOLLOW_NOTHING, STATX.MASK, own + THERE_AT);
+      blocks.entry(
+        there,
+        NR.statx,
+        AT.FDCWD,
+        link,
+        STATX.FOLLOW_NOTHING | STATX.EMPTY_PATH,
+        STATX.MASK,
+        own + THERE_AT,
+      );
     }),
 );
 
@@ -112,18 +121,23 @@ export function look(pid: HostPid, pidfd: number, fds: readonly number[]): Sight
 }
 
 /** Fills in `link` and `there`, where the link is not too long. @throws KernelError */
-export function follow(pid: HostPid, sights: readonly Sight[]): void {
+export function follow(pid: HostPid, sights: readonly Sight[], mounts: TreeMounts): void {
   if (sights.length === 0) return;
   const blocks = secondLook();
   const { bytes, words } = blocks;
   withFd(open(`/proc/${pid}/fd`, O.PATH | O.DIRECTORY), (directory) => {
     blocks.forEach(
       sights,
-      ({ fd }, block) => {
+      ({ fd, status }, block) => {
         const own = blocks.bytesOf(block);
         bytes.fill(0, own, own + THERE_AT);
         writeText(bytes, own, String(fd));
         blocks.give(block, SECOND.READLINK, 0, directory);
+        const root = mounts.rootFor(status.mntId);
+        const there = blocks.entryOf(block, SECOND.THERE);
+        // From a root without the slash; what is left of the root itself is nothing.
+        blocks.setArgument(there, 0, root);
+        blocks.setArgument(there, 1, blocks.address + own + LINK_AT + (root === AT.FDCWD ? 0 : 1));
       },
       (sight, block) => {
         const own = blocks.bytesOf(block);

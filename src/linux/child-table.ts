@@ -55,6 +55,8 @@ export class ChildTable {
   #entries = 0;
   #data = MOST_ENTRIES * ENTRY_SIZE;
   #pid: HostPid | undefined;
+  /** Address of a word that says where the child ends at once. */
+  #end: number | undefined;
 
   /** Unless it `outlivesUs` the child dies with us: what has to be finished, and is short, may not. */
   constructor(outlivesUs = false) {
@@ -80,6 +82,14 @@ export class ChildTable {
       }),
     );
     return new ChildResult(this.#memory, index);
+  }
+
+  /** Adds a call whose failure ends the child: nothing that follows is done then, and its result is 0. */
+  callOrEnd(nr: number, ...args: ChildArgument[]): ChildResult {
+    const result = this.call(nr, ...args);
+    const at = this.#address + result.index * ENTRY_SIZE + ENTRY_RESULT;
+    this.#entry(OP.JUMP, this.#endWord(), at, 0, Number.MAX_SAFE_INTEGER);
+    return result;
   }
 
   /** Adds one to the word at an address, so that something is written there. */
@@ -162,6 +172,18 @@ export class ChildTable {
     });
     const what = `with pid ${pid ?? "of any number"}`;
     return hostPid(checkResult(spawnMasked(args, this.#address), NR.clone3, what));
+  }
+
+  #endWord(): number {
+    if (this.#end === undefined) {
+      const table = this.data(ENTRY_SIZE);
+      this.#view.setUint32(table.address - this.#address, NR.exit_group, true);
+      this.#view.setBigInt64(table.address - this.#address + ENTRY_ARGS, 1n, true);
+      const end = this.data(word.size);
+      word.write(end.bytes, 0, table.address);
+      this.#end = end.address;
+    }
+    return this.#end;
   }
 
   /** Where an argument of the call will stand that comes after the entries that move results to it. */

@@ -86,10 +86,14 @@ export const openHow = struct({ flags: u64, mode: u64, resolve: u64 });
 const how = new Uint8Array(24);
 const howAddress = addressOf(how);
 
-/** openat2(2) with O_CLOEXEC; gives the raw result. The kernel takes no flags here that it does not know. */
+/** The flags that go with O_PATH: others have no meaning with it, and openat2(2), unlike open(2), refuses them. */
+const WITH_PATH = O.PATH | O.DIRECTORY | O.NOFOLLOW;
+
+/** openat2(2) with O_CLOEXEC; gives the raw result. */
 export function rawOpenat2(dirfd: number, path: string, flags: number, resolve: number, mode = 0): number {
+  const meant = (flags & O.PATH) === 0 ? flags : flags & WITH_PATH;
   openHow.encodeInto(how, 0, {
-    flags: BigInt(flags | O.CLOEXEC),
+    flags: BigInt(meant | O.CLOEXEC),
     mode: BigInt(mode),
     resolve: BigInt(resolve),
   });
@@ -104,3 +108,36 @@ export function cloneMount(dirfd: number, path: string): number {
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
+
+/** The attributes of a mount with these flags of mount(2). */
+export function attrsOf(flags: number): number {
+  const time =
+    (flags & MS.NOATIME) !== 0
+      ? MOUNT_ATTR.NOATIME
+      : (flags & MS.STRICTATIME) !== 0
+        ? MOUNT_ATTR.STRICTATIME
+        : MOUNT_ATTR.RELATIME;
+  const pairs = [
+    [MS.RDONLY, MOUNT_ATTR.RDONLY],
+    [MS.NOSUID, MOUNT_ATTR.NOSUID],
+    [MS.NODEV, MOUNT_ATTR.NODEV],
+    [MS.NOEXEC, MOUNT_ATTR.NOEXEC],
+    [MS.NODIRATIME, MOUNT_ATTR.NODIRATIME],
+    [MS.NOSYMFOLLOW, MOUNT_ATTR.NOSYMFOLLOW],
+  ] as const;
+  return pairs.reduce((attrs, [flag, attr]) => ((flags & flag) !== 0 ? attrs | attr : attrs), time as number);
+}
+
+/** struct mount_attr that gives a mount the attributes of these flags and no other, and says what is propagated. */
+export function attrStruct(flags: number, propagation: number): Uint8Array {
+  return mountAttr.encode({
+    attr_set: BigInt(attrsOf(flags)),
+    attr_clr: BigInt(ALL_ATTRS),
+    propagation: BigInt(propagation),
+  });
+}
+
+/** struct mount_attr that says what is propagated and nothing else. */
+export function propagationStruct(propagation: number): Uint8Array {
+  return mountAttr.encode({ propagation: BigInt(propagation) });
+}

@@ -148,8 +148,7 @@ export class Pagemap implements Disposable {
   }
 }
 
-/** How many pages a run has. */
-export function pagesOf(entry: PagemapEntry): number {
+function pagesOf(entry: PagemapEntry): number {
   return entry.nr_pages === undefined ? entry.compat_nr_pages : Number(entry.nr_pages);
 }
 

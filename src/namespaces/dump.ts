@@ -9,6 +9,7 @@ import { readLinks } from "../linux/read-many.ts";
 import { UnsupportedError } from "../process/errors.ts";
 import type { ObjectIds } from "../tracee/enter/dumpee.ts";
 import { KINDS } from "./kinds.ts";
+import { mnt } from "./mnt.ts";
 import type { FoundNamespace, NamespaceDumpContext, NamespaceKind } from "./namespace.ts";
 
 /** The kinds that unshare(2) changes for processes yet to be born alone. */
@@ -85,11 +86,16 @@ export class NamespacesDump {
     }
   }
 
+  /** Whether others may live in another one than the root. */
+  #mayDiffer(kind: NamespaceKind): boolean {
+    return kind === mnt && this.of(mnt).some(({ isRoot }) => isRoot);
+  }
+
   #idOf(kind: NamespaceKind, link: string, pid: HostPid): number {
     const known = this.#found.get(link);
     if (known !== undefined) return known.id;
     const isRoot = pid === this.root;
-    if (kind.dump === undefined || !isRoot) {
+    if (kind.dump === undefined || !(isRoot || this.#mayDiffer(kind))) {
       throw new UnsupportedError(
         `process ${pid}: lives in a ${kind.name} namespace of its own, which cannot be dumped yet`,
       );

@@ -5,6 +5,8 @@ import type { HostPid } from "../linux/pid.ts";
 import type { Options } from "../options.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Table } from "../tracee/table/table.ts";
+import type { MountsDump } from "./mounts/dump.ts";
+import type { MountsRestore } from "./mounts/restore.ts";
 
 /** As /proc/PID/ns calls them. */
 export type NamespaceName = "pid" | "net" | "ipc" | "uts" | "time" | "mnt" | "user" | "cgroup";
@@ -29,6 +31,7 @@ export interface NamespaceDumpContext {
   readonly options: Options;
   /** Calls inside a process, which is frozen and entered. */
   tableOf(pid: HostPid): Table;
+  readonly mounts: MountsDump;
 }
 
 /** A namespace of the images that is not that of who restores them. */
@@ -43,6 +46,9 @@ export interface PlannedNamespace {
 export interface NamespaceRestoreContext {
   readonly images: ImageDir;
   readonly options: Options;
+  readonly mounts: MountsRestore;
+  /** The numbers of all namespaces of a kind that are the tree's. */
+  numbers(kind: NamespaceKind): number[];
 }
 
 export interface NamespaceKind {

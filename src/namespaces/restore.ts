@@ -10,7 +10,9 @@ import type { Options } from "../options.ts";
 import { UnsupportedError } from "../process/errors.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { KINDS } from "./kinds.ts";
-import type { NamespaceRestoreContext, PlannedNamespace } from "./namespace.ts";
+import { mnt } from "./mnt.ts";
+import type { MountsRestore } from "./mounts/restore.ts";
+import type { NamespaceKind, NamespaceRestoreContext, PlannedNamespace } from "./namespace.ts";
 import { keepClocks } from "./time.ts";
 
 /** A process of the images. */
@@ -26,6 +28,7 @@ const BY_ITSELF = NEW.TIME;
 export class NamespacesRestore implements NamespaceRestoreContext {
   /** Those that the root begins. */
   readonly #begun: readonly PlannedNamespace[];
+  readonly #all: readonly Member[];
 
   /**
    * `own` are the numbers of who dumped the tree: what has another number is a namespace of the tree's.
@@ -34,10 +37,12 @@ export class NamespacesRestore implements NamespaceRestoreContext {
   constructor(
     readonly images: ImageDir,
     readonly options: Options,
+    readonly mounts: MountsRestore,
     root: Member,
     all: readonly Member[],
     own: TaskKobjIdsEntry | undefined,
   ) {
+    this.#all = all;
     const isOwn = (ids: TaskKobjIdsEntry, { field }: PlannedNamespace["kind"]) =>
       ids[field] === undefined || own?.[field] === undefined || ids[field] === own[field];
     this.#begun = KINDS.flatMap((kind) => {
@@ -50,9 +55,25 @@ export class NamespacesRestore implements NamespaceRestoreContext {
     for (const process of all) {
       const { ids } = process;
       if (ids === undefined) continue;
-      const other = KINDS.find(({ field }) => ids[field] !== root.ids?.[field]);
+      const other = KINDS.find(
+        (kind) => ids[kind.field] !== root.ids?.[kind.field] && !this.#mayDiffer(kind),
+      );
       if (other !== undefined) throw unsupported(process, other.name);
     }
+  }
+
+  /** Whether others may live in another one than the root. */
+  #mayDiffer(kind: NamespaceKind): boolean {
+    return kind === mnt && this.#begun.some((each) => each.kind === mnt);
+  }
+
+  numbers(kind: NamespaceKind): number[] {
+    const numbers = new Set<number>();
+    for (const { ids } of this.#all) {
+      const number = ids?.[kind.field];
+      if (number !== undefined) numbers.add(number);
+    }
+    return [...numbers];
   }
 
   /** Flags of clone3(2) that the root is to be born with. */

@@ -19,7 +19,7 @@
  */
 
 import { errnoName } from "../linux/errno.ts";
-import { instant } from "../linux/instants.ts";
+import type { Fd } from "../linux/fd.ts";
 import { OwnTable, runTable } from "../linux/own-table.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { STATX } from "../linux/statx.ts";
@@ -161,7 +161,6 @@ class Shared {
 
   /** Writes a word of 64 bits at once, after everything that was written before. */
   publish(at: number, value: number): void {
-    instant();
     const table = this.#table;
     table.setWord(WORD.VALUE, value);
     table.entry(TABLE.PUBLISH, OP.MOVE, this.address(WORD.VALUE), at);
@@ -181,6 +180,7 @@ export class Undo implements Disposable {
   #shared: Shared | undefined;
   #list: List | undefined;
   #after: List | undefined;
+  readonly #kept: Fd[] = [];
 
   /** `avoid` are ids that processes and threads are to be born with. */
   constructor(private readonly avoid: ReadonlySet<HostPid> = new Set()) {}
@@ -210,6 +210,12 @@ export class Undo implements Disposable {
     return this.#after.add(what, steps);
   }
 
+  /** Takes a descriptor over that something is undone by: it stays open until that is over. Gives its number. */
+  keep(fd: Fd): number {
+    this.#kept.push(fd);
+    return fd.number;
+  }
+
   /** What was done is to stay. What was laid to be done afterwards takes the place of the list. Never throws. */
   commit(): void {
     const shared = this.#shared;
@@ -233,6 +239,7 @@ export class Undo implements Disposable {
     this.#shared = undefined;
     this.#list = undefined;
     this.#after = undefined;
+    for (const fd of this.#kept.splice(0)) fd.close();
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,378 @@
+/**
+ * Dumping mount namespaces: mountpoints-N.img for each, and what file systems hold that live in them alone.
+ *
+ * A mount can be saved if a restore finds what it shows: a file system that is mounted anew (file-systems.ts), with its content
+ * where nobody else keeps that; something that the user says is there (external.ts); or a part of one of these, of which it is a
+ * bind mount. The same for what it hears of others: its master is in the tree, or comes with what is external.
+ */
+import type { ImageDir } from "../../images/image-dir.ts";
+import { IMAGES } from "../../images/kinds.ts";
+import { Fstype, type MntEntry } from "../../images/schema/generated/namespaces.ts";
+import { majorOf, minorOf } from "../../linux/device.ts";
+import { ERRNO } from "../../linux/errno.ts";
+import { Fd } from "../../linux/fd.ts";
+import { AT, listDirectory, O, readLink, readText } from "../../linux/io.ts";
+import { MS, RESOLVE, rawOpenat2 } from "../../linux/mount.ts";
+import { NR } from "../../linux/nr.ts";
+import { ourPath, type PathAt, type TreeMounts } from "../../linux/path-at.ts";
+import type { HostPid } from "../../linux/pid.ts";
+import { type FileStatus, statusAt, statusOf } from "../../linux/statx.ts";
+import { checkResult, pathAddress } from "../../linux/syscall.ts";
+import { log } from "../../log.ts";
+import type { Undo } from "../../undo/undo.ts";
+import { CleanMounts } from "./access.ts";
+import { type Owners, SAME_OWNERS } from "./archive/save-tree.ts";
+import { MountDumpError } from "./errors.ts";
+import { type ExternalOptions, Externals, KEY } from "./external.ts";
+import { AUTO, enabledNames, type FileSystem, fileSystemOf } from "./file-systems.ts";
+import { type MountInfo, parseMountinfo } from "./mountinfo.ts";
+import { dumpTmpfs } from "./tmpfs.ts";
+import {
+  buildTree,
+  joinPath,
+  joinSuperBlocks,
+  type Mount,
+  type MountTree,
+  nameOf,
+  pathBelow,
+  showsAll,
+  TreeError,
+} from "./tree.ts";
+
+export interface MountsDumpOptions extends ExternalOptions {
+  readonly skipMnt: readonly string[];
+  readonly enableFs: readonly string[];
+}
+
+/** A mount namespace of the tree. */
+export interface MountNamespace {
+  /** Its number in the images. */
+  readonly number: number;
+  /** A process that lives in it. */
+  readonly pid: HostPid;
+}
+
+/** What is known of a mount beyond the kernel's word. */
+interface Judged {
+  readonly fileSystem: FileSystem;
+  /** Key of an external one: the name that the user gave, or one of {@link KEY}. */
+  external?: string;
+  /** Where it differs from the kernel's. */
+  source?: string;
+  internalSharing?: true;
+}
+
+interface FoundTree {
+  readonly tree: MountTree;
+  readonly namespace: MountNamespace;
+  /** Ours, of the root of the namespace. */
+  readonly root: Fd;
+}
+
+export class MountsDump implements TreeMounts, Disposable {
+  readonly #trees: FoundTree[] = [];
+  readonly #byId = new Map<number, { readonly mount: Mount; readonly found: FoundTree }>();
+  readonly #judged = new Map<Mount, Judged>();
+  readonly #externals: Externals;
+  readonly #enabled: ReadonlySet<string>;
+  #ours: readonly MountInfo[] | undefined;
+
+  constructor(
+    private readonly options: MountsDumpOptions,
+    private readonly undo: Undo,
+    private readonly owners: Owners = SAME_OWNERS,
+  ) {
+    this.#externals = new Externals(options);
+    this.#enabled = enabledNames(options.enableFs);
+  }
+
+  /**
+   * Reads the mounts of all namespaces, of which the first is that of the root, and judges them.
+   * @throws MountDumpError for one that could not be restored, KernelError
+   */
+  read(namespaces: readonly MountNamespace[]): void {
+    for (const namespace of namespaces) {
+      const tree = this.#read(namespace);
+      const root = Fd.open(`/proc/${namespace.pid}/root`, O.PATH | O.DIRECTORY);
+      const found = { tree, namespace, root };
+      this.#trees.push(found);
+      for (const mount of tree.all) this.#byId.set(mount.id, { mount, found });
+    }
+    joinSuperBlocks(this.#mounts);
+    for (const mount of this.#mounts)
+      this.#judged.set(mount, { fileSystem: fileSystemOf(mount.type, this.#enabled) });
+    for (const mount of this.#mounts) this.#judgeExternal(mount);
+    for (const mount of this.#mounts) this.#refuse(mount);
+  }
+
+  get #mounts(): Mount[] {
+    return this.#trees.flatMap(({ tree }) => tree.all);
+  }
+
+  get any(): boolean {
+    return this.#trees.length > 0;
+  }
+
+  has(mount: number): boolean {
+    return this.#byId.has(mount);
+  }
+
+  rootFor(mount: number): number {
+    return this.#byId.get(mount)?.found.root.number ?? AT.FDCWD;
+  }
+
+  lookUnder(id: number, path: string): FileStatus | number {
+    const known = this.#byId.get(id);
+    if (known === undefined) return -ERRNO.ENOENT;
+    const { mount, found } = known;
+    const below = pathBelow(path, mount.mountpoint);
+    if (below === undefined) return -ERRNO.ENOENT;
+    // A restore looks from the root of the mount.
+    const covered = mount.children.some(
+      (child) => child.mountpoint !== mount.mountpoint && pathBelow(path, child.mountpoint) !== undefined,
+    );
+    if (covered) return -ERRNO.EXDEV;
+    using clean = new CleanMounts(found.namespace.pid, found.tree.root, [mount]);
+    if (below === "") return statusOf(clean.of(mount));
+    return statusAt(clean.of(mount), pathAddress(below));
+  }
+
+  place(mount: number, path: string): PathAt {
+    const root = this.rootFor(mount);
+    if (root === AT.FDCWD) return ourPath(path);
+    const slash = path.lastIndexOf("/");
+    const above = path.slice(1, Math.max(1, slash));
+    const resolve = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS;
+    const fd = rawOpenat2(root, above === "" ? "." : above, O.PATH | O.DIRECTORY, resolve);
+    const directory = this.undo.keep(Fd.own(checkResult(fd, NR.openat2, path)));
+    return { directory, path: path.slice(slash + 1) };
+  }
+
+  [Symbol.dispose](): void {
+    for (const { root } of this.#trees) root.close();
+  }
+
+  /** Writes the images. @throws MountDumpError, KernelError, ImageError */
+  dump(images: ImageDir): void {
+    this.#dumpContents(images);
+    for (const { tree, namespace } of this.#trees) {
+      // The last one comes first, as CRIU has it.
+      const entries = [...tree.all].reverse().map((mount) => this.#entry(mount));
+      images.writeAll(IMAGES.mnts, entries, namespace.number);
+    }
+  }
+
+  #read({ number, pid }: MountNamespace): MountTree {
+    const where = `/proc/${pid}/mountinfo`;
+    const root = readLink(`/proc/${pid}/root`);
+    // What lies above it is not listed.
+    if (root !== "/") {
+      throw new MountDumpError(
+        `process ${pid}: its root directory is ${root}, from where not all mounts of its namespace can be seen`,
+      );
+    }
+    const skipped = new Set(this.options.skipMnt);
+    const infos = parseMountinfo(readText(where), where).filter(({ mountpoint }) => !skipped.has(mountpoint));
+    try {
+      return buildTree(infos, number);
+    } catch (error) {
+      if (!(error instanceof TreeError)) throw error;
+      throw new MountDumpError(`process ${pid}: ${error.message}`, { cause: error });
+    }
+  }
+
+  #judge(mount: Mount): Judged {
+    const judged = this.#judged.get(mount);
+    if (judged === undefined) throw new Error(`${nameOf(mount)} was not judged`);
+    return judged;
+  }
+
+  #isOfRoot(mount: Mount): boolean {
+    return mount.namespace === this.#trees[0]?.namespace.number;
+  }
+
+  /** Finds out whether it comes from outside. */
+  #judgeExternal(mount: Mount): void {
+    if (mount.parent === undefined) return;
+    const judged = this.#judge(mount);
+    // In other namespaces the same path may be something else.
+    const name = this.#isOfRoot(mount) ? this.#externals.mount(mount.mountpoint) : undefined;
+    if (name !== undefined) {
+      judged.external = name;
+      return;
+    }
+    const device = this.#externals.deviceName(mount.device);
+    if (device !== undefined && judged.fileSystem.code === Fstype.UNSUPPORTED && showsAll(mount)) {
+      this.#judged.set(mount, { fileSystem: AUTO, external: KEY.DEVICE, source: `dev[${device}]` });
+      return;
+    }
+    if (!this.#externals.found) return;
+    const found = this.#findOutside(mount);
+    if (found === undefined) return;
+    judged.external = KEY.FOUND;
+    judged.source = found.path;
+    if (found.internalSharing) judged.internalSharing = true;
+    log.info("mounts/dump", () => `${nameOf(mount)} is ${found.path} outside`);
+  }
+
+  /** The path by which we see what a mount shows, and the best of our mounts to be bound from. */
+  #findOutside(mount: Mount): { path: string; internalSharing: boolean } | undefined {
+    this.#ours ??= parseMountinfo(readText("/proc/self/mountinfo"), "/proc/self/mountinfo");
+    let best: MountInfo | undefined;
+    for (const ours of this.#ours) {
+      if (ours.device !== mount.device || pathBelow(mount.root, ours.root) === undefined || ours.deleted)
+        continue;
+      best = ours;
+      if (mount.sharedId !== 0 && mount.sharedId === ours.sharedId) break;
+      if (mount.masterId !== 0 && mount.masterId === ours.sharedId) break;
+    }
+    if (best === undefined) return undefined;
+    let internalSharing = false;
+    if (mount.sharedId !== 0) {
+      if (!this.#externals.sharing) return undefined;
+      internalSharing = mount.sharedId !== best.sharedId;
+    }
+    if (mount.masterId !== 0) {
+      if (!this.#externals.masters) return undefined;
+      if (mount.masterId !== best.sharedId && mount.masterId !== best.masterId) return undefined;
+    }
+    const below = pathBelow(mount.root, best.root) ?? "";
+    return { path: joinPath(best.mountpoint, below), internalSharing };
+  }
+
+  /** Whether a restore has it from what is external. */
+  #isExternalBind(mount: Mount): boolean {
+    return mount.peers.some(
+      (peer) => this.#judge(peer).external !== undefined && pathBelow(mount.root, peer.root) !== undefined,
+    );
+  }
+
+  /** Whether a restore has it from the root, which it is given. */
+  #isRootBind(mount: Mount): boolean {
+    const root = this.#trees[0]?.tree.root;
+    return root !== undefined && mount.peers.includes(root) && pathBelow(mount.root, root.root) !== undefined;
+  }
+
+  #refuse(mount: Mount): void {
+    const refuse = (what: string): never => {
+      throw new MountDumpError(
+        `namespace ${mount.namespace}: ${nameOf(mount)}: ${mount.type} of device ${majorOf(mount.device)}:${minorOf(mount.device)}, root ${mount.root}: ${what}`,
+      );
+    };
+    if (mount.idmapped) refuse("it shows owners mapped, which cannot be saved yet");
+    this.#refuseSharing(mount, refuse);
+    if (this.#isExternalBind(mount) || this.#isRootBind(mount)) return;
+    const { fileSystem } = this.#judge(mount);
+    const help = `--external mnt[${mount.mountpoint}]:NAME says that a restore finds it outside`;
+    if (showsAll(mount)) {
+      if (fileSystem.code === Fstype.UNSUPPORTED)
+        refuse(`such a file system cannot be saved; ${help}, --enable-fs that it can be mounted again`);
+      if (fileSystem.code === Fstype.FUSE) refuse(`its server cannot be saved with it; ${help}`);
+      if (fileSystem.code === Fstype.AUTOFS) refuse(`automounts cannot be saved yet; ${help}`);
+    } else if (!mount.peers.some(showsAll)) {
+      refuse(`it shows a part of a file system whose root is mounted nowhere in the tree; ${help}`);
+    }
+  }
+
+  #refuseSharing(mount: Mount, refuse: (what: string) => never): void {
+    const { masterId } = mount;
+    if (masterId === 0) return;
+    if (this.#mounts.some((other) => other.sharedId === masterId)) return;
+    const source = mount.peers.some(
+      (peer) =>
+        peer.masterId === masterId &&
+        pathBelow(mount.root, peer.root) !== undefined &&
+        (this.#isNamedExternal(peer) || peer === this.#trees[0]?.tree.root),
+    );
+    if (!source)
+      refuse(
+        `it is a slave of peer group ${masterId}, which is not of the tree; --enable-external-masters may help`,
+      );
+  }
+
+  #isNamedExternal(mount: Mount): boolean {
+    const { external } = this.#judge(mount);
+    return external !== undefined && external !== KEY.DEVICE;
+  }
+
+  #dumpContents(images: ImageDir): void {
+    const groups = new Set(this.#mounts.map(({ peers }) => peers));
+    const wanted: Mount[] = [];
+    for (const peers of groups) {
+      const mount = peers.find((peer) => showsAll(peer));
+      if (mount === undefined || peers.some((peer) => this.#isExternalBind(peer) || this.#isRootBind(peer)))
+        continue;
+      if (hasContent(this.#judge(mount).fileSystem)) wanted.push(mount);
+    }
+    for (const { tree, namespace } of this.#trees) {
+      const own = wanted.filter((mount) => mount.namespace === namespace.number);
+      using clean = new CleanMounts(namespace.pid, tree.root, own);
+      for (const mount of own) this.#dumpContent(images, mount, clean.of(mount));
+    }
+  }
+
+  #dumpContent(images: ImageDir, mount: Mount, root: number): void {
+    const { code } = this.#judge(mount).fileSystem;
+    if (code === Fstype.TMPFS) {
+      log.debug("mounts/dump", () => `${nameOf(mount)}: the content of device ${mount.device}`);
+      dumpTmpfs(images, mount.device, root, this.owners);
+      return;
+    }
+    const [first] = listDirectory(".", root);
+    if (first !== undefined) {
+      throw new MountDumpError(
+        `${nameOf(mount)}: ${mount.type} with ${first} in it, of which the content cannot be saved yet`,
+      );
+    }
+  }
+
+  #entry(mount: Mount): MntEntry {
+    const { fileSystem, external, source, internalSharing } = this.#judge(mount);
+    const { code } = fileSystem;
+    // The kernel mounts tracefs in it by itself, and lets no one have the one without the other.
+    const flags = code === Fstype.DEBUGFS ? mount.flags | MS.REC : mount.flags;
+    return {
+      fstype: code,
+      mnt_id: mount.id,
+      root_dev: mount.device,
+      parent_mnt_id: mount.parentId,
+      flags,
+      sb_flags: mount.superFlags,
+      root: mount.root,
+      mountpoint: mount.mountpoint,
+      source: source ?? mount.source,
+      options: this.#optionsOf(mount, code),
+      shared_id: mount.sharedId,
+      master_id: mount.masterId,
+      ...(code === Fstype.AUTO && { fsname: mount.type }),
+      ...(internalSharing && { internal_sharing: true }),
+      ...(mount.deleted && { deleted: true }),
+      ...(external !== undefined && { ext_key: external }),
+    };
+  }
+
+  #optionsOf(mount: Mount, code: Fstype): string {
+    const options = mount.options
+      .split(",")
+      .map((option) => {
+        const [, name, id] = /^(uid|gid)=(\d+)$/.exec(option) ?? [];
+        if (name === undefined) return option;
+        return `${name}=${name === "uid" ? this.owners.uid(Number(id)) : this.owners.gid(Number(id))}`;
+      })
+      .join(",");
+    if (code !== Fstype.DEVPTS || this.#isOurs(mount)) return options;
+    // The kernel does not show it. Terminals of ours are none of the tree's.
+    return options === "" ? "newinstance" : `${options},newinstance`;
+  }
+
+  /** Whether we have the same super block mounted. */
+  #isOurs(mount: Mount): boolean {
+    this.#ours ??= parseMountinfo(readText("/proc/self/mountinfo"), "/proc/self/mountinfo");
+    return this.#ours.some(({ device }) => device === mount.device);
+  }
+}
+
+/** What has to be looked into: its content is saved, or must be none. */
+function hasContent({ code }: FileSystem): boolean {
+  return code === Fstype.TMPFS || code === Fstype.MQUEUE || code === Fstype.PSTORE;
+}

@@ -1,0 +1,159 @@
+/**
+ * The mount namespaces of a tree that is being restored, for all who have to do with paths in them. Where the tree lives in our
+ * own, paths are looked up as we see them.
+ */
+import type { ImageDir } from "../../images/image-dir.ts";
+import { IMAGES } from "../../images/kinds.ts";
+import { NEW } from "../../linux/clone.ts";
+import { Fd } from "../../linux/fd.ts";
+import { O } from "../../linux/io.ts";
+import { RESOLVE, rawOpenat2 } from "../../linux/mount.ts";
+import { NR } from "../../linux/nr.ts";
+import { type LookUp, type MountPath, type MountPaths, OUR_PATHS, type PathAt } from "../../linux/path-at.ts";
+import { statusOf } from "../../linux/statx.ts";
+import { checkResult } from "../../linux/syscall.ts";
+import type { Restoree } from "../../tracee/build/restoree.ts";
+import type { Undo } from "../../undo/undo.ts";
+import { type Owners, SAME_OWNERS } from "./archive/save-tree.ts";
+import { type MadeMount, MountsBuilder } from "./build.ts";
+import { MountRestoreError } from "./errors.ts";
+import { type ExternalOptions, Externals } from "./external.ts";
+import { enabledNames } from "./file-systems.ts";
+import { planMounts } from "./plan.ts";
+import { Sharing } from "./sharing.ts";
+import { nameOf, pathBelow } from "./tree.ts";
+
+export interface MountsRestoreOptions extends ExternalOptions {
+  readonly root: string | undefined;
+  readonly enableFs: readonly string[];
+}
+
+/** A path on a mount, which nothing that is mounted on it takes elsewhere, and no link. */
+const ON_MOUNT = RESOLVE.IN_ROOT | RESOLVE.NO_XDEV | RESOLVE.NO_MAGICLINKS;
+/** A path from the root of a namespace. */
+const IN_NAMESPACE = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS;
+
+export class MountsRestore implements MountPaths, Disposable {
+  #builder: MountsBuilder | undefined;
+  readonly #byId = new Map<number, MadeMount>();
+  /** Directories that names are made in. */
+  readonly #places = new Map<string, number>();
+  /** The number that images have for the mount namespace of the root; undefined where it is ours. */
+  #own: number | undefined;
+
+  constructor(
+    private readonly images: ImageDir,
+    private readonly options: MountsRestoreOptions,
+    private readonly undo: Undo,
+    private readonly owners: Owners = SAME_OWNERS,
+  ) {}
+
+  /**
+   * Builds the mount namespaces of these numbers, the first one that of the root, inside it: it has just been born into one of its
+   * own. @throws MountRestoreError, KernelError, ImageError
+   */
+  build(root: Restoree, numbers: readonly number[]): void {
+    const [own] = numbers;
+    if (own === undefined) return;
+    const plan = planMounts(this.images, numbers, {
+      root: this.options.root,
+      externals: new Externals(this.options),
+      enabled: enabledNames(this.options.enableFs),
+    });
+    const makesNames = this.images.has(IMAGES.remap_fpath);
+    const builder = new MountsBuilder(root, this.images, plan, this.owners, this.undo, makesNames);
+    this.#builder = builder;
+    this.#own = own;
+    builder.build();
+    new Sharing(builder, own).restore();
+    builder.removeTemporary();
+    builder.leave();
+    for (const [mount, made] of builder.made) if (mount.namespace === own) this.#byId.set(mount.id, made);
+    for (const [mount, made] of builder.copies) this.#byId.set(mount.id, made);
+  }
+
+  /** Adds to the table of a process that has just been born of one in namespace `before`: its own namespace. */
+  enter(restoree: Restoree, number: number | undefined, before: number | undefined): void {
+    if (number === undefined || number === before || this.#builder === undefined) return;
+    const namespace = this.#builder.namespaces.find(({ tree }) => tree.namespace === number)?.namespace;
+    if (namespace === undefined) throw new MountRestoreError(`there is no mount namespace ${number}`);
+    const fd = restoree.fetch("its mount namespace", namespace.number);
+    restoree.table.must("its mount namespace", NR.setns, fd, NEW.NS);
+    restoree.table.must("its mount namespace", NR.close, fd);
+  }
+
+  open(at: MountPath, flags: number, mode = 0): number {
+    const found = this.lookUp(at);
+    if (found === undefined) return OUR_PATHS.open(at, flags, mode);
+    return rawOpenat2(found.directory, found.path, flags, found.resolve, mode);
+  }
+
+  place(at: MountPath): PathAt {
+    if (this.#builder === undefined) return OUR_PATHS.place(at);
+    const { mount, path } = at;
+    const slash = path.lastIndexOf("/");
+    const above = slash <= 0 ? "/" : path.slice(0, slash);
+    const name = path.slice(slash + 1);
+    if (name === "" || name === "." || name === "..")
+      throw new MountRestoreError(`${JSON.stringify(path)} is no path of a file`);
+    const key = `${mount} ${above}`;
+    let directory = this.#places.get(key);
+    if (directory === undefined) {
+      const found = this.#lookUp({ mount, path: above }, true);
+      const flags = O.PATH | O.DIRECTORY;
+      const fd = rawOpenat2(found.directory, found.path, flags, found.resolve);
+      directory = this.undo.keep(Fd.own(checkResult(fd, NR.openat2, above)));
+      this.#places.set(key, directory);
+    }
+    return { directory, path: name };
+  }
+
+  isRoot(directory: number): boolean {
+    const root = this.#namespace()?.root;
+    if (root === undefined) return OUR_PATHS.isRoot(directory);
+    const [theirs, ours] = [statusOf(directory), statusOf(root.number)];
+    return ours.dev === theirs.dev && ours.ino === theirs.ino && ours.mntId === theirs.mntId;
+  }
+
+  lookUp(at: MountPath): LookUp | undefined {
+    return this.#builder === undefined ? undefined : this.#lookUp(at, false);
+  }
+
+  /** Closes all. */
+  [Symbol.dispose](): void {
+    this.#builder?.[Symbol.dispose]();
+    this.#builder = undefined;
+  }
+
+  #namespace() {
+    return this.#builder?.namespaces.find(({ tree }) => tree.namespace === this.#own);
+  }
+
+  /** With `forNames`, from the mount by which names are made. */
+  #lookUp({ mount, path }: MountPath, forNames: boolean): LookUp {
+    if (!path.startsWith("/")) throw new MountRestoreError(`${JSON.stringify(path)} is no path`);
+    if (mount === undefined || mount < 0) {
+      const root = this.#namespace()?.root;
+      if (root === undefined) throw new Error("the mounts are not built");
+      return { directory: root.number, path: orDot(path.slice(1)), resolve: IN_NAMESPACE };
+    }
+    const made = this.#byId.get(mount);
+    if (made === undefined) throw new MountRestoreError(`${path}: there is no mount ${mount} that it is on`);
+    const below = pathBelow(path, made.planned.mount.mountpoint);
+    if (below === undefined)
+      throw new MountRestoreError(`${path}: it is not on ${nameOf(made.planned.mount)}`);
+    if (!forNames) return { directory: made.fd.number, path: orDot(below), resolve: ON_MOUNT };
+    const { origin } = made.planned;
+    const first = origin.kind === "bind" ? origin.from.mount : made.planned.mount;
+    const named = this.#builder?.forNames.get(first);
+    if (named === undefined) throw new MountRestoreError(`${path}: no name can be made there`);
+    const directory = named.fd.number;
+    if (origin.kind !== "bind") return { directory, path: orDot(below), resolve: ON_MOUNT };
+    const parts = [origin.path, below].filter((part) => part !== "");
+    return { directory, path: orDot(parts.join("/")), resolve: ON_MOUNT };
+  }
+}
+
+function orDot(path: string): string {
+  return path === "" ? "." : path;
+}
