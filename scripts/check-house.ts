@@ -64,6 +64,7 @@ const ALLOWED: readonly Exception[] = [
     "src/warm/make.ts: node:",
     "src/warm/program.ts: Bun.sleepSync",
   ),
+  ...allow("the library's, for any runtime; the executable does not load it", "src/read-images.ts: node:fs"),
   ...allow(
     "before anything else: it asks whether there is anything to do",
     "src/main.ts: process.argv",

@@ -17,8 +17,9 @@ case $purpose in
   bench) wanted="$wanted gcc libc6-dev" ;;
   test)
     wanted="$wanted gcc libc6-dev xz-utils zstd coreutils gzip python3 perl bc openssl bash util-linux"
-    # For crit, the judge of our images. Not in every release of Debian: without it those tests skip and say so.
-    optional="criu"
+    # For crit, the judge of our images, a browser for our report, and pycriu and go-criu, clients of the RPC. Not in every
+    # release of Debian: without them those tests skip and say so.
+    optional="criu chromium-headless-shell golang-go golang-github-checkpoint-restore-go-criu-dev"
     ;;
   *)
     echo "setup: unknown purpose \"$purpose\": build, demo, test or bench" >&2
@@ -61,9 +62,10 @@ else
       apt-get -qq update
       # shellcheck disable=SC2086
       [ -z "$missing" ] || apt-get -qq install -y --no-install-recommends $missing >/dev/null
-      # shellcheck disable=SC2086
-      [ -z "$missing_optional" ] || apt-get -qq install -y --no-install-recommends $missing_optional >/dev/null ||
-        echo "setup: not to be had here, so what needs it is skipped:$missing_optional" >&2
+      for package in $missing_optional; do
+        apt-get -qq install -y --no-install-recommends "$package" >/dev/null ||
+          echo "setup: not to be had here, so what needs it is skipped: $package" >&2
+      done
     fi
   fi
 fi

@@ -9,7 +9,7 @@ import { errnoName, KernelError } from "./linux/errno.ts";
 import { Fd } from "./linux/fd.ts";
 import { O } from "./linux/io.ts";
 import { environment, ourPid } from "./linux/ourselves.ts";
-import { awaitProgram, endOf, start } from "./linux/program.ts";
+import { awaitProgram, endOf, start, WITHOUT_RIGHTS } from "./linux/program.ts";
 import { log, logDescriptor } from "./log.ts";
 
 /** The stages, by the names that scripts and clients know; CRIU 4.2's. */
@@ -70,6 +70,11 @@ export class Actions implements Disposable {
     private readonly scripts: readonly string[],
     private readonly imagesDir: string,
     private readonly listener?: Listener,
+    /**
+     * Inode of our socket that leads to whoever asks for the work. Who dumps itself has the other end: when restored it finds
+     * an answer in there.
+     */
+    readonly clientSocket?: number,
   ) {}
 
   /** Whether anybody is to be told anything. */
@@ -144,6 +149,7 @@ export class Actions implements Disposable {
           [2, log],
         ]),
         closeOthers: true,
+        prepare: [WITHOUT_RIGHTS],
       });
       const end = awaitProgram(child);
       if (end.kind === "exited" && end.code === 0) return;

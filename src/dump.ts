@@ -8,7 +8,7 @@ import { ActionError, type Actions } from "./actions.ts";
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import { FilesDump } from "./files/dump.ts";
-import type { NetworkDump } from "./files/kind.ts";
+import type { FilesDumpOptions, NetworkDump } from "./files/kind.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
@@ -20,7 +20,6 @@ import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts"
 import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
 import { NamespacesDump, ownIds } from "./namespaces/dump.ts";
-import { ipc } from "./namespaces/ipc/ipc.ts";
 import { LOCK_METHOD, networkLock, newRunId } from "./namespaces/lock-methods.ts";
 import { mnt } from "./namespaces/mnt.ts";
 import { MountsDump } from "./namespaces/mounts/dump.ts";
@@ -80,7 +79,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   );
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
-  const options = withExternal(given, actions, tree);
+  const options = withClient(given, actions, tree);
   const leaves = options.leaveRunning || options.leaveStopped;
   let committed = false;
   using undo = new Undo();
@@ -113,7 +112,8 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     );
     stage("dump/inventory");
     const living = tree.processes.flatMap(({ pid, zombie }) => (zombie ? [] : [pid]));
-    // All end or none. One alone does anyway, but its connections would not work any more.
+    // Either all end and everything stays, or nothing: for one process alone that needs nothing. (With connections its end is
+    // not all: they do not work any more.)
     if (!leaves && (living.length > 1 || !undo.isEmpty)) ending = undo.layAfter("the tree", killing(living));
     // With what it refers to.
     if (!undo.isEmpty) layOwnName(undo, ourPath(images.filePath(IMAGES.inventory)));
@@ -163,11 +163,14 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   return 0;
 }
 
+/** What a dump is asked for: by options, and by whoever it works for. */
+type DumpOptions = Options & Pick<FilesDumpOptions, "clientSocket">;
+
 /** The options with what the listener adds to the external resources. @throws ActionError, after the tree was let go */
-function withExternal(options: Options, actions: Actions, tree: FrozenTree): Options {
+function withClient(options: Options, actions: Actions, tree: FrozenTree): DumpOptions {
   try {
-    const more = actions.queryExternal();
-    return more.length === 0 ? options : { ...options, external: [...options.external, ...more] };
+    const external = [...options.external, ...actions.queryExternal()];
+    return { ...options, external, clientSocket: actions.clientSocket };
   } catch (error) {
     tree.release();
     throw error;
@@ -205,7 +208,7 @@ class Saving {
   readonly #entered: Infection[] = [];
 
   constructor(
-    private readonly options: Options,
+    private readonly options: DumpOptions,
     private readonly images: ImageDir,
     undo: Undo,
     private readonly mounts: MountsDump,
@@ -225,7 +228,7 @@ class Saving {
       numbers,
       plugins,
     );
-    this.#memory = new MemoryDump(images, this.#files, stats, (pid) => this.#namespaces.isOther(ipc, pid));
+    this.#memory = new MemoryDump(images, this.#files, stats);
     this.#namespaces = new NamespacesDump(numbers.rootPid);
   }
 

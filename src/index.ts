@@ -14,10 +14,10 @@ import { Actions } from "./actions.ts";
 import { makeOptions, type Options } from "./options.ts";
 
 export { ImageDir } from "./images/image-dir.ts";
-export { IMAGES } from "./images/kinds.ts";
 export { KernelError } from "./linux/errno.ts";
 export type { Options } from "./options.ts";
 export type * from "./plugins/interface.ts";
+export * from "./read-images.ts";
 
 /** What must be given, and whatever else is wanted. */
 export type DumpRequest = Partial<Options> & { readonly tree: number; readonly imagesDir: string };

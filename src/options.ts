@@ -88,6 +88,17 @@ export type Section =
 const flag: Value<boolean> = { kind: "flag", initial: false, take: () => true };
 const flagThatIsOn: Value<boolean> = { kind: "flag", initial: true, take: () => true };
 
+/** What CRIU has done away with, and what to say instead. */
+function retired(instead: string): Value<boolean> {
+  return {
+    kind: "flag",
+    initial: false,
+    take: () => {
+      throw new OptionError(`it is retired; ${instead}`);
+    },
+  };
+}
+
 const text: Value<string | undefined> = { kind: "text", initial: undefined, take: (word) => word };
 
 function withDefault(initial: string): Value<string> {
@@ -295,7 +306,7 @@ const TABLE = {
     commands: ALL, built: ALL, metavar: "FILE",
     help: "run FILE at the stages of the work, named in CRTOOLS_SCRIPT_ACTION" },
   unprivileged: { long: "unprivileged", argument: "none", negatable: true, value: flag,
-    rpc: "unprivileged", section: "Common", commands: ALL, built: NOT_YET,
+    rpc: "unprivileged", section: "Common", commands: ALL, built: ALL,
     help: "accept what cannot be done without being root" },
   deprecated: { long: "deprecated", argument: "none", negatable: true, value: flag, section: "Common",
     commands: ALL, built: ALL, help: "allow what CRIU is about to retire" },
@@ -520,8 +531,8 @@ const TABLE = {
     help: "accept a server certificate with another name" },
 
   // -- Retired --------------------------------------------------------------------------------------------
-  ms: { long: "ms", argument: "none", value: flag, section: "Retired", commands: CHECK, built: NOT_YET,
-    help: "" },
+  ms: { long: "ms", argument: "none", value: retired("check --feature asks for one thing"), section: "Retired",
+    commands: CHECK, built: CHECK, help: "" },
 } as const satisfies Readonly<Record<string, Option>>;
 
 /** All options, in the order of the help. */
@@ -590,7 +601,8 @@ export function withGiven(before: Options, all: readonly Given[]): Options {
     } catch (error) {
       if (!(error instanceof OptionError)) throw error;
       const flag = as.startsWith("-") ? as : `${as}: ${option.long}`;
-      throw new OptionError(`invalid argument ${JSON.stringify(text ?? "")} for ${flag}: ${error.message}`);
+      const what = text === undefined ? flag : `invalid argument ${JSON.stringify(text)} for ${flag}`;
+      throw new OptionError(`${what}: ${error.message}`);
     }
     for (const other in option.also) {
       const value = option.also[other];

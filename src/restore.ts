@@ -24,7 +24,6 @@ import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
 import { MemoryRestore } from "./memory/restore.ts";
-import { ipc } from "./namespaces/ipc/ipc.ts";
 import { unlockNetwork } from "./namespaces/lock-methods.ts";
 import { MountsRestore } from "./namespaces/mounts/restore.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
@@ -133,9 +132,9 @@ async function restoreFrom(
     if (options.pidfile !== undefined) writePidfile(options.pidfile, restoration.rootPid, undo);
     stage("restore/written");
     restoration.finish(inventory);
-    // All are let go or none: one alone is anyway.
+    // Either all are let go and everything stays, or nothing: for one process alone that needs nothing.
     const { living } = restoration;
-    if (living.length > 1) undo.lay("the tree", killing(living));
+    if (living.length > 1 || !undo.isEmpty) undo.lay("the tree", killing(living));
   } catch (error) {
     restoration.abort();
     throw error;
@@ -243,7 +242,6 @@ class Restoration {
       this.#files,
       undo,
       tasks.filter(hasOwnMemory).map(({ pid }) => pid),
-      namespaces.idOf(ipc),
       stats,
     );
     this.#births = new Births(
@@ -281,7 +279,7 @@ class Restoration {
     const root = this.#bear();
     stage("restore/born");
     this.plugins.ask("postForking");
-    this.#furnish(root);
+    this.#furnish();
     stage("restore/files");
     this.#makeThreads();
     stage("restore/threads");
@@ -358,7 +356,7 @@ class Restoration {
   }
 
   /** Memory, files and directories of all processes, which work on them while we see to the next ones. */
-  #furnish(root: Restoree): void {
+  #furnish(): void {
     /** Who makes each table of descriptors. */
     const makers = new Map<number, Restoree>();
     const installed: (() => void)[] = [];
@@ -385,7 +383,6 @@ class Restoration {
     for (const { restoree } of this.#births.living) restoree.table.run();
     this.#memory.settle();
     for (const check of installed) check();
-    this.namespaces.settle(root);
     stage("restore/memory");
     this.#files.arm();
     for (const { restoree } of this.#births.living) restoree.table.run();
@@ -411,6 +408,9 @@ class Restoration {
       }
       stage("restore/thread");
     }
+    if (!this.#files.hasLate) return;
+    for (const unborn of this.#unborn.values()) unborn.born();
+    this.#files.makeLate();
   }
 
   /** Filters that all threads of a process share, which those yet to be born inherit. */
@@ -511,7 +511,8 @@ class Restoration {
     // Also those whose birth nobody took note of, because that of another one failed.
     for (const pid of born) for (const child of childrenOf(pid)) born.add(child);
     for (const pid of born) kill(pid, SIG.KILL);
-    for (const pid of born) {
+    // The init of a pid namespace ends when all others in it have been waited for.
+    for (const pid of [...born].reverse()) {
       // The end of a process is told when those of its other threads have been.
       for (const tid of threadsOf(pid)) if (tid !== pid) awaitEnd(tid);
       awaitEnd(pid);

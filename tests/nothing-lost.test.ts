@@ -12,7 +12,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node
 import { join } from "node:path";
 import { STAGES } from "../src/faults.ts";
 import { buildFixtures, directives, fixtureNames } from "./harness/build.ts";
-import { type Fixture, Skipped, startFixture } from "./harness/fixture.ts";
+import { type Fixture, restoreFixture, Skipped, startFixture } from "./harness/fixture.ts";
 import {
   compareSnapshots,
   killAll,
@@ -186,10 +186,10 @@ describe("a dump that is killed", () => {
     "restart_poll",
     "itimers",
     "altstack",
+    "file_link_remap",
   ];
   /** What the death of a dump cannot leave as it was, and why. */
   const excepted: Record<string, string> = {
-    file_link_remap: "the name that a dump gives to a file stays",
     seccomp_deny: "its filter kills for calls that the way out makes",
     seccomp_strict: "strict mode kills for calls that the way out makes",
   };
@@ -253,9 +253,15 @@ describe("a dump that is killed", () => {
   }
 
   const kills = Number(process.env.LOST_KILLS ?? 200);
-  const victims = ["minimal", "many_threads", "pstree", "many_maps", "busy_calls", "busy_files"].filter(
-    (name) => names.includes(name),
-  );
+  const victims = [
+    "minimal",
+    "many_threads",
+    "pstree",
+    "many_maps",
+    "busy_calls",
+    "busy_files",
+    "file_link_remap",
+  ].filter((name) => names.includes(name));
   for (const name of victims) {
     test(
       `${name}: at ${Math.ceil(kills / victims.length)} random instants`,
@@ -288,6 +294,54 @@ describe("a dump that is killed", () => {
           expect(await fixture.finish()).toBe("PASS");
         }),
       patience * 10,
+    );
+  }
+});
+
+describe("a dump that is killed while it ends the tree", () => {
+  for (const name of ["pstree", "file_link_remap", "minimal"].filter((each) => names.includes(each))) {
+    test(
+      `${name}: has ended all of it, or none`,
+      async () => {
+        const outcomes = { whole: 0, none: 0 };
+        /** Dies before the change of that number; false if the dump makes fewer. */
+        const dies = async (change: number): Promise<boolean> => {
+          let died = false;
+          await withFixture(name, async (fixture) => {
+            const images = join(fixture.stateDir, "images");
+            const members = processTree(fixture.pid).flatMap((pid) => [pid, ...threadsOf(pid)]);
+            const witness = Witness.of(fixture);
+            const environment = { CRIU_TS_DEATH: String(change) };
+            const outcome = await dump(fixture.pid, images, dumpHow(fixture, { environment }));
+            died = outcome.exitCode === 137;
+            const { differences } = await witness.settled(died ? 1000 : 0);
+            if (differences.length === 0) {
+              outcomes.none++;
+              expect(await fixture.finish()).toBe("PASS");
+              return;
+            }
+            outcomes.whole++;
+            expect({ change, left: await waitGone(members, 2000) }).toEqual({ change, left: [] });
+            expect(existsSync(join(images, "inventory.img"))).toBe(true);
+            const restored = await restore(images, { options: fixture.directives.restoreOptions });
+            expect(restored.errors).not.toContain("Error (");
+            expect(await fixture.finish()).toBe("PASS");
+          });
+          return died;
+        };
+        let changes = 1;
+        while (await dies(changes * 2)) changes *= 2;
+        for (let step = changes; step >= 1; step = Math.floor(step / 2)) {
+          if (await dies(changes + step)) changes += step;
+        }
+        outcomes.none = 0;
+        outcomes.whole = 0;
+        for (let change = Math.max(1, changes - 15); change <= changes; change++) await dies(change);
+        console.log(
+          `${name}: killed before its last changes, ${outcomes.whole} dumps were whole, ${outcomes.none} had changed nothing`,
+        );
+      },
+      patience,
     );
   }
 });
@@ -488,7 +542,7 @@ describe("a restore that fails", () => {
             expect(listing(fixture.stateDir, /^(work|images\/stats-restore)/)).toBe(files);
             expect(readFileSync("/proc/self/mountinfo", "utf8")).toBe(mounts);
           }
-          const restored = await restore(images, { options: restoreOptions, workDir });
+          const restored = await restoreFixture(fixture, images, { workDir });
           expect(restored.errors).not.toContain("Error (");
           expect(restored.exitCode).toBe(0);
           expect(await fixture.finish()).toBe("PASS");

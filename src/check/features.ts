@@ -92,7 +92,7 @@ const NAMED: readonly Feature[] = [
     without: "sockets of several network namespaces" },
   { name: "sk_unix_file", category: 0, what: "the file of a Unix socket", ask: sockets.unixFile, part: PARTS.unixSockets,
     without: "Unix sockets bound to names that are covered or gone" },
-  { name: "net_diag_raw", category: 2, what: "lists of raw sockets", ask: sockets.rawSocketLists, part: PARTS.inetSockets,
+  { name: "net_diag_raw", category: 2, what: "raw sockets", ask: sockets.rawSockets, part: PARTS.inetSockets,
     without: "raw sockets" },
   { name: "nsid", category: 0, what: "ids of network namespaces", ask: namespaces.namespaceIds, part: PARTS.netNamespaces,
     without: "which network namespaces know each other" },

@@ -133,9 +133,10 @@ export function socketLists(): void {
   listed("UDP sockets", AF.INET, IPPROTO.UDP);
 }
 
-export function rawSocketLists(): void {
-  listed("raw IPv4 sockets", AF.INET, IPPROTO.RAW);
-  listed("raw IPv6 sockets", AF.INET6, IPPROTO.RAW);
+/** No list of raw sockets is needed (INET_RAW_DIAG): they are asked themselves. */
+export function rawSockets(): void {
+  using _v4 = openSocket(AF.INET, SOCK.RAW, IPPROTO.RAW);
+  using _v6 = openSocket(AF.INET6, SOCK.RAW, IPPROTO.RAW);
 }
 
 /** struct ipt_getinfo (include/uapi/linux/netfilter_ipv4/ip_tables.h). */

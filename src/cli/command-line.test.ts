@@ -77,8 +77,10 @@ describe("what is known but not built", () => {
   test.each([
     ["dump -t 1 --stream", "the option --stream is known but not built yet for dump"],
     ["restore --stream", "the option --stream is known but not built yet for restore"],
-    ["restore --ms", "the option --ms is known but not built yet for restore"],
-    ["dump -t 1 --ms --stream --ms", "the options --stream, --ms are known but not built yet for dump"],
+    [
+      "restore --stream --lsm-profile a:b --stream",
+      "the options --stream, --lsm-profile are known but not built yet for restore",
+    ],
   ])("%s: %s", (line, message) => {
     expect(() => read(line)).toThrow(new OptionError(message));
   });

@@ -1,16 +1,19 @@
 /** What every command does first: descriptors, directories, the log. */
 
+import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, hasCapability } from "../linux/capability.ts";
 import { errnoName, KernelError } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { isDirectory, listNumbers, O, open, readLink, readText, stat } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { changeDirectory, currentDirectory } from "../linux/ourselves.ts";
+import { PR } from "../linux/prctl.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 import { uname } from "../linux/uname.ts";
 import { log, openLog, setLevel } from "../log.ts";
 import { type Command, OptionError, type Options, parseInheritFd } from "../options.ts";
 import { CRIU_VERSION, VERSION } from "../version.ts";
 
+const ROOT = 0;
 const LAST_STANDARD = 2;
 const NONE: ReadonlySet<number> = new Set();
 
@@ -36,6 +39,7 @@ export function enter(options: Options, command: Command): Options {
  */
 export function openWork(options: Options, command: Command): Options {
   setLevel(options.verbosity);
+  refuseWithoutRights(options, command);
   const ours = options.inheritFd.length > 0 ? runtimeDescriptors() : NONE;
   for (const entry of options.inheritFd) {
     const { fd } = parseInheritFd(entry);
@@ -62,6 +66,24 @@ export function openWork(options: Options, command: Command): Options {
   log.info("", () => `Running on ${machine()}`);
   for (const remark of remarks(options, command)) log.warn("cli", remark);
   return { ...options, imagesDir, workDir };
+}
+
+/** Commands that hold processes. */
+const HOLDING: ReadonlySet<Command> = new Set<Command>(["dump", "pre-dump", "restore"]);
+
+/**
+ * Who is not root is to say that less will do (`--unprivileged`): the kernel may refuse what a tree needs, which shows when it
+ * comes to that. @throws OptionError
+ */
+function refuseWithoutRights({ unprivileged }: Options, command: Command): void {
+  if (!HOLDING.has(command)) return;
+  if (!hasCapability(CAP_CHECKPOINT_RESTORE) && !hasCapability(CAP_SYS_ADMIN))
+    throw new OptionError(`${command} needs the capability CAP_CHECKPOINT_RESTORE, or CAP_SYS_ADMIN`);
+  if (rawSyscall(NR.geteuid) === ROOT) return;
+  if (!unprivileged)
+    throw new OptionError("not root: --unprivileged says that what can be done without being root will do");
+  // Else an executable with capabilities of its own could not look at itself.
+  rawSyscall(NR.prctl, PR.SET_DUMPABLE, 1, 0, 0, 0);
 }
 
 /**

@@ -3,9 +3,11 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { FileEntry } from "../images/schema/generated/files.ts";
 import { FdTypes } from "../images/schema/generated/files.ts";
-import type { PagemapEntry, VmaEntry } from "../images/schema/generated/memory.ts";
+import type { VmaEntry } from "../images/schema/generated/memory.ts";
 import type { PstreeEntry } from "../images/schema/generated/process.ts";
-import { PAGE_SIZE } from "../linux/memory.ts";
+import { MAP, PAGE_SIZE } from "../linux/memory.ts";
+import { pagesOf } from "../memory/pages.ts";
+import { STATUS } from "../memory/vma.ts";
 import { CritError } from "./error.ts";
 import { toQuotedPrintable } from "./quoted-printable.ts";
 
@@ -16,20 +18,6 @@ export const EXPLORERS: Readonly<Record<string, (images: ImageDir) => Iterable<s
   mems,
   rss,
 };
-
-/** Bits of vma_entry.status. */
-const VMA = {
-  REGULAR: 1 << 0,
-  STACK: 1 << 1,
-  VSYSCALL: 1 << 2,
-  VDSO: 1 << 3,
-  FILE_PRIVATE: 1 << 6,
-  FILE_SHARED: 1 << 7,
-  ANON_SHARED: 1 << 8,
-  SYSVIPC: 1 << 10,
-  SOCKET: 1 << 11,
-} as const;
-const MAP_GROWSDOWN = 0x100;
 
 const right = (value: number | string, width: number): string => String(value).padStart(width);
 const hex = (value: bigint, width = 0): string => value.toString(16).padStart(width, "0");
@@ -146,30 +134,26 @@ function protection(prot: number): string {
 function vmaName(vma: VmaEntry, names: FileNames, shmids: ShortIds): string {
   const name = vmaKind(vma, names, shmids);
   const named = name === "" ? "" : ` ${name}`;
-  return (vma.status & VMA.REGULAR) === 0 ? `${named} *` : named;
+  return (vma.status & STATUS.REGULAR) === 0 ? `${named} *` : named;
 }
 
 function vmaKind(vma: VmaEntry, names: FileNames, shmids: ShortIds): string {
   const { status, shmid } = vma;
-  if (status & VMA.SYSVIPC) return `ips[${shmids.of(shmid)}]`;
-  if (status & VMA.ANON_SHARED) return `shmem[${shmids.of(shmid)}]`;
-  if (status & VMA.SOCKET) return `packet[${shmids.of(shmid)}]`;
+  if (status & STATUS.SYSVIPC) return `ips[${shmids.of(shmid)}]`;
+  if (status & STATUS.ANON_SHARED) return `shmem[${shmids.of(shmid)}]`;
+  if (status & STATUS.SOCKET) return `packet[${shmids.of(shmid)}]`;
   if (isOfFile(vma)) {
     const offset = vma.pgoff === 0n ? "" : ` + 0x${hex(vma.pgoff)}`;
-    return `${names.path(Number(shmid))}${offset}${status & VMA.FILE_SHARED ? " (s)" : ""}`;
+    return `${names.path(Number(shmid))}${offset}${status & STATUS.FILE_SHARED ? " (s)" : ""}`;
   }
-  if (status & VMA.STACK) return "[stack]";
-  if (status & VMA.VSYSCALL) return "[vsyscall]";
-  if (status & VMA.VDSO) return "[vdso]";
-  return vma.flags & MAP_GROWSDOWN ? "[stack?]" : "";
+  if (status & STATUS.STACK) return "[stack]";
+  if (status & STATUS.VSYSCALL) return "[vsyscall]";
+  if (status & STATUS.VDSO) return "[vdso]";
+  return vma.flags & MAP.GROWSDOWN ? "[stack?]" : "";
 }
 
 function isOfFile(vma: VmaEntry): boolean {
-  return (vma.status & (VMA.FILE_PRIVATE | VMA.FILE_SHARED)) !== 0;
-}
-
-function pagesOf(entry: PagemapEntry): bigint {
-  return entry.nr_pages ?? BigInt(entry.compat_nr_pages);
+  return (vma.status & (STATUS.FILE_PRIVATE | STATUS.FILE_SHARED)) !== 0;
 }
 
 /** Which pages are stored, and which mappings they are of; `~` is the mapping of the line before. */
@@ -184,7 +168,7 @@ function* rss(images: ImageDir): Generator<string> {
     let named = -1;
     for (let run = pagemap.nextEntry(); run !== undefined; run = pagemap.nextEntry()) {
       const pages = pagesOf(run);
-      const end = run.vaddr + pages * BigInt(PAGE_SIZE);
+      const end = run.vaddr + BigInt(pages * PAGE_SIZE);
       let said = "";
       while (at < vmas.length && (vmas[at]?.end ?? 0n) <= run.vaddr) at++;
       for (let vma = vmas[at]; vma !== undefined && vma.start < end; vma = vmas[++at]) {

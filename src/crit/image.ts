@@ -1,12 +1,6 @@
 /** An image file whose kind only its magic tells. */
-import { ImageReader } from "../images/image-file.ts";
-import {
-  type AnyImageKind,
-  IMAGES,
-  IMG_COMMON_MAGIC,
-  IMG_SERVICE_MAGIC,
-  kindOfMagic,
-} from "../images/kinds.ts";
+import { FileSource, ImageReader, magicOf } from "../images/image-file.ts";
+import { type AnyImageKind, IMAGES, kindOfMagic } from "../images/kinds.ts";
 import { read } from "../linux/io.ts";
 import { CritError } from "./error.ts";
 import { openInput, STANDARD_INPUT } from "./input.ts";
@@ -26,20 +20,17 @@ export function openImage(path: string | undefined): Image {
   const name = path ?? STANDARD_INPUT;
   const words = new Uint8Array(8);
   const got = read(fd.number, words, 0);
-  const view = new DataView(words.buffer);
-  const first = view.getUint32(0, true);
+  if (got < 4) throw new CritError(`${name}: this is no image: it has ${got} bytes`);
   // Images of CRIU before 1.7 begin with their own magic at once, as the inventory still does.
-  const hasFirst = first === IMG_COMMON_MAGIC || first === IMG_SERVICE_MAGIC;
-  if (got < (hasFirst ? 8 : 4)) throw new CritError(`${name}: this is no image: it has ${got} bytes`);
-  const magic = hasFirst ? view.getUint32(4, true) : first;
+  const { first, magic } = magicOf(words.subarray(0, got), name);
   const known = kindOfMagic(magic);
   if (known === undefined) {
     throw new CritError(
       `Unknown magic 0x${magic.toString(16)} in ${name}: not an image of messages (pages and archives have no magic)`,
     );
   }
-  const kind: AnyImageKind = { ...known, first: hasFirst ? first : undefined };
-  const reader = new ImageReader(kind, name, fd.number);
+  const kind: AnyImageKind = { ...known, first };
+  const reader = new ImageReader(kind, name, new FileSource(fd.number, name));
   fd.release();
   return { kind: known, reader };
 }

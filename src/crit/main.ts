@@ -60,6 +60,8 @@ async function execute(command: Command): Promise<void> {
       return (await import("./encode.ts")).encode(command);
     case "info":
       return (await import("./decode.ts")).info(command.in);
+    case "report":
+      return (await import("./report/page.ts")).report(command);
     case "x": {
       const { ImageDir } = await import("../images/image-dir.ts");
       const { EXPLORERS } = await import("./explore.ts");

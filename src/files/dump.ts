@@ -8,7 +8,7 @@ import { IMAGES } from "../images/kinds.ts";
 import type { FdinfoEntry, FileEntry } from "../images/schema/generated/files.ts";
 import type { FsEntry } from "../images/schema/generated/process.ts";
 import { KernelError } from "../linux/errno.ts";
-import { FD_CLOEXEC } from "../linux/fcntl.ts";
+import { FD_CLOEXEC, shareTable } from "../linux/fcntl.ts";
 import { close, listNumbers, O, open, pidfdOpen, S, withFd } from "../linux/io.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import type { TreeMounts } from "../linux/path-at.ts";
@@ -27,7 +27,7 @@ import { FdinfoLook } from "./fdinfo.ts";
 import { Descriptions, type Known } from "./identity.ts";
 import type { DumpContext, FileDumper, FileId, FileKind, FilesDumpOptions, NetworkDump } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
-import { refuseLock } from "./locks.ts";
+import { LocksDump } from "./locks.ts";
 import { OpenFile } from "./open-file.ts";
 import { PathFileDump, pathFile } from "./path-file.ts";
 import { follow, look, type Sight } from "./survey.ts";
@@ -45,6 +45,7 @@ export class FilesDump {
   readonly #paths: PathFileDump;
   readonly #context: DumpContext;
   readonly #fdinfo = new FdinfoLook();
+  readonly #locks: LocksDump;
   readonly #descriptions = new Descriptions<KnownDescription>();
   /** What the descriptors of tables lead to, by the number of the table. */
   readonly #tables = new Map<number, ReadonlyMap<number, FileId>>();
@@ -71,6 +72,7 @@ export class FilesDump {
     plugins: Plugins = Plugins.none(),
   ) {
     this.#images = images;
+    this.#locks = new LocksDump(options.fileLocks, tasks);
     const base = {
       images,
       options,
@@ -155,6 +157,7 @@ export class FilesDump {
       for (const dumper of [...this.#dumpers.values()]) dumper.late?.();
     }
     for (const dumper of this.#dumpers.values()) dumper.finish?.();
+    this.#locks.write(this.#images);
     this.#images.writeAll(IMAGES.files, this.#entries);
     this.#closeOurs();
   }
@@ -199,10 +202,9 @@ export class FilesDump {
     const facts = this.#fdinfo.at(dumpee, tid, sights);
     const leadsTo = new Map<number, FileId>();
     const table = sights.map((sight, i): FdinfoEntry => {
-      // A lock belongs to the process that has taken it, not only to the description.
-      if (facts[i]?.locked === true) refuseLock(OpenFile.descriptor(tid, dumpee.pidfd, sight, this.tasks));
       const description =
         known[i] ?? this.#describe(OpenFile.descriptor(tid, dumpee.pidfd, sight, this.tasks), sight);
+      if (facts[i]?.locked === true) this.#dumpLocks(dumpee, tid, sight, description.id);
       const { id, type } = description;
       leadsTo.set(sight.fd, description);
       return { id, flags: facts[i]?.cloexec === true ? FD_CLOEXEC : 0, type, fd: sight.fd };
@@ -210,6 +212,16 @@ export class FilesDump {
     this.#tables.set(dumpee.ids.files, leadsTo);
     this.#images.writeAll(IMAGES.fdinfo, table, dumpee.ids.files);
     log.debug("files/dump", `process ${dumpee.pid}: ${table.length} descriptors`);
+  }
+
+  #dumpLocks(dumpee: Dumpee, tid: HostPid, sight: Sight, description: number): void {
+    const file = OpenFile.descriptor(tid, dumpee.pidfd, sight, this.tasks);
+    try {
+      const shares = (owner: HostPid) => shareTable(dumpee.pid, owner);
+      this.#locks.dump(file, dumpee.pid, dumpee.ids.files, description, shares);
+    } finally {
+      file.close();
+    }
   }
 
   /** The description that a descriptor leads to; dumped, if it is the first one that does. `file` is closed. */

@@ -44,6 +44,8 @@ export interface FilesDumpOptions {
   readonly shellJob: boolean;
   /** Whether a restore will hand the masters of terminals to its caller. */
   readonly orphanPtsMaster: boolean;
+  /** Whether locks are saved. */
+  readonly fileLocks: boolean;
   /** Entries of --external: what a restore will be given. */
   readonly external: readonly string[];
   /** Whether connections of TCP are saved. */
@@ -52,6 +54,11 @@ export interface FilesDumpOptions {
   readonly tcpClose: boolean;
   /** Whether those that nobody has accepted yet are passed over. */
   readonly skipInFlight: boolean;
+  /**
+   * Inode of our socket that leads to whoever asked for the dump, by RPC. If that is of the tree, what is in images/restored.ts
+   * is to wait in its end of the connection when it is restored.
+   */
+  readonly clientSocket?: number | undefined;
 }
 
 export interface FilesRestoreOptions {
@@ -182,10 +189,12 @@ export interface FileDumper {
   finish?(): void;
 }
 
-/** A process that has a file, and the number it has it by. */
+/** A process that has a file, and the descriptor it has it by. */
 export interface Holder {
   readonly restoree: Restoree;
   readonly number: number;
+  /** Of the descriptor: FD_CLOEXEC. */
+  readonly flags: number;
 }
 
 /** The root of a tree that is in our session, and its group. */
@@ -198,6 +207,10 @@ export interface ShellJob {
 export interface FileRestorer {
   /** Makes the bare description; gives our descriptor of it, which is the caller's. @throws FileRestoreError */
   make(entry: FileEntry): number;
+  /**
+   * Whether it can be made only when all processes have their descriptors and threads: something else takes its place until then.
+   */
+  isLate?(entry: FileEntry): boolean;
   /** Every file has been made, or can be: gives it what it has of others. `fd` stays the caller's. @throws FileRestoreError */
   wire?(entry: FileEntry, fd: number): void;
   /** All files have been wired. `job` is the root of a tree that is in our session (--shell-job). @throws FileRestoreError */

@@ -12,6 +12,8 @@ import { pidfd } from "./pidfd.ts";
 import { pipe } from "./pipe.ts";
 import { signalfd } from "./signalfd.ts";
 import { inet } from "./sockets/inet.ts";
+import { netlink } from "./sockets/netlink.ts";
+import { packet } from "./sockets/packet.ts";
 import { tty } from "./terminals/tty.ts";
 import { timerfd } from "./timerfd.ts";
 
@@ -26,6 +28,8 @@ export const fileKinds: readonly FileKind[] = [
   timerfd,
   pidfd,
   inet,
+  netlink,
+  packet,
   inotify,
   fanotify,
   tty,

@@ -217,6 +217,8 @@ function isLogOnly(flags: number): boolean {
 
 // --- restore
 
+/** What is there only when a process has its threads, descriptors or mappings. */
+const OF_TASK = /^\/proc\/\d{1,10}\/(?:task|fdinfo|map_files|fd)\//;
 /** Flags that make or change files when they are opened; the kernel never shows them of an open file. */
 const NEVER = O.CREAT | O.EXCL | O.TRUNC | O.NOCTTY;
 const TMPFILE_BIT = 0o20000000;
@@ -252,6 +254,10 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     wish: (entry) => this.#wish(entry),
     opened: (entry, result) => this.#opened(entry, result),
   };
+
+  isLate({ reg }: FileEntry): boolean {
+    return reg !== undefined && OF_TASK.test(reg.name);
+  }
 
   owner(entry: FileEntry): FownEntry | undefined {
     return entry.reg?.fown;

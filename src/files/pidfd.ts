@@ -9,6 +9,7 @@ import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { type HostPid, hostPid, type NsPid, nsPid } from "../linux/pid.ts";
 import { endedProcess, exitCodeOf, PIDFD } from "../linux/pidfd.ts";
+import { readStatus } from "../linux/proc.ts";
 import { syscall } from "../linux/syscall.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
@@ -31,16 +32,13 @@ class PidfdDump implements FileDumper {
   dump(file: OpenFile, id: number): void {
     const { fields } = file.fdinfo;
     const pid = hostPid(Number(fields.get("Pid")?.[0] ?? -1));
-    if (pid > 0 && !this.context.tasks.has(pid)) {
+    if (pid > 0 && !this.#isInTree(pid, file.flags)) {
       throw new FileDumpError(
         `${file.where}: a pidfd of process ${pid}, which is not of the tree and would be another one after a restore`,
       );
     }
     if (pid === 0)
       throw new FileDumpError(`${file.where}: a pidfd of a process outside of our pid namespace`);
-    if ((file.flags & PIDFD.THREAD) !== 0 && pid > 0) {
-      throw new FileDumpError(`${file.where}: a pidfd of a thread (PIDFD_THREAD) cannot be dumped yet`);
-    }
     const entry: PidfdEntry = {
       id,
       ino: file.status.ino % 2 ** 32,
@@ -51,6 +49,11 @@ class PidfdDump implements FileDumper {
     const code = pid > 0 ? undefined : exitCodeOf(file.copy);
     if (code !== undefined) entry.exit_code = code;
     this.context.add({ type: FdTypes.PIDFD, id, pidfd: entry });
+  }
+
+  #isInTree(pid: HostPid, flags: number): boolean {
+    const process = (flags & PIDFD.THREAD) === 0 ? pid : hostPid(Number(readStatus(pid).get("Tgid")));
+    return this.context.tasks.has(process);
   }
 }
 
@@ -70,6 +73,11 @@ class PidfdRestore implements FileRestorer {
           : syscall("", NR.pidfd_open, this.#hostOf(nspid), flags & (PIDFD.NONBLOCK | PIDFD.THREAD));
       return withFlags(fd, flags);
     });
+  }
+
+  isLate(entry: FileEntry): boolean {
+    const { nspid, flags } = pidfdOf(entry);
+    return nspid !== GONE && (flags & PIDFD.THREAD) !== 0;
   }
 
   owner(entry: FileEntry): FownEntry {

@@ -7,9 +7,12 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { type FdinfoEntry, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import { FD_CLOEXEC } from "../linux/fcntl.ts";
+import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { MountPaths } from "../linux/path-at.ts";
 import { CALLER, type HostPid, type NsPid, nsPid } from "../linux/pid.ts";
+import { syscall } from "../linux/syscall.ts";
 import { TIOC } from "../linux/tty.ts";
 import { Level, log } from "../log.ts";
 import type { Connection } from "../namespaces/network-lock.ts";
@@ -29,6 +32,7 @@ import type {
   ShellJob,
 } from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
+import { armLocks } from "./locks.ts";
 import type { Opened, Wanted, Wish } from "./open-many.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
 import { PathFileRestore, pathFile } from "./path-file.ts";
@@ -49,8 +53,10 @@ interface Description {
   wanted: number;
   /** Ours, once it is made. */
   fd: number | undefined;
-  /** Who has it first. */
-  holder: Holder | undefined;
+  /** Who has it first, or, of one that is made late, all who have it. */
+  readonly holders: Holder[];
+  /** Whether something else stands in its place. */
+  readonly isLate: boolean;
 }
 
 export class FilesRestore {
@@ -203,7 +209,8 @@ export class FilesRestore {
       if (wish !== undefined) return { number: fd, source: wish, flags, asyncFlags: undefined, id };
       const description = descriptions[i] as Description;
       const source = this.#made(description);
-      description.holder ??= { restoree, number: fd };
+      const { holders, isLate } = description;
+      if (isLate || holders.length === 0) holders.push({ restoree, number: fd, flags });
       const asyncFlags = description.restorer.asyncFlags?.(description.entry);
       return { number: fd, source, flags, asyncFlags, id };
     });
@@ -248,9 +255,33 @@ export class FilesRestore {
    */
   arm(): void {
     this.#restoreOwners();
-    for (const { entry, restorer, holder, fd } of this.#descriptions.values()) {
+    armLocks(this.#context);
+    for (const { entry, restorer, holders, fd } of this.#descriptions.values()) {
+      const [holder] = holders;
       if (restorer.arm !== undefined && holder !== undefined && fd !== undefined)
         restorer.arm(entry, holder, fd);
+    }
+  }
+
+  /** Whether files have to be made when all threads are there. */
+  get hasLate(): boolean {
+    for (const { isLate } of this.#descriptions.values()) if (isLate) return true;
+    return false;
+  }
+
+  /** All processes have their descriptors and threads: makes the files that wait for that. @throws FileRestoreError, KernelError */
+  makeLate(): void {
+    for (const { entry, restorer, holders, isLate } of this.#descriptions.values()) {
+      if (!isLate) continue;
+      const fd = this.#kept.keep(restorer.make(entry));
+      const what = `file ${entry.id}`;
+      for (const { restoree, number, flags } of holders) {
+        const { table } = restoree;
+        const inside = restoree.fetch(what, fd);
+        table.must(what, NR.dup3, inside, number, (flags & FD_CLOEXEC) === 0 ? 0 : O.CLOEXEC);
+        table.must(what, NR.close, inside);
+        table.run();
+      }
     }
   }
 
@@ -332,7 +363,8 @@ export class FilesRestore {
 
   #add(entry: FileEntry, wanted: number): Description {
     const restorer = this.#restorerOf(entry);
-    const description = { entry, restorer, wanted, fd: undefined, holder: undefined };
+    const isLate = restorer.isLate?.(entry) === true;
+    const description: Description = { entry, restorer, wanted, fd: undefined, holders: [], isLate };
     this.#descriptions.set(entry.id, description);
     return description;
   }
@@ -382,7 +414,9 @@ export class FilesRestore {
 
   /** Our descriptor of a description, which is made if it was not yet. */
   #made(description: Description): number {
-    return description.fd ?? this.#take(description, description.restorer.make(description.entry));
+    const { fd, entry, restorer, isLate } = description;
+    if (fd !== undefined) return fd;
+    return this.#take(description, isLate ? placeholder() : restorer.make(entry));
   }
 
   #take(description: Description, fd: number): number {
@@ -435,8 +469,13 @@ export class FilesRestore {
   }
 }
 
-function wishOf({ entry, restorer, wanted, fd }: Description): Wish | undefined {
-  if (fd !== undefined || wanted !== 1) return undefined;
+/** What stands in the place of a file that is made late. @throws KernelError */
+function placeholder(): number {
+  return syscall("", NR.eventfd2, 0, O.CLOEXEC);
+}
+
+function wishOf({ entry, restorer, wanted, fd, isLate }: Description): Wish | undefined {
+  if (fd !== undefined || wanted !== 1 || isLate) return undefined;
   const owner = restorer.owner(entry);
   if (owner !== undefined && (owner.pid !== 0 || owner.signum !== 0)) return undefined;
   const wish = restorer.many?.wish(entry);

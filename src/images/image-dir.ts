@@ -35,19 +35,18 @@
 //     dir.commitInventory({ img_version: 2, fdinfo_per_id: true, ns_per_id: true });
 //     ImageDir.open("/var/tmp/img").readAll(IMAGES.pstree);
 
-import { ERRNO, KernelError } from "../linux/errno.ts";
-import { close, exists, isAbsent, isDirectory, rename, stat, unlink } from "../linux/io.ts";
-import type { NotHostPid } from "../linux/pid.ts";
+import { exists, isAbsent, isDirectory, rename, stat, unlink } from "../linux/io.ts";
 import { fileError, ImageError } from "./error.ts";
-import { encodeImage, ImageReader, ImageWriter, openForReading } from "./image-file.ts";
+import { encodeImage, ImageWriter, openForReading } from "./image-file.ts";
+import { ImageReader } from "./image-reader.ts";
 import { type AnyImageKind, fileName, IMAGES, type ImageKind, type RawKind } from "./kinds.ts";
 import { loadSmallFiles } from "./load-ahead.ts";
+import { type Id, ReadableImages } from "./readable-images.ts";
 import type { InventoryEntry } from "./schema/generated/inventory.ts";
 import { Writer } from "./wire.ts";
 import { WriteBehind, writeFile } from "./write-behind.ts";
 
-/** What stands for `*` in a file's name: a pid, a namespace's id, a shmid, "dump" or "restore". */
-export type Id = NotHostPid | bigint | string;
+export type { Id, WithPayload } from "./readable-images.ts";
 
 /** Name of the link to the parent directory. */
 export const PARENT_LINK = "parent";
@@ -55,46 +54,17 @@ export const PARENT_LINK = "parent";
 /** Fewer files are not worth to be loaded ahead. */
 const MANY = 8;
 
-/** An entry with the bytes that followed it. */
-export interface WithPayload<T> {
-  entry: T;
-  payload: Uint8Array;
-}
-
 /** Where files that are written in one piece are made: memory that was touched before costs no page faults. */
 const scratch = new Writer(4096);
 
-/** The first entry, and the reader is closed. */
-function firstOf<T, H>(reader: ImageReader<T, H>, kind: ImageKind<T, H>, id: Id | undefined): T {
-  try {
-    const entry = reader.nextEntry();
-    if (entry === undefined) throw new ImageError("no entry", { file: fileName(kind, id) });
-    return entry;
-  } finally {
-    reader.close();
-  }
-}
-
-/** All entries, and the reader is closed. */
-function entriesOf<T, H>(reader: ImageReader<T, H>): T[] {
-  try {
-    const entries: T[] = [];
-    for (let entry = reader.nextEntry(); entry !== undefined; entry = reader.nextEntry()) entries.push(entry);
-    return entries;
-  } finally {
-    reader.close();
-  }
-}
-
 /** A directory of images; the layout is told at the top of image-dir.ts. All errors are ImageErrors. */
-export class ImageDir {
-  readonly path: string;
+export class ImageDir extends ReadableImages {
   /** Bytes of files that were loaded ahead, by their names. */
   private readonly ahead = new Map<string, Uint8Array>();
   private behind: WriteBehind | undefined;
 
   private constructor(path: string) {
-    this.path = path;
+    super(path);
   }
 
   /** An existing directory, as it is. Throws where there is none. */
@@ -122,17 +92,7 @@ export class ImageDir {
     return exists(path) ? ImageDir.open(path) : undefined;
   }
 
-  /** Path of an image file, there or not. */
-  filePath(kind: AnyImageKind | RawKind, id?: Id): string {
-    return `${this.path}/${fileName(kind, id)}`;
-  }
-
-  /** Path of a raw file, e.g. `rawPath(RAW_IMAGES.pages, 1)`. */
-  rawPath(kind: RawKind, id?: Id): string {
-    return this.filePath(kind, id);
-  }
-
-  has(kind: AnyImageKind | RawKind, id?: Id): boolean {
+  override has(kind: AnyImageKind | RawKind, id?: Id): boolean {
     const file = fileName(kind, id);
     return this.ahead.has(file) || !isAbsent(`${this.path}/${file}`);
   }
@@ -158,66 +118,22 @@ export class ImageDir {
     loadSmallFiles(this.path, names, (name, bytes) => this.ahead.set(name, bytes));
   }
 
-  /** Opens a file for reading entry by entry. Throws where it is not there. The caller closes it. */
-  reader<T, H>(kind: ImageKind<T, H>, id?: Id): ImageReader<T, H> {
-    const reader = this.tryReader(kind, id);
-    if (reader === undefined) {
-      const file = fileName(kind, id);
-      throw fileError("open", file, new KernelError("openat", `${this.path}/${file}`, ERRNO.ENOENT));
-    }
-    return reader;
-  }
-
   /** As reader; undefined where the file is not there. */
-  tryReader<T, H>(kind: ImageKind<T, H>, id?: Id): ImageReader<T, H> | undefined {
+  override tryReader<T, H>(kind: ImageKind<T, H>, id?: Id): ImageReader<T, H> | undefined {
     const file = fileName(kind, id);
     const bytes = this.ahead.get(file);
     if (bytes !== undefined) {
       this.ahead.delete(file);
       return new ImageReader(kind, file, bytes);
     }
-    const fd = openForReading(`${this.path}/${file}`, file);
-    if (fd === undefined) return undefined;
+    const source = openForReading(`${this.path}/${file}`, file);
+    if (source === undefined) return undefined;
     try {
-      return new ImageReader(kind, file, fd);
+      return new ImageReader(kind, file, source);
     } catch (error) {
-      close(fd);
+      source.close();
       throw error;
     }
-  }
-
-  /** The first entry of a file that has to be there and to have one. */
-  readOne<T, H>(kind: ImageKind<T, H>, id?: Id): T {
-    return firstOf(this.reader(kind, id), kind, id);
-  }
-
-  /** The first entry; undefined where the file is not there. */
-  tryReadOne<T, H>(kind: ImageKind<T, H>, id?: Id): T | undefined {
-    const reader = this.tryReader(kind, id);
-    return reader === undefined ? undefined : firstOf(reader, kind, id);
-  }
-
-  /** All entries; none where the file is not there. Payloads are passed over. */
-  readAll<T, H>(kind: ImageKind<T, H>, id?: Id): T[] {
-    const reader = this.tryReader(kind, id);
-    return reader === undefined ? [] : entriesOf(reader);
-  }
-
-  /** All entries of a file that begins with a head (pagemap, ghost file), and the head. Throws where it is not there. */
-  readHeaded<T, H>(kind: ImageKind<T, H>, id?: Id): { head: H; entries: T[] } {
-    const reader = this.reader(kind, id);
-    return { head: reader.head, entries: entriesOf(reader) };
-  }
-
-  /**
-   * All entries with their payloads in memory; none where the file is not there. Where payloads may be large, `reader`
-   * gives their places instead.
-   */
-  readWithPayload<T, H>(kind: ImageKind<T, H>, id?: Id): WithPayload<T>[] {
-    using reader = this.tryReader(kind, id);
-    return reader === undefined
-      ? []
-      : Array.from(reader, ({ entry, payload }) => ({ entry, payload: payload.bytes() }));
   }
 
   // --- writing

@@ -14,7 +14,10 @@ export const CAP_SYS_ADMIN = 21;
 export const CAP_SYS_TIME = 25;
 /** May choose the ids of what is born, and read what restoring needs to know: CRIU's own. */
 export const CAP_CHECKPOINT_RESTORE = 40;
+export const CAP_SETGID = 6;
 export const CAP_SETUID = 7;
+/** May take from the limits of its own capabilities. */
+export const CAP_SETPCAP = 8;
 
 /** struct __user_cap_header_struct; process 0 is the calling thread. */
 const header = struct({ version: u32, pid: u32 });

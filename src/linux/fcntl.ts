@@ -11,12 +11,15 @@ export const F = {
   SETFD: 2,
   GETFL: 3,
   SETFL: 4,
+  SETLK: 6,
   GETOWN: 9,
   SETSIG: 10,
   GETSIG: 11,
   SETOWN_EX: 15,
   GETOWN_EX: 16,
   GETOWNER_UIDS: 17,
+  OFD_SETLK: 37,
+  SETLEASE: 1024,
   DUPFD_CLOEXEC: 1030,
   SETPIPE_SZ: 1031,
   GETPIPE_SZ: 1032,
@@ -85,6 +88,13 @@ export function compareFiles(pid1: HostPid, fd1: number, pid2: HostPid, fd2: num
     NR.kcmp,
     `of descriptor ${fd1} of process ${pid1} and descriptor ${fd2} of process ${pid2}`,
   );
+}
+
+const KCMP_FILES = 2;
+
+/** Whether two tasks have one table of descriptors. */
+export function shareTable(pid1: HostPid, pid2: HostPid): boolean {
+  return rawSyscall(NR.kcmp, pid1, pid2, KCMP_FILES, 0, 0) === 0;
 }
 
 /** close_range(2) (kernel 5.9): closes all our descriptors from `first` to `last`. */

@@ -1,6 +1,6 @@
 /**
  * Instants, for tests of what our death leaves: `CRIU_TS_DEATH=17` in the environment has us die by SIGKILL just before the
- * 17th change that we make to another process from outside.
+ * 17th change that we make outside of ourselves: to another process, or one that the undo list knows of.
  */
 import { kill } from "./kill.ts";
 import { ourPid } from "./ourselves.ts";
@@ -18,7 +18,7 @@ export function instantsMatter(): boolean {
   return untilDeath > 0;
 }
 
-/** Marks an instant just before a change of another process; where a test asked for it, it is our last. */
+/** Marks an instant just before such a change; where a test asked for it, it is our last. */
 export function instant(): void {
   if (untilDeath > 0 && --untilDeath === 0) kill(ourPid(), SIGKILL);
 }

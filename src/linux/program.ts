@@ -11,6 +11,7 @@ import { NR } from "./nr.ts";
 import { environment } from "./ourselves.ts";
 import { OwnTable } from "./own-table.ts";
 import { type HostPid, hostPid } from "./pid.ts";
+import { PR, PR_CAP_AMBIENT } from "./prctl.ts";
 import { type WaitStatus, wait } from "./ptrace.ts";
 import { SIG, SIG_SETMASK } from "./signal.ts";
 import { word } from "./struct.ts";
@@ -29,6 +30,13 @@ export interface Preparation {
   readonly nr: number;
   readonly args: readonly (number | Uint8Array)[];
 }
+
+/** A program of others' is not to have what we have without being root: ambient capabilities go through execve(2). */
+export const WITHOUT_RIGHTS: Preparation = {
+  what: "its capabilities",
+  nr: NR.prctl,
+  args: [PR.CAP_AMBIENT, PR_CAP_AMBIENT.CLEAR_ALL, 0, 0, 0],
+};
 
 export interface Program {
   /** As execvp(3) has it: a path, or, without a slash, a name to look for. */
@@ -68,6 +76,7 @@ export function awaitProgram(pid: HostPid): WaitStatus {
 export function become(path: string, words: readonly string[]): never {
   const none = new Uint8Array(MASK_SIZE);
   rawSyscall(NR.rt_sigprocmask, SIG_SETMASK, addressOf(none), 0, MASK_SIZE);
+  rawSyscall(NR.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT.CLEAR_ALL, 0, 0, 0);
   const file = find(path, environment());
   const result = execute(file, words);
   if (result !== -ERRNO.ENOEXEC) throw new KernelError("execve", file, -result);

@@ -17,6 +17,7 @@ export const SIG = {
   TSTP: 20,
   TTIN: 21,
   TTOU: 22,
+  IO: 29,
 } as const;
 
 /** Signals are numbered 1 to 64. */

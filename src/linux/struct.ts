@@ -41,6 +41,12 @@ export const u16: Field<number> = {
   read: (bytes, at) => viewOf(bytes).getUint16(at, true),
   write: (bytes, at, value) => viewOf(bytes).setUint16(at, value, true),
 };
+export const s16: Field<number> = {
+  size: 2,
+  align: 2,
+  read: (bytes, at) => viewOf(bytes).getInt16(at, true),
+  write: (bytes, at, value) => viewOf(bytes).setInt16(at, value, true),
+};
 export const u32: Field<number> = {
   size: 4,
   align: 4,

@@ -88,9 +88,8 @@ export class MemoryDump {
     private readonly images: ImageDir,
     private readonly files: MappedFiles,
     private readonly stats: MemoryDumpStats,
-    hasOwnIpc: (pid: HostPid) => boolean = () => false,
   ) {
-    this.#sysv = new SysvDump(images, hasOwnIpc);
+    this.#sysv = new SysvDump(images);
   }
 
   /**

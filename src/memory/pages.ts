@@ -148,7 +148,8 @@ export class Pagemap implements Disposable {
   }
 }
 
-function pagesOf(entry: PagemapEntry): number {
+/** How many pages a run has. */
+export function pagesOf(entry: PagemapEntry): number {
   return entry.nr_pages === undefined ? entry.compat_nr_pages : Number(entry.nr_pages);
 }
 

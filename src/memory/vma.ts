@@ -16,6 +16,8 @@ import { rangeText } from "./errors.ts";
 export const STATUS = {
   /** Ordinary: to be mapped again. */
   REGULAR: 1 << 0,
+  /** Of older images. */
+  STACK: 1 << 1,
   /** The page of the kernel's at the top of the address space; not to be touched. */
   VSYSCALL: 1 << 2,
   VDSO: 1 << 3,

@@ -2,10 +2,19 @@
 import { Repeated } from "../images/repeated.ts";
 import { CredsEntry } from "../images/schema/generated/process.ts";
 import { keepBytes } from "../images/wire.ts";
-import { capsetArguments } from "../linux/capability.ts";
+import {
+  CAP_SETGID,
+  CAP_SETPCAP,
+  CAP_SETUID,
+  capsetArguments,
+  hasCapability as isCapable,
+} from "../linux/capability.ts";
 import { NR } from "../linux/nr.ts";
+import { oncePerRun } from "../linux/once-per-run.ts";
+import { ourPid } from "../linux/ourselves.ts";
 import { PR, PR_CAP_AMBIENT } from "../linux/prctl.ts";
-import type { TaskStatus } from "../linux/proc.ts";
+import { readStatus, type TaskStatus } from "../linux/proc.ts";
+import { syscall } from "../linux/syscall.ts";
 import type { Calls } from "../tracee/table/calls.ts";
 import type { Table } from "../tracee/table/table.ts";
 
@@ -69,12 +78,18 @@ function hasCapability(set: readonly number[], capability: number): boolean {
 }
 
 /**
- * Gives a thread its credentials. Comes after everything that needs privilege; parent-death signal and dumpable come
- * after it, because a change of ids clears them (prctl(2)). `lastCapability` is the kernel's highest.
+ * What everything of ours is born with, if we may not give it anything else: then only what differs is asked for, and the kernel
+ * says which of that it does not allow. Undefined if we may.
  */
-export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability: number): void {
-  const prctl = (object: string, option: number, a = 0, b = 0) =>
-    table.must(object, NR.prctl, option, a, b, 0, 0);
+const ownWithoutPrivilege: () => CredsEntry | undefined = oncePerRun(() => {
+  const needed = [CAP_SETGID, CAP_SETUID, CAP_SETPCAP];
+  if (needed.every((each) => isCapable(each))) return undefined;
+  const securebits = syscall("of ours", NR.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
+  return entryOf(readStatus(ourPid()), securebits);
+});
+
+function giveAnyIds(table: Calls, entry: CredsEntry, lastCapability: number): void {
+  const prctl = (object: string, option: number, a = 0) => table.must(object, NR.prctl, option, a, 0, 0, 0);
   table.reserve(ROOM + entry.groups.length * 4);
   prctl("securebits", PR.SET_SECUREBITS, SECBITS_WHILE_CHANGING);
   const groups = new Uint8Array(new Uint32Array(entry.groups).buffer);
@@ -88,6 +103,39 @@ export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability:
       prctl(`capability ${capability}`, PR.CAPBSET_DROP, capability);
   }
   prctl("securebits", PR.SET_SECUREBITS, entry.secbits);
+}
+
+/** Ids and what limits capabilities, where they are not as our own. */
+function giveNoneBut(table: Calls, entry: CredsEntry, own: CredsEntry, lastCapability: number): void {
+  table.reserve(ROOM + entry.groups.length * 4);
+  if (String(entry.groups) !== String(own.groups)) {
+    const groups = new Uint8Array(new Uint32Array(entry.groups).buffer);
+    table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));
+  }
+  const sameGroup = entry.gid === own.gid && entry.egid === own.egid && entry.sgid === own.sgid;
+  if (!sameGroup) table.must("group ids", NR.setresgid, entry.gid, entry.egid, entry.sgid);
+  if (!sameGroup || entry.fsgid !== own.fsgid) table.call(NR.setfsgid, entry.fsgid);
+  const sameUser = entry.uid === own.uid && entry.euid === own.euid && entry.suid === own.suid;
+  if (!sameUser) table.must("user ids", NR.setresuid, entry.uid, entry.euid, entry.suid);
+  if (!sameUser || entry.fsuid !== own.fsuid) table.call(NR.setfsuid, entry.fsuid);
+  for (let capability = 0; capability <= lastCapability; capability++) {
+    if (hasCapability(own.cap_bnd, capability) && !hasCapability(entry.cap_bnd, capability))
+      table.must(`capability ${capability}`, NR.prctl, PR.CAPBSET_DROP, capability, 0, 0, 0);
+  }
+  if (entry.secbits !== own.secbits)
+    table.must("securebits", NR.prctl, PR.SET_SECUREBITS, entry.secbits, 0, 0, 0);
+}
+
+/**
+ * Gives a thread its credentials. Comes after everything that needs privilege; parent-death signal and dumpable come
+ * after it, because a change of ids clears them (prctl(2)). `lastCapability` is the kernel's highest.
+ */
+export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability: number): void {
+  const own = ownWithoutPrivilege();
+  if (own === undefined) giveAnyIds(table, entry, lastCapability);
+  else giveNoneBut(table, entry, own, lastCapability);
+  const prctl = (object: string, option: number, a = 0, b = 0) =>
+    table.must(object, NR.prctl, option, a, b, 0, 0);
   const [header, data] = capsetArguments({
     effective: setOf(entry.cap_eff),
     permitted: setOf(entry.cap_prm),

@@ -19,6 +19,7 @@ import {
 } from "../images/schema/generated/rpc.ts";
 import { decode } from "../images/wire.ts";
 import { ERRNO, KernelError } from "../linux/errno.ts";
+import { fstat } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { become } from "../linux/program.ts";
 import { waitStatus } from "../linux/ptrace.ts";
@@ -193,7 +194,12 @@ class Requests {
       const options = openWork(this.#options(command, opts, client), command);
       const load = this.procedures[command];
       if (load === undefined) throw new Error(`the command ${command} has no procedure`);
-      using actions = new Actions(options.actionScript, options.imagesDir, this.#listener(command, opts));
+      using actions = new Actions(
+        options.actionScript,
+        options.imagesDir,
+        this.#listener(command, opts),
+        fstat(this.connection.fd).ino,
+      );
       const procedure = await load();
       const success = (await procedure(options, actions, opts.exec_cmd)) === 0;
       return { success, ...firstErrorOf(), ...(actions.root !== undefined && { root: actions.root }) };
@@ -218,6 +224,8 @@ class Requests {
     // Of two ways to say where the images are the descriptor counts.
     if (opts.images_dir_fd !== -1)
       options = { ...options, imagesDir: client.directory("images_dir_fd", opts.images_dir_fd) };
+    // We are the client here, who need not be root.
+    if (this.ofService) options = { ...options, unprivileged: true };
     options = { ...options, logFile: logFile(command, opts, options.logFile) };
     if (command === "dump" || command === "pre-dump")
       options = { ...options, tree: opts.pid ?? this.connection.peer().pid };

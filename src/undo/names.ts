@@ -6,6 +6,7 @@
  */
 import { ERRNO } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
+import { instant } from "../linux/instants.ts";
 import { AT, O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
@@ -55,11 +56,13 @@ export function makeNamed(
 ): Named {
   const beside = withName(at, nameBeside);
   const first = layOwnName(undo, beside, isDirectory);
+  instant();
   checkResult(make(beside), nr, at.path);
   const fd = Fd.openAt(beside.directory, beside.path, O.PATH | O.NOFOLLOW);
   try {
     const flags = isDirectory ? AT_REMOVEDIR : 0;
     const entry = undo.lay(at.path, unlinking(at.directory, at.path, fd.number, flags));
+    instant();
     const isFree = renameIfFree(beside, at);
     (isFree ? first : entry).drop();
     return isFree ? { fd, at, entry } : { fd, at: beside, entry: first };
@@ -71,10 +74,13 @@ export function makeNamed(
 
 /** Gives the file that `fd`, which is lent, is open at one more name. A negative errno where that cannot be. @throws KernelError */
 export function linkNamed(undo: Undo, fd: number, { directory, path }: PathAt): UndoEntry | number {
-  // First, since the entry must not be for another path than the call.
   const to = pathAddress(path, 1);
+  // It may be a name of this very file, which is not ours to take away.
+  const there = rawSyscall(NR.faccessat, directory, to, 0);
+  if (there !== -ERRNO.ENOENT) return there === 0 ? -ERRNO.EEXIST : there;
   const entry = undo.lay(path, unlinking(directory, path, fd));
   const from = pathAddress(`/proc/self/fd/${fd}`);
+  instant();
   const result = rawSyscall(NR.linkat, AT.FDCWD, from, directory, to, AT.SYMLINK_FOLLOW);
   if (result === 0) return entry;
   entry.drop();

@@ -20,6 +20,7 @@
 
 import { errnoName } from "../linux/errno.ts";
 import type { Fd } from "../linux/fd.ts";
+import { instant } from "../linux/instants.ts";
 import { OwnTable, runTable } from "../linux/own-table.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { STATX } from "../linux/statx.ts";
@@ -161,6 +162,7 @@ class Shared {
 
   /** Writes a word of 64 bits at once, after everything that was written before. */
   publish(at: number, value: number): void {
+    instant();
     const table = this.#table;
     table.setWord(WORD.VALUE, value);
     table.entry(TABLE.PUBLISH, OP.MOVE, this.address(WORD.VALUE), at);

@@ -40,6 +40,8 @@ export interface Directives {
   peerRestore: string | undefined;
   /** At most so many milliseconds pass, at random, between ready and dump. */
   delayMs: number;
+  /** Options of unshare(1): the namespaces that the root is born in. Its pid is another after each restore then. */
+  unshareOptions: string[];
 }
 
 /** The names of all fixtures, sorted; FIXTURE=a,b in the environment selects. */
@@ -67,6 +69,7 @@ export function directives(name: string): Directives {
     peerDump: undefined,
     peerRestore: undefined,
     delayMs: 0,
+    unshareOptions: [],
   };
   const words = (text: string) =>
     text.split(/\s+/).flatMap((word) => (word === "" ? [] : [word.replace("$PROJECT", projectDir)]));
@@ -75,6 +78,7 @@ export function directives(name: string): Directives {
     if (key === "cc") found.compilerFlags.push(...words(value));
     else if (key === "dump") found.dumpOptions.push(...words(value));
     else if (key === "restore") found.restoreOptions.push(...words(value));
+    else if (key === "unshare") found.unshareOptions.push(...words(value));
     else if (key === "hugepages") found.hugePages = Number(value);
     else if (key === "fails") found.fails = value.trim();
     else if (key === "image-pages") {

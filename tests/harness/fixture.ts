@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { buildFixtures, type Directives, directives, fixtureProgram } from "./build.ts";
 import {
   adoptOrphans,
+  childrenOf,
   compareSnapshots,
   killAll,
   leaveToBun,
@@ -41,8 +42,8 @@ export class FixtureFailed extends Error {}
 export interface Fixture {
   readonly name: string;
   readonly directives: Directives;
-  /** The root of its tree, leader of a session of its own; the same pid after a restore. */
-  readonly pid: number;
+  /** The root of its tree, leader of a session of its own; the same pid after a restore, but for one in a pid namespace of its own. */
+  pid: number;
   /** Holds its files and, under images-N, what was dumped. */
   readonly stateDir: string;
   /** How often cycle() has been called on it. */
@@ -107,19 +108,22 @@ export async function startFixture(name: string): Promise<Fixture> {
   const file = (leaf: string) => join(stateDir, leaf);
   const printed = openSync(file("printed"), "a");
   // setsid does not fork where its caller is no group leader, which a fresh child is not: the pid is the fixture's.
-  const child = Bun.spawn(["setsid", fixtureProgram(name), stateDir], {
+  const isUnshared = wants.unshareOptions.length > 0;
+  // What unshare(1) says in the end is not to lengthen the fixture's file.
+  const apart = ["sh", "-c", `exec "$@" >>printed 2>&1`, "sh"];
+  const starter = isUnshared ? ["unshare", "--fork", ...wants.unshareOptions, ...apart] : [];
+  const child = Bun.spawn([...starter, "setsid", fixtureProgram(name), stateDir], {
     cwd: stateDir,
     stdin: "ignore",
-    stdout: printed,
-    stderr: printed,
+    stdout: isUnshared ? "ignore" : printed,
+    stderr: isUnshared ? "ignore" : printed,
     env: { PATH: "/usr/bin:/bin", FIXTURE_NAME: name, LC_ALL: "C" },
   });
   closeSync(printed);
   leaveToBun(child);
-  const pid = child.pid;
-  const seen = new Set([pid]);
+  const seen = new Set([child.pid]);
   const look = () => {
-    for (const member of processTree(pid)) seen.add(member);
+    for (const member of processTree(fixture.pid)) seen.add(member);
   };
 
   const stop = async () => {
@@ -134,6 +138,36 @@ export async function startFixture(name: string): Promise<Fixture> {
     return words === "" ? "" : `\nit printed: ${words}`;
   };
 
+  const finish = async (timeoutMs = 20_000) => {
+    look();
+    writeFileSync(file("go"), "");
+    const said = await until(
+      () => verdict() ?? (processTree(fixture.pid).length === 0 ? (verdict() ?? "") : undefined),
+      timeoutMs,
+    );
+    look();
+    if (said === "PASS") {
+      const left = await waitGone([fixture.pid], 5000);
+      if (left.length > 0)
+        throw new FixtureFailed(`${name}: passed, but process ${fixture.pid} does not end`);
+      return said;
+    }
+    const why =
+      said === undefined ? `no judgement after ${timeoutMs} ms` : said === "" ? "it died silently" : said;
+    throw new FixtureFailed(`${name}: ${why}${story()}`);
+  };
+
+  const fixture: Fixture = {
+    name,
+    directives: wants,
+    pid: child.pid,
+    stateDir,
+    cycles: 0,
+    seen,
+    finish,
+    stop,
+  };
+
   // It is written aside and linked to its name: with two names it is not done yet, and a look at the tree would see both.
   const isReady = () => statSync(file("ready"), { throwIfNoEntry: false })?.nlink === 1;
   const started = await until(() => (isReady() || child.exitCode !== null ? true : verdict()), 30_000);
@@ -146,26 +180,9 @@ export async function startFixture(name: string): Promise<Fixture> {
       (started === undefined ? "not ready after 30 s" : `ended with ${child.exitCode ?? child.signalCode}`);
     throw new FixtureFailed(`${name}: before it was ready: ${why}${story()}`);
   }
+  if (isUnshared) fixture.pid = childrenOf(child.pid)[0] ?? child.pid;
   look();
-
-  const finish = async (timeoutMs = 20_000) => {
-    look();
-    writeFileSync(file("go"), "");
-    const said = await until(
-      () => verdict() ?? (processTree(pid).length === 0 ? (verdict() ?? "") : undefined),
-      timeoutMs,
-    );
-    look();
-    if (said === "PASS") {
-      const left = await waitGone([pid], 5000);
-      if (left.length > 0) throw new FixtureFailed(`${name}: passed, but process ${pid} does not end`);
-      return said;
-    }
-    const why =
-      said === undefined ? `no judgement after ${timeoutMs} ms` : said === "" ? "it died silently" : said;
-    throw new FixtureFailed(`${name}: ${why}${story()}`);
-  };
-  return { name, directives: wants, pid, stateDir, cycles: 0, seen, finish, stop };
+  return fixture;
 }
 
 /** How a cycle is done: by which tools, and whether anything happens between. */
@@ -276,13 +293,31 @@ async function refuseOrComplain(fixture: Fixture, dumped: Outcome, before: Snaps
   throw new Refused(dumped.errors);
 }
 
+/** Restores a fixture, and notes its pid, which may be another one then. */
+export async function restoreFixture(
+  fixture: Fixture,
+  imagesDir: string,
+  how: ToolOptions = {},
+): Promise<Outcome> {
+  const { restoreOptions, unshareOptions } = fixture.directives;
+  const pidfile = join(imagesDir, "pid");
+  rmSync(pidfile, { force: true });
+  const told = unshareOptions.length > 0 ? ["--pidfile", pidfile] : [];
+  const restored = await restore(imagesDir, {
+    ...how,
+    options: [...restoreOptions, ...(how.options ?? []), ...told],
+  });
+  if (restored.ok && told.length > 0) fixture.pid = Number(readText(pidfile));
+  return restored;
+}
+
 /**
  * Dumps a fixture, sees that the whole tree is gone, and restores it.
  *
  * @throws FixtureFailed with the errors of the log; Refused when the dump fails in a way that the fixture allows
  */
 export async function cycle(fixture: Fixture, how: CycleOptions = {}): Promise<Cycle> {
-  const { moves, restoreOptions } = fixture.directives;
+  const { moves, unshareOptions } = fixture.directives;
   const imagesDir = how.imagesDir ?? join(fixture.stateDir, `images-${fixture.cycles + 1}`);
   fixture.cycles++;
   await settle(fixture);
@@ -293,9 +328,9 @@ export async function cycle(fixture: Fixture, how: CycleOptions = {}): Promise<C
   const left = await waitGone(members, 3000);
   if (left.length > 0)
     throw new FixtureFailed(`${fixture.name}: after the dump these still live: ${left.join(" ")}`);
-  const restored = await restore(imagesDir, {
+  const restored = await restoreFixture(fixture, imagesDir, {
     ...(how.restoreTool ? { tool: how.restoreTool } : {}),
-    options: [...restoreOptions, ...(how.restoreOptions ?? [])],
+    options: how.restoreOptions ?? [],
   });
   for (const pid of processTree(fixture.pid)) fixture.seen.add(pid);
   if (!restored.ok) throw complaint("restore", fixture, restored);
@@ -304,6 +339,7 @@ export async function cycle(fixture: Fixture, how: CycleOptions = {}): Promise<C
     .filter((name) => /(^|\/)link_remap\.\d|\.criu-ts\.\d/.test(name));
   if (stray.length > 0)
     throw new FixtureFailed(`${fixture.name}: names that a restore should take away: ${stray.join(" ")}`);
-  const differences = moves === undefined ? await differencesFrom(before, fixture.pid, ofOneLife) : [];
+  const comparable = moves === undefined && unshareOptions.length === 0;
+  const differences = comparable ? await differencesFrom(before, fixture.pid, ofOneLife) : [];
   return { imagesDir, dumped, restored, differences };
 }

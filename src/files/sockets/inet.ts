@@ -9,7 +9,6 @@ import {
   type SkOptsEntry,
   SkShutdown,
 } from "../../images/schema/generated/sockets.ts";
-import { ERRNO, isErrno } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
 import { fcntl, O, S } from "../../linux/io.ts";
@@ -274,6 +273,8 @@ function refuse(fd: number, type: SocketType, { peer }: Names, where: string): v
 
 class InetRestore implements FileRestorer {
   readonly #sender = new PacketSender(LOCK_MARK);
+  /** How many sockets have a port. */
+  #users: Map<string, number> | undefined;
 
   constructor(private readonly context: RestoreContext) {}
 
@@ -293,9 +294,8 @@ class InetRestore implements FileRestorer {
     const connection = isConnection(sk);
     const listening = sk.state === TCP_STATE.LISTEN;
     const table = inetOptions(type, { connection, listening });
-    if (sk.v6only !== undefined && sk.family === AF.INET6)
-      setInt(fd, SOL.IPV6, IPV6.V6ONLY, Number(sk.v6only));
-    shareAddress(fd, sk.opts);
+    if (sk.v6only !== undefined && sk.family === AF.INET6) restoreV6Only(fd, sk.v6only);
+    shareAddress(fd, this.#isShared(sk) ? SHARED : sk.opts);
     restoreEarlyOptions(fd, sk.opts, table, what);
     // Which addresses it may have is a matter of these as well.
     restoreIpOptions(fd, type, sk.ip_opts);
@@ -334,11 +334,25 @@ class InetRestore implements FileRestorer {
 
   thaw(entry: FileEntry, fd: number): void {
     const sk = inetOf(entry);
-    if (!isConnection(sk) || this.context.options.tcpClose) return;
+    const repaired = isConnection(sk) && !this.context.options.tcpClose;
+    if (!repaired && !this.#isShared(sk)) return;
     restoring(whatOf(entry), () => {
-      repairOff(fd);
-      setInt(fd, SOL.SOCKET, SO.REUSEADDR, Number(sk.opts.reuseaddr ?? false));
+      if (repaired) repairOff(fd);
+      shareAddress(fd, sk.opts);
     });
+  }
+
+  /** Whether several have its port, who need not all have been told that they share it when they got it. */
+  #isShared(sk: InetSkEntry): boolean {
+    if (this.#users === undefined) {
+      this.#users = new Map();
+      for (const { isk } of this.context.entries.values()) {
+        if (isk === undefined || isk.src_port === 0) continue;
+        const key = portKey(isk);
+        this.#users.set(key, (this.#users.get(key) ?? 0) + 1);
+      }
+    }
+    return (this.#users.get(portKey(sk)) ?? 0) > 1;
   }
 
   owner(entry: FileEntry): FownEntry {
@@ -387,7 +401,19 @@ function isConnection({ type, proto, dst_port }: InetSkEntry): boolean {
   return isTcp({ family: 0, type, protocol: proto }) && dst_port !== 0;
 }
 
-function shareAddress(fd: number, { reuseaddr, so_reuseport }: SkOptsEntry): void {
+function portKey({ type, proto, src_port }: InetSkEntry): string {
+  return `${type}:${proto}:${src_port}`;
+}
+
+/** The kernel takes it only from a socket without a port, which a raw one never is. */
+function restoreV6Only(fd: number, only: boolean): void {
+  if (getInt(fd, SOL.IPV6, IPV6.V6ONLY) !== Number(only)) setInt(fd, SOL.IPV6, IPV6.V6ONLY, Number(only));
+}
+
+type Sharing = Pick<SkOptsEntry, "reuseaddr" | "so_reuseport">;
+const SHARED: Sharing = { reuseaddr: true, so_reuseport: true };
+
+function shareAddress(fd: number, { reuseaddr, so_reuseport }: Sharing): void {
   setInt(fd, SOL.SOCKET, SO.REUSEADDR, Number(reuseaddr ?? false));
   setInt(fd, SOL.SOCKET, SO.REUSEPORT, Number(so_reuseport ?? false));
 }
@@ -406,26 +432,9 @@ function name(sk: InetSkEntry, type: SocketType, fd: number, what: string): void
   const bound = sk.src_port !== 0 || own.host.some((byte) => byte !== 0);
   if (sk.state === TCP_STATE.LISTEN && !isTcp(type) && !isMptcp(type))
     throw new FileRestoreError(`${what}: no socket of its kind listens`);
-  sharing(fd, sk.opts, () => {
-    if (bound) bindAnyway(fd, type, own);
-    if (sk.state === TCP_STATE.LISTEN) listen(fd, sk.backlog);
-  });
+  if (bound) bindAnyway(fd, type, own);
+  if (sk.state === TCP_STATE.LISTEN) listen(fd, sk.backlog);
   if (sk.dst_port !== 0) connect(fd, encodeInet(destinationOf(sk, what)));
-}
-
-/**
- * What is done first may have been done last: those that share an address were not all told so when they got it. Then they are for
- * as long as it takes.
- */
-function sharing(fd: number, opts: SkOptsEntry, act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    if (!isErrno(error, ERRNO.EADDRINUSE)) throw error;
-    shareAddress(fd, { ...opts, reuseaddr: true, so_reuseport: true });
-    act();
-    shareAddress(fd, opts);
-  }
 }
 
 /** An IPv6 address that is new to its interface is not to be had yet, but by who does not ask. */

@@ -31,7 +31,7 @@ import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "../../lin
 import { hostMachine } from "../../machine/host.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE } from "../../machine/runner.ts";
 import { awaitNewborn } from "../hold/many-tasks.ts";
-import { Task } from "../hold/task.ts";
+import { suspendSeccomp, Task } from "../hold/task.ts";
 import type { Area } from "../table/area.ts";
 import { LaidTable } from "../table/laid-table.ts";
 import { type RestoredTask, Restoree, runnerRegisters } from "./restoree.ts";
@@ -39,7 +39,7 @@ import { type RestoredTask, Restoree, runnerRegisters } from "./restoree.ts";
 const RSEQ_UNREGISTER = 1;
 const LAST_FD = 0x7fff_ffff;
 /** Those that a child inherits with being held. */
-const OPTIONS = PTRACE_O.EXITKILL | PTRACE_O.SUSPEND_SECCOMP;
+const options = () => PTRACE_O.EXITKILL | suspendSeccomp();
 
 /**
  * A table for a child that nobody holds yet. It waits for bytes from a pipe whose other end is ours alone, and that never
@@ -78,7 +78,7 @@ export function spawnRoot(
   try {
     const { child, end, closePipe } = cloneWaiting(number, area, asSibling, namespaces);
     try {
-      const task = Task.seize(child, child, OPTIONS);
+      const task = Task.seize(child, child, options());
       task.interrupt();
       task.awaitTrap();
       const level = (namespaces & NEW.PID) === 0 ? 0 : 1;
@@ -259,7 +259,7 @@ export function spawnChildren(
 export interface UnbornThreads {
   /** Not to be touched before `born` has been called. */
   readonly tasks: readonly RestoredTask[];
-  /** Waits for their births; the process' table is not to be used before. @throws KernelError as spawnChildren */
+  /** Waits for their births, once; the process' table is not to be used before. @throws KernelError as spawnChildren */
   born(): void;
 }
 
@@ -272,7 +272,10 @@ export function spawnThreads(restoree: Restoree, threads: readonly TreeNumbers[]
   lots.next();
   if (restoree.identity.level === 0) {
     const tasks = threads.map((each) => taskOf(inOurNamespace(each)));
+    let isAwaited = false;
     const born = () => {
+      if (isAwaited) return;
+      isAwaited = true;
       for (const _ of lots);
       await_(tasks);
     };

@@ -1,16 +1,17 @@
 /** Stopping a process tree: every thread of every process seized and stopped, until nothing new appears. */
 
 import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
+import { instant } from "../../linux/instants.ts";
 import { close } from "../../linux/io.ts";
 import { kill } from "../../linux/kill.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { hasEnded, readChildren, readStat, readStats, readThreads, stateOf } from "../../linux/proc.ts";
-import { PTRACE_O, wait } from "../../linux/ptrace.ts";
+import { wait } from "../../linux/ptrace.ts";
 import { SIG } from "../../linux/signal.ts";
 import { rawSyscall } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
-import { Task } from "./task.ts";
+import { suspendSeccomp, Task } from "./task.ts";
 
 /** Milliseconds that the tree may take to stop: CRIU's default of --timeout. */
 const PATIENCE = 10_000;
@@ -107,11 +108,16 @@ export class FrozenTree {
 
   /** Ends every process and waits until each has ended; its parent finds it so. `sent` is called when none lives on. */
   kill(sent: () => void): void {
-    for (const process of this.processes) if (!process.zombie) kill(process.pid, SIG.KILL);
+    for (const { pid, zombie } of this.processes) {
+      if (zombie) continue;
+      instant();
+      kill(pid, SIG.KILL);
+    }
     sent();
     for (const { pid, zombie, memory } of this.processes)
       if (!zombie && memory >= MUCH_MEMORY) helpToFree(pid);
-    for (const { threads } of this.processes) {
+    // The init of a pid namespace ends when all others in it have been waited for.
+    for (const { threads } of this.processes.reverse()) {
       // A leader reports its end when its other threads are gone.
       for (const task of threads.slice(1).concat(threads.slice(0, 1))) awaitEnd(task.tid);
     }
@@ -167,7 +173,7 @@ function newChildren(processes: readonly FrozenProcess[], known: Set<HostPid>): 
 function seizeLeaders(processes: readonly FrozenProcess[], deadline: number): void {
   const byPid = new Map(processes.map((process) => [process.pid, process]));
   const leaders = processes.map(({ pid }) => ({ pid, tid: pid }));
-  const { tasks } = Task.seizeAll(leaders, PTRACE_O.SUSPEND_SECCOMP);
+  const { tasks } = Task.seizeAll(leaders, suspendSeccomp());
   for (const task of tasks) byPid.get(task.pid)?.threads.push(task);
   Task.awaitTraps(tasks, deadline, ({ pid }) => byPid.get(pid)?.threads.splice(0));
   const held = processes.filter(({ threads }) => threads.length > 0);
@@ -215,7 +221,7 @@ function freezeProcess(process: FrozenProcess, deadline: number): void {
     if (news[0] === pid && readStat(pid, pid).state === "Z") dead += news.splice(0, 1).length;
     const { tasks: fresh, refused } = Task.seizeAll(
       news.map((tid) => ({ pid, tid })),
-      PTRACE_O.SUSPEND_SECCOMP,
+      suspendSeccomp(),
     );
     for (const task of fresh) {
       held.add(task.tid);

@@ -5,8 +5,10 @@
  * are told apart here: the trap that we asked for, the breakpoint at the end of a table, and signals that somebody else
  * sent meanwhile and that must not be lost.
  */
+import { CAP_SYS_ADMIN, hasCapability } from "../../linux/capability.ts";
 import { ERESTART, ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
+import { oncePerRun } from "../../linux/once-per-run.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { hasEnded } from "../../linux/proc.ts";
 import {
@@ -28,6 +30,14 @@ import { type Report, seizeMany, waitMany } from "../../linux/ptrace-many.ts";
 import { SIG } from "../../linux/signal.ts";
 import { struct, word } from "../../linux/struct.ts";
 import { addressOf, rawSyscall } from "../../linux/syscall.ts";
+
+/**
+ * The option by which a held task is free of its seccomp filters, to be given when it is seized; 0 where we may not ask for that:
+ * tasks under seccomp cannot be dumped then.
+ */
+export const suspendSeccomp: () => number = oncePerRun(() =>
+  hasCapability(CAP_SYS_ADMIN) ? PTRACE_O.SUSPEND_SECCOMP : 0,
+);
 
 /** si_code of a breakpoint: the kernel sends it itself. */
 const SI_KERNEL = 0x80;

@@ -1417,6 +1417,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "fown", id: 11, label: "required", kind: "message", type: "fown_entry" },
     { name: "opts", id: 12, label: "required", kind: "message", type: "sk_opts_entry" },
     { name: "ns_id", id: 13, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "type", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
   ],
   packet_sock_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },

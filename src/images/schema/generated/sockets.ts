@@ -1177,6 +1177,8 @@ export interface NetlinkSkEntry {
   fown: FownEntry;
   opts: SkOptsEntry;
   ns_id?: number | undefined;
+  /** ours; CRIU makes all of them raw */
+  type?: number | undefined;
 }
 
 export const NetlinkSkEntry: Codec<NetlinkSkEntry> = {
@@ -1194,6 +1196,7 @@ export const NetlinkSkEntry: Codec<NetlinkSkEntry> = {
     w.message(90, FownEntry, m.fown, "netlink_sk_entry.fown");
     w.message(98, SkOptsEntry, m.opts, "netlink_sk_entry.opts");
     if (m.ns_id !== undefined) w.uint32(104, m.ns_id, "netlink_sk_entry.ns_id");
+    if (m.type !== undefined) w.uint32(8000, m.type, "netlink_sk_entry.type");
   },
   read(r: Reader): NetlinkSkEntry {
     let id: number | undefined;
@@ -1208,6 +1211,7 @@ export const NetlinkSkEntry: Codec<NetlinkSkEntry> = {
     let fown: FownEntry | undefined;
     let opts: SkOptsEntry | undefined;
     let ns_id: number | undefined;
+    let type: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1250,6 +1254,9 @@ export const NetlinkSkEntry: Codec<NetlinkSkEntry> = {
         case 104:
           ns_id = r.uint32();
           break;
+        case 8000:
+          type = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -1264,7 +1271,7 @@ export const NetlinkSkEntry: Codec<NetlinkSkEntry> = {
     if (dst_group === undefined) return r.missing("netlink_sk_entry.dst_group");
     if (fown === undefined) return r.missing("netlink_sk_entry.fown");
     if (opts === undefined) return r.missing("netlink_sk_entry.opts");
-    return { id, ino, protocol, state, flags, portid, groups, dst_portid, dst_group, fown, opts, ns_id };
+    return { id, ino, protocol, state, flags, portid, groups, dst_portid, dst_group, fown, opts, ns_id, type };
   },
 };
 
