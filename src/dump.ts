@@ -20,6 +20,7 @@ import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts"
 import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
 import { NamespacesDump, ownIds } from "./namespaces/dump.ts";
+import { ipc } from "./namespaces/ipc/ipc.ts";
 import { LOCK_METHOD, networkLock, newRunId } from "./namespaces/lock-methods.ts";
 import { mnt } from "./namespaces/mnt.ts";
 import { MountsDump } from "./namespaces/mounts/dump.ts";
@@ -228,7 +229,7 @@ class Saving {
       numbers,
       plugins,
     );
-    this.#memory = new MemoryDump(images, this.#files, stats);
+    this.#memory = new MemoryDump(images, this.#files, stats, (pid) => this.#namespaces.isOther(ipc, pid));
     this.#namespaces = new NamespacesDump(numbers.rootPid);
   }
 

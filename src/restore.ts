@@ -24,6 +24,7 @@ import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
 import { MemoryRestore } from "./memory/restore.ts";
+import { ipc } from "./namespaces/ipc/ipc.ts";
 import { unlockNetwork } from "./namespaces/lock-methods.ts";
 import { MountsRestore } from "./namespaces/mounts/restore.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
@@ -242,6 +243,7 @@ class Restoration {
       this.#files,
       undo,
       tasks.filter(hasOwnMemory).map(({ pid }) => pid),
+      namespaces.idOf(ipc),
       stats,
     );
     this.#births = new Births(
@@ -279,7 +281,7 @@ class Restoration {
     const root = this.#bear();
     stage("restore/born");
     this.plugins.ask("postForking");
-    this.#furnish();
+    this.#furnish(root);
     stage("restore/files");
     this.#makeThreads();
     stage("restore/threads");
@@ -356,7 +358,7 @@ class Restoration {
   }
 
   /** Memory, files and directories of all processes, which work on them while we see to the next ones. */
-  #furnish(): void {
+  #furnish(root: Restoree): void {
     /** Who makes each table of descriptors. */
     const makers = new Map<number, Restoree>();
     const installed: (() => void)[] = [];
@@ -383,6 +385,7 @@ class Restoration {
     for (const { restoree } of this.#births.living) restoree.table.run();
     this.#memory.settle();
     for (const check of installed) check();
+    this.namespaces.settle(root);
     stage("restore/memory");
     this.#files.arm();
     for (const { restoree } of this.#births.living) restoree.table.run();

@@ -36,9 +36,6 @@ export const MCL = { CURRENT: 1, FUTURE: 2, ONFAULT: 4 } as const;
 
 export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4 } as const;
 
-export const SHM = { RDONLY: 0o10000, EXEC: 0o100000, DEST: 0o1000 } as const;
-export const IPC = { CREAT: 0o1000, EXCL: 0o2000, RMID: 0, SET: 1, STAT: 2, PRIVATE: 0 } as const;
-
 /** struct prctl_mm_map (include/uapi/linux/prctl.h). */
 export const prctlMmMap = struct({
   start_code: word,

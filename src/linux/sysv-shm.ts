@@ -1,32 +1,8 @@
 /** System V shared memory segments of our own IPC namespace (shmctl(2)). */
 import { ERRNO, isErrno } from "./errno.ts";
-import { IPC } from "./mman.ts";
 import { NR } from "./nr.ts";
-import { s32, s64, struct, u16, u32, word } from "./struct.ts";
 import { addressOf, syscall } from "./syscall.ts";
-
-/** struct shmid64_ds with its struct ipc64_perm (include/uapi/asm-generic/{shmbuf,ipcbuf}.h). */
-const shmidDs = struct({
-  key: s32,
-  uid: u32,
-  gid: u32,
-  cuid: u32,
-  cgid: u32,
-  mode: u32,
-  seq: u16,
-  pad: u16,
-  unused1: word,
-  unused2: word,
-  size: word,
-  atime: s64,
-  dtime: s64,
-  ctime: s64,
-  cpid: s32,
-  lpid: s32,
-  attached: word,
-  unused3: word,
-  unused4: word,
-});
+import { IPC, shmidDs } from "./sysv-ipc.ts";
 
 export type Segment = ReturnType<typeof shmidDs.decode>;
 

@@ -88,8 +88,9 @@ export class MemoryDump {
     private readonly images: ImageDir,
     private readonly files: MappedFiles,
     private readonly stats: MemoryDumpStats,
+    hasOwnIpc: (pid: HostPid) => boolean = () => false,
   ) {
-    this.#sysv = new SysvDump(images);
+    this.#sysv = new SysvDump(images, hasOwnIpc);
   }
 
   /**

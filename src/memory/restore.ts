@@ -14,12 +14,13 @@ import type { MmEntry } from "../images/schema/generated/memory.ts";
 import { ERRNO, errnoName } from "../linux/errno.ts";
 import { close } from "../linux/io.ts";
 import { MAP, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
-import { MADV, MAP_MORE, MCL, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, prctlMmMap, SHM } from "../linux/mman.ts";
+import { MADV, MAP_MORE, MCL, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, prctlMmMap } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import type { NsPid } from "../linux/pid.ts";
 import { PR, PR_SET_MM_MAP, PR_SET_VMA_ANON_NAME } from "../linux/prctl.ts";
 import { word } from "../linux/struct.ts";
 import { cString } from "../linux/syscall.ts";
+import { SHM } from "../linux/sysv-ipc.ts";
 import { log } from "../log.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { RestoreStats } from "../stats.ts";
@@ -152,15 +153,19 @@ export class MemoryRestore {
   /** What processes still have to do, or are doing. */
   readonly #begun = new Map<Plan, Steps>();
 
-  /** Reads and checks the images of all given processes. @throws ImageError */
+  /**
+   * Reads and checks the images of all given processes. `ipcNamespace` is the number of the IPC namespace that the tree has of
+   * its own, undefined where it lives in ours. @throws ImageError
+   */
   constructor(
     private readonly images: ImageDir,
     private readonly files: MappableFiles,
     undo: Undo,
     pids: readonly NsPid[],
+    ipcNamespace: number | undefined,
     private readonly stats: MemoryRestoreStats = { pagesCompared: 0, pagesSkippedCow: 0, pagesRestored: 0 },
   ) {
-    this.#sysv = new SysvRestore(images, undo);
+    this.#sysv = new SysvRestore(images, undo, ipcNamespace);
     images.loadAhead(IMAGES.mm, pids);
     images.loadAhead(IMAGES.pagemap, pids);
     for (const pid of pids) this.#plans.set(pid, this.#load(pid));

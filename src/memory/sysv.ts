@@ -6,17 +6,17 @@
  * again; one that still exists at restore is attached as it is.
  */
 
-import type { ImageDir } from "../images/image-dir.ts";
+import type { ImageDir, WithPayload } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { IpcShmEntry } from "../images/schema/generated/namespaces.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
-import { AT, close, fstat, O, open, withFd, writeAll } from "../linux/io.ts";
-import { PAGE_SIZE, pageUp } from "../linux/memory.ts";
-import { IPC, MAP_MORE, SHM } from "../linux/mman.ts";
+import { AT, fstat, listDirectory, O, open, readLink, withFd, writeAll } from "../linux/io.ts";
+import { MAP_MORE } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import type { HostPid } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { cString, rawSyscall, syscall } from "../linux/syscall.ts";
+import { IPC, SHM } from "../linux/sysv-ipc.ts";
 import { findSegment, removeSegment, type Segment, setSegmentOwner, statSegment } from "../linux/sysv-shm.ts";
 import { log } from "../log.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
@@ -25,11 +25,10 @@ import type { Undo } from "../undo/undo.ts";
 import { MemoryError, naming, rangeText } from "./errors.ts";
 import { dumpShmemContent, fillShmem, type ShmemCounts } from "./shmem.ts";
 
-/** The number under which images have our own IPC namespace (namespaces/ids.ts). */
+/** The number under which images have our own IPC namespace (namespaces/ipc/ipc.ts). */
 const IPC_NAMESPACE = 3;
-const SHM_HUGETLB = 0o4000;
 /** Permission bits, and that the segment is to end with its last attachment. */
-const MODE = 0o777 | SHM.DEST;
+export const SEGMENT_MODE = 0o777 | SHM.DEST;
 
 interface Noted {
   readonly pid: HostPid;
@@ -43,9 +42,14 @@ export class SysvDump {
   readonly #segments = new Map<number, Noted>();
   readonly #seen = new Set<string>();
 
-  constructor(private readonly images: ImageDir) {}
+  /** `isSaved` says of a process whether its IPC namespace is saved as a whole, and by others. */
+  constructor(
+    private readonly images: ImageDir,
+    private readonly isSaved: (pid: HostPid) => boolean,
+  ) {}
 
   note(dumpee: Dumpee, mapping: Mapping): void {
+    if (this.isSaved(dumpee.pid)) return;
     // Processes that share their memory share the attachment.
     const place = `${dumpee.ids.vm}:${mapping.start}`;
     if (this.#seen.has(place)) return;
@@ -83,9 +87,7 @@ function segmentEntry(id: number, { pid, mapping, attachments }: Noted): IpcShmE
       `mapping ${rangeText(mapping)}: System V segment ${id} is attached ${others} times outside of the tree`,
     );
   }
-  // A removed segment has no key any more, but its mappings keep the name made of it.
-  const name = /^\/SYSV([0-9a-f]{8})/.exec(mapping.path)?.[1] ?? "0";
-  const key = (segment.mode & SHM.DEST) !== 0 ? Number.parseInt(name, 16) : segment.key >>> 0;
+  const key = keyOf(segment, mapping.path);
   const entry: IpcShmEntry = {
     desc: {
       key,
@@ -93,7 +95,7 @@ function segmentEntry(id: number, { pid, mapping, attachments }: Noted): IpcShmE
       gid: segment.gid,
       cuid: segment.cuid,
       cgid: segment.cgid,
-      mode: segment.mode & MODE,
+      mode: segment.mode & SEGMENT_MODE,
       id,
     },
     size: BigInt(segment.size),
@@ -101,9 +103,51 @@ function segmentEntry(id: number, { pid, mapping, attachments }: Noted): IpcShmE
   };
   if (mapping.flags.has("ht")) {
     const { blksize } = withFd(open(`/proc/${pid}/map_files/${rangeText(mapping)}`, O.RDONLY), fstat);
-    entry.hugetlb_flag = Math.round(Math.log2(blksize)) << MAP_MORE.HUGE_SHIFT;
+    entry.hugetlb_flag = hugeFlag(blksize);
   }
   return entry;
+}
+
+/** The key of a segment. One that was removed has none any more, but its mappings keep the name made of it. */
+export function keyOf({ mode, key }: Pick<Segment, "mode" | "key">, mapping: string): number {
+  if ((mode & SHM.DEST) === 0) return key >>> 0;
+  return Number.parseInt(/^\/SYSV([0-9a-f]{8})/.exec(mapping)?.[1] ?? "0", 16);
+}
+
+/** The flags of shmget(2) for a segment of huge pages of so many bytes. */
+export function hugeFlag(pageSize: number): number {
+  return SHM.HUGETLB | (Math.round(Math.log2(pageSize)) << MAP_MORE.HUGE_SHIFT);
+}
+
+/**
+ * Ours of the segment that is attached at an address, to be closed, and the name that its mapping has; open for writing where the
+ * attachment is. @throws KernelError (ENOENT: nothing is attached there)
+ */
+export function openAttached(
+  pid: HostPid | "self",
+  address: number,
+  flags: number = O.RDONLY,
+): { readonly fd: number; readonly path: string } {
+  const directory = `/proc/${pid}/map_files`;
+  const name = listDirectory(directory).find((each) => each.startsWith(`${address.toString(16)}-`));
+  const path = `${directory}/${name ?? address.toString(16)}`;
+  const fd = open(path, flags);
+  return { fd, path: readLink(path) };
+}
+
+/** Fills a segment that a process, or we, have attached at an address. @throws KernelError, ImageError */
+export function fillSegment(
+  images: ImageDir,
+  { desc, size, in_pagemaps }: IpcShmEntry,
+  payload: Uint8Array,
+  pid: HostPid | "self",
+  address: number,
+): void {
+  withFd(openAttached(pid, address, O.RDWR).fd, (fd) => {
+    // Older images have the content behind the entry.
+    if (in_pagemaps === true) fillShmem(images, desc.id, fd, Number(size));
+    else writeAll(fd, payload.subarray(0, Number(size)));
+  });
 }
 
 const NEXT_ID = "/proc/sys/kernel/shm_next_id";
@@ -128,7 +172,7 @@ function undoingSegment(id: number): UndoStep[] {
 function createSegment(entry: IpcShmEntry): void {
   const { desc, size, hugetlb_flag: huge } = entry;
   let flags = IPC.CREAT | IPC.EXCL | (desc.mode & 0o777);
-  if (huge !== undefined) flags |= SHM_HUGETLB | huge;
+  if (huge !== undefined) flags |= SHM.HUGETLB | huge;
   const make = (key: number) => {
     setNextId(desc.id);
     return syscall(`segment ${desc.id}`, NR.shmget, key, Number(size), flags);
@@ -161,36 +205,40 @@ function isSegment(segment: Segment, { desc, size }: IpcShmEntry): boolean {
     segment.gid === desc.gid &&
     segment.cuid === desc.cuid &&
     segment.cgid === desc.cgid &&
-    (segment.mode & MODE) === (desc.mode & MODE) &&
+    (segment.mode & SEGMENT_MODE) === (desc.mode & SEGMENT_MODE) &&
     (removed || segment.key >>> 0 === desc.key)
   );
 }
 
 /** Makes the segments of an image available to be attached, and lets removed ones go in the end. */
 export class SysvRestore {
-  readonly #entries = new Map<number, IpcShmEntry>();
+  readonly #entries = new Map<number, WithPayload<IpcShmEntry>>();
   /** Those that are there to be attached. */
   readonly #ready = new Map<number, IpcShmEntry>();
 
   constructor(
     private readonly images: ImageDir,
     private readonly undo: Undo,
+    /** The number of the tree's own IPC namespace, in which the segments have been made; undefined where it is ours. */
+    private readonly namespace: number | undefined,
   ) {
-    for (const { entry } of images.readWithPayload(IMAGES.ipcns_shm, IPC_NAMESPACE))
-      this.#entries.set(entry.desc.id, entry);
+    for (const { entry, payload } of images.readWithPayload(IMAGES.ipcns_shm, namespace ?? IPC_NAMESPACE))
+      this.#entries.set(entry.desc.id, { entry, payload });
   }
 
   /** Size in bytes of a segment of the image, undefined where it has none. */
   size(id: number): number | undefined {
-    const entry = this.#entries.get(id);
-    return entry === undefined ? undefined : Number(entry.size);
+    const known = this.#entries.get(id);
+    return known === undefined ? undefined : Number(known.entry.size);
   }
 
   /** The segment exists, with its content. @throws KernelError, ImageError */
   ready(id: number): void {
     if (this.#ready.has(id)) return;
-    const entry = this.#entries.get(id);
-    if (entry === undefined) throw new Error(`System V segment ${id} is not in the image`);
+    const known = this.#entries.get(id);
+    if (known === undefined) throw new Error(`System V segment ${id} is not in the image`);
+    if (this.namespace !== undefined) return;
+    const { entry } = known;
     const there = findSegment(id);
     if (there !== undefined && !isSegment(there, entry))
       throw new Error(`System V segment ${id} exists and is another one`);
@@ -201,22 +249,14 @@ export class SysvRestore {
     this.#ready.set(id, entry);
     if (there === undefined) setSegmentOwner(id, entry.desc);
     // Somebody else's work on a segment that lived on is not undone.
-    if (there === undefined || there.attached === 0) this.#fill(id, entry);
+    if (there === undefined || there.attached === 0) this.#fill(id, known);
     else log.warn("memory/sysv", `segment ${id} is in use: its content stays as it is`);
   }
 
-  #fill(id: number, entry: IpcShmEntry): void {
-    const size = Number(entry.size);
+  #fill(id: number, { entry, payload }: WithPayload<IpcShmEntry>): void {
     const address = syscall(`segment ${id}`, NR.shmat, id, 0, 0);
     try {
-      const unit = entry.hugetlb_flag === undefined ? PAGE_SIZE : 2 ** (entry.hugetlb_flag >>> 26);
-      const end = address + Math.ceil(pageUp(size) / unit) * unit;
-      const fd = open(`/proc/self/map_files/${rangeText({ start: address, end })}`, O.RDWR);
-      try {
-        fillShmem(this.images, id, fd, size);
-      } finally {
-        close(fd);
-      }
+      fillSegment(this.images, entry, payload, "self", address);
     } finally {
       rawSyscall(NR.shmdt, address);
     }

@@ -37,6 +37,7 @@ export function ownIds(): TaskKobjIdsEntry {
 export class NamespacesDump {
   /** By the text of the link, of which the kind is a part. */
   readonly #found = new Map<string, FoundNamespace & { readonly kind: NamespaceKind }>();
+  readonly #ids = new Map<HostPid, TaskKobjIdsEntry>();
   #lastId = Math.max(...KINDS.map(({ own }) => own));
 
   /** `root` is the first process of the tree. */
@@ -64,12 +65,18 @@ export class NamespacesDump {
         `process ${pid}: has another ${kind.name} namespace for its children, which cannot be dumped yet`,
       );
     });
+    this.#ids.set(pid, entry);
     return entry;
   }
 
   /** Those of a kind that are not ours. */
   of(kind: NamespaceKind): FoundNamespace[] {
     return [...this.#found.values()].filter((each) => each.kind === kind);
+  }
+
+  /** Whether a process, whose numbers were asked for, lives in another namespace of a kind than we. */
+  isOther(kind: NamespaceKind, pid: HostPid): boolean {
+    return this.#ids.get(pid)?.[kind.field] !== kind.own;
   }
 
   /** The number of a namespace by what its file in /proc is called, `uts:[4026531838]`; undefined for one of no process of the tree. */

@@ -1,6 +1,6 @@
 /** All kinds of namespaces, in the order in which a process that begins several of them has them filled. */
 import { cgroup } from "./cgroup.ts";
-import { ipc } from "./ipc.ts";
+import { ipc } from "./ipc/ipc.ts";
 import { mnt } from "./mnt.ts";
 import type { NamespaceKind } from "./namespace.ts";
 import { net } from "./net.ts";

@@ -68,4 +68,6 @@ export interface NamespaceKind {
    * which are filled in the order of KINDS. @throws KernelError, ImageError, ImageValueError
    */
   fill?(namespace: PlannedNamespace, first: Restoree, context: NamespaceRestoreContext): void;
+  /** All processes have their memory and files, and still run tables: what is left to do, by the same process. @throws KernelError */
+  settle?(namespace: PlannedNamespace, first: Restoree, context: NamespaceRestoreContext): void;
 }

@@ -94,6 +94,16 @@ export class NamespacesRestore implements NamespaceRestoreContext {
       else if (kind.flag === NEW.TIME) keepClocks(this.images, root);
     }
   }
+
+  /** All processes have their memory and files. @throws as NamespaceKind.settle */
+  settle(root: Restoree): void {
+    for (const namespace of this.#begun) namespace.kind.settle?.(namespace, root, this);
+  }
+
+  /** The number of the namespace of a kind that the tree has of its own; undefined where it lives in ours. */
+  idOf(kind: NamespaceKind): number | undefined {
+    return this.#begun.find((each) => each.kind === kind)?.id;
+  }
 }
 
 function unsupported({ pid }: Member, name: string): UnsupportedError {

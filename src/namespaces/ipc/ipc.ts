@@ -1,0 +1,48 @@
+/**
+ * IPC namespaces: their limits (ipcns-var-ID.img), and all System V segments, message queues and semaphores in them, whoever has
+ * made them. A dump looks at them from a helper in the namespace, as the rights of its processes may not do for it.
+ */
+import { NEW } from "../../linux/clone.ts";
+import { Helper } from "../../tracee/build/helper.ts";
+import type { Restoree } from "../../tracee/build/restoree.ts";
+import type {
+  FoundNamespace,
+  NamespaceDumpContext,
+  NamespaceKind,
+  NamespaceRestoreContext,
+} from "../namespace.ts";
+import { dumpQueues, restoreQueues } from "./queues.ts";
+import { dumpSegments, removeSegments, restoreSegments } from "./segments.ts";
+import { dumpSemaphores, restoreSemaphores } from "./semaphores.ts";
+import { dumpVariables, Variables } from "./variables.ts";
+
+export const ipc: NamespaceKind = {
+  name: "ipc",
+  flag: NEW.IPC,
+  field: "ipc_ns_id",
+  own: 3,
+  dump: (found, context) => {
+    for (const each of found) dumpIpc(each, context);
+  },
+  fill: ({ id }, first, context) => restoreIpc(id, first, context),
+  settle: ({ id }, first, { images }) => removeSegments(images, id, first),
+};
+
+function dumpIpc({ id, pid }: FoundNamespace, { images }: NamespaceDumpContext): void {
+  using helper = Helper.start();
+  helper.enter(`/proc/${pid}/ns/ipc`, NEW.IPC);
+  dumpVariables(images, id, helper.table);
+  dumpSegments(images, id, helper);
+  dumpQueues(images, id, helper);
+  dumpSemaphores(images, id, helper.table);
+}
+
+function restoreIpc(id: number, first: Restoree, { images }: NamespaceRestoreContext): void {
+  const variables = new Variables(images, id, first.table);
+  // What is there may be more than what is allowed by now.
+  variables.raise();
+  restoreSegments(images, id, first);
+  restoreQueues(images, id, first, variables);
+  restoreSemaphores(images, id, first.table);
+  variables.set();
+}
