@@ -26,7 +26,10 @@ const QUEUES: Listing = {
 /** @throws KernelError (ENOSYS: a kernel without CONFIG_CHECKPOINT_RESTORE), ImageError */
 export function dumpQueues(images: ImageDir, namespace: number, helper: Helper): void {
   const queues = listObjects(helper.table, QUEUES).map(({ id, bytes }) => ({ id, ...msqidDs.decode(bytes) }));
-  if (queues.length === 0) return images.writeAll(IMAGES.ipcns_msg, [], namespace);
+  if (queues.length === 0) {
+    images.writeAll(IMAGES.ipcns_msg, [], namespace);
+    return;
+  }
   using writer = images.writer(IMAGES.ipcns_msg, namespace);
   for (const queue of queues) {
     const { id, qnum, qbytes, cbytes } = queue;

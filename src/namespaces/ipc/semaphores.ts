@@ -21,7 +21,10 @@ const SEMAPHORES: Listing = {
 /** @throws KernelError, ImageError */
 export function dumpSemaphores(images: ImageDir, namespace: number, table: Table): void {
   const sets = listObjects(table, SEMAPHORES).map(({ id, bytes }) => ({ id, ...semidDs.decode(bytes) }));
-  if (sets.length === 0) return images.writeAll(IMAGES.ipcns_sem, [], namespace);
+  if (sets.length === 0) {
+    images.writeAll(IMAGES.ipcns_sem, [], namespace);
+    return;
+  }
   const values = sets.map(({ id, nsems }) => {
     table.reserve(512 + valuesSize(nsems));
     const space = table.space(valuesSize(nsems));

@@ -148,5 +148,7 @@ export class Variables {
 }
 
 function largest(...values: bigint[]): bigint {
-  return values.reduce((most, value) => (value > most ? value : most), 0n);
+  let most = 0n;
+  for (const value of values) if (value > most) most = value;
+  return most;
 }
