@@ -1,0 +1,67 @@
+/**
+ * A bare process of ours that makes calls where we cannot make them ourselves: in another namespace, say. It is held like a
+ * process that is being restored, and ends with its owner, or with us.
+ *
+ *     using helper = Helper.start();
+ *     helper.enter(`/proc/${pid}/ns/ipc`, NEW.IPC);
+ *     helper.table.must(...);
+ */
+import { Fd } from "../../linux/fd.ts";
+import { O } from "../../linux/io.ts";
+import { kill } from "../../linux/kill.ts";
+import { NR } from "../../linux/nr.ts";
+import type { HostPid } from "../../linux/pid.ts";
+import { ourMaps } from "../../linux/proc.ts";
+import { SIG } from "../../linux/signal.ts";
+import { awaitEnd } from "../hold/freeze.ts";
+import { Area, BULK } from "../table/area.ts";
+import type { Result, Table } from "../table/table.ts";
+import type { Restoree } from "./restoree.ts";
+import { spawnRoot } from "./spawn.ts";
+
+/** The number of our pidfd in it: it has no other descriptors. */
+const OUR_PIDFD = 0;
+
+export class Helper implements Disposable {
+  private constructor(private readonly process: Restoree) {}
+
+  /** @throws KernelError as spawnRoot */
+  static start(): Helper {
+    const area = Area.place(ourMaps(), 1, BULK.RESTORE);
+    return new Helper(spawnRoot(undefined, area, OUR_PIDFD, false));
+  }
+
+  get pid(): HostPid {
+    return this.process.pid;
+  }
+
+  /** Calls in it. */
+  get table(): Table {
+    return this.process.table;
+  }
+
+  /** Adds to the table: have our descriptor `fd`; the result is its number there. Not once it is in another user namespace. */
+  give(object: string, fd: number): Result {
+    return this.process.fetch(object, fd);
+  }
+
+  /** Ours of one of its descriptors. @throws KernelError */
+  take(number: number): Fd {
+    using pidfd = Fd.ofProcess(this.pid);
+    return Fd.outOf(pidfd.number, number);
+  }
+
+  /** Puts it into the namespace of a file of /proc. @throws KernelError */
+  enter(path: string, flag: number): void {
+    using namespace = Fd.open(path, O.RDONLY);
+    const inside = this.give(path, namespace.number);
+    this.table.must(path, NR.setns, inside, flag);
+    this.table.must(path, NR.close, inside);
+    this.table.run();
+  }
+
+  [Symbol.dispose](): void {
+    kill(this.pid, SIG.KILL);
+    awaitEnd(this.pid);
+  }
+}
