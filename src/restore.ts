@@ -44,6 +44,7 @@ import {
 } from "./process/core.ts";
 import { ImageValueError } from "./process/errors.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
+import { refuseProfile } from "./process/lsm.ts";
 import { hasOwnMemory, type PlannedProcess, type PstreePlan, planPstree } from "./process/pstree.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { lastOfSharers } from "./process/sharing.ts";
@@ -106,6 +107,7 @@ async function restoreFrom(
   const stats = new RestoreStats();
   const total = new Stopwatch();
   checkCpuinfo(images, options.cpuCap);
+  refuseProfile(options.lsmProfile);
   const plan = planPstree(images, options.shellJob);
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
   using mounts = new MountsRestore(images, options, undo);

@@ -700,7 +700,7 @@ describe.if(hasPycriu && isRoot)("the service", () => {
       const theirs = newDir(NOBODY);
       writeFileSync(
         join(theirs, "script"),
-        `#!/bin/sh\ngrep -E 'Uid|Cap(Prm|Eff|Amb)' /proc/self/status > ${theirs}/noted\nexit 1\n`,
+        `#!/bin/sh\ngrep -E 'Uid|Cap(Prm|Eff|Amb)' /proc/self/status > ${theirs}/noted; ls $CRTOOLS_IMAGE_DIR >> ${theirs}/noted\nexit 1\n`,
         { mode: 0o755 },
       );
       writeFileSync(join(theirs, "conf"), `action-script ${theirs}/script\n`);
@@ -708,7 +708,7 @@ describe.if(hasPycriu && isRoot)("the service", () => {
       await talk([{ request, dirs: { images_dir_fd: theirs } }], { socket }, NOBODY);
       const noted = readText(join(theirs, "noted")) ?? "";
       expect(noted).toContain(`Uid:\t${NOBODY}\t${NOBODY}\t${NOBODY}\t${NOBODY}\n`);
-      expect(noted).toMatch(/CapPrm:\t0+\nCapEff:\t0+\nCapAmb:\t0+\n/);
+      expect(noted).toMatch(/CapPrm:\t0+\nCapEff:\t0+\nCapAmb:\t0+\nconf\ncriu.log\n/);
     },
     LONG,
   );
