@@ -25,7 +25,7 @@ import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
 import { MemoryRestore } from "./memory/restore.ts";
 import { ipc } from "./namespaces/ipc/ipc.ts";
-import { unlockNetwork } from "./namespaces/lock-methods.ts";
+import { type Unlocking, unlocking } from "./namespaces/lock-methods.ts";
 import { MountsRestore } from "./namespaces/mounts/restore.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
 import type { Options } from "./options.ts";
@@ -56,7 +56,7 @@ import { SameCpu } from "./tracee/build/same-cpu.ts";
 import { spawnRoot, spawnStandIn, spawnThreads, type UnbornThreads } from "./tracee/build/spawn.ts";
 import { ThreadTables } from "./tracee/build/thread-tables.ts";
 import { awaitEnd } from "./tracee/hold/freeze.ts";
-import { detachAll, type FinalState, giveStates, tryStates } from "./tracee/hold/many-tasks.ts";
+import { detachAll, type FinalState, giveStates, outliveUs, tryStates } from "./tracee/hold/many-tasks.ts";
 import { Area, BULK } from "./tracee/table/area.ts";
 import type { Calls } from "./tracee/table/calls.ts";
 import { killing } from "./undo/calls.ts";
@@ -144,9 +144,11 @@ async function restoreFrom(
   }
   for (const pid of restoration.living) plugins.resumeDevicesLate(pid);
   actions.announce("pre-resume");
-  restoration.release();
+  restoration.makeReady();
+  // From here on the tree lives whatever becomes of us, and the warden does what is left to do.
   undo.commit();
   undo.finish();
+  restoration.release();
   writeStats(options, stats);
   actions.announce("post-resume");
   log.info("restore", `restored ${plan.all.length} processes, root ${plan.root.pid}`);
@@ -209,6 +211,7 @@ class Restoration {
   /** What the first threads of the living are let go with, once they are known to be good. */
   readonly #states: FinalState[] = [];
   #root: Restoree | undefined;
+  #unlocking: Unlocking | undefined;
   #seccomp: SeccompEntry | undefined;
 
   constructor(
@@ -219,7 +222,7 @@ class Restoration {
     private readonly mounts: MountsRestore,
     private readonly stats: RestoreStats,
     private readonly sameCpu: SameCpu,
-    undo: Undo,
+    private readonly undo: Undo,
     private readonly plugins: Plugins,
     private readonly actions: Actions,
   ) {
@@ -313,8 +316,10 @@ class Restoration {
   /** Does away with everything that was of use on the way. */
   finish(inventory: InventoryEntry): void {
     this.#memory.finish();
-    unlockNetwork(inventory, this.plan.root.pid, this.#files.lockedConnections());
     this.#files.finish();
+    this.#unlocking = unlocking(inventory, this.plan.root.pid, this.#files.lockedConnections());
+    // Laid last, it comes first.
+    if (this.#unlocking !== undefined) this.undo.layAfter("network lock", this.#unlocking.steps);
   }
 
   #bear(): Restoree {
@@ -484,8 +489,8 @@ class Restoration {
     return core;
   }
 
-  /** Gives every thread its registers and lets all go. */
-  release(): void {
+  /** Gives every thread its registers. Nothing but us keeps them from running then; they do not die with us any more. */
+  makeReady(): void {
     const living = this.#births.living;
     leaveAreas(
       living.filter(({ planned }) => hasOwnMemory(planned)).map(({ restoree }) => restoree),
@@ -505,7 +510,14 @@ class Restoration {
     const tasks = living.flatMap(({ restoree }) => restoree.tasks);
     this.sameCpu.free(tasks.map(({ tid }) => tid));
     this.sameCpu.end();
-    detachAll(tasks);
+    outliveUs(tasks);
+  }
+
+  /** Lets all run. */
+  release(): void {
+    this.#unlocking?.[Symbol.dispose]();
+    this.#files.close();
+    detachAll(this.#births.living.flatMap(({ restoree }) => restoree.tasks));
   }
 
   /** Removes every trace of a restore that failed. */
@@ -523,6 +535,7 @@ class Restoration {
       awaitEnd(pid);
     }
     this.#memory.abort();
-    this.#files.abort();
+    this.#files.close();
+    this.#unlocking?.[Symbol.dispose]();
   }
 }

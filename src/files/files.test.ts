@@ -195,8 +195,9 @@ function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): 
     restoree.table.run();
     files.finish();
     undo.commit();
+    files.close();
   } catch (error) {
-    files.abort();
+    files.close();
     throw error;
   }
   return service;
@@ -354,7 +355,7 @@ describe.if(isRoot)("a failed restore", () => {
     );
     const shared = images.readAll(IMAGES.files).filter(({ reg }) => reg?.name.endsWith("work/a"));
     for (const { id } of shared) closeSync(files.openForMapping(id, false));
-    files.abort();
+    files.close();
     expect(shared.length).toBe(1);
   });
 });
@@ -385,7 +386,7 @@ describe("images that lie", () => {
       try {
         files.restoreTable(nobody, FILES_ID);
       } finally {
-        files.abort();
+        files.close();
       }
     };
   }
@@ -474,7 +475,7 @@ describe("images that lie", () => {
         () => undefined,
       );
       expect(() => files.restoreTable(nobody, FILES_ID)).toThrow();
-      files.abort();
+      files.close();
     }
     expect(readFileSync(there, "utf8")).toBe("content");
     expect(readdirSync(join(dir, "work"))).toEqual(["there"]);

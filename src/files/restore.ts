@@ -324,15 +324,10 @@ export class FilesRestore {
     for (const restorer of this.#restorers.values()) restorer.finish?.();
     for (const { entry, restorer, fd } of this.#descriptions.values())
       if (fd !== undefined) restorer.thaw?.(entry, fd);
-    this.#release();
   }
 
-  /** The restore has failed: closes what is ours and removes what was made. Never throws. */
-  abort(): void {
-    this.#release();
-  }
-
-  #release(): void {
+  /** The restore is over, or has failed: closes what is ours. Never throws. */
+  close(): void {
     this.#kept[Symbol.dispose]();
     this.#descriptions.clear();
     this.#forMapping.clear();
