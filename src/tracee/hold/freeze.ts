@@ -7,10 +7,11 @@ import { kill } from "../../linux/kill.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { hasEnded, readChildren, readStat, readStats, readThreads, stateOf } from "../../linux/proc.ts";
-import { wait } from "../../linux/ptrace.ts";
 import { SIG } from "../../linux/signal.ts";
 import { rawSyscall } from "../../linux/syscall.ts";
+import { waitUntilTick } from "../../linux/ticks.ts";
 import { log } from "../../log.ts";
+import { takeForcedSignals } from "./forced-signals.ts";
 import { suspendSeccomp, Task } from "./task.ts";
 
 /** Milliseconds that the tree may take to stop: CRIU's default of --timeout. */
@@ -142,12 +143,18 @@ function helpToFree(pid: HostPid): void {
   close(pidfd);
 }
 
+/** Milliseconds that a killed task may take to end: much memory, or a device, may have to be let go. */
+const END_PATIENCE = 60_000;
+
 /** Waits until a task that has been killed, and that is ours, has ended. One that has vanished by then is no error. */
 export function awaitEnd(tid: HostPid): void {
   try {
-    for (;;) {
-      const report = wait(tid);
-      if (report === undefined || report.status.kind !== "stopped") return;
+    for (const until = performance.now() + END_PATIENCE; ; ) {
+      const status = waitUntilTick(tid);
+      if (status !== undefined && status.kind !== "stopped") return;
+      if (performance.now() < until) continue;
+      log.warn("freeze", `task ${tid} was killed, but does not end`);
+      return;
     }
   } catch (error) {
     // The other threads of a killed process may vanish without a report.
@@ -247,9 +254,7 @@ function freezeProcess(process: FrozenProcess, deadline: number): void {
       throw new KernelError("stop", `process ${pid}`, ERRNO.ETIMEDOUT);
     }
   }
-  for (const task of threads) {
-    if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
-    task.isLeaderOfMany = task.tid === pid && threads.length > 1;
-  }
+  for (const task of threads) if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
+  if (process.stopSignal === 0) takeForcedSignals(threads);
   log.debug("freeze", `process ${pid} stopped, ${threads.length} threads`);
 }
