@@ -369,7 +369,12 @@ class Restoration {
     /** Who makes each table of descriptors. */
     const makers = new Map<number, Restoree>();
     const installed: (() => void)[] = [];
-    this.#files.wire(this.#shellJob());
+    const holders = new Map<number, Restoree>();
+    for (const { planned, restoree } of this.#births.living) {
+      const files = planned.ids?.files_id;
+      if (files !== undefined && !holders.has(files)) holders.set(files, restoree);
+    }
+    this.#files.wire(holders, this.#shellJob());
     stage("restore/wired");
     const lastInPlace = lastOfSharers(
       this.#births.living.map(({ planned }) => planned),

@@ -47,6 +47,7 @@ const OPTIONS: FilesDumpOptions = {
   orphanPtsMaster: false,
   fileLocks: false,
   external: [],
+  extUnixSk: undefined,
   ghostLimit: 1 << 20,
   linkRemap: false,
   evasiveDevices: false,
@@ -63,6 +64,7 @@ function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions 
     shellJob: false,
     tcpEstablished: false,
     tcpClose: false,
+    extUnixSk: undefined,
   };
 }
 const FOWN = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: nsPid(0) };

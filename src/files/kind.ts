@@ -59,6 +59,8 @@ export interface FilesDumpOptions {
    * is to wait in its end of the connection when it is restored.
    */
   readonly clientSocket?: number | undefined;
+  /** --ext-unix-sk: inodes of sockets whose peers may be outside; undefined where the option was not given. */
+  readonly extUnixSk: readonly string[] | undefined;
 }
 
 export interface FilesRestoreOptions {
@@ -75,6 +77,8 @@ export interface FilesRestoreOptions {
   readonly tcpEstablished: boolean;
   /** Whether their sockets come back closed. */
   readonly tcpClose: boolean;
+  /** --ext-unix-sk: undefined where datagram sockets may not be connected to such outside of the tree. */
+  readonly extUnixSk: readonly string[] | undefined;
 }
 
 /** What becomes of connections during a dump. */
@@ -165,6 +169,8 @@ export interface RestoreContext {
   hostOf(number: NsPid): HostPid | undefined;
   /** A living process of the tree, once it is born: calls can be made in it. */
   processOf(number: NsPid): Restoree | undefined;
+  /** A process that is to have entry `id`; any where nobody is. All have been born. */
+  holderOf(id: number): Restoree;
   /** Descriptors of ours that are closed when the restore ends, however it ends. */
   readonly kept: KeptFds;
   /** Our descriptor of entry `id`, made if it was not yet; it stays the restore's. @throws FileRestoreError */

@@ -79,6 +79,8 @@ export class FilesRestore {
   /** Descriptions whose owner is to be set when all processes are there. */
   readonly #owned: { fd: number; owner: FownEntry; what: string; last: boolean }[] = [];
   readonly #debug = log.enabled(Level.debug);
+  /** Who has which table, once they are born. */
+  #holders: ReadonlyMap<number, Restoree> = new Map();
 
   /**
    * Reads the images. `tables` are the numbers of the tables of descriptors that processes have, `hostOf` gives
@@ -106,6 +108,7 @@ export class FilesRestore {
       kept: this.#kept,
       hostOf,
       processOf,
+      holderOf: (id: number) => this.#holderOf(id),
       descriptor: (id: number) => this.#descriptor(id),
       tableWith: (id: number) => this.#tableWith(id),
       plugins,
@@ -171,9 +174,11 @@ export class FilesRestore {
 
   /**
    * Makes all files that take more than being opened, and gives them what they have of each other. All processes have been
-   * born; `job` is the root where it is in our session. @throws FileRestoreError, KernelError
+   * born: `holders` are those that have the tables, by their numbers; `job` is the root where it is in our session.
+   * @throws FileRestoreError, KernelError
    */
-  wire(job: ShellJob | undefined): void {
+  wire(holders: ReadonlyMap<number, Restoree>, job: ShellJob | undefined): void {
+    this.#holders = holders;
     for (const description of this.#descriptions.values())
       if (description.restorer.wire !== undefined) this.#made(description);
     // Wiring makes further ones: those in queues.
@@ -368,6 +373,16 @@ export class FilesRestore {
     const entry = this.#entries.get(id);
     if (entry === undefined) throw new FileRestoreError(`files.img: there is no file ${id}`);
     return this.#made(this.#descriptions.get(id) ?? this.#add(entry, 0));
+  }
+
+  #holderOf(id: number): Restoree {
+    let any: Restoree | undefined;
+    for (const [filesId, restoree] of this.#holders) {
+      any ??= restoree;
+      if (this.#tables.get(filesId)?.some((each) => each.id === id)) return restoree;
+    }
+    if (any === undefined) throw new Error("no process has files");
+    return any;
   }
 
   #tableWith(id: number): ReadonlyMap<number, number> {
