@@ -5,6 +5,7 @@
  * are killed. The inventory is written last, so that a directory that has one is whole.
  */
 import { ActionError, type Actions } from "./actions.ts";
+import { CgroupsDump, OWN_SET } from "./cgroups/dump.ts";
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import { FilesDump } from "./files/dump.ts";
@@ -87,12 +88,15 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   let ending: UndoEntry | undefined;
   const runId = newRunId();
   using mounts = new MountsDump(options, undo);
+  using cgroups = new CgroupsDump(options);
+  cgroups.lookAtRoot(rootPid);
   using lock = networkLock(options.networkLock, runId);
   const saving = new Saving(
     options,
     images,
     undo,
     mounts,
+    cgroups,
     { lock, leaves },
     stats,
     new TaskNumbers(tree),
@@ -123,7 +127,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
       fdinfo_per_id: true,
       root_ids: ownIds(),
       ns_per_id: true,
-      root_cg_set: 1,
+      root_cg_set: OWN_SET,
       lsmtype: 0,
       tcp_close: options.tcpClose ? true : undefined,
       network_lock_method: LOCK_METHOD[options.networkLock],
@@ -213,6 +217,7 @@ class Saving {
     private readonly images: ImageDir,
     undo: Undo,
     private readonly mounts: MountsDump,
+    private readonly cgroups: CgroupsDump,
     network: NetworkDump,
     stats: DumpStats,
     private readonly numbers: TaskNumbers,
@@ -269,6 +274,7 @@ class Saving {
     });
     if (this.#namespaces.of(time).length === 0) dumpClocks(this.images);
     stage("dump/namespaces");
+    this.cgroups.write(this.images);
     this.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
     this.images.settle();
   }
@@ -330,7 +336,9 @@ class Saving {
         table: infection.table,
         pidfd,
       };
-      dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp, answers);
+      const tids = frozen.threads.map(({ tid }) => tid);
+      const sets = this.cgroups.setsOf(pid, tids);
+      dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp, answers, sets);
       stage("dump/core");
       this.#files.dumpProcess(dumpee);
       stage("dump/opened");

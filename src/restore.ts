@@ -7,6 +7,7 @@
  */
 
 import type { Actions } from "./actions.ts";
+import { CgroupsRestore } from "./cgroups/restore.ts";
 import { checkCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import type { ShellJob } from "./files/kind.ts";
@@ -95,6 +96,20 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
   return 0;
 }
 
+/** The set of control groups that a process is in; undefined for the dead. */
+function cgroupSetOf({ core }: PlannedProcess): number | undefined {
+  return core?.thread_core?.cg_set ?? core?.tc?.cg_set;
+}
+
+/** The one that it is born into. */
+function inheritedSet({ maker }: PlannedProcess): number | undefined {
+  for (let bearer = maker; bearer !== undefined; bearer = bearer.maker) {
+    const set = bearer.kind === "task" ? cgroupSetOf(bearer) : undefined;
+    if (set !== undefined) return set;
+  }
+  return undefined;
+}
+
 /** Gives our number of the root. */
 async function restoreFrom(
   images: ImageDir,
@@ -111,7 +126,17 @@ async function restoreFrom(
   const plan = planPstree(images, options.shellJob);
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
   using mounts = new MountsRestore(images, options, undo);
-  const namespaces = new NamespacesRestore(images, options, mounts, plan.root, plan.all, inventory.root_ids);
+  const rootSet = cgroupSetOf(plan.root);
+  using cgroups = new CgroupsRestore(images, options, undo, inventory.root_cg_set, rootSet);
+  const namespaces = new NamespacesRestore(
+    images,
+    options,
+    mounts,
+    (root) => cgroups.beginNamespace(root, rootSet),
+    plan.root,
+    plan.all,
+    inventory.root_ids,
+  );
   stage("restore/planned");
   actions.run("pre-restore");
 
@@ -121,6 +146,7 @@ async function restoreFrom(
     plan,
     namespaces,
     mounts,
+    cgroups,
     stats,
     sameCpu,
     undo,
@@ -220,6 +246,7 @@ class Restoration {
     private readonly plan: PstreePlan,
     private readonly namespaces: NamespacesRestore,
     private readonly mounts: MountsRestore,
+    private readonly cgroups: CgroupsRestore,
     private readonly stats: RestoreStats,
     private readonly sameCpu: SameCpu,
     private readonly undo: Undo,
@@ -255,6 +282,7 @@ class Restoration {
       plan,
       ({ planned, restoree }, memory) => {
         if (planned.kind === "task") {
+          this.cgroups.place(restoree.pid, cgroupSetOf(planned), inheritedSet(planned));
           this.mounts.enter(restoree, planned.ids?.mnt_ns_id, makerIdsOf(planned)?.mnt_ns_id);
           if (hasOwnMemory(planned)) this.#memory.premap(restoree, memory?.restoree);
           else if (memory !== undefined) this.#memory.shareMemory(restoree, memory.restoree);
@@ -317,6 +345,7 @@ class Restoration {
   finish(inventory: InventoryEntry): void {
     this.#memory.finish();
     this.#files.finish();
+    this.cgroups.finish();
     this.#unlocking = unlocking(inventory, this.plan.root.pid, this.#files.lockedConnections());
     // Laid last, it comes first.
     if (this.#unlocking !== undefined) this.undo.layAfter("network lock", this.#unlocking.steps);
@@ -324,6 +353,7 @@ class Restoration {
 
   #bear(): Restoree {
     const forking = new Stopwatch();
+    this.cgroups.prepare();
     const spans = [...this.#memory.spans(), ...ourMaps()];
     const area = Area.place(spans, 1, BULK.RESTORE, this.plan.rooms);
     // Several work at once, and much memory is moved by two threads of ours.
@@ -423,9 +453,23 @@ class Restoration {
       }
       stage("restore/thread");
     }
+    this.#placeThreads();
     if (!this.#files.hasLate) return;
     for (const unborn of this.#unborn.values()) unborn.born();
     this.#files.makeLate();
+  }
+
+  /** Threads are born into the control groups of their process. */
+  #placeThreads(): void {
+    for (const { planned, restoree } of this.#births.living) {
+      const set = cgroupSetOf(planned);
+      for (const { identity, task } of restoree.threads) {
+        const own = this.#core(identity.number).thread_core?.cg_set;
+        if (own === undefined || own === set) continue;
+        this.#unborn.get(restoree)?.born();
+        this.cgroups.placeThread(task.tid, own, set);
+      }
+    }
   }
 
   /** Filters that all threads of a process share, which those yet to be born inherit. */
@@ -522,6 +566,7 @@ class Restoration {
   release(): void {
     this.#unlocking?.[Symbol.dispose]();
     this.#files.close();
+    this.cgroups.freeze();
     detachAll(this.#births.living.flatMap(({ restoree }) => restoree.tasks));
   }
 

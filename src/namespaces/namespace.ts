@@ -47,6 +47,8 @@ export interface NamespaceRestoreContext {
   readonly images: ImageDir;
   readonly options: Options;
   readonly mounts: MountsRestore;
+  /** Has the root of the tree begin its cgroup namespace. */
+  beginCgroups(root: Restoree): void;
   /** The numbers of all namespaces of a kind that are the tree's. */
   numbers(kind: NamespaceKind): number[];
 }

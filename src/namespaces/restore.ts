@@ -23,7 +23,7 @@ interface Member {
 }
 
 /** What a process makes by itself, with unshare(2), when it is there. */
-const BY_ITSELF = NEW.TIME;
+const BY_ITSELF = NEW.TIME | NEW.CGROUP;
 
 export class NamespacesRestore implements NamespaceRestoreContext {
   /** Those that the root begins. */
@@ -38,6 +38,7 @@ export class NamespacesRestore implements NamespaceRestoreContext {
     readonly images: ImageDir,
     readonly options: Options,
     readonly mounts: MountsRestore,
+    readonly beginCgroups: (root: Restoree) => void,
     root: Member,
     all: readonly Member[],
     own: TaskKobjIdsEntry | undefined,

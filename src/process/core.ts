@@ -72,7 +72,10 @@ export function askCore(table: Table, seccomp: SeccompDump): CoreAnswers {
   return { task: askTask(table), thread: askThread(table, seccomp) };
 }
 
-/** Writes core-TID of all threads of a process, and its ids. @throws KernelError, TaskGoneError, ImageError */
+/**
+ * Writes core-TID of all threads of a process, and its ids. `cgroupSets` says in which groups each thread is.
+ * @throws KernelError, TaskGoneError, ImageError
+ */
 export function dumpCore(
   images: ImageDir,
   dumpee: Omit<Dumpee, "pidfd">,
@@ -80,6 +83,7 @@ export function dumpCore(
   ids: TaskKobjIdsEntry,
   seccomp: SeccompDump,
   own: CoreAnswers,
+  cgroupSets: ReadonlyMap<HostPid, number>,
 ): void {
   const { pid, numberOf, infection, frozen } = dumpee;
   const [leader, ...others] = frozen.threads.flatMap((task, i) => {
@@ -93,7 +97,11 @@ export function dumpCore(
       : infection.enterThreads(others, (threadTable) => askThread(threadTable, seccomp));
   for (const first of whatIsKnown([leader], [dumpee.proc.status])) {
     const state = own.thread(first);
-    images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: own.task(dumpee, state) }], numberOf(pid));
+    images.writeAll(
+      IMAGES.core,
+      [{ ...coreOf(state, cgroupSets.get(first.task.tid)), tc: own.task(dumpee, state) }],
+      numberOf(pid),
+    );
   }
   images.writeAll(IMAGES.ids, [ids], numberOf(pid));
   if (entered === undefined) return;
@@ -108,7 +116,7 @@ export function dumpCore(
     entered.answers.look(member);
     const state = entered.asked(thread);
     state.thread_core.blk_sigset = state.mask;
-    images.writeAll(IMAGES.core, [coreOf(state)], numberOf(thread.task.tid));
+    images.writeAll(IMAGES.core, [coreOf(state, cgroupSets.get(thread.task.tid))], numberOf(thread.task.tid));
   });
 }
 
@@ -125,8 +133,9 @@ function whatIsKnown(
   });
 }
 
-function coreOf(state: ThreadState): CoreEntry {
-  return { mtype: MARCH_X86_64, thread_info: state.thread_info, thread_core: state.thread_core };
+function coreOf(state: ThreadState, cg_set: number | undefined): CoreEntry {
+  const thread_core = cg_set === undefined ? state.thread_core : { ...state.thread_core, cg_set };
+  return { mtype: MARCH_X86_64, thread_info: state.thread_info, thread_core };
 }
 
 function askTask(table: Table): CoreAnswers["task"] {
