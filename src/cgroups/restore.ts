@@ -283,6 +283,7 @@ function moved(member: CgMemberEntry, move: (hierarchy: string, path: string) =>
 }
 
 function joined(path: string, name: string): string {
+  if (name === "") return path;
   return `${path.replace(/\/+$/, "")}/${name.replace(/^\/+/, "")}`;
 }
 
