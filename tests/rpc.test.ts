@@ -18,8 +18,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Fixture, startFixture } from "./harness/fixture.ts";
 import {
+  adoptOrphans,
   compareSnapshots,
   killAll,
+  leaveToBun,
   processTree,
   readText,
   snapshotProc,
@@ -689,6 +691,44 @@ describe.if(hasPycriu && isRoot)("the service", () => {
       );
       expect(raised.answers[0]?.response).toMatchObject({ success: false });
       expect(await waitGone([fixture.pid])).toEqual([]);
+    },
+    LONG,
+  );
+
+  test.each([[true], [false]])(
+    "who dumps itself (and runs on: %p) gets its answer, or finds it when restored",
+    async (runsOn) => {
+      const { socket } = await startService();
+      const dir = newDir();
+      const images = join(dir, "images");
+      mkdirSync(images);
+      const request = { type: "DUMP", opts: opts({ leave_running: runsOn }) };
+      writeFileSync(
+        join(dir, "in"),
+        JSON.stringify({ socket, requests: [{ request, dirs: { images_dir_fd: images } }] }),
+      );
+      adoptOrphans();
+      const words = `exec ${PYTHON} ${CLIENT} < ${dir}/in > ${dir}/out 2> ${dir}/err`;
+      const child = Bun.spawn(["setsid", "sh", "-c", words], {
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: "ignore",
+      });
+      leaveToBun(child);
+      cleanup.push(() => killAll([child.pid]));
+      await child.exited;
+      if (!runsOn) {
+        expect([readText(join(dir, "out")), readText(join(dir, "err"))]).toEqual(["", ""]);
+        const again = { request: { type: "RESTORE", opts: opts({}) }, dirs: { images_dir_fd: images } };
+        const restored = await talk([again], { socket });
+        expect(restored.answers[0]?.response).toMatchObject({ success: true, restore: { pid: child.pid } });
+        expect(await waitGone([child.pid])).toEqual([]);
+      }
+      const story: Story = JSON.parse(readText(join(dir, "out")) ?? "");
+      expect(story).toEqual({
+        pid: child.pid,
+        answers: [{ response: { type: "DUMP", success: true, dump: { restored: !runsOn } }, told: [] }],
+      });
     },
     LONG,
   );
