@@ -63,6 +63,8 @@ interface Wanted {
   readonly refuses?: string;
   readonly dies_at?: string;
   readonly external?: readonly string[];
+  /** What is written to the descriptors that were handed over, when the answer has come. */
+  readonly types?: string;
 }
 interface Order {
   readonly socket?: string;
@@ -324,6 +326,47 @@ describe.if(hasPycriu)("swrk", () => {
         (await talk([{ request: { type: "RESTORE", opts: opts({}) }, dirs }])).answers[0]?.response.success,
       ).toBe(true);
       await fixture.finish();
+    },
+    LONG,
+  );
+
+  test(
+    "hands over the master of a terminal whose other end was outside",
+    async () => {
+      const dir = newDir();
+      const dirs = { images_dir_fd: dir };
+      const code = `
+import fcntl, os, termios, time
+master, slave = os.openpty()
+pid = os.fork()
+if pid == 0:
+    os.setsid()
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    for fd in range(3): os.dup2(slave, fd)
+    os.closerange(3, 100)
+    os.execvp("sh", ["sh", "-c", "read line; echo got $line > ${dir}/got"])
+print(pid, flush=True)
+os.waitpid(pid, 0)`;
+      const holder = Bun.spawn([PYTHON, "-c", code], { stdout: "pipe", stdin: "ignore" });
+      const pid = Number(new TextDecoder().decode((await holder.stdout.getReader().read()).value));
+      cleanup.push(() => killAll([pid]));
+      while (!(readText(`/proc/${pid}/cmdline`) ?? "").startsWith("sh")) await Bun.sleep(5);
+      await Bun.sleep(50);
+      const some = opts({ orphan_pts_master: true, notify_scripts: true });
+      const dumped = await talk([{ request: { type: "DUMP", opts: { ...some, pid } }, dirs }]);
+      expect(dumped.answers[0]?.response.success).toBe(true);
+      await holder.exited;
+      const restore = { request: { type: "RESTORE", opts: some }, dirs, types: "hello\n" };
+      const { answers } = await talk([restore]);
+      expect(answers[0]?.response).toMatchObject({ success: true, restore: { pid } });
+      const [master, ...others] =
+        answers[0]?.told.filter(({ script }) => script === "orphan-pts-master") ?? [];
+      expect(others).toEqual([]);
+      expect(master?.fds).toEqual([expect.stringMatching(/ptmx$/)]);
+      // What is written to it the process reads.
+      while (!existsSync(join(dir, "got"))) await Bun.sleep(10);
+      await waitGone([pid]);
+      expect(readText(join(dir, "got"))).toBe("got hello\n");
     },
     LONG,
   );
