@@ -7,10 +7,13 @@
 import { expect, test } from "bun:test";
 import { Load } from "./servers/load.ts";
 import { memcached } from "./servers/memcached.ts";
+import { nginx } from "./servers/nginx.ts";
+import { node } from "./servers/node.ts";
+import { python } from "./servers/python.ts";
 import { redis } from "./servers/redis.ts";
 import { Server, type ServerTest } from "./servers/server.ts";
 
-const all: readonly ServerTest[] = [redis, memcached];
+const all: readonly ServerTest[] = [redis, memcached, nginx, node, python];
 /** Those that `npm test` runs. */
 const USUAL = ["redis", "memcached", "nginx", "node"];
 

@@ -2,6 +2,8 @@
 import { connect, type Socket } from "node:net";
 
 const PATIENCE = 20_000;
+/** Bytes that may wait here; more stay with the sender. */
+const FULL = 1 << 20;
 
 export class Connection {
   readonly #socket: Socket;
@@ -15,6 +17,7 @@ export class Connection {
     const wake = () => this.#wake?.();
     socket.on("data", (data: Buffer) => {
       this.#received = this.#received.length === 0 ? data : Buffer.concat([this.#received, data]);
+      if (this.#received.length > FULL) socket.pause();
       wake();
     });
     socket.on("error", (error) => {
@@ -55,12 +58,14 @@ export class Connection {
       const taken = take(this.#received);
       if (taken !== undefined) {
         this.#received = this.#received.subarray(taken.used);
+        if (this.#received.length <= FULL) this.#socket.resume();
         return taken.value;
       }
       if (this.#failure !== undefined) throw this.#failure;
       if (this.#ended)
         throw new Error(`the server has closed the connection after ${this.#received.length} bytes`);
       if (Date.now() > end) throw new Error(`no answer within ${PATIENCE} ms`);
+      this.#socket.resume();
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, Math.max(end - Date.now(), 1));
         this.#wake = () => {
