@@ -87,7 +87,8 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   using undo = new Undo();
   let ending: UndoEntry | undefined;
   const runId = newRunId();
-  using mounts = new MountsDump(options, undo);
+  const numbers = new TaskNumbers(tree);
+  using mounts = new MountsDump(options, undo, numbers.owners);
   using cgroups = new CgroupsDump(options);
   cgroups.lookAtRoot(rootPid);
   using lock = networkLock(options.networkLock, runId);
@@ -99,7 +100,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     cgroups,
     { lock, leaves },
     stats,
-    new TaskNumbers(tree),
+    numbers,
     plugins,
     actions.takesMasters,
   );
@@ -271,6 +272,7 @@ class Saving {
       options: this.options,
       tableOf: (pid) => this.#tableOf(pid),
       mounts: this.mounts,
+      owners: this.numbers.owners,
     });
     if (this.#namespaces.of(time).length === 0) dumpClocks(this.images);
     stage("dump/namespaces");
@@ -327,6 +329,7 @@ class Saving {
       const numberOf = (host: HostPid) => this.numbers.numberOf(host);
       const dumpee = {
         pid,
+        owners: this.numbers.owners,
         numberOf,
         frozen,
         ids: objects,

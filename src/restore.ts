@@ -29,6 +29,7 @@ import { ipc } from "./namespaces/ipc/ipc.ts";
 import { type Unlocking, unlocking } from "./namespaces/lock-methods.ts";
 import { MountsRestore } from "./namespaces/mounts/restore.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
+import { treeOwners } from "./namespaces/user.ts";
 import type { Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import { Plugins } from "./plugins/plugins.ts";
@@ -125,10 +126,11 @@ async function restoreFrom(
   refuseProfile(options.lsmProfile);
   const plan = planPstree(images, options.shellJob);
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
-  using mounts = new MountsRestore(images, options, undo);
+  const owners = treeOwners(images, plan.root.ids, inventory.root_ids);
+  using mounts = new MountsRestore(images, options, undo, owners);
   const rootSet = cgroupSetOf(plan.root);
   using cgroups = new CgroupsRestore(images, options, undo, inventory.root_cg_set, rootSet);
-  const namespaces = new NamespacesRestore(
+  using namespaces = new NamespacesRestore(
     images,
     options,
     mounts,
@@ -266,8 +268,11 @@ class Restoration {
       undo,
       mounts,
       new Set(tables),
-      (number) => this.#births.hostOf(number) ?? sameHost(number),
-      (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
+      {
+        hostOf: (number) => this.#births.hostOf(number) ?? sameHost(number),
+        processOf: (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
+        owners: namespaces.owners,
+      },
       plugins,
     );
     this.#memory = new MemoryRestore(
@@ -358,13 +363,14 @@ class Restoration {
     const area = Area.place(spans, 1, BULK.RESTORE, this.plan.rooms);
     // Several work at once, and much memory is moved by two threads of ours.
     if (this.plan.all.length > 1 || this.#memory.isMuch) this.sameCpu.end();
-    this.#root = spawnRoot(
-      this.plan.root.pid,
+    this.#root = spawnRoot({
+      number: this.plan.root.pid,
       area,
-      this.#serviceNumber(),
-      this.options.restoreSibling,
-      this.namespaces.rootFlags,
-    );
+      pidfdNumber: this.#serviceNumber(),
+      pidfd: this.namespaces.keeper?.pidfd.number,
+      asSibling: this.options.restoreSibling,
+      namespaces: this.namespaces.rootFlags,
+    });
     stage("restore/root");
     this.actions.root = this.#root.pid;
     if (this.namespaces.any) this.actions.run("setup-namespaces");
@@ -529,7 +535,16 @@ class Restoration {
     const filters = this.#commonFilters.get(restoree) ?? 0;
     const pid = ownNumber(restoree.identity);
     const tid = ownNumber(thread);
-    giveThreadLast(calls, pid, tid, this.#core(thread.number), this.#seccomp, filters, highest);
+    giveThreadLast(
+      calls,
+      pid,
+      tid,
+      this.#core(thread.number),
+      this.#seccomp,
+      filters,
+      highest,
+      this.namespaces.keepsGroups,
+    );
   }
 
   #core(tid: NsPid): CoreEntry {

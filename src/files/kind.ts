@@ -13,6 +13,7 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import type { FdTypes, FileEntry, RegFileEntry } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import type { Owners } from "../linux/owners.ts";
 import type { MountPaths, TreeMounts } from "../linux/path-at.ts";
 import type { HostPid, NsPid, TreeTasks } from "../linux/pid.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
@@ -167,6 +168,8 @@ export interface RestoreContext {
   readonly entries: ReadonlyMap<number, FileEntry>;
   /** Our number of a task, group or session of the tree; undefined for one that is not of it. All of them have been born. */
   hostOf(number: NsPid): HostPid | undefined;
+  /** What we call the owners of files, by the tree's ids; NO_ID for one that has no name here. */
+  readonly owners: Owners;
   /** A living process of the tree, once it is born: calls can be made in it. */
   processOf(number: NsPid): Restoree | undefined;
   /** A process that is to have entry `id`; any where nobody is. All have been born. */

@@ -397,7 +397,7 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     const remaps = readRemaps(this.context.images);
     if (remaps.size === 0) return;
     const { undo, mounts } = this.context;
-    const names = new TemporaryNames(undo, mounts);
+    const names = new TemporaryNames(undo, mounts, this.context.owners);
     try {
       this.#prepareGhosts(
         [...remaps.values()].filter((remap) => remap.type === RemapType.GHOST),

@@ -11,7 +11,7 @@ import { FD_CLOEXEC } from "../linux/fcntl.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { MountPaths } from "../linux/path-at.ts";
-import { CALLER, type HostPid, type NsPid, nsPid } from "../linux/pid.ts";
+import { CALLER, type NsPid, nsPid } from "../linux/pid.ts";
 import { syscall } from "../linux/syscall.ts";
 import { TIOC } from "../linux/tty.ts";
 import { Level, log } from "../log.ts";
@@ -59,6 +59,9 @@ interface Description {
   readonly isLate: boolean;
 }
 
+/** The tree that the files are restored for. */
+export type RestoredTree = Pick<RestoreContext, "hostOf" | "processOf" | "owners">;
+
 export class FilesRestore {
   readonly #images: ImageDir;
   readonly #entries = new Map<number, FileEntry>();
@@ -83,8 +86,7 @@ export class FilesRestore {
   #holders: ReadonlyMap<number, Restoree> = new Map();
 
   /**
-   * Reads the images. `tables` are the numbers of the tables of descriptors that processes have, `hostOf` gives
-   * our number of a task, group or session of the tree, once it is born, and `processOf` a process.
+   * Reads the images. `tables` are the numbers of the tables of descriptors that processes have.
    * @throws FileRestoreError, ImageError
    */
   constructor(
@@ -93,8 +95,7 @@ export class FilesRestore {
     undo: Undo,
     private readonly mounts: MountPaths,
     tables: ReadonlySet<number>,
-    hostOf: (number: NsPid) => HostPid | undefined,
-    processOf: (number: NsPid) => Restoree | undefined,
+    tree: RestoredTree,
     plugins: Plugins = Plugins.none(),
   ) {
     this.#images = images;
@@ -106,8 +107,9 @@ export class FilesRestore {
       inherited: new InheritedFds(options.inheritFd),
       entries: this.#entries,
       kept: this.#kept,
-      hostOf,
-      processOf,
+      hostOf: (number: NsPid) => tree.hostOf(number),
+      processOf: (number: NsPid) => tree.processOf(number),
+      owners: tree.owners,
       holderOf: (id: number) => this.#holderOf(id),
       descriptor: (id: number) => this.#descriptor(id),
       tableWith: (id: number) => this.#tableWith(id),
@@ -310,7 +312,11 @@ export class FilesRestore {
 
   #restoreOwners(): void {
     for (const { fd, owner, what, last } of this.#owned.splice(0)) {
-      restoring(what, () => restoreOwner(fd, owner, this.#context.hostOf(owner.pid), what));
+      restoring(what, () => {
+        const { owners } = this.#context;
+        const named = { ...owner, uid: owners.uid(owner.uid), euid: owners.uid(owner.euid) };
+        restoreOwner(fd, named, this.#context.hostOf(owner.pid), what);
+      });
       if (last) this.#kept.drop(fd);
     }
   }

@@ -140,12 +140,12 @@ export class ChildTable {
   }
 
   /**
-   * Sets a child, of id `pid` if given, to make the calls; it is ended by `dispose` where it has not ended then. Gives its pid.
-   * @throws KernelError
+   * Sets a child, of id `pid` if given, to make the calls; it is ended by `dispose` where it has not ended then. `flags` are further
+   * ones of clone3(2). Gives its pid. @throws KernelError
    */
-  start(pid?: NsPid): HostPid {
+  start(pid?: NsPid, flags = 0): HostPid {
     this.#entry(NR.exit_group, 0);
-    this.#pid = this.#spawn(pid);
+    this.#pid = this.#spawn(pid, flags);
     return this.#pid;
   }
 
@@ -167,10 +167,10 @@ export class ChildTable {
     rawSyscall(NR.munmap, this.#address, SIZE);
   }
 
-  #spawn(pid: NsPid | undefined): HostPid {
+  #spawn(pid: NsPid | undefined, flags = 0): HostPid {
     const ids = pid === undefined ? undefined : this.data(setTid(pid));
     const args = cloneArgs.encode({
-      flags: CLONE.CLEAR_SIGHAND,
+      flags: CLONE.CLEAR_SIGHAND + flags,
       ...(ids && { set_tid: ids.address, set_tid_size: 1 }),
     });
     const what = `with pid ${pid ?? "of any number"}`;

@@ -10,6 +10,7 @@ import type {
 } from "../images/schema/generated/process.ts";
 import { O, open, readPiece, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import type { Owners } from "../linux/owners.ts";
 import { type HostPid, type NsPid, ownNumber } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { readStat, readStatuses, type TaskStat, type TaskStatus } from "../linux/proc.ts";
@@ -95,7 +96,7 @@ export function dumpCore(
     others.length === 0
       ? undefined
       : infection.enterThreads(others, (threadTable) => askThread(threadTable, seccomp));
-  for (const first of whatIsKnown([leader], [dumpee.proc.status])) {
+  for (const first of whatIsKnown([leader], [dumpee.proc.status], dumpee.owners)) {
     const state = own.thread(first);
     images.writeAll(
       IMAGES.core,
@@ -112,7 +113,7 @@ export function dumpCore(
   );
   // What is asked by ptrace is asked of those that stand.
   entered.answers.awaitAll();
-  whatIsKnown(others, statuses).forEach((thread, member) => {
+  whatIsKnown(others, statuses, dumpee.owners).forEach((thread, member) => {
     entered.answers.look(member);
     const state = entered.asked(thread);
     state.thread_core.blk_sigset = state.mask;
@@ -124,12 +125,13 @@ export function dumpCore(
 function whatIsKnown(
   threads: readonly Pick<Known, "task" | "saved">[],
   statuses: readonly TaskStatus[],
+  owners: Owners,
 ): Known[] {
   const outside = askOutside(threads.map(({ task }) => task));
   return threads.flatMap(({ task, saved }, i) => {
     const status = statuses[i];
     const rest = outside[i];
-    return status === undefined || rest === undefined ? [] : [{ task, saved, status, outside: rest }];
+    return status === undefined || rest === undefined ? [] : [{ task, saved, status, owners, outside: rest }];
   });
 }
 

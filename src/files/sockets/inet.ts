@@ -110,11 +110,12 @@ const isUdp = ({ type, protocol }: SocketType): boolean =>
 // --- dump
 
 class InetDump implements FileDumper {
-  readonly #options = new OptionsDump();
+  readonly #options: OptionsDump;
   readonly #connections: ConnectionsDump;
   readonly #lists = new Map<string, ReadonlyMap<number, InetSocket>>();
 
   constructor(private readonly context: DumpContext) {
+    this.#options = new OptionsDump(context.tasks.owners);
     this.#connections = new ConnectionsDump(context.undo, context.network.lock);
   }
 
@@ -303,7 +304,7 @@ class InetRestore implements FileRestorer {
     else name(sk, type, fd, what);
     fcntl(fd, F.SETFL, sk.flags & ~O.ASYNC);
     if (isTcp(type) || isMptcp(type)) restoreTcpOptions(fd, sk.tcp_opts);
-    restoreOptions(fd, sk.opts, table, what);
+    restoreOptions(fd, sk.opts, table, what, this.context.owners);
     // It ends what was to be ended, though it says so where nothing is connected.
     if (sk.shutdown !== undefined && sk.shutdown !== SkShutdown.NONE) tryShutdown(fd, sk.shutdown - 1);
   }

@@ -54,8 +54,8 @@ export function fileOfName(file: OpenFile, { name }: UnixSocket, where: string):
   using socketFile = unixSocketFile(file.copy);
   if (socketFile === undefined) return {};
   const status = fullStatusOf(socketFile.number);
-  const { mode, uid, gid } = status;
-  const file_perms = { mode, uid, gid };
+  const { mode } = status;
+  const file_perms = { mode, uid: file.owners.uid(status.uid), gid: file.owners.gid(status.gid) };
   const link = linkOf(socketFile.number);
   const deleted = saysDeleted(link) && !isAt(link, status);
   const at = deleted ? withoutDeleted(link) : link;

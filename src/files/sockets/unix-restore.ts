@@ -282,7 +282,7 @@ export class UnixRestore implements FileRestorer {
   #finish(socket: Socket): void {
     const { entry, number, what } = socket;
     shutDown(socket, entry.shutdown ?? 0);
-    restoreOptions(number, entry.opts, UNIX_OPTIONS, what);
+    restoreOptions(number, entry.opts, UNIX_OPTIONS, what, this.context.owners);
     restoring(what, () => {
       // Without a meaning here, but anybody may set and ask for them.
       if (entry.opts.reuseaddr === true) setInt(number, SOL.SOCKET, SO.REUSEADDR, 1);

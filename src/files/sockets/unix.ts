@@ -75,7 +75,7 @@ interface Looked {
 }
 
 class UnixDump implements FileDumper {
-  readonly #options = new OptionsDump();
+  readonly #options: OptionsDump;
   readonly #queues: QueuesDump;
   readonly #sockets = new Map<number, Looked>();
   /** Those outside of the tree that the images name, by inode. */
@@ -83,6 +83,7 @@ class UnixDump implements FileDumper {
   #listed: ReadonlyMap<number, UnixSocket> | undefined;
 
   constructor(private readonly context: DumpContext) {
+    this.#options = new OptionsDump(context.tasks.owners);
     this.#queues = new QueuesDump(context.images);
   }
 

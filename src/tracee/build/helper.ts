@@ -28,7 +28,7 @@ export class Helper implements Disposable {
   /** @throws KernelError as spawnRoot */
   static start(): Helper {
     const area = Area.place(ourMaps(), 1, BULK.RESTORE);
-    return new Helper(spawnRoot(undefined, area, OUR_PIDFD, false));
+    return new Helper(spawnRoot({ area, pidfdNumber: OUR_PIDFD }));
   }
 
   get pid(): HostPid {

@@ -799,6 +799,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "uid_map", id: 1, label: "repeated", kind: "message", type: "uid_gid_extent" },
     { name: "gid_map", id: 2, label: "repeated", kind: "message", type: "uid_gid_extent" },
     { name: "binfmt_misc", id: 3, label: "repeated", kind: "message", type: "binfmt_misc_entry" },
+    { name: "setgroups_denied", id: 1000, label: "optional", kind: "scalar", type: "bool" },
   ],
   uid_gid_extent: [
     { name: "first", id: 1, label: "required", kind: "scalar", type: "uint32" },
