@@ -14,7 +14,7 @@ import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
 import { ERRNO, isErrno } from "./linux/errno.ts";
-import { close, pidfdOpen } from "./linux/io.ts";
+import { close, pidfdOpen, readLink } from "./linux/io.ts";
 import { ourPath } from "./linux/path-at.ts";
 import { type HostPid, hostPid } from "./linux/pid.ts";
 import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts";
@@ -81,7 +81,8 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   );
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
-  const options = withClient(given, actions, tree);
+  const unlocked = toldOfLock(actions, tree);
+  const options = withClient(given, actions, tree, unlocked);
   const leaves = options.leaveRunning || options.leaveStopped;
   let committed = false;
   using undo = new Undo();
@@ -149,6 +150,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
       tellNames(saving.names, true);
     }
     undo.finish();
+    unlocked();
     tree.release();
     if (!isWhole) throw error;
     log.error("dump", error.message);
@@ -158,6 +160,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   tellNames(saving.names, leaves);
   if (leaves) {
     saving.leave();
+    if (options.leaveRunning) unlocked();
     if (options.leaveStopped) tree.stop();
     tree.release();
   } else {
@@ -172,12 +175,30 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
 /** What a dump is asked for: by options, and by whoever it works for. */
 type DumpOptions = Options & Pick<FilesDumpOptions, "clientSocket">;
 
+/**
+ * Tells that connections are blocked, where the tree has a network of its own: who looks after that may block it as a whole. Gives
+ * what tells of the end of it. @throws ActionError, after the tree was let go
+ */
+function toldOfLock(actions: Actions, tree: FrozenTree): () => void {
+  if (readLink(`/proc/${tree.root.pid}/ns/net`) === readLink("/proc/self/ns/net")) return () => {};
+  const unlocked = () => actions.announce("network-unlock");
+  try {
+    actions.run("network-lock");
+    return unlocked;
+  } catch (error) {
+    unlocked();
+    tree.release();
+    throw error;
+  }
+}
+
 /** The options with what the listener adds to the external resources. @throws ActionError, after the tree was let go */
-function withClient(options: Options, actions: Actions, tree: FrozenTree): DumpOptions {
+function withClient(options: Options, actions: Actions, tree: FrozenTree, unlocked: () => void): DumpOptions {
   try {
     const external = [...options.external, ...actions.queryExternal()];
     return { ...options, external, clientSocket: actions.clientSocket };
   } catch (error) {
+    unlocked();
     tree.release();
     throw error;
   }

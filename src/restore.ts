@@ -28,6 +28,7 @@ import { MemoryRestore } from "./memory/restore.ts";
 import { ipc } from "./namespaces/ipc/ipc.ts";
 import { type Unlocking, unlocking } from "./namespaces/lock-methods.ts";
 import { MountsRestore } from "./namespaces/mounts/restore.ts";
+import { net } from "./namespaces/net.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
 import { treeOwners } from "./namespaces/user.ts";
 import type { Options } from "./options.ts";
@@ -161,6 +162,7 @@ async function restoreFrom(
     stage("restore/built");
     actions.run("post-restore");
     if (options.pidfile !== undefined) writePidfile(options.pidfile, restoration.rootPid, undo);
+    if (namespaces.idOf(net) !== undefined) actions.announce("network-unlock");
     stage("restore/written");
     restoration.finish(inventory);
     // Either all are let go and everything stays, or nothing: for one process alone that needs nothing.
