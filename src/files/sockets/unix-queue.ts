@@ -11,6 +11,7 @@
  */
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { closeAll, type Fd } from "../../linux/fd.ts";
+import { instant } from "../../linux/instants.ts";
 import { NR } from "../../linux/nr.ts";
 import {
   type ControlMessage,
@@ -87,7 +88,7 @@ export function readQueue(fd: number, type: number, undo: Undo, where: string): 
   const options = look.options(urgent);
   const entry = undo.lay(`${where}: how it is peeked at`, look.undoing(options));
   try {
-    for (const { name, value } of options) if (value === 0) setInt(fd, SOL.SOCKET, name, 1);
+    for (const { name, value } of options) if (value === 0) look.set(name, 1);
     look.at(0);
     return isStream ? readStream(look, urgent) : readMessages(look, type);
   } finally {
@@ -135,9 +136,14 @@ class Look {
     });
   }
 
+  set(option: number, value: number): void {
+    instant();
+    setInt(this.fd, SOL.SOCKET, option, value);
+  }
+
   /** The next look begins behind so many bytes. */
   at(offset: number): void {
-    setInt(this.fd, SOL.SOCKET, SO.PEEK_OFF, offset);
+    this.set(SO.PEEK_OFF, offset);
   }
 
   /**
@@ -283,10 +289,10 @@ function marksIn(look: Look, pieces: readonly Piece[], urgentWaits: boolean, atM
 
 /** Whether a look ends here for another reason than that somebody else's data begins. */
 function stopsAt(look: Look, end: number): boolean {
-  setInt(look.fd, SOL.SOCKET, SO.PASSCRED, 0);
+  look.set(SO.PASSCRED, 0);
   look.at(end - 1);
   const seen = look.next(2);
-  setInt(look.fd, SOL.SOCKET, SO.PASSCRED, 1);
+  look.set(SO.PASSCRED, 1);
   if (seen === undefined) return false;
   closeAll(seen.rights);
   return seen.bytes.length < 2;
