@@ -14,7 +14,7 @@ import { linesOf } from "./lines.ts";
 
 const python = "/usr/bin/python3";
 
-// Reads a directory a line, answers a line of JSON. Images of raw pages have no messages to decode.
+// Reads a directory a line, answers a line of JSON. Images of raw pages and archives have no messages to decode.
 const program = `
 import json, os, sys
 import pycriu
@@ -27,7 +27,7 @@ for line in sys.stdin:
             continue
         if not (name.endswith(".img") or name.startswith("stats-")):
             continue
-        if name.startswith("pages-"):
+        if name.startswith(("pages-", "tmpfs-")):
             continue
         try:
             with open(path, "rb") as image:
