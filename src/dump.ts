@@ -6,6 +6,7 @@
  */
 import { ActionError, type Actions } from "./actions.ts";
 import { CgroupsDump, OWN_SET } from "./cgroups/dump.ts";
+import { Freezer } from "./cgroups/freezer.ts";
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import { FilesDump } from "./files/dump.ts";
@@ -73,11 +74,15 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   const freezing = new Stopwatch();
   // No time at all is no limit, as for alarm(2).
   const patience = given.timeout === 0 ? Number.POSITIVE_INFINITY : given.timeout * 1000;
+  using undo = new Undo();
+  using freezer =
+    given.freezeCgroup === undefined ? undefined : new Freezer(given.freezeCgroup, undo, patience);
   const tree = FrozenTree.freeze(
     rootPid,
     () => stage("dump/freezing"),
     patience,
     (pid) => plugins.ask("pauseDevices", pid),
+    freezer && (() => freezer.thaw()),
   );
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
@@ -85,12 +90,11 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   const options = withClient(given, actions, tree, unlocked);
   const leaves = options.leaveRunning || options.leaveStopped;
   let committed = false;
-  using undo = new Undo();
   let ending: UndoEntry | undefined;
   const runId = newRunId();
   const numbers = new TaskNumbers(tree);
   using mounts = new MountsDump(options, undo, numbers.owners);
-  using cgroups = new CgroupsDump(options);
+  using cgroups = new CgroupsDump(options, freezer);
   cgroups.lookAtRoot(rootPid);
   using lock = networkLock(options.networkLock, runId);
   const saving = new Saving(
@@ -151,6 +155,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     }
     undo.finish();
     unlocked();
+    freezer?.restore();
     tree.release();
     if (!isWhole) throw error;
     log.error("dump", error.message);
@@ -162,6 +167,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     saving.leave();
     if (options.leaveRunning) unlocked();
     if (options.leaveStopped) tree.stop();
+    freezer?.restore();
     tree.release();
   } else {
     tree.kill(() => ending?.drop());

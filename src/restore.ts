@@ -7,6 +7,7 @@
  */
 
 import type { Actions } from "./actions.ts";
+import { Hierarchies } from "./cgroups/hierarchies.ts";
 import { CgroupsRestore } from "./cgroups/restore.ts";
 import { checkCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
@@ -126,11 +127,12 @@ async function restoreFrom(
   checkCpuinfo(images, options.cpuCap);
   refuseProfile(options.lsmProfile);
   const plan = planPstree(images, options.shellJob);
+  using hierarchies = new Hierarchies(options.cgroupYard);
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
   const owners = treeOwners(images, plan.root.ids, inventory.root_ids);
   using mounts = new MountsRestore(images, options, undo, owners);
   const rootSet = cgroupSetOf(plan.root);
-  using cgroups = new CgroupsRestore(images, options, undo, inventory.root_cg_set, rootSet);
+  const cgroups = new CgroupsRestore(images, options, undo, hierarchies, inventory.root_cg_set, rootSet);
   using namespaces = new NamespacesRestore(
     images,
     options,

@@ -12,11 +12,13 @@ import type {
 } from "../images/schema/generated/cgroups.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
-import { isDirectory, listDirectory, O, readWhole } from "../linux/io.ts";
+import { AT, isDirectory, listDirectory, O, readWhole } from "../linux/io.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { readTexts } from "../linux/read-many.ts";
-import { fullStatusOf } from "../linux/statx.ts";
+import { fullStatusOf, statusAt, statusOf } from "../linux/statx.ts";
+import { pathAddress } from "../linux/syscall.ts";
 import { log } from "../log.ts";
+import type { Freezer } from "./freezer.ts";
 import {
   Hierarchies,
   inside,
@@ -58,7 +60,10 @@ export class CgroupsDump implements Disposable {
   #prefixes: ReadonlyMap<string, number> = new Map();
 
   /** @throws CgroupError */
-  constructor(private readonly options: CgroupDumpOptions) {
+  constructor(
+    private readonly options: CgroupDumpOptions,
+    private readonly freezer?: Freezer,
+  ) {
     this.#hierarchies = new Hierarchies(options.cgroupYard);
     this.#properties = new Properties(options.cgroupProps);
     this.#sets.push({ id: OWN_SET, members: this.#wanted(membershipsIn("/proc/self/cgroup")) });
@@ -161,6 +166,18 @@ export class CgroupsDump implements Disposable {
     }
   }
 
+  /** The group that we have frozen is to be as it was before that. */
+  #addFreezer(directory: number, properties: CgroupPropEntry[]): void {
+    if (this.freezer === undefined || !isSameFile(directory, this.freezer.path)) return;
+    const { name, value } = this.freezer.state;
+    const known = properties.find((each) => each.name === name);
+    if (known !== undefined) known.value = value;
+    else {
+      const read = readProperty(directory, name);
+      if (read !== undefined) properties.push({ ...read, value });
+    }
+  }
+
   #directory(hierarchy: string, root: number, path: string): CgroupDirEntry | undefined {
     try {
       using fd = Fd.openAt(root, inside(path), O.RDONLY | O.DIRECTORY);
@@ -175,6 +192,7 @@ export class CgroupsDump implements Disposable {
         )
           this.#threaded.add(hierarchy);
       }
+      this.#addFreezer(fd.number, properties);
       return { dir_name: "", children: [], properties, dir_perms: { mode, uid, gid } };
     } catch (error) {
       if (!isErrno(error, ERRNO.ENOENT)) throw error;
@@ -182,6 +200,12 @@ export class CgroupsDump implements Disposable {
       return undefined;
     }
   }
+}
+
+function isSameFile(fd: number, path: string): boolean {
+  const there = statusAt(AT.FDCWD, pathAddress(path));
+  const { dev, ino } = statusOf(fd);
+  return typeof there !== "number" && there.dev === dev && there.ino === ino;
 }
 
 function openIfDirectory(directory: number, name: string): Fd | undefined {

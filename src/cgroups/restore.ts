@@ -23,7 +23,7 @@ import { call } from "../undo/calls.ts";
 import type { Undo } from "../undo/undo.ts";
 import type { CgroupDumpOptions } from "./dump.ts";
 import { CgroupError } from "./errors.ts";
-import { Hierarchies, inside, isThere, membershipsIn, writeTo } from "./hierarchies.ts";
+import { type Hierarchies, inside, isThere, membershipsIn, writeTo } from "./hierarchies.ts";
 import { isFirst, isList } from "./properties.ts";
 import { parseRoots } from "./roots.ts";
 
@@ -42,8 +42,7 @@ interface Planned {
   isMade: boolean;
 }
 
-export class CgroupsRestore implements Disposable {
-  readonly #hierarchies: Hierarchies;
+export class CgroupsRestore {
   readonly #sets = new Map<number, CgSetEntry>();
   readonly #directories: Planned[] = [];
   /** Of groups that are to be frozen. */
@@ -57,10 +56,11 @@ export class CgroupsRestore implements Disposable {
     images: ImageDir,
     private readonly options: CgroupRestoreOptions,
     private readonly undo: Undo,
+    /** They stay open for as long as the undo list, which removes what was made. */
+    private readonly hierarchies: Hierarchies,
     private readonly own: number | undefined,
     rootSet: number | undefined,
   ) {
-    this.#hierarchies = new Hierarchies(options.cgroupYard);
     const image = options.manageCgroups === "ignore" ? undefined : images.tryReadOne(IMAGES.cgroup);
     if (image === undefined) return;
     for (const set of image.sets) this.#sets.set(set.id, set);
@@ -133,10 +133,6 @@ export class CgroupsRestore implements Disposable {
     }
   }
 
-  [Symbol.dispose](): void {
-    this.#hierarchies[Symbol.dispose]();
-  }
-
   /** Where a path of the images is now (--cgroup-root): what was below the group of the tree's root is below the given one. */
   #mover(rootSet: number | undefined): (hierarchy: string, path: string) => string {
     const { all, of } = parseRoots(this.options.cgroupRoot);
@@ -158,7 +154,7 @@ export class CgroupsRestore implements Disposable {
   #prepare(planned: Planned): void {
     const { hierarchy, path, entry } = planned;
     if (inside(path) === ".") return;
-    const root = this.#hierarchies.root(hierarchy);
+    const root = this.hierarchies.root(hierarchy);
     const { manageCgroups: mode } = this.options;
     if (isThere(root, path)) {
       if (mode === "strict")
@@ -190,7 +186,7 @@ export class CgroupsRestore implements Disposable {
     const { dir_perms: perms } = entry;
     if (perms === undefined) return;
     this.#try(hierarchy, path, () => {
-      using fd = Fd.openAt(this.#hierarchies.root(hierarchy), inside(path), O.RDONLY | O.DIRECTORY);
+      using fd = Fd.openAt(this.hierarchies.root(hierarchy), inside(path), O.RDONLY | O.DIRECTORY);
       syscall("its owner", NR.fchown, fd.number, perms.uid, perms.gid);
       syscall("its mode", NR.fchmod, fd.number, perms.mode & PERMISSIONS);
     });
@@ -231,7 +227,7 @@ export class CgroupsRestore implements Disposable {
     { hierarchy, path }: Planned,
     { name, perms }: CgroupPropEntry,
   ): string | undefined {
-    using fd = Fd.openAt(this.#hierarchies.root(hierarchy), inside(path, name), O.RDONLY);
+    using fd = Fd.openAt(this.hierarchies.root(hierarchy), inside(path, name), O.RDONLY);
     if (perms !== undefined) {
       syscall("its owner", NR.fchown, fd.number, perms.uid, perms.gid);
       syscall("its mode", NR.fchmod, fd.number, perms.mode & PERMISSIONS);
@@ -245,7 +241,7 @@ export class CgroupsRestore implements Disposable {
 
   #write(hierarchy: string, path: string, file: string, text: string): void {
     this.#try(hierarchy, joined(path, file), () => {
-      if (text !== "") writeTo(this.#hierarchies.root(hierarchy), path, file, text);
+      if (text !== "") writeTo(this.hierarchies.root(hierarchy), path, file, text);
     });
   }
 
@@ -283,8 +279,8 @@ function moved(member: CgMemberEntry, move: (hierarchy: string, path: string) =>
 }
 
 function joined(path: string, name: string): string {
-  if (name === "") return path;
-  return `${path.replace(/\/+$/, "")}/${name.replace(/^\/+/, "")}`;
+  const below = name.replace(/^\/+/, "");
+  return below === "" ? path : `${path.replace(/\/+$/, "")}/${below}`;
 }
 
 function linesOf(value: string): string[] {

@@ -57,7 +57,8 @@ export class FrozenTree {
 
   /**
    * Stops the tree under `pid`. When anything fails, everything stopped so far runs on. `patience` is in milliseconds: it
-   * gives up when a task has not stopped by then. `before` is told of each process that is about to be stopped.
+   * gives up when a task has not stopped by then. `before` is told of each process that is about to be stopped. Where the tree
+   * is held by a freezer, all of it is attached to first, and then `thaw`ed.
    * @throws KernelError (ESRCH no such process, EPERM not ours to trace, ETIMEDOUT), whatever `before` throws
    */
   static freeze(
@@ -65,10 +66,19 @@ export class FrozenTree {
     onProcess?: (process: FrozenProcess) => void,
     patience: number = PATIENCE,
     before?: (pid: HostPid) => void,
+    thaw?: () => void,
   ): FrozenTree {
     const deadline = performance.now() + patience;
     before?.(pid);
-    const tree = FrozenTree.freezeAlone(pid, patience);
+    const seized = thaw === undefined ? NOTHING_SEIZED : seizeTree(pid);
+    let tree: FrozenTree;
+    try {
+      thaw?.();
+      tree = FrozenTree.freezeAlone(pid, patience, seized);
+    } catch (error) {
+      for (const task of seized.values()) task.detach();
+      throw error;
+    }
     try {
       onProcess?.(tree.root);
       const known = new Set<HostPid>([pid]);
@@ -78,27 +88,32 @@ export class FrozenTree {
         for (const child of born) before?.(child.pid);
         // First into the tree: should one fail, all that is held by then is let go.
         for (const child of born) child.parent?.children.push(child);
-        seizeLeaders(born, deadline);
+        seizeLeaders(born, deadline, seized);
         for (const child of born) {
           const { parent } = child;
-          if (freezeChild(child, deadline)) onProcess?.(child);
+          if (freezeChild(child, deadline, seized)) onProcess?.(child);
           else parent?.children.splice(parent.children.indexOf(child), 1);
         }
         again = born.length > 0;
       }
     } catch (error) {
       tree.release();
+      for (const task of seized.values()) task.detach();
       throw error;
     }
     return tree;
   }
 
   /** Stops process `pid`, but not its children. @throws as `freeze` */
-  static freezeAlone(pid: HostPid, patience: number = PATIENCE): FrozenTree {
+  static freezeAlone(
+    pid: HostPid,
+    patience: number = PATIENCE,
+    seized: SeizedTasks = NOTHING_SEIZED,
+  ): FrozenTree {
     const root = unfrozen(pid, undefined);
     const tree = new FrozenTree(root);
     try {
-      freezeProcess(root, performance.now() + patience);
+      freezeProcess(root, performance.now() + patience, seized);
       if (root.threads.length === 0) throw new KernelError("seize", `process ${pid}, a zombie`, ERRNO.ESRCH);
     } catch (error) {
       tree.release();
@@ -133,6 +148,40 @@ export class FrozenTree {
   release(): void {
     for (const process of this.processes) for (const task of process.threads) if (!task.gone) task.detach();
   }
+}
+
+/** Tasks that we are attached to already, and that are asked to stop, by their numbers. */
+type SeizedTasks = Map<HostPid, Task>;
+const NOTHING_SEIZED: SeizedTasks = new Map();
+
+/** Attaches to all tasks of a tree that a freezer holds: nothing of it changes. @throws KernelError */
+function seizeTree(root: HostPid): SeizedTasks {
+  const seized: SeizedTasks = new Map();
+  for (let pids = [root]; pids.length > 0; ) {
+    const tasks = pids.flatMap((pid) => readThreads(pid).map((tid) => ({ pid, tid })));
+    const living = tasks.filter(({ pid, tid }) => stateOf(pid, tid) !== "Z");
+    for (const task of Task.seizeAll(living, suspendSeccomp()).tasks) seized.set(task.tid, task);
+    pids = readChildren(tasks).flat();
+  }
+  return seized;
+}
+
+/** Attaches to tasks, and asks them to stop, but for those that were. */
+function seizeThose(
+  ids: readonly { readonly pid: HostPid; readonly tid: HostPid }[],
+  seized: SeizedTasks,
+): ReturnType<typeof Task.seizeAll> {
+  const known = ids.flatMap(({ tid }) => {
+    const task = seized.get(tid);
+    seized.delete(tid);
+    return task === undefined ? [] : [task];
+  });
+  const found = new Set(known.map(({ tid }) => tid));
+  const { tasks, refused } = Task.seizeAll(
+    ids.filter(({ tid }) => !found.has(tid)),
+    suspendSeccomp(),
+  );
+  return { tasks: [...known, ...tasks], refused };
 }
 
 /** Frees the memory of a killed process together with the process itself: process_mrelease(2), kernel 5.15. */
@@ -177,10 +226,10 @@ function newChildren(processes: readonly FrozenProcess[], known: Set<HostPid>): 
 }
 
 /** Stops the first thread of each of many processes, where that can be done at once; mostly it is the only one. */
-function seizeLeaders(processes: readonly FrozenProcess[], deadline: number): void {
+function seizeLeaders(processes: readonly FrozenProcess[], deadline: number, seized: SeizedTasks): void {
   const byPid = new Map(processes.map((process) => [process.pid, process]));
   const leaders = processes.map(({ pid }) => ({ pid, tid: pid }));
-  const { tasks } = Task.seizeAll(leaders, suspendSeccomp());
+  const { tasks } = seizeThose(leaders, seized);
   for (const task of tasks) byPid.get(task.pid)?.threads.push(task);
   Task.awaitTraps(tasks, deadline, ({ pid }) => byPid.get(pid)?.threads.splice(0));
   const held = processes.filter(({ threads }) => threads.length > 0);
@@ -194,12 +243,12 @@ function seizeLeaders(processes: readonly FrozenProcess[], deadline: number): vo
  * Freezes a process whose parent is stopped. It may end while we come for it: then it is a zombie, or gone, where its
  * parent ignores SIGCHLD; false if gone.
  */
-function freezeChild(process: FrozenProcess, deadline: number): boolean {
+function freezeChild(process: FrozenProcess, deadline: number, seized: SeizedTasks): boolean {
   const { pid, threads } = process;
   try {
     if (threads.length === 0 && stateOf(pid, pid) === "Z" && readThreads(pid).length === 1) {
       process.zombie = true;
-    } else freezeProcess(process, deadline);
+    } else freezeProcess(process, deadline, seized);
     // It may have ended between the two looks.
     if (threads.length === 0) process.zombie = true;
     return true;
@@ -216,7 +265,7 @@ function freezeChild(process: FrozenProcess, deadline: number): boolean {
  * Stops every thread of a process: until those that we hold, with the dead, are as many as it has. A listing without
  * news would not tell that: it may lack threads that live, when others ended while it was made.
  */
-function freezeProcess(process: FrozenProcess, deadline: number): void {
+function freezeProcess(process: FrozenProcess, deadline: number, seized: SeizedTasks): void {
   const { pid, threads } = process;
   const held = new Set(threads.map(({ tid }) => tid));
   /** Threads that have ended and are still there. */
@@ -226,9 +275,9 @@ function freezeProcess(process: FrozenProcess, deadline: number): void {
     const news = readThreads(pid).filter((tid) => !held.has(tid));
     // A leader that has ended while its threads live on is a zombie thread: there is nothing to seize.
     if (news[0] === pid && readStat(pid, pid).state === "Z") dead += news.splice(0, 1).length;
-    const { tasks: fresh, refused } = Task.seizeAll(
+    const { tasks: fresh, refused } = seizeThose(
       news.map((tid) => ({ pid, tid })),
-      suspendSeccomp(),
+      seized,
     );
     for (const task of fresh) {
       held.add(task.tid);
