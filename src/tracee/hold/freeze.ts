@@ -70,7 +70,7 @@ export class FrozenTree {
   ): FrozenTree {
     const deadline = performance.now() + patience;
     before?.(pid);
-    const seized = thaw === undefined ? NOTHING_SEIZED : seizeTree(pid);
+    const seized = thaw === undefined ? new Map() : seizeTree(pid);
     let tree: FrozenTree;
     try {
       thaw?.();
@@ -105,11 +105,7 @@ export class FrozenTree {
   }
 
   /** Stops process `pid`, but not its children. @throws as `freeze` */
-  static freezeAlone(
-    pid: HostPid,
-    patience: number = PATIENCE,
-    seized: SeizedTasks = NOTHING_SEIZED,
-  ): FrozenTree {
+  static freezeAlone(pid: HostPid, patience: number = PATIENCE, seized: SeizedTasks = new Map()): FrozenTree {
     const root = unfrozen(pid, undefined);
     const tree = new FrozenTree(root);
     try {
@@ -152,7 +148,6 @@ export class FrozenTree {
 
 /** Tasks that we are attached to already, and that are asked to stop, by their numbers. */
 type SeizedTasks = Map<HostPid, Task>;
-const NOTHING_SEIZED: SeizedTasks = new Map();
 
 /** Attaches to all tasks of a tree that a freezer holds: nothing of it changes. @throws KernelError */
 function seizeTree(root: HostPid): SeizedTasks {
