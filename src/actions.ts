@@ -7,11 +7,9 @@
  */
 import { errnoName, KernelError } from "./linux/errno.ts";
 import { Fd } from "./linux/fd.ts";
-import { O, readLink } from "./linux/io.ts";
-import { NR } from "./linux/nr.ts";
+import { O } from "./linux/io.ts";
 import { environment, ourPid } from "./linux/ourselves.ts";
 import { awaitProgram, endOf, start, WITHOUT_RIGHTS } from "./linux/program.ts";
-import { rawSyscall } from "./linux/syscall.ts";
 import { log, logDescriptor } from "./log.ts";
 
 /** The stages, by the names that scripts and clients know; CRIU 4.2's. */
@@ -143,7 +141,7 @@ export class Actions implements Disposable {
         environment: {
           ...environment(),
           CRTOOLS_SCRIPT_ACTION: action,
-          CRTOOLS_IMAGE_DIR: this.#pathOfImages(),
+          CRTOOLS_IMAGE_DIR: `/proc/${ourPid()}/fd/${this.#openImages()}`,
           ...pid,
         },
         descriptors: new Map([
@@ -165,11 +163,9 @@ export class Actions implements Disposable {
     }
   }
 
-  /** A path that leads to the images wherever the script goes; where we are not root it may not look at our descriptors. */
-  #pathOfImages(): string {
+  #openImages(): number {
     this.#images ??= Fd.open(this.imagesDir, O.RDONLY | O.DIRECTORY);
-    const path = `/proc/${ourPid()}/fd/${this.#images.number}`;
-    return rawSyscall(NR.geteuid) === 0 ? path : readLink(path);
+    return this.#images.number;
   }
 
   [Symbol.dispose](): void {

@@ -18,7 +18,6 @@ import { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { FdTypes, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import { close, pidfdOpen } from "../linux/io.ts";
-import { SAME_OWNERS } from "../linux/owners.ts";
 import { OUR_MOUNTS, OUR_PATHS } from "../linux/path-at.ts";
 import { hostPid, nsPid, sameHost, sameNumber } from "../linux/pid.ts";
 import { readMaps, readProcess, readSmaps } from "../linux/proc.ts";
@@ -48,7 +47,6 @@ const OPTIONS: FilesDumpOptions = {
   orphanPtsMaster: false,
   fileLocks: false,
   external: [],
-  extUnixSk: undefined,
   ghostLimit: 1 << 20,
   linkRemap: false,
   evasiveDevices: false,
@@ -57,8 +55,6 @@ const OPTIONS: FilesDumpOptions = {
   tcpClose: false,
   skipInFlight: false,
 };
-const TREE = { hostOf: sameHost, processOf: () => undefined, owners: SAME_OWNERS };
-
 function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions {
   return {
     inheritFd,
@@ -67,7 +63,6 @@ function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions 
     shellJob: false,
     tcpEstablished: false,
     tcpClose: false,
-    extUnixSk: undefined,
   };
 }
 const FOWN = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: nsPid(0) };
@@ -135,7 +130,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     OUR_MOUNTS,
     { lock: noLock, leaves: true },
     { sharedScanned: 0, sharedWritten: 0 },
-    { living: [pid], has: (task) => task === pid, numberOf: sameNumber, owners: SAME_OWNERS },
+    { living: [pid], has: (task) => task === pid, numberOf: sameNumber },
   );
   const pidfd = pidfdOpen(pid);
   const entered: Infection[] = [];
@@ -149,7 +144,6 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     const dumpee: Dumpee = {
       pid,
       numberOf: sameNumber,
-      owners: SAME_OWNERS,
       frozen: tree.root,
       ids,
       mappings,
@@ -182,13 +176,18 @@ function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): 
     undo,
     OUR_PATHS,
     new Set([FILES_ID]),
-    TREE,
+    sameHost,
+    () => undefined,
   );
   const taken = files.descriptorNumbers();
   let service = 0;
   while (taken.has(service)) service++;
-  const area = Area.place(readMaps(hostPid(process.pid)), 1, BULK.RESTORE);
-  const restoree = spawnRoot({ number: nsPid(pid), area, pidfdNumber: service });
+  const restoree = spawnRoot(
+    nsPid(pid),
+    Area.place(readMaps(hostPid(process.pid)), 1, BULK.RESTORE),
+    service,
+    false,
+  );
   pids.push(pid);
   try {
     files.restoreTable(restoree, FILES_ID);
@@ -196,9 +195,8 @@ function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): 
     restoree.table.run();
     files.finish();
     undo.commit();
-    files.close();
   } catch (error) {
-    files.close();
+    files.abort();
     throw error;
   }
   return service;
@@ -345,10 +343,18 @@ describe.if(isRoot)("a failed restore", () => {
     );
     const options = { ...restoreOptions(), skipFileRwxCheck: true };
     using undo = new Undo();
-    const files = new FilesRestore(images, options, undo, OUR_PATHS, new Set([FILES_ID]), TREE);
+    const files = new FilesRestore(
+      images,
+      options,
+      undo,
+      OUR_PATHS,
+      new Set([FILES_ID]),
+      sameHost,
+      () => undefined,
+    );
     const shared = images.readAll(IMAGES.files).filter(({ reg }) => reg?.name.endsWith("work/a"));
     for (const { id } of shared) closeSync(files.openForMapping(id, false));
-    files.close();
+    files.abort();
     expect(shared.length).toBe(1);
   });
 });
@@ -367,11 +373,19 @@ describe("images that lie", () => {
     write(images);
     return () => {
       using undo = new Undo();
-      const files = new FilesRestore(images, restoreOptions(), undo, OUR_PATHS, new Set([FILES_ID]), TREE);
+      const files = new FilesRestore(
+        images,
+        restoreOptions(),
+        undo,
+        OUR_PATHS,
+        new Set([FILES_ID]),
+        sameHost,
+        () => undefined,
+      );
       try {
         files.restoreTable(nobody, FILES_ID);
       } finally {
-        files.close();
+        files.abort();
       }
     };
   }
@@ -421,7 +435,15 @@ describe("images that lie", () => {
     images.writeAll(IMAGES.files, [reg(1, join(dir, "work/gone")), reg(2, path)]);
     images.writeAll(IMAGES.remap_fpath, [{ orig_id: 1, remap_id: 2, remap_type: RemapType.LINKED }]);
     using undo = new Undo();
-    const files = new FilesRestore(images, restoreOptions(), undo, OUR_PATHS, new Set([FILES_ID]), TREE);
+    const files = new FilesRestore(
+      images,
+      restoreOptions(),
+      undo,
+      OUR_PATHS,
+      new Set([FILES_ID]),
+      sameHost,
+      () => undefined,
+    );
     files.openForMapping(1, false);
     files.finish();
     undo.commit();
@@ -442,9 +464,17 @@ describe("images that lie", () => {
     for (const id of [1, 2]) {
       images.writeAll(IMAGES.fdinfo, [descriptor(0, id)], FILES_ID);
       using undo = new Undo();
-      const files = new FilesRestore(images, restoreOptions(), undo, OUR_PATHS, new Set([FILES_ID]), TREE);
+      const files = new FilesRestore(
+        images,
+        restoreOptions(),
+        undo,
+        OUR_PATHS,
+        new Set([FILES_ID]),
+        sameHost,
+        () => undefined,
+      );
       expect(() => files.restoreTable(nobody, FILES_ID)).toThrow();
-      files.close();
+      files.abort();
     }
     expect(readFileSync(there, "utf8")).toBe("content");
     expect(readdirSync(join(dir, "work"))).toEqual(["there"]);

@@ -20,7 +20,6 @@ import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import type { Fd } from "../linux/fd.ts";
 import { AT, close, lseek, O, openAt, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import type { Owners } from "../linux/owners.ts";
 import { type MountPath, type MountPaths, type PathAt, withName } from "../linux/path-at.ts";
 import type { FileTime } from "../linux/statx.ts";
 import { addressOf, checkResult, pathAddress, rawSyscall, syscall } from "../linux/syscall.ts";
@@ -75,8 +74,8 @@ export class GhostDump {
     const { fullStatus: status, format } = file;
     const chunks = format === S.IFREG && status.size >= CHUNKS_FROM;
     const head: GhostFileEntry = {
-      uid: file.owners.uid(status.uid),
-      gid: file.owners.gid(status.gid),
+      uid: status.uid,
+      gid: status.gid,
       mode: status.mode,
       dev: status.dev,
       ino: BigInt(status.ino),
@@ -163,8 +162,6 @@ export class TemporaryNames {
   constructor(
     private readonly undo: Undo,
     readonly mounts: MountPaths,
-    /** What we call the owners that images name. */
-    readonly owners: Owners,
   ) {}
 
   /**
@@ -262,7 +259,7 @@ export function makeGhost(
           else {
             const made = makeNode(head, file, at, names);
             source = made.fd.release();
-            setAttributes(source, head, names.owners);
+            setAttributes(source, head);
             opened.set(fileId, names.open(made.at, O.PATH | O.NOFOLLOW));
           }
         }
@@ -325,7 +322,7 @@ function makeRegular(
       const rest = reader.rest();
       copyFromImage(reader.fd, rest.offset, rest.length, fd);
     }
-    setAttributes(fd, head, names.owners);
+    setAttributes(fd, head);
     return fd;
   } catch (error) {
     close(fd);
@@ -372,18 +369,10 @@ function makeNode(
 }
 
 /** Owner, permissions and times; in this order, as each takes something of the one before. @throws KernelError */
-function setAttributes(fd: number, head: GhostFileEntry, owners: Owners): void {
+function setAttributes(fd: number, head: GhostFileEntry): void {
   const isLink = (head.mode & S.IFMT) === S.IFLNK;
   const emptyFlags = AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW;
-  syscall(
-    "the owner",
-    NR.fchownat,
-    fd,
-    pathAddress(""),
-    owners.uid(head.uid),
-    owners.gid(head.gid),
-    emptyFlags,
-  );
+  syscall("the owner", NR.fchownat, fd, pathAddress(""), head.uid, head.gid, emptyFlags);
   if (!isLink) {
     // fchmod(2) does not take O_PATH descriptors.
     syscall("the mode", NR.fchmodat, AT.FDCWD, pathAddress(selfPath(fd)), head.mode & PERMISSIONS);

@@ -128,7 +128,6 @@ export const SO = {
   PEERPIDFD: 77,
   RCVPRIORITY: 82,
   PASSRIGHTS: 83,
-  INQ: 84,
 } as const;
 
 /** Flags of sending and receiving (include/linux/socket.h). */
@@ -158,11 +157,8 @@ export const SCM = {
 /** How shutdown(2) is told what to end. */
 export const SHUT = { RD: 0, WR: 1, RDWR: 2 } as const;
 
-/**
- * ioctl(2) requests: bytes that wait to be read, bytes sent and not yet taken, of these those not yet sent; where urgent data is;
- * the file that a Unix socket is bound to.
- */
-export const SIOC = { INQ: 0x541b, OUTQ: 0x5411, OUTQNSD: 0x894b, ATMARK: 0x8905, UNIXFILE: 0x89e0 } as const;
+/** ioctl(2) requests: bytes that wait to be read, bytes sent and not yet taken, of these those not yet sent; where urgent data is. */
+export const SIOC = { INQ: 0x541b, OUTQ: 0x5411, OUTQNSD: 0x894b, ATMARK: 0x8905 } as const;
 
 /** struct sockaddr_storage has room for every address. */
 const ADDRESS_SIZE = 128;
@@ -189,14 +185,9 @@ export function openSocketPair(family: number, type: number, protocol = 0): [Fd,
   return [Fd.own(s32.read(pair, 0)), Fd.own(s32.read(pair, s32.size))];
 }
 
-/** bind(2) to the bytes of an address; 0, or the negative errno. */
-export function tryBind(fd: number, address: Uint8Array): number {
-  return rawSyscall(NR.bind, fd, addressOf(address), address.length);
-}
-
 /** bind(2) to the bytes of an address. @throws KernelError */
 export function bind(fd: number, address: Uint8Array): void {
-  checkResult(tryBind(fd, address), NR.bind, `socket ${fd}`);
+  syscall(() => `socket ${fd}`, NR.bind, fd, addressOf(address), address.length);
 }
 
 /** connect(2) to the bytes of an address; 0, or the negative errno (-EINPROGRESS is none of failure). */
@@ -266,16 +257,6 @@ export function lastPeerName(fd: number, length: number): Uint8Array | undefined
 export function ioctlInt(fd: number, request: number): number {
   syscall(() => `socket ${fd}`, NR.ioctl, fd, request, intPointer);
   return s32.read(intBuffer, 0);
-}
-
-/**
- * The file in the file system that a Unix socket has its name by, opened with O_PATH, wherever it is now; undefined where it has
- * none. Takes CAP_NET_ADMIN. @throws KernelError
- */
-export function unixSocketFile(fd: number): Fd | undefined {
-  const file = rawSyscall(NR.ioctl, fd, SIOC.UNIXFILE);
-  if (file === -ERRNO.ENOENT) return undefined;
-  return Fd.own(checkResult(file, NR.ioctl, `SIOCUNIXFILE of socket ${fd}`));
 }
 
 /** struct pollfd */
@@ -431,6 +412,40 @@ export function rightsOf(message: ControlMessage): Fd[] {
   return fds;
 }
 
+/** Where what recvmsg(2) takes for descriptors alone stands, behind one another: the header, the byte that they come with. */
+const RIGHTS_IOV = msghdr.size;
+const RIGHTS_BYTE = RIGHTS_IOV + iovec.size;
+const RIGHTS_CONTROL = RIGHTS_BYTE + word.size;
+
+/**
+ * What another process calls recvmsg(2) with for a message of one byte and `count` descriptors: bytes to stand at `address` in its
+ * memory, the struct msghdr first. They hold the message when the call has been made: see rightsIn.
+ */
+export function encodeReceiveRights(address: number, count: number): Uint8Array {
+  const control = cmsghdr.size + aligned(count * s32.size);
+  const bytes = new Uint8Array(RIGHTS_CONTROL + control);
+  msghdr.encodeInto(bytes, 0, {
+    iov: address + RIGHTS_IOV,
+    iovlen: 1,
+    control: address + RIGHTS_CONTROL,
+    controllen: control,
+  });
+  iovec.encodeInto(bytes, RIGHTS_IOV, { base: address + RIGHTS_BYTE, len: 1 });
+  return bytes;
+}
+
+/** The numbers, in the process that received them, of the descriptors in a message that encodeReceiveRights made room for. */
+export function rightsIn(bytes: Uint8Array): number[] {
+  const { controllen } = msghdr.decode(bytes);
+  const numbers: number[] = [];
+  for (const { level, type, data } of decodeControl(
+    bytes.subarray(RIGHTS_CONTROL, RIGHTS_CONTROL + controllen),
+  ))
+    if (level === SOL.SOCKET && type === SCM.RIGHTS)
+      for (let at = 0; at < data.length; at += s32.size) numbers.push(s32.read(data, at));
+  return numbers;
+}
+
 const ucred = struct({ pid: s32, uid: u32, gid: u32 });
 /** struct ucred: who a message or a connection is from. Pids are ours. */
 export type Credentials = ReturnType<typeof ucred.decode>;
@@ -511,20 +526,6 @@ export function tryReceive(fd: number, room: Uint8Array, flags = 0): Incoming | 
     control: decodeControl(controlBuffer.subarray(0, after.controllen)),
     flags: after.flags,
   };
-}
-
-/**
- * Looks (MSG_PEEK) at the pieces of a stream that fit into `most` bytes: those that were sent together come whole or not at all, because
- * behind these bytes there is no memory. The number of bytes, or the negative errno: -EFAULT where the first piece is longer.
- */
-export function peekWholePieces(fd: number, most: number): number {
-  const room = new Uint8Array(Math.max(most, 1));
-  const iov = new Uint8Array(2 * iovec.size);
-  iovec.encodeInto(iov, 0, { base: addressOf(room), len: most });
-  // Nothing is ever mapped at zero.
-  iovec.encodeInto(iov, iovec.size, { base: 0, len: 1 });
-  const header = msghdr.encode({ iov: addressOf(iov), iovlen: 2 });
-  return rawSyscall(NR.recvmsg, fd, addressOf(header), MSG.PEEK | MSG.DONTWAIT);
 }
 
 /** recvmsg(2) into `room`; see tryReceive. @throws KernelError */

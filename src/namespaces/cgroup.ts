@@ -1,12 +1,5 @@
-/** Control group namespaces: begun by the root of the tree, where its groups say (cgroups/). No image is their own. */
+/** Control group namespaces: not built yet. */
 import { NEW } from "../linux/clone.ts";
 import type { NamespaceKind } from "./namespace.ts";
 
-export const cgroup: NamespaceKind = {
-  name: "cgroup",
-  flag: NEW.CGROUP,
-  field: "cgroup_ns_id",
-  own: 8,
-  dump: () => {},
-  fill: (_, first, { beginCgroups }) => beginCgroups(first),
-};
+export const cgroup: NamespaceKind = { name: "cgroup", flag: NEW.CGROUP, field: "cgroup_ns_id", own: 8 };

@@ -12,7 +12,6 @@ import {
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
 import { ourPid } from "../linux/ourselves.ts";
-import { type Owners, SAME_OWNERS } from "../linux/owners.ts";
 import { PR, PR_CAP_AMBIENT } from "../linux/prctl.ts";
 import { readStatus, type TaskStatus } from "../linux/proc.ts";
 import { syscall } from "../linux/syscall.ts";
@@ -30,24 +29,22 @@ function words(mask: string | undefined): number[] {
 }
 
 /** Asks for what /proc does not tell of the thread that runs the table; `status` is the rest. */
-export function askCredentials(table: Table): (status: TaskStatus, owners: Owners) => CredsEntry {
+export function askCredentials(table: Table): (status: TaskStatus) => CredsEntry {
   const securebits = table.must("its securebits", NR.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
-  return (status, owners) => credentialsOf(status, securebits.value, owners);
+  return (status) => credentialsOf(status, securebits.value);
 }
 
 const rights = new Repeated<CredsEntry>((entry) => keepBytes(CredsEntry, entry));
 
-function credentialsOf(status: TaskStatus, secbits: number, owners: Owners): CredsEntry {
-  if (owners !== SAME_OWNERS) return entryOf(status, secbits, owners);
+function credentialsOf(status: TaskStatus, secbits: number): CredsEntry {
   const key = `${secbits} ${status.lines("Uid", "Groups")} ${status.lines("CapInh", "NoNewPrivs")}`;
-  return rights.of(key, () => entryOf(status, secbits, owners));
+  return rights.of(key, () => entryOf(status, secbits));
 }
 
-function entryOf(status: TaskStatus, secbits: number, owners: Owners): CredsEntry {
-  const ids = (name: string, of: (id: number) => number) =>
-    (status.get(name) ?? "").split("\t").map((word) => of(Number(word)));
-  const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid", owners.uid);
-  const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid", owners.gid);
+function entryOf(status: TaskStatus, secbits: number): CredsEntry {
+  const ids = (name: string) => (status.get(name) ?? "").split("\t").map(Number);
+  const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid");
+  const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid");
   const entry: CredsEntry = {
     uid,
     gid,
@@ -65,7 +62,7 @@ function entryOf(status: TaskStatus, secbits: number, owners: Owners): CredsEntr
     groups: (status.get("Groups") ?? "")
       .split(" ")
       .filter((word) => word !== "")
-      .map((word) => owners.gid(Number(word))),
+      .map(Number),
     cap_amb: words(status.get("CapAmb")),
   };
   if (status.get("NoNewPrivs") === "1") entry.no_new_privs = 1;
@@ -88,16 +85,15 @@ const ownWithoutPrivilege: () => CredsEntry | undefined = oncePerRun(() => {
   const needed = [CAP_SETGID, CAP_SETUID, CAP_SETPCAP];
   if (needed.every((each) => isCapable(each))) return undefined;
   const securebits = syscall("of ours", NR.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
-  return entryOf(readStatus(ourPid()), securebits, SAME_OWNERS);
+  return entryOf(readStatus(ourPid()), securebits);
 });
 
-function giveAnyIds(table: Calls, entry: CredsEntry, lastCapability: number, keepsGroups: boolean): void {
+function giveAnyIds(table: Calls, entry: CredsEntry, lastCapability: number): void {
   const prctl = (object: string, option: number, a = 0) => table.must(object, NR.prctl, option, a, 0, 0, 0);
   table.reserve(ROOM + entry.groups.length * 4);
   prctl("securebits", PR.SET_SECUREBITS, SECBITS_WHILE_CHANGING);
   const groups = new Uint8Array(new Uint32Array(entry.groups).buffer);
-  if (!keepsGroups)
-    table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));
+  table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));
   table.must("group ids", NR.setresgid, entry.gid, entry.egid, entry.sgid);
   table.call(NR.setfsgid, entry.fsgid);
   table.must("user ids", NR.setresuid, entry.uid, entry.euid, entry.suid);
@@ -110,15 +106,9 @@ function giveAnyIds(table: Calls, entry: CredsEntry, lastCapability: number, kee
 }
 
 /** Ids and what limits capabilities, where they are not as our own. */
-function giveNoneBut(
-  table: Calls,
-  entry: CredsEntry,
-  own: CredsEntry,
-  lastCapability: number,
-  keepsGroups: boolean,
-): void {
+function giveNoneBut(table: Calls, entry: CredsEntry, own: CredsEntry, lastCapability: number): void {
   table.reserve(ROOM + entry.groups.length * 4);
-  if (!keepsGroups && String(entry.groups) !== String(own.groups)) {
+  if (String(entry.groups) !== String(own.groups)) {
     const groups = new Uint8Array(new Uint32Array(entry.groups).buffer);
     table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));
   }
@@ -140,15 +130,10 @@ function giveNoneBut(
  * Gives a thread its credentials. Comes after everything that needs privilege; parent-death signal and dumpable come
  * after it, because a change of ids clears them (prctl(2)). `lastCapability` is the kernel's highest.
  */
-export function giveCredentials(
-  table: Calls,
-  entry: CredsEntry,
-  lastCapability: number,
-  keepsGroups = false,
-): void {
+export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability: number): void {
   const own = ownWithoutPrivilege();
-  if (own === undefined) giveAnyIds(table, entry, lastCapability, keepsGroups);
-  else giveNoneBut(table, entry, own, lastCapability, keepsGroups);
+  if (own === undefined) giveAnyIds(table, entry, lastCapability);
+  else giveNoneBut(table, entry, own, lastCapability);
   const prctl = (object: string, option: number, a = 0, b = 0) =>
     table.must(object, NR.prctl, option, a, b, 0, 0);
   const [header, data] = capsetArguments({

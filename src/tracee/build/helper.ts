@@ -9,6 +9,7 @@
 import { Fd } from "../../linux/fd.ts";
 import { O } from "../../linux/io.ts";
 import { kill } from "../../linux/kill.ts";
+import { TASK_SIZE } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { ourMaps } from "../../linux/proc.ts";
@@ -21,14 +22,31 @@ import { spawnRoot } from "./spawn.ts";
 
 /** The number of our pidfd in it: it has no other descriptors. */
 const OUR_PIDFD = 0;
+/** So many others are born if one gets an id that is needed. */
+const TRIES = 64;
 
 export class Helper implements Disposable {
   private constructor(private readonly process: Restoree) {}
 
-  /** @throws KernelError as spawnRoot */
-  static start(): Helper {
+  /** One whose id is not among `avoid`, which others are to be born with. @throws KernelError as spawnRoot */
+  static start(avoid: ReadonlySet<HostPid> = new Set()): Helper {
     const area = Area.place(ourMaps(), 1, BULK.RESTORE);
-    return new Helper(spawnRoot({ area, pidfdNumber: OUR_PIDFD }));
+    let process = spawnRoot(undefined, area, OUR_PIDFD, false);
+    for (let attempt = 0; avoid.has(process.pid) && attempt < TRIES; attempt++) {
+      // The kernel gives the next one a higher id.
+      new Helper(process)[Symbol.dispose]();
+      process = spawnRoot(undefined, area, OUR_PIDFD, false);
+    }
+    // The copy of our memory that it was born with.
+    process.table.must("memory of a helper", NR.munmap, 0, area.address);
+    process.table.must("memory of a helper", NR.munmap, area.end, TASK_SIZE - area.end);
+    process.table.run();
+    return new Helper(process);
+  }
+
+  /** Its descriptor of us. */
+  get ourPidfd(): number {
+    return this.process.ourPidfd;
   }
 
   get pid(): HostPid {
