@@ -119,6 +119,7 @@ const KEPT: readonly Exception[] = [
     "code of ours, which is in the executable with what points to it",
     "src/linux/cpuid.ts: native:",
     "src/linux/own-table.ts: native:",
+    "src/linux/ticks.ts: handler:",
     "src/linux/syscall.ts: codeUsed:",
     "src/linux/text.ts: strictDecoder:",
   ),

@@ -2,7 +2,7 @@
 # Makes a fresh Debian machine with Node and npm ready: Debian's packages and the npm packages that are missing.
 # Says nothing and takes a few milliseconds when everything is there.
 #
-#     sh scripts/setup.sh [build|demo|test|bench]
+#     sh scripts/setup.sh [build|demo|test|servers|bench]
 #
 # Needs root only when a Debian package is missing, and says which.
 set -eu
@@ -20,9 +20,16 @@ case $purpose in
     # For crit, the judge of our images, a browser for our report, and pycriu and go-criu, clients of the RPC. Not in every
     # release of Debian: without them those tests skip and say so.
     optional="criu chromium-headless-shell golang-go golang-github-checkpoint-restore-go-criu-dev"
+    # Servers that are dumped and restored under load; the lock by iptables.
+    optional="$optional iptables redis-server nginx-light memcached"
+    ;;
+  servers)
+    wanted="$wanted gcc libc6-dev python3"
+    optional="iptables redis-server nginx-light memcached haproxy mosquitto gunicorn python3-gunicorn openssh-server"
+    optional="$optional openssh-client rsync postgresql mariadb-server default-jre-headless golang-go rabbitmq-server"
     ;;
   *)
-    echo "setup: unknown purpose \"$purpose\": build, demo, test or bench" >&2
+    echo "setup: unknown purpose \"$purpose\": build, demo, test, servers or bench" >&2
     exit 2
     ;;
 esac

@@ -7,9 +7,11 @@
  */
 import { errnoName, KernelError } from "./linux/errno.ts";
 import { Fd } from "./linux/fd.ts";
-import { O } from "./linux/io.ts";
+import { O, readLink } from "./linux/io.ts";
+import { NR } from "./linux/nr.ts";
 import { environment, ourPid } from "./linux/ourselves.ts";
 import { awaitProgram, endOf, start, WITHOUT_RIGHTS } from "./linux/program.ts";
+import { rawSyscall } from "./linux/syscall.ts";
 import { log, logDescriptor } from "./log.ts";
 
 /** The stages, by the names that scripts and clients know; CRIU 4.2's. */
@@ -141,7 +143,7 @@ export class Actions implements Disposable {
         environment: {
           ...environment(),
           CRTOOLS_SCRIPT_ACTION: action,
-          CRTOOLS_IMAGE_DIR: `/proc/${ourPid()}/fd/${this.#openImages()}`,
+          CRTOOLS_IMAGE_DIR: this.#pathOfImages(),
           ...pid,
         },
         descriptors: new Map([
@@ -163,9 +165,11 @@ export class Actions implements Disposable {
     }
   }
 
-  #openImages(): number {
+  /** A path that leads to the images wherever the script goes; where we are not root it may not look at our descriptors. */
+  #pathOfImages(): string {
     this.#images ??= Fd.open(this.imagesDir, O.RDONLY | O.DIRECTORY);
-    return this.#images.number;
+    const path = `/proc/${ourPid()}/fd/${this.#images.number}`;
+    return rawSyscall(NR.geteuid) === 0 ? path : readLink(path);
   }
 
   [Symbol.dispose](): void {

@@ -5,6 +5,8 @@
  * are killed. The inventory is written last, so that a directory that has one is whole.
  */
 import { ActionError, type Actions } from "./actions.ts";
+import { CgroupsDump, OWN_SET } from "./cgroups/dump.ts";
+import { Freezer } from "./cgroups/freezer.ts";
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import { FilesDump } from "./files/dump.ts";
@@ -13,7 +15,7 @@ import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
 import { ERRNO, isErrno } from "./linux/errno.ts";
-import { close, pidfdOpen } from "./linux/io.ts";
+import { close, pidfdOpen, readLink } from "./linux/io.ts";
 import { ourPath } from "./linux/path-at.ts";
 import { type HostPid, hostPid } from "./linux/pid.ts";
 import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts";
@@ -72,30 +74,38 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   const freezing = new Stopwatch();
   // No time at all is no limit, as for alarm(2).
   const patience = given.timeout === 0 ? Number.POSITIVE_INFINITY : given.timeout * 1000;
+  using undo = new Undo();
+  using freezer =
+    given.freezeCgroup === undefined ? undefined : new Freezer(given.freezeCgroup, undo, patience);
   const tree = FrozenTree.freeze(
     rootPid,
     () => stage("dump/freezing"),
     patience,
     (pid) => plugins.ask("pauseDevices", pid),
+    freezer && (() => freezer.thaw()),
   );
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
-  const options = withClient(given, actions, tree);
+  const unlocked = toldOfLock(actions, tree);
+  const options = withClient(given, actions, tree, unlocked);
   const leaves = options.leaveRunning || options.leaveStopped;
   let committed = false;
-  using undo = new Undo();
   let ending: UndoEntry | undefined;
   const runId = newRunId();
-  using mounts = new MountsDump(options, undo);
+  const numbers = new TaskNumbers(tree);
+  using mounts = new MountsDump(options, undo, numbers.owners);
+  using cgroups = new CgroupsDump(options, freezer);
+  cgroups.lookAtRoot(rootPid);
   using lock = networkLock(options.networkLock, runId);
   const saving = new Saving(
     options,
     images,
     undo,
     mounts,
+    cgroups,
     { lock, leaves },
     stats,
-    new TaskNumbers(tree),
+    numbers,
     plugins,
     actions.takesMasters,
   );
@@ -123,7 +133,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
       fdinfo_per_id: true,
       root_ids: ownIds(),
       ns_per_id: true,
-      root_cg_set: 1,
+      root_cg_set: OWN_SET,
       lsmtype: 0,
       tcp_close: options.tcpClose ? true : undefined,
       network_lock_method: LOCK_METHOD[options.networkLock],
@@ -144,6 +154,8 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
       tellNames(saving.names, true);
     }
     undo.finish();
+    unlocked();
+    freezer?.restore();
     tree.release();
     if (!isWhole) throw error;
     log.error("dump", error.message);
@@ -153,7 +165,9 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   tellNames(saving.names, leaves);
   if (leaves) {
     saving.leave();
+    if (options.leaveRunning) unlocked();
     if (options.leaveStopped) tree.stop();
+    freezer?.restore();
     tree.release();
   } else {
     tree.kill(() => ending?.drop());
@@ -167,12 +181,30 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
 /** What a dump is asked for: by options, and by whoever it works for. */
 type DumpOptions = Options & Pick<FilesDumpOptions, "clientSocket">;
 
+/**
+ * Tells that connections are blocked, where the tree has a network of its own: who looks after that may block it as a whole. Gives
+ * what tells of the end of it. @throws ActionError, after the tree was let go
+ */
+function toldOfLock(actions: Actions, tree: FrozenTree): () => void {
+  if (readLink(`/proc/${tree.root.pid}/ns/net`) === readLink("/proc/self/ns/net")) return () => {};
+  const unlocked = () => actions.announce("network-unlock");
+  try {
+    actions.run("network-lock");
+    return unlocked;
+  } catch (error) {
+    unlocked();
+    tree.release();
+    throw error;
+  }
+}
+
 /** The options with what the listener adds to the external resources. @throws ActionError, after the tree was let go */
-function withClient(options: Options, actions: Actions, tree: FrozenTree): DumpOptions {
+function withClient(options: Options, actions: Actions, tree: FrozenTree, unlocked: () => void): DumpOptions {
   try {
     const external = [...options.external, ...actions.queryExternal()];
     return { ...options, external, clientSocket: actions.clientSocket };
   } catch (error) {
+    unlocked();
     tree.release();
     throw error;
   }
@@ -213,6 +245,7 @@ class Saving {
     private readonly images: ImageDir,
     undo: Undo,
     private readonly mounts: MountsDump,
+    private readonly cgroups: CgroupsDump,
     network: NetworkDump,
     stats: DumpStats,
     private readonly numbers: TaskNumbers,
@@ -266,9 +299,11 @@ class Saving {
       options: this.options,
       tableOf: (pid) => this.#tableOf(pid),
       mounts: this.mounts,
+      owners: this.numbers.owners,
     });
     if (this.#namespaces.of(time).length === 0) dumpClocks(this.images);
     stage("dump/namespaces");
+    this.cgroups.write(this.images);
     this.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
     this.images.settle();
   }
@@ -321,6 +356,7 @@ class Saving {
       const numberOf = (host: HostPid) => this.numbers.numberOf(host);
       const dumpee = {
         pid,
+        owners: this.numbers.owners,
         numberOf,
         frozen,
         ids: objects,
@@ -330,7 +366,9 @@ class Saving {
         table: infection.table,
         pidfd,
       };
-      dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp, answers);
+      const tids = frozen.threads.map(({ tid }) => tid);
+      const sets = this.cgroups.setsOf(pid, tids);
+      dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp, answers, sets);
       stage("dump/core");
       this.#files.dumpProcess(dumpee);
       stage("dump/opened");

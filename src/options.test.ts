@@ -63,7 +63,7 @@ const SHORTS: Record<string, string> = {
 const MISSING: Partial<Record<Command, string>> = {
   dump: `stream prev-images-dir track-mem auto-dedup lazy-pages page-server address port
     ps-socket status-fd tls tls-cacert tls-cacrl tls-cert tls-key tls-no-cn-verify`,
-  restore: "stream lsm-profile auto-dedup lazy-pages join-ns",
+  restore: "stream auto-dedup lazy-pages join-ns",
   exec: "",
   service: "",
   swrk: "",

@@ -101,6 +101,16 @@ function retired(instead: string): Value<boolean> {
 
 const text: Value<string | undefined> = { kind: "text", initial: undefined, take: (word) => word };
 
+const lsmProfile: Value<string | undefined> = {
+  kind: "text",
+  initial: undefined,
+  take(word) {
+    if (!/^(apparmor|selinux):./.test(word ?? ""))
+      throw new OptionError("expected apparmor:NAME or selinux:NAME");
+    return word;
+  },
+};
+
 function withDefault(initial: string): Value<string> {
   return { kind: "text", initial, take: (word, before) => word ?? before };
 }
@@ -347,8 +357,8 @@ const TABLE = {
   freezeCgroup: { long: "freeze-cgroup", argument: "required", value: text,
     rpc: "freeze_cgroup", section: "Process tree", commands: DUMPS, built: DUMPS, metavar: "PATH",
     help: "stop the tree with the freezer of this control group" },
-  lsmProfile: { long: "lsm-profile", argument: "required", value: text,
-    rpc: "lsm_profile", section: "Process tree", commands: RESTORE, built: NOT_YET, metavar: "TYPE:NAME",
+  lsmProfile: { long: "lsm-profile", argument: "required", value: lsmProfile,
+    rpc: "lsm_profile", section: "Process tree", commands: RESTORE, built: RESTORE, metavar: "TYPE:NAME",
     help: "restore under this apparmor or selinux profile" },
   weakSysctls: { long: "weak-sysctls", argument: "none", negatable: true, value: flag,
     rpc: "weak_sysctls", section: "Process tree", commands: RESTORE, built: RESTORE,

@@ -16,14 +16,7 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { ImageError } from "./images/error.ts";
 import { ImageReader, WindowSource } from "./images/image-reader.ts";
-import {
-  type AnyImageKind,
-  fileName,
-  IMAGES,
-  type ImageKind,
-  RAW_IMAGES,
-  type RawKind,
-} from "./images/kinds.ts";
+import { type AnyImageKind, fileName, type ImageKind, kindOfFile, type RawKind } from "./images/kinds.ts";
 import { type Id, ReadableImages } from "./images/readable-images.ts";
 
 export { ImageError } from "./images/error.ts";
@@ -130,26 +123,4 @@ class FsSource extends WindowSource {
   override close(): void {
     closeSync(this.fd);
   }
-}
-
-const ALL: readonly (AnyImageKind | RawKind)[] = [...Object.values(IMAGES), ...Object.values(RAW_IMAGES)];
-
-/** What a file is, by its name. The first kind that fits is meant: what is written now comes before what was. */
-function kindOfFile(
-  name: string,
-): { kind: AnyImageKind | RawKind; id: number | string | undefined } | undefined {
-  for (const kind of ALL) {
-    const [before = "", behind] = kind.file.split("*");
-    if (behind === undefined) {
-      if (name === kind.file) return { kind, id: undefined };
-      continue;
-    }
-    if (!name.startsWith(before) || !name.endsWith(behind) || name.length <= before.length + behind.length)
-      continue;
-    const id = name.slice(before.length, name.length - behind.length);
-    if (kind.id === "word") return { kind, id };
-    if (kind.id === "hex" && /^[0-9a-f]+$/.test(id)) return { kind, id: Number.parseInt(id, 16) };
-    if (kind.id === "decimal" && /^\d+$/.test(id)) return { kind, id: Number(id) };
-  }
-  return undefined;
 }

@@ -7,6 +7,8 @@
  */
 
 import type { Actions } from "./actions.ts";
+import { Hierarchies } from "./cgroups/hierarchies.ts";
+import { CgroupsRestore } from "./cgroups/restore.ts";
 import { checkCpuinfo } from "./check/cpuinfo.ts";
 import { stage } from "./faults.ts";
 import type { ShellJob } from "./files/kind.ts";
@@ -25,9 +27,11 @@ import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
 import { MemoryRestore } from "./memory/restore.ts";
 import { ipc } from "./namespaces/ipc/ipc.ts";
-import { unlockNetwork } from "./namespaces/lock-methods.ts";
+import { type Unlocking, unlocking } from "./namespaces/lock-methods.ts";
 import { MountsRestore } from "./namespaces/mounts/restore.ts";
+import { net } from "./namespaces/net.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
+import { treeOwners } from "./namespaces/user.ts";
 import type { Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import { Plugins } from "./plugins/plugins.ts";
@@ -44,6 +48,7 @@ import {
 } from "./process/core.ts";
 import { ImageValueError } from "./process/errors.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
+import { refuseProfile } from "./process/lsm.ts";
 import { hasOwnMemory, type PlannedProcess, type PstreePlan, planPstree } from "./process/pstree.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { lastOfSharers } from "./process/sharing.ts";
@@ -55,7 +60,7 @@ import { SameCpu } from "./tracee/build/same-cpu.ts";
 import { spawnRoot, spawnStandIn, spawnThreads, type UnbornThreads } from "./tracee/build/spawn.ts";
 import { ThreadTables } from "./tracee/build/thread-tables.ts";
 import { awaitEnd } from "./tracee/hold/freeze.ts";
-import { detachAll, type FinalState, giveStates, tryStates } from "./tracee/hold/many-tasks.ts";
+import { detachAll, type FinalState, giveStates, outliveUs, tryStates } from "./tracee/hold/many-tasks.ts";
 import { Area, BULK } from "./tracee/table/area.ts";
 import type { Calls } from "./tracee/table/calls.ts";
 import { killing } from "./undo/calls.ts";
@@ -94,6 +99,20 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
   return 0;
 }
 
+/** The set of control groups that a process is in; undefined for the dead. */
+function cgroupSetOf({ core }: PlannedProcess): number | undefined {
+  return core?.thread_core?.cg_set ?? core?.tc?.cg_set;
+}
+
+/** The one that it is born into. */
+function inheritedSet({ maker }: PlannedProcess): number | undefined {
+  for (let bearer = maker; bearer !== undefined; bearer = bearer.maker) {
+    const set = bearer.kind === "task" ? cgroupSetOf(bearer) : undefined;
+    if (set !== undefined) return set;
+  }
+  return undefined;
+}
+
 /** Gives our number of the root. */
 async function restoreFrom(
   images: ImageDir,
@@ -106,10 +125,23 @@ async function restoreFrom(
   const stats = new RestoreStats();
   const total = new Stopwatch();
   checkCpuinfo(images, options.cpuCap);
+  refuseProfile(options.lsmProfile);
   const plan = planPstree(images, options.shellJob);
+  using hierarchies = new Hierarchies(options.cgroupYard);
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
-  using mounts = new MountsRestore(images, options, undo);
-  const namespaces = new NamespacesRestore(images, options, mounts, plan.root, plan.all, inventory.root_ids);
+  const owners = treeOwners(images, plan.root.ids, inventory.root_ids);
+  using mounts = new MountsRestore(images, options, undo, owners);
+  const rootSet = cgroupSetOf(plan.root);
+  const cgroups = new CgroupsRestore(images, options, undo, hierarchies, inventory.root_cg_set, rootSet);
+  using namespaces = new NamespacesRestore(
+    images,
+    options,
+    mounts,
+    (root) => cgroups.beginNamespace(root, rootSet),
+    plan.root,
+    plan.all,
+    inventory.root_ids,
+  );
   stage("restore/planned");
   actions.run("pre-restore");
 
@@ -119,6 +151,7 @@ async function restoreFrom(
     plan,
     namespaces,
     mounts,
+    cgroups,
     stats,
     sameCpu,
     undo,
@@ -131,6 +164,7 @@ async function restoreFrom(
     stage("restore/built");
     actions.run("post-restore");
     if (options.pidfile !== undefined) writePidfile(options.pidfile, restoration.rootPid, undo);
+    if (namespaces.idOf(net) !== undefined) actions.announce("network-unlock");
     stage("restore/written");
     restoration.finish(inventory);
     // Either all are let go and everything stays, or nothing: for one process alone that needs nothing.
@@ -142,9 +176,11 @@ async function restoreFrom(
   }
   for (const pid of restoration.living) plugins.resumeDevicesLate(pid);
   actions.announce("pre-resume");
-  restoration.release();
+  restoration.makeReady();
+  // From here on the tree lives whatever becomes of us, and the warden does what is left to do.
   undo.commit();
   undo.finish();
+  restoration.release();
   writeStats(options, stats);
   actions.announce("post-resume");
   log.info("restore", `restored ${plan.all.length} processes, root ${plan.root.pid}`);
@@ -207,6 +243,7 @@ class Restoration {
   /** What the first threads of the living are let go with, once they are known to be good. */
   readonly #states: FinalState[] = [];
   #root: Restoree | undefined;
+  #unlocking: Unlocking | undefined;
   #seccomp: SeccompEntry | undefined;
 
   constructor(
@@ -215,9 +252,10 @@ class Restoration {
     private readonly plan: PstreePlan,
     private readonly namespaces: NamespacesRestore,
     private readonly mounts: MountsRestore,
+    private readonly cgroups: CgroupsRestore,
     private readonly stats: RestoreStats,
     private readonly sameCpu: SameCpu,
-    undo: Undo,
+    private readonly undo: Undo,
     private readonly plugins: Plugins,
     private readonly actions: Actions,
   ) {
@@ -234,8 +272,11 @@ class Restoration {
       undo,
       mounts,
       new Set(tables),
-      (number) => this.#births.hostOf(number) ?? sameHost(number),
-      (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
+      {
+        hostOf: (number) => this.#births.hostOf(number) ?? sameHost(number),
+        processOf: (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
+        owners: namespaces.owners,
+      },
       plugins,
     );
     this.#memory = new MemoryRestore(
@@ -250,6 +291,7 @@ class Restoration {
       plan,
       ({ planned, restoree }, memory) => {
         if (planned.kind === "task") {
+          this.cgroups.place(restoree.pid, cgroupSetOf(planned), inheritedSet(planned));
           this.mounts.enter(restoree, planned.ids?.mnt_ns_id, makerIdsOf(planned)?.mnt_ns_id);
           if (hasOwnMemory(planned)) this.#memory.premap(restoree, memory?.restoree);
           else if (memory !== undefined) this.#memory.shareMemory(restoree, memory.restoree);
@@ -311,23 +353,28 @@ class Restoration {
   /** Does away with everything that was of use on the way. */
   finish(inventory: InventoryEntry): void {
     this.#memory.finish();
-    unlockNetwork(inventory, this.plan.root.pid, this.#files.lockedConnections());
     this.#files.finish();
+    this.cgroups.finish();
+    this.#unlocking = unlocking(inventory, this.plan.root.pid, this.#files.lockedConnections());
+    // Laid last, it comes first.
+    if (this.#unlocking !== undefined) this.undo.layAfter("network lock", this.#unlocking.steps);
   }
 
   #bear(): Restoree {
     const forking = new Stopwatch();
+    this.cgroups.prepare();
     const spans = [...this.#memory.spans(), ...ourMaps()];
     const area = Area.place(spans, 1, BULK.RESTORE, this.plan.rooms);
     // Several work at once, and much memory is moved by two threads of ours.
     if (this.plan.all.length > 1 || this.#memory.isMuch) this.sameCpu.end();
-    this.#root = spawnRoot(
-      this.plan.root.pid,
+    this.#root = spawnRoot({
+      number: this.plan.root.pid,
       area,
-      this.#serviceNumber(),
-      this.options.restoreSibling,
-      this.namespaces.rootFlags,
-    );
+      pidfdNumber: this.#serviceNumber(),
+      pidfd: this.namespaces.keeper?.pidfd.number,
+      asSibling: this.options.restoreSibling,
+      namespaces: this.namespaces.rootFlags,
+    });
     stage("restore/root");
     this.actions.root = this.#root.pid;
     if (this.namespaces.any) this.actions.run("setup-namespaces");
@@ -362,7 +409,12 @@ class Restoration {
     /** Who makes each table of descriptors. */
     const makers = new Map<number, Restoree>();
     const installed: (() => void)[] = [];
-    this.#files.wire(this.#shellJob());
+    const holders = new Map<number, Restoree>();
+    for (const { planned, restoree } of this.#births.living) {
+      const files = planned.ids?.files_id;
+      if (files !== undefined && !holders.has(files)) holders.set(files, restoree);
+    }
+    this.#files.wire(holders, this.#shellJob());
     stage("restore/wired");
     const lastInPlace = lastOfSharers(
       this.#births.living.map(({ planned }) => planned),
@@ -411,9 +463,23 @@ class Restoration {
       }
       stage("restore/thread");
     }
+    this.#placeThreads();
     if (!this.#files.hasLate) return;
     for (const unborn of this.#unborn.values()) unborn.born();
     this.#files.makeLate();
+  }
+
+  /** Threads are born into the control groups of their process. */
+  #placeThreads(): void {
+    for (const { planned, restoree } of this.#births.living) {
+      const set = cgroupSetOf(planned);
+      for (const { identity, task } of restoree.threads) {
+        const own = this.#core(identity.number).thread_core?.cg_set;
+        if (own === undefined || own === set) continue;
+        this.#unborn.get(restoree)?.born();
+        this.cgroups.placeThread(task.tid, own, set);
+      }
+    }
   }
 
   /** Filters that all threads of a process share, which those yet to be born inherit. */
@@ -473,7 +539,16 @@ class Restoration {
     const filters = this.#commonFilters.get(restoree) ?? 0;
     const pid = ownNumber(restoree.identity);
     const tid = ownNumber(thread);
-    giveThreadLast(calls, pid, tid, this.#core(thread.number), this.#seccomp, filters, highest);
+    giveThreadLast(
+      calls,
+      pid,
+      tid,
+      this.#core(thread.number),
+      this.#seccomp,
+      filters,
+      highest,
+      this.namespaces.keepsGroups,
+    );
   }
 
   #core(tid: NsPid): CoreEntry {
@@ -482,8 +557,8 @@ class Restoration {
     return core;
   }
 
-  /** Gives every thread its registers and lets all go. */
-  release(): void {
+  /** Gives every thread its registers. Nothing but us keeps them from running then; they do not die with us any more. */
+  makeReady(): void {
     const living = this.#births.living;
     leaveAreas(
       living.filter(({ planned }) => hasOwnMemory(planned)).map(({ restoree }) => restoree),
@@ -503,7 +578,15 @@ class Restoration {
     const tasks = living.flatMap(({ restoree }) => restoree.tasks);
     this.sameCpu.free(tasks.map(({ tid }) => tid));
     this.sameCpu.end();
-    detachAll(tasks);
+    outliveUs(tasks);
+  }
+
+  /** Lets all run. */
+  release(): void {
+    this.#unlocking?.[Symbol.dispose]();
+    this.#files.close();
+    this.cgroups.freeze();
+    detachAll(this.#births.living.flatMap(({ restoree }) => restoree.tasks));
   }
 
   /** Removes every trace of a restore that failed. */
@@ -521,6 +604,7 @@ class Restoration {
       awaitEnd(pid);
     }
     this.#memory.abort();
-    this.#files.abort();
+    this.#files.close();
+    this.#unlocking?.[Symbol.dispose]();
   }
 }

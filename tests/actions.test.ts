@@ -3,7 +3,16 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Fixture, startFixture } from "./harness/fixture.ts";
-import { compareSnapshots, ofOneLife, processTree, snapshotProc, waitGone } from "./harness/processes.ts";
+import {
+  compareSnapshots,
+  killAll,
+  leaveToBun,
+  ofOneLife,
+  processTree,
+  readText,
+  snapshotProc,
+  waitGone,
+} from "./harness/processes.ts";
 import { dump, type Outcome, peerTool, restore, type Tool, type ToolOptions } from "./harness/tool.ts";
 
 let fixture: Fixture;
@@ -97,6 +106,44 @@ describe("scripts", () => {
       const ours = await stages(undefined);
       expect(ours).toEqual(await stages(peer));
       expect(ours).toContain("setup-namespaces root");
+    },
+    60_000,
+  );
+
+  test.if(peer !== undefined).each([[[]], [["-R"]]])(
+    "come at the same stages where the tree has a network of its own: %j",
+    async (more) => {
+      fixture = await startFixture("minimal");
+      const stages = async (tool: Tool | undefined) => {
+        const child = Bun.spawn(["unshare", "-n", "setsid", "sleep", "1000"], {
+          stdin: "ignore",
+          stdout: "ignore",
+          stderr: "ignore",
+        });
+        leaveToBun(child);
+        try {
+          while (!(readText(`/proc/${child.pid}/cmdline`) ?? "").startsWith("sleep")) await Bun.sleep(5);
+          const noted = script(`noted-${tool === undefined ? "ours" : "peer"}`);
+          const options = ["--empty-ns", "net", "--action-script", noted.path];
+          const images = join(fixture.stateDir, `img-${child.pid}`);
+          mkdirSync(images);
+          const how = { ...(tool && { tool }), options: [...options, ...more] };
+          const dumped = await dump(child.pid, images, how);
+          if (!dumped.ok) throw new Error(dumped.errors);
+          if (more.length === 0) {
+            await waitGone([child.pid]);
+            const restored = await restore(images, { ...how, options });
+            if (!restored.ok) throw new Error(restored.errors);
+          }
+          return actionsOf(noted.lines());
+        } finally {
+          await killAll([child.pid]);
+        }
+      };
+      const ours = await stages(undefined);
+      expect(ours).toEqual(await stages(peer));
+      expect(ours).toContain("network-unlock");
+      await fixture.finish();
     },
     60_000,
   );

@@ -4,8 +4,17 @@
  */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { decode } from "../src/crit/decode.ts";
+import { encode } from "../src/crit/encode.ts";
+import { CritError } from "../src/crit/error.ts";
+import { EXPLORERS } from "../src/crit/explore.ts";
+import { report } from "../src/crit/report/page.ts";
+import { ImageError } from "../src/images/error.ts";
+import { ImageDir } from "../src/images/image-dir.ts";
+import { mutate } from "./fuzz/mutate.ts";
 import { buildFixtures, projectDir } from "./harness/build.ts";
 import { imagesOf } from "./harness/crit.ts";
 import { type Fixture, leaveRunning, startFixture } from "./harness/fixture.ts";
@@ -95,6 +104,52 @@ describe.each(FIXTURES)("%s", (name) => {
     );
   });
 });
+
+/** Errors that say what is wrong with an image or with JSON; anything else is a fault of ours. */
+function expectKnown(act: () => unknown): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof ImageError || error instanceof CritError)) throw error;
+  }
+}
+
+test("damaged images and damaged JSON are told of, and nothing else happens", async () => {
+  await buildFixtures(["file_deleted"]);
+  const fixture = await startFixture("file_deleted");
+  const dir = mkdtempSync(join(tmpdir(), "criu-ts-crit-"));
+  try {
+    const whole = join(fixture.stateDir, "images");
+    await leaveRunning(fixture, { imagesDir: whole });
+    const images = new Map(
+      imagesOf(whole).map((name) => [name, new Uint8Array(readFileSync(join(whole, name)))]),
+    );
+    const path = (name: string) => join(dir, name);
+    for (let seed = 0; seed < 60; seed++) {
+      const { images: changed } = mutate(images, seed);
+      for (const [name, bytes] of changed) writeFileSync(path(name), bytes);
+      for (const name of changed.keys()) {
+        expectKnown(() =>
+          decode({ in: path(name), out: path("json"), pretty: seed % 2 === 0, noPayload: false }),
+        );
+        if (!existsSync(path("json"))) continue;
+        const json = readFileSync(path("json"));
+        // A byte that is another, and what is behind it may be gone.
+        json[(seed * 7919) % json.length] = 32 + ((seed * 31) % 95);
+        writeFileSync(path("json"), seed % 3 === 0 ? json.subarray(0, (seed * 104_729) % json.length) : json);
+        expectKnown(() => encode({ in: path("json"), out: path("image") }));
+      }
+      report({ dir, out: path("page") });
+      for (const words of Object.values(EXPLORERS)) expectKnown(() => [...words(ImageDir.open(dir))]);
+      rmSync(dir, { recursive: true });
+      mkdirSync(dir);
+    }
+    expect(await fixture.finish()).toBe("PASS");
+  } finally {
+    await fixture.stop();
+    rmSync(dir, { recursive: true });
+  }
+}, 120_000);
 
 const built = join(projectDir, "dist/crit");
 test.skipIf(!existsSync(built))("dist/crit is the same executable under its other name", () => {

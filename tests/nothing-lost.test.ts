@@ -187,6 +187,8 @@ describe("a dump that is killed", () => {
     "itimers",
     "altstack",
     "file_link_remap",
+    "unix_options",
+    "unix_urgent",
   ];
   /** What the death of a dump cannot leave as it was, and why. */
   const excepted: Record<string, string> = {

@@ -55,6 +55,7 @@ const VALID: Readonly<Record<string, string>> = {
   "ext-mount-map": "a:b",
   external: "mnt[a]:b",
   "ext-unix-sk": "1,2",
+  "lsm-profile": "selinux:x",
   "log-file": "-",
   "images-dir": ".",
   "work-dir": ".",
@@ -79,6 +80,7 @@ const INVALID: readonly (readonly [string, string, "both" | "ours alone"])[] = [
   ["ghost-limit", "5T", "ours alone"],
   ["external", "a", "ours alone"],
   ["close", "x", "ours alone"],
+  ["lsm-profile", "x", "ours alone"],
   ["status-fd", "x", "both"],
 ];
 

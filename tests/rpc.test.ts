@@ -18,8 +18,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Fixture, startFixture } from "./harness/fixture.ts";
 import {
+  adoptOrphans,
   compareSnapshots,
   killAll,
+  leaveToBun,
   processTree,
   readText,
   snapshotProc,
@@ -61,6 +63,8 @@ interface Wanted {
   readonly refuses?: string;
   readonly dies_at?: string;
   readonly external?: readonly string[];
+  /** What is written to the descriptors that were handed over, when the answer has come. */
+  readonly types?: string;
 }
 interface Order {
   readonly socket?: string;
@@ -322,6 +326,47 @@ describe.if(hasPycriu)("swrk", () => {
         (await talk([{ request: { type: "RESTORE", opts: opts({}) }, dirs }])).answers[0]?.response.success,
       ).toBe(true);
       await fixture.finish();
+    },
+    LONG,
+  );
+
+  test(
+    "hands over the master of a terminal whose other end was outside",
+    async () => {
+      const dir = newDir();
+      const dirs = { images_dir_fd: dir };
+      const code = `
+import fcntl, os, termios, time
+master, slave = os.openpty()
+pid = os.fork()
+if pid == 0:
+    os.setsid()
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    for fd in range(3): os.dup2(slave, fd)
+    os.closerange(3, 100)
+    os.execvp("sh", ["sh", "-c", "read line; echo got $line > ${dir}/got"])
+print(pid, flush=True)
+os.waitpid(pid, 0)`;
+      const holder = Bun.spawn([PYTHON, "-c", code], { stdout: "pipe", stdin: "ignore" });
+      const pid = Number(new TextDecoder().decode((await holder.stdout.getReader().read()).value));
+      cleanup.push(() => killAll([pid]));
+      while (!(readText(`/proc/${pid}/cmdline`) ?? "").startsWith("sh")) await Bun.sleep(5);
+      await Bun.sleep(50);
+      const some = opts({ orphan_pts_master: true, notify_scripts: true });
+      const dumped = await talk([{ request: { type: "DUMP", opts: { ...some, pid } }, dirs }]);
+      expect(dumped.answers[0]?.response.success).toBe(true);
+      await holder.exited;
+      const restore = { request: { type: "RESTORE", opts: some }, dirs, types: "hello\n" };
+      const { answers } = await talk([restore]);
+      expect(answers[0]?.response).toMatchObject({ success: true, restore: { pid } });
+      const [master, ...others] =
+        answers[0]?.told.filter(({ script }) => script === "orphan-pts-master") ?? [];
+      expect(others).toEqual([]);
+      expect(master?.fds).toEqual([expect.stringMatching(/ptmx$/)]);
+      // What is written to it the process reads.
+      while (!existsSync(join(dir, "got"))) await Bun.sleep(10);
+      await waitGone([pid]);
+      expect(readText(join(dir, "got"))).toBe("got hello\n");
     },
     LONG,
   );
@@ -693,6 +738,44 @@ describe.if(hasPycriu && isRoot)("the service", () => {
     LONG,
   );
 
+  test.each([[true], [false]])(
+    "who dumps itself (and runs on: %p) gets its answer, or finds it when restored",
+    async (runsOn) => {
+      const { socket } = await startService();
+      const dir = newDir();
+      const images = join(dir, "images");
+      mkdirSync(images);
+      const request = { type: "DUMP", opts: opts({ leave_running: runsOn }) };
+      writeFileSync(
+        join(dir, "in"),
+        JSON.stringify({ socket, requests: [{ request, dirs: { images_dir_fd: images } }] }),
+      );
+      adoptOrphans();
+      const words = `exec ${PYTHON} ${CLIENT} < ${dir}/in > ${dir}/out 2> ${dir}/err`;
+      const child = Bun.spawn(["setsid", "sh", "-c", words], {
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: "ignore",
+      });
+      leaveToBun(child);
+      cleanup.push(() => killAll([child.pid]));
+      await child.exited;
+      if (!runsOn) {
+        expect([readText(join(dir, "out")), readText(join(dir, "err"))]).toEqual(["", ""]);
+        const again = { request: { type: "RESTORE", opts: opts({}) }, dirs: { images_dir_fd: images } };
+        const restored = await talk([again], { socket });
+        expect(restored.answers[0]?.response).toMatchObject({ success: true, restore: { pid: child.pid } });
+        expect(await waitGone([child.pid])).toEqual([]);
+      }
+      const story: Story = JSON.parse(readText(join(dir, "out")) ?? "");
+      expect(story).toEqual({
+        pid: child.pid,
+        answers: [{ response: { type: "DUMP", success: true, dump: { restored: !runsOn } }, told: [] }],
+      });
+    },
+    LONG,
+  );
+
   test(
     "gives a script of a client's no more than the client has",
     async () => {
@@ -700,7 +783,7 @@ describe.if(hasPycriu && isRoot)("the service", () => {
       const theirs = newDir(NOBODY);
       writeFileSync(
         join(theirs, "script"),
-        `#!/bin/sh\ngrep -E 'Uid|Cap(Prm|Eff|Amb)' /proc/self/status > ${theirs}/noted\nexit 1\n`,
+        `#!/bin/sh\ngrep -E 'Uid|Cap(Prm|Eff|Amb)' /proc/self/status > ${theirs}/noted; ls $CRTOOLS_IMAGE_DIR >> ${theirs}/noted\nexit 1\n`,
         { mode: 0o755 },
       );
       writeFileSync(join(theirs, "conf"), `action-script ${theirs}/script\n`);
@@ -708,7 +791,7 @@ describe.if(hasPycriu && isRoot)("the service", () => {
       await talk([{ request, dirs: { images_dir_fd: theirs } }], { socket }, NOBODY);
       const noted = readText(join(theirs, "noted")) ?? "";
       expect(noted).toContain(`Uid:\t${NOBODY}\t${NOBODY}\t${NOBODY}\t${NOBODY}\n`);
-      expect(noted).toMatch(/CapPrm:\t0+\nCapEff:\t0+\nCapAmb:\t0+\n/);
+      expect(noted).toMatch(/CapPrm:\t0+\nCapEff:\t0+\nCapAmb:\t0+\nconf\ncriu.log\n/);
     },
     LONG,
   );

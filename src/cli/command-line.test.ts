@@ -78,8 +78,8 @@ describe("what is known but not built", () => {
     ["dump -t 1 --stream", "the option --stream is known but not built yet for dump"],
     ["restore --stream", "the option --stream is known but not built yet for restore"],
     [
-      "restore --stream --lsm-profile a:b --stream",
-      "the options --stream, --lsm-profile are known but not built yet for restore",
+      "restore --stream --auto-dedup --stream",
+      "the options --stream, --auto-dedup are known but not built yet for restore",
     ],
   ])("%s: %s", (line, message) => {
     expect(() => read(line)).toThrow(new OptionError(message));

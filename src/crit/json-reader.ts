@@ -3,7 +3,7 @@
  * Whole numbers keep all their digits. Errors say at which byte they are.
  */
 import { read } from "../linux/io.ts";
-import { bytesToText } from "../linux/text.ts";
+import { bytesToText, textOf } from "../linux/text.ts";
 import { CritError } from "./error.ts";
 
 /** A value. A number beyond 2^53 is a bigint. */
@@ -13,6 +13,9 @@ export type JsonObject = Map<string, Json>;
 const WINDOW = 1 << 17;
 /** CRIU's messages nest six deep, control groups and AppArmor's namespaces deeper. */
 const MAX_DEPTH = 500;
+
+/** So many digits are always less than 2^53. */
+const SHORT = 15;
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -136,6 +139,20 @@ export class JsonReader {
   }
 
   string(): string {
+    this.expect(QUOTE, "a string");
+    // Mostly all of it is there, and nothing in it is escaped.
+    const { window, filled, at } = this;
+    let end = at;
+    while (end < filled && window[end] !== QUOTE && window[end] !== BACKSLASH) end++;
+    if (end < filled && window[end] === QUOTE) {
+      this.at = end + 1;
+      return textOf(window, at, end);
+    }
+    return this.longString();
+  }
+
+  /** The rest of a string behind its quote. */
+  private longString(): string {
     const parts: Uint8Array[] = [];
     let whole = "";
     const take = () => {
@@ -143,7 +160,7 @@ export class JsonReader {
         whole += bytesToText(parts.length === 1 ? (parts[0] ?? new Uint8Array()) : Buffer.concat(parts));
       parts.length = 0;
     };
-    this.pieces(
+    this.rest(
       (bytes) => parts.push(bytes),
       (character) => {
         take();
@@ -157,6 +174,10 @@ export class JsonReader {
   /** A string as it comes: pieces of bytes, which are the receiver's, and the characters that were escaped. */
   pieces(plain: (bytes: Uint8Array) => void, escaped: (character: string) => void): void {
     this.expect(QUOTE, "a string");
+    this.rest(plain, escaped);
+  }
+
+  private rest(plain: (bytes: Uint8Array) => void, escaped: (character: string) => void): void {
     for (;;) {
       if (this.at === this.filled && !this.fill()) this.fail("the string has no end");
       const { window, filled } = this;
@@ -187,6 +208,8 @@ export class JsonReader {
 
   /** A number, or true, false, null. */
   private word(): null | boolean | number | bigint {
+    const short = this.shortNumber();
+    if (short >= 0) return short;
     let word = "";
     for (;;) {
       const byte = this.at < this.filled || this.fill() ? (this.window[this.at] ?? 0) : 0;
@@ -203,6 +226,23 @@ export class JsonReader {
     }
     const number = Number(word);
     return Number.isSafeInteger(number) || !/^-?\d+$/.test(word) ? number : BigInt(word);
+  }
+
+  /** A number of few digits that is there as a whole, and not the beginning of another word; -1 for all else. */
+  private shortNumber(): number {
+    const { window, filled, at } = this;
+    let number = 0;
+    let end = at;
+    while (end < filled) {
+      const digit = (window[end] ?? 0) - 0x30;
+      if (digit < 0 || digit > 9) break;
+      number = number * 10 + digit;
+      end++;
+    }
+    const isPlain = end > at && end - at <= SHORT && end < filled && !isWordByte(window[end] ?? 0);
+    if (!isPlain || (end - at > 1 && window[at] === 0x30)) return -1;
+    this.at = end;
+    return number;
   }
 
   /** Behind a value: whether it was the last one, else the comma is taken. */

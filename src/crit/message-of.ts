@@ -13,71 +13,73 @@ import { fromQuotedPrintable } from "./quoted-printable.ts";
 export function messageOf(name: string, object: JsonObject): Message {
   const message: Record<string, unknown> = {};
   const fields = MESSAGES[name] ?? [];
-  for (const key of object.keys()) {
-    if (!fields.some((field) => field.name === key)) throw new CritError(`${name} has no field "${key}"`);
-  }
+  let known = 0;
   for (const field of fields) {
-    const at = `${name}.${field.name}`;
     const value = object.get(field.name);
-    if (field.label === "repeated") message[field.name] = listOf(field, value, at);
-    else if (value !== undefined) message[field.name] = one(field, value, at);
-    else if (field.label === "required") throw new CritError(`${at} is missing`);
+    if (value !== undefined) known++;
+    if (field.label === "repeated") message[field.name] = listOf(field, value, name);
+    else if (value !== undefined) message[field.name] = one(field, value, name);
+    else if (field.label === "required") throw new CritError(`${name}.${field.name} is missing`);
+  }
+  if (known < object.size) {
+    const unknown = [...object.keys()].find((key) => !fields.some((field) => field.name === key));
+    throw new CritError(`${name} has no field "${unknown}"`);
   }
   return message;
 }
 
-function listOf(field: FieldInfo, value: Json | undefined, at: string): unknown[] | undefined {
+function listOf(field: FieldInfo, value: Json | undefined, message: string): unknown[] | undefined {
   if (value === undefined) return field.packed ? undefined : [];
-  if (!Array.isArray(value)) throw new CritError(`${at} is no list`);
+  if (!Array.isArray(value)) throw new CritError(`${message}.${field.name} is no list`);
   const [first] = value;
   if (field.hints?.ipadd === true && typeof first === "string" && value.length === 1) {
-    return textToAddress(first) ?? wrong(at, first, "IP address");
+    return textToAddress(first) ?? wrong(field, first, message, "IP address");
   }
-  return value.map((item) => one(field, item, at));
+  return value.map((item) => one(field, item, message));
 }
 
-function wrong(at: string, value: Json, what: string): never {
+function wrong(field: FieldInfo, value: Json, message: string, what: string): never {
   const shown =
     value instanceof Map ? "an object" : Array.isArray(value) ? "a list" : JSON.stringify(String(value));
-  throw new CritError(`${at}: ${shown} is no ${what}`);
+  throw new CritError(`${message}.${field.name}: ${shown} is no ${what}`);
 }
 
-function one(field: FieldInfo, value: Json, at: string): unknown {
+function one(field: FieldInfo, value: Json, message: string): unknown {
   if (field.kind === "message") {
-    return value instanceof Map ? messageOf(field.type, value) : wrong(at, value, field.type);
+    return value instanceof Map ? messageOf(field.type, value) : wrong(field, value, message, field.type);
   }
-  if (field.kind === "enum") return enumValue(field, value, at);
+  if (field.kind === "enum") return enumValue(field, value, message);
   switch (field.type) {
     case "bool":
-      return typeof value === "boolean" ? value : wrong(at, value, "bool");
+      return typeof value === "boolean" ? value : wrong(field, value, message, "bool");
     case "string":
-      return typeof value === "string" ? value : wrong(at, value, "string");
+      return typeof value === "string" ? value : wrong(field, value, message, "string");
     case "bytes":
-      return bytesOf(field, value, at);
+      return bytesOf(field, value, message);
     default:
-      return numberOf(field, value, at);
+      return numberOf(field, value, message);
   }
 }
 
-function enumValue(field: FieldInfo, value: Json, at: string): number {
+function enumValue(field: FieldInfo, value: Json, message: string): number {
   const values = ENUMS[field.type] ?? {};
   const number =
     typeof value === "string" ? values[value] : Object.values(values).find((known) => known === value);
-  return number ?? wrong(at, value, `value of ${field.type}`);
+  return number ?? wrong(field, value, message, `value of ${field.type}`);
 }
 
-function bytesOf(field: FieldInfo, value: Json, at: string): Uint8Array {
-  if (typeof value !== "string") wrong(at, value, "text");
+function bytesOf(field: FieldInfo, value: Json, message: string): Uint8Array {
+  if (typeof value !== "string") wrong(field, value, message, "text");
   if (field.hints?.conv === "unix_name") return fromQuotedPrintable(value);
-  return fromBase64(value) ?? wrong(at, value, "base64");
+  return fromBase64(value) ?? wrong(field, value, message, "base64");
 }
 
 /** A 64-bit number is a bigint, as in the codecs, and all others are numbers. The codec checks the range. */
-function numberOf(field: FieldInfo, value: Json, at: string): number | bigint {
+function numberOf(field: FieldInfo, value: Json, message: string): number | bigint {
   const number = typeof value === "string" ? namedNumber(field, value) : value;
   const is64 = field.type.endsWith("64");
   if (typeof number === "bigint") return is64 ? number : Number(number);
-  if (typeof number !== "number" || !Number.isSafeInteger(number)) wrong(at, value, field.type);
+  if (typeof number !== "number" || !Number.isSafeInteger(number)) wrong(field, value, message, field.type);
   return is64 ? BigInt(number) : number;
 }
 

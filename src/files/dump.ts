@@ -132,7 +132,12 @@ export class FilesDump {
     const { plugins } = this.#context;
     if (!plugins.has("handleDeviceVma")) return undefined;
     const link = mapFile(mapping);
-    const file = OpenFile.reference(dumpee.pid, "a device", open(`/proc/${dumpee.pid}/${link}`, O.PATH));
+    const file = OpenFile.reference(
+      dumpee.pid,
+      "a device",
+      open(`/proc/${dumpee.pid}/${link}`, O.PATH),
+      this.tasks,
+    );
     const { mode, rdevMajor, rdevMinor } = file.fullStatus;
     const { start, end, path } = mapping;
     const about = { fd: file.copy, pid: dumpee.pid, path, start, end, major: rdevMajor, minor: rdevMinor };
@@ -278,7 +283,7 @@ export class FilesDump {
   /** The number of a file that a process refers to otherwise than by a descriptor; equal ones have one number. */
   #reference(dumpee: Dumpee, link: string, role: string, as?: FileKind): number {
     const tid = taskOf(dumpee);
-    const file = OpenFile.reference(tid, role, open(`/proc/${tid}/${link}`, O.PATH));
+    const file = OpenFile.reference(tid, role, open(`/proc/${tid}/${link}`, O.PATH), this.tasks);
     try {
       const { dev, ino, mntId } = file.status;
       const key = `${dev}:${ino}:${mntId}:${file.link}`;

@@ -18,6 +18,7 @@ import { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { FdTypes, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import { close, pidfdOpen } from "../linux/io.ts";
+import { SAME_OWNERS } from "../linux/owners.ts";
 import { OUR_MOUNTS, OUR_PATHS } from "../linux/path-at.ts";
 import { hostPid, nsPid, sameHost, sameNumber } from "../linux/pid.ts";
 import { readMaps, readProcess, readSmaps } from "../linux/proc.ts";
@@ -47,6 +48,7 @@ const OPTIONS: FilesDumpOptions = {
   orphanPtsMaster: false,
   fileLocks: false,
   external: [],
+  extUnixSk: undefined,
   ghostLimit: 1 << 20,
   linkRemap: false,
   evasiveDevices: false,
@@ -55,6 +57,8 @@ const OPTIONS: FilesDumpOptions = {
   tcpClose: false,
   skipInFlight: false,
 };
+const TREE = { hostOf: sameHost, processOf: () => undefined, owners: SAME_OWNERS };
+
 function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions {
   return {
     inheritFd,
@@ -63,6 +67,7 @@ function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions 
     shellJob: false,
     tcpEstablished: false,
     tcpClose: false,
+    extUnixSk: undefined,
   };
 }
 const FOWN = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: nsPid(0) };
@@ -130,7 +135,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     OUR_MOUNTS,
     { lock: noLock, leaves: true },
     { sharedScanned: 0, sharedWritten: 0 },
-    { living: [pid], has: (task) => task === pid, numberOf: sameNumber },
+    { living: [pid], has: (task) => task === pid, numberOf: sameNumber, owners: SAME_OWNERS },
   );
   const pidfd = pidfdOpen(pid);
   const entered: Infection[] = [];
@@ -144,6 +149,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     const dumpee: Dumpee = {
       pid,
       numberOf: sameNumber,
+      owners: SAME_OWNERS,
       frozen: tree.root,
       ids,
       mappings,
@@ -176,18 +182,13 @@ function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): 
     undo,
     OUR_PATHS,
     new Set([FILES_ID]),
-    sameHost,
-    () => undefined,
+    TREE,
   );
   const taken = files.descriptorNumbers();
   let service = 0;
   while (taken.has(service)) service++;
-  const restoree = spawnRoot(
-    nsPid(pid),
-    Area.place(readMaps(hostPid(process.pid)), 1, BULK.RESTORE),
-    service,
-    false,
-  );
+  const area = Area.place(readMaps(hostPid(process.pid)), 1, BULK.RESTORE);
+  const restoree = spawnRoot({ number: nsPid(pid), area, pidfdNumber: service });
   pids.push(pid);
   try {
     files.restoreTable(restoree, FILES_ID);
@@ -195,8 +196,9 @@ function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): 
     restoree.table.run();
     files.finish();
     undo.commit();
+    files.close();
   } catch (error) {
-    files.abort();
+    files.close();
     throw error;
   }
   return service;
@@ -343,18 +345,10 @@ describe.if(isRoot)("a failed restore", () => {
     );
     const options = { ...restoreOptions(), skipFileRwxCheck: true };
     using undo = new Undo();
-    const files = new FilesRestore(
-      images,
-      options,
-      undo,
-      OUR_PATHS,
-      new Set([FILES_ID]),
-      sameHost,
-      () => undefined,
-    );
+    const files = new FilesRestore(images, options, undo, OUR_PATHS, new Set([FILES_ID]), TREE);
     const shared = images.readAll(IMAGES.files).filter(({ reg }) => reg?.name.endsWith("work/a"));
     for (const { id } of shared) closeSync(files.openForMapping(id, false));
-    files.abort();
+    files.close();
     expect(shared.length).toBe(1);
   });
 });
@@ -373,19 +367,11 @@ describe("images that lie", () => {
     write(images);
     return () => {
       using undo = new Undo();
-      const files = new FilesRestore(
-        images,
-        restoreOptions(),
-        undo,
-        OUR_PATHS,
-        new Set([FILES_ID]),
-        sameHost,
-        () => undefined,
-      );
+      const files = new FilesRestore(images, restoreOptions(), undo, OUR_PATHS, new Set([FILES_ID]), TREE);
       try {
         files.restoreTable(nobody, FILES_ID);
       } finally {
-        files.abort();
+        files.close();
       }
     };
   }
@@ -435,15 +421,7 @@ describe("images that lie", () => {
     images.writeAll(IMAGES.files, [reg(1, join(dir, "work/gone")), reg(2, path)]);
     images.writeAll(IMAGES.remap_fpath, [{ orig_id: 1, remap_id: 2, remap_type: RemapType.LINKED }]);
     using undo = new Undo();
-    const files = new FilesRestore(
-      images,
-      restoreOptions(),
-      undo,
-      OUR_PATHS,
-      new Set([FILES_ID]),
-      sameHost,
-      () => undefined,
-    );
+    const files = new FilesRestore(images, restoreOptions(), undo, OUR_PATHS, new Set([FILES_ID]), TREE);
     files.openForMapping(1, false);
     files.finish();
     undo.commit();
@@ -464,17 +442,9 @@ describe("images that lie", () => {
     for (const id of [1, 2]) {
       images.writeAll(IMAGES.fdinfo, [descriptor(0, id)], FILES_ID);
       using undo = new Undo();
-      const files = new FilesRestore(
-        images,
-        restoreOptions(),
-        undo,
-        OUR_PATHS,
-        new Set([FILES_ID]),
-        sameHost,
-        () => undefined,
-      );
+      const files = new FilesRestore(images, restoreOptions(), undo, OUR_PATHS, new Set([FILES_ID]), TREE);
       expect(() => files.restoreTable(nobody, FILES_ID)).toThrow();
-      files.abort();
+      files.close();
     }
     expect(readFileSync(there, "utf8")).toBe("content");
     expect(readdirSync(join(dir, "work"))).toEqual(["there"]);

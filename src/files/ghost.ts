@@ -20,6 +20,7 @@ import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import type { Fd } from "../linux/fd.ts";
 import { AT, close, lseek, O, openAt, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import type { Owners } from "../linux/owners.ts";
 import { type MountPath, type MountPaths, type PathAt, withName } from "../linux/path-at.ts";
 import type { FileTime } from "../linux/statx.ts";
 import { addressOf, checkResult, pathAddress, rawSyscall, syscall } from "../linux/syscall.ts";
@@ -74,8 +75,8 @@ export class GhostDump {
     const { fullStatus: status, format } = file;
     const chunks = format === S.IFREG && status.size >= CHUNKS_FROM;
     const head: GhostFileEntry = {
-      uid: status.uid,
-      gid: status.gid,
+      uid: file.owners.uid(status.uid),
+      gid: file.owners.gid(status.gid),
       mode: status.mode,
       dev: status.dev,
       ino: BigInt(status.ino),
@@ -162,6 +163,8 @@ export class TemporaryNames {
   constructor(
     private readonly undo: Undo,
     readonly mounts: MountPaths,
+    /** What we call the owners that images name. */
+    readonly owners: Owners,
   ) {}
 
   /**
@@ -259,7 +262,7 @@ export function makeGhost(
           else {
             const made = makeNode(head, file, at, names);
             source = made.fd.release();
-            setAttributes(source, head);
+            setAttributes(source, head, names.owners);
             opened.set(fileId, names.open(made.at, O.PATH | O.NOFOLLOW));
           }
         }
@@ -322,7 +325,7 @@ function makeRegular(
       const rest = reader.rest();
       copyFromImage(reader.fd, rest.offset, rest.length, fd);
     }
-    setAttributes(fd, head);
+    setAttributes(fd, head, names.owners);
     return fd;
   } catch (error) {
     close(fd);
@@ -369,10 +372,18 @@ function makeNode(
 }
 
 /** Owner, permissions and times; in this order, as each takes something of the one before. @throws KernelError */
-function setAttributes(fd: number, head: GhostFileEntry): void {
+function setAttributes(fd: number, head: GhostFileEntry, owners: Owners): void {
   const isLink = (head.mode & S.IFMT) === S.IFLNK;
   const emptyFlags = AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW;
-  syscall("the owner", NR.fchownat, fd, pathAddress(""), head.uid, head.gid, emptyFlags);
+  syscall(
+    "the owner",
+    NR.fchownat,
+    fd,
+    pathAddress(""),
+    owners.uid(head.uid),
+    owners.gid(head.gid),
+    emptyFlags,
+  );
   if (!isLink) {
     // fchmod(2) does not take O_PATH descriptors.
     syscall("the mode", NR.fchmodat, AT.FDCWD, pathAddress(selfPath(fd)), head.mode & PERMISSIONS);

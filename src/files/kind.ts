@@ -13,6 +13,7 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import type { FdTypes, FileEntry, RegFileEntry } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import type { Owners } from "../linux/owners.ts";
 import type { MountPaths, TreeMounts } from "../linux/path-at.ts";
 import type { HostPid, NsPid, TreeTasks } from "../linux/pid.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
@@ -59,6 +60,8 @@ export interface FilesDumpOptions {
    * is to wait in its end of the connection when it is restored.
    */
   readonly clientSocket?: number | undefined;
+  /** --ext-unix-sk: inodes of sockets whose peers may be outside; undefined where the option was not given. */
+  readonly extUnixSk: readonly string[] | undefined;
 }
 
 export interface FilesRestoreOptions {
@@ -75,6 +78,8 @@ export interface FilesRestoreOptions {
   readonly tcpEstablished: boolean;
   /** Whether their sockets come back closed. */
   readonly tcpClose: boolean;
+  /** --ext-unix-sk: undefined where datagram sockets may not be connected to such outside of the tree. */
+  readonly extUnixSk: readonly string[] | undefined;
 }
 
 /** What becomes of connections during a dump. */
@@ -163,8 +168,12 @@ export interface RestoreContext {
   readonly entries: ReadonlyMap<number, FileEntry>;
   /** Our number of a task, group or session of the tree; undefined for one that is not of it. All of them have been born. */
   hostOf(number: NsPid): HostPid | undefined;
+  /** What we call the owners of files, by the tree's ids; NO_ID for one that has no name here. */
+  readonly owners: Owners;
   /** A living process of the tree, once it is born: calls can be made in it. */
   processOf(number: NsPid): Restoree | undefined;
+  /** A process that is to have entry `id`; any where nobody is. All have been born. */
+  holderOf(id: number): Restoree;
   /** Descriptors of ours that are closed when the restore ends, however it ends. */
   readonly kept: KeptFds;
   /** Our descriptor of entry `id`, made if it was not yet; it stays the restore's. @throws FileRestoreError */

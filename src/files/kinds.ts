@@ -14,6 +14,7 @@ import { signalfd } from "./signalfd.ts";
 import { inet } from "./sockets/inet.ts";
 import { netlink } from "./sockets/netlink.ts";
 import { packet } from "./sockets/packet.ts";
+import { unix } from "./sockets/unix.ts";
 import { tty } from "./terminals/tty.ts";
 import { timerfd } from "./timerfd.ts";
 
@@ -33,5 +34,6 @@ export const fileKinds: readonly FileKind[] = [
   inotify,
   fanotify,
   tty,
+  unix,
   external,
 ];

@@ -106,8 +106,8 @@ class MemfdDump implements FileDumper {
     withFd(openToRead(file), (fd) => {
       this.#entries.push({
         name: nameOf(file),
-        uid: status.uid,
-        gid: status.gid,
+        uid: file.owners.uid(status.uid),
+        gid: file.owners.gid(status.gid),
         size: BigInt(status.size),
         shmid,
         seals: fcntl(fd, F.GET_SEALS),
@@ -216,7 +216,8 @@ class MemfdRestore implements FileRestorer {
       : createMemfd(entry.name, sealing | (entry.hugetlb_flag ?? 0));
     inode.fd = this.context.kept.keep(fd);
     restoreShmemContent(this.context.images, entry.shmid, fd, size);
-    syscall("the owner", NR.fchown, fd, entry.uid, entry.gid);
+    const { owners } = this.context;
+    syscall("the owner", NR.fchown, fd, owners.uid(entry.uid), owners.gid(entry.gid));
     if (entry.mode !== undefined) syscall("the mode", NR.fchmod, fd, entry.mode & PERMISSIONS);
     return fd;
   }

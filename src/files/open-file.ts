@@ -3,6 +3,7 @@
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { F, getOwner } from "../linux/fcntl.ts";
 import { AT, close, fcntl, O, pidfdGetfd, S } from "../linux/io.ts";
+import type { Owners } from "../linux/owners.ts";
 import type { TreeMounts } from "../linux/path-at.ts";
 import { type HostPid, type NsPid, nsPid, type TreeTasks } from "../linux/pid.ts";
 import { type Fdinfo, readFdinfo } from "../linux/proc.ts";
@@ -40,7 +41,7 @@ export class OpenFile {
     readonly role: number | string,
     private readonly source: number,
     sight: Sight | undefined,
-    private readonly tasks?: TreeTasks,
+    private readonly tasks: TreeTasks,
     private readonly place?: string,
   ) {
     this.#sight = sight;
@@ -63,8 +64,8 @@ export class OpenFile {
   }
 
   /** What a process refers to otherwise than by a descriptor; `copy` is ours and becomes the object's. To be closed. */
-  static reference(pid: HostPid, role: string, copy: number): OpenFile {
-    return new OpenFile(pid, role, copy, undefined);
+  static reference(pid: HostPid, role: string, copy: number, tasks: TreeTasks): OpenFile {
+    return new OpenFile(pid, role, copy, undefined, tasks);
   }
 
   /** Closes our copy, if it was taken. */
@@ -139,14 +140,26 @@ export class OpenFile {
     const sight = this.#sight;
     if (sight === undefined || this.isPath || (sight.signal === 0 && sight.owner === 0)) return NO_OWNER;
     const { type, pid, uid, euid } = getOwner(this.copy);
-    return { uid, euid, signum: sight.signal, pid_type: type, pid: this.#numberOf(pid) };
+    const { owners } = this;
+    return {
+      uid: owners.uid(uid),
+      euid: owners.uid(euid),
+      signum: sight.signal,
+      pid_type: type,
+      pid: this.#numberOf(pid),
+    };
   }
 
   #numberOf(owner: HostPid): NsPid {
-    const number = this.tasks?.numberOf(owner) ?? NO_OWNER.pid;
+    const number = this.tasks.numberOf(owner);
     if (owner !== 0 && number === 0)
       throw new FileDumpError(`${this.where}: its signals go to process ${owner}, outside of the tree`);
     return number;
+  }
+
+  /** What the tree calls the owners of files. */
+  get owners(): Owners {
+    return this.tasks.owners;
   }
 
   /** Magic number of its file system. */

@@ -365,6 +365,7 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     const never = (flags & O.ACCMODE) === O.RDWR && ((entry.mode ?? 0) & S.IFMT) === S.IFREG;
     const mayWait = (flags & O.NONBLOCK) === 0 && !never;
     const lookUp = this.context.mounts.lookUp(pathOf(entry));
+    if (lookUp?.path === "") return undefined;
     const path = lookUp?.path ?? name;
     return { path, flags, mayWait, offset: pos, lookUp };
   }
@@ -397,7 +398,7 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     const remaps = readRemaps(this.context.images);
     if (remaps.size === 0) return;
     const { undo, mounts } = this.context;
-    const names = new TemporaryNames(undo, mounts);
+    const names = new TemporaryNames(undo, mounts, this.context.owners);
     try {
       this.#prepareGhosts(
         [...remaps.values()].filter((remap) => remap.type === RemapType.GHOST),

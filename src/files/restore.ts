@@ -11,7 +11,7 @@ import { FD_CLOEXEC } from "../linux/fcntl.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { MountPaths } from "../linux/path-at.ts";
-import { CALLER, type HostPid, type NsPid, nsPid } from "../linux/pid.ts";
+import { CALLER, type NsPid, nsPid } from "../linux/pid.ts";
 import { syscall } from "../linux/syscall.ts";
 import { TIOC } from "../linux/tty.ts";
 import { Level, log } from "../log.ts";
@@ -59,6 +59,9 @@ interface Description {
   readonly isLate: boolean;
 }
 
+/** The tree that the files are restored for. */
+export type RestoredTree = Pick<RestoreContext, "hostOf" | "processOf" | "owners">;
+
 export class FilesRestore {
   readonly #images: ImageDir;
   readonly #entries = new Map<number, FileEntry>();
@@ -79,10 +82,11 @@ export class FilesRestore {
   /** Descriptions whose owner is to be set when all processes are there. */
   readonly #owned: { fd: number; owner: FownEntry; what: string; last: boolean }[] = [];
   readonly #debug = log.enabled(Level.debug);
+  /** Who has which table, once they are born. */
+  #holders: ReadonlyMap<number, Restoree> = new Map();
 
   /**
-   * Reads the images. `tables` are the numbers of the tables of descriptors that processes have, `hostOf` gives
-   * our number of a task, group or session of the tree, once it is born, and `processOf` a process.
+   * Reads the images. `tables` are the numbers of the tables of descriptors that processes have.
    * @throws FileRestoreError, ImageError
    */
   constructor(
@@ -91,8 +95,7 @@ export class FilesRestore {
     undo: Undo,
     private readonly mounts: MountPaths,
     tables: ReadonlySet<number>,
-    hostOf: (number: NsPid) => HostPid | undefined,
-    processOf: (number: NsPid) => Restoree | undefined,
+    tree: RestoredTree,
     plugins: Plugins = Plugins.none(),
   ) {
     this.#images = images;
@@ -104,8 +107,10 @@ export class FilesRestore {
       inherited: new InheritedFds(options.inheritFd),
       entries: this.#entries,
       kept: this.#kept,
-      hostOf,
-      processOf,
+      hostOf: (number: NsPid) => tree.hostOf(number),
+      processOf: (number: NsPid) => tree.processOf(number),
+      owners: tree.owners,
+      holderOf: (id: number) => this.#holderOf(id),
       descriptor: (id: number) => this.#descriptor(id),
       tableWith: (id: number) => this.#tableWith(id),
       plugins,
@@ -171,9 +176,11 @@ export class FilesRestore {
 
   /**
    * Makes all files that take more than being opened, and gives them what they have of each other. All processes have been
-   * born; `job` is the root where it is in our session. @throws FileRestoreError, KernelError
+   * born: `holders` are those that have the tables, by their numbers; `job` is the root where it is in our session.
+   * @throws FileRestoreError, KernelError
    */
-  wire(job: ShellJob | undefined): void {
+  wire(holders: ReadonlyMap<number, Restoree>, job: ShellJob | undefined): void {
+    this.#holders = holders;
     for (const description of this.#descriptions.values())
       if (description.restorer.wire !== undefined) this.#made(description);
     // Wiring makes further ones: those in queues.
@@ -305,7 +312,11 @@ export class FilesRestore {
 
   #restoreOwners(): void {
     for (const { fd, owner, what, last } of this.#owned.splice(0)) {
-      restoring(what, () => restoreOwner(fd, owner, this.#context.hostOf(owner.pid), what));
+      restoring(what, () => {
+        const { owners } = this.#context;
+        const named = { ...owner, uid: owners.uid(owner.uid), euid: owners.uid(owner.euid) };
+        restoreOwner(fd, named, this.#context.hostOf(owner.pid), what);
+      });
       if (last) this.#kept.drop(fd);
     }
   }
@@ -324,15 +335,10 @@ export class FilesRestore {
     for (const restorer of this.#restorers.values()) restorer.finish?.();
     for (const { entry, restorer, fd } of this.#descriptions.values())
       if (fd !== undefined) restorer.thaw?.(entry, fd);
-    this.#release();
   }
 
-  /** The restore has failed: closes what is ours and removes what was made. Never throws. */
-  abort(): void {
-    this.#release();
-  }
-
-  #release(): void {
+  /** The restore is over, or has failed: closes what is ours. Never throws. */
+  close(): void {
     this.#kept[Symbol.dispose]();
     this.#descriptions.clear();
     this.#forMapping.clear();
@@ -373,6 +379,16 @@ export class FilesRestore {
     const entry = this.#entries.get(id);
     if (entry === undefined) throw new FileRestoreError(`files.img: there is no file ${id}`);
     return this.#made(this.#descriptions.get(id) ?? this.#add(entry, 0));
+  }
+
+  #holderOf(id: number): Restoree {
+    let any: Restoree | undefined;
+    for (const [filesId, restoree] of this.#holders) {
+      any ??= restoree;
+      if (this.#tables.get(filesId)?.some((each) => each.id === id)) return restoree;
+    }
+    if (any === undefined) throw new Error("no process has files");
+    return any;
   }
 
   #tableWith(id: number): ReadonlyMap<number, number> {

@@ -50,3 +50,28 @@ export function fileName(kind: AnyImageKind | RawKind, id?: NotHostPid | bigint 
   const text = kind.id === "hex" ? id.toString(16) : id.toString();
   return kind.file.slice(0, star) + text + kind.file.slice(star + 1);
 }
+
+/** What a file is, by its name: the kind, and what stands in the place of `*`; undefined for no image. */
+export function kindOfFile(
+  name: string,
+): { kind: AnyImageKind | RawKind; id: number | string | undefined } | undefined {
+  // The first one that fits is meant: what is written now comes before what was.
+  for (const kind of [...Object.values<AnyImageKind>(IMAGES), ...Object.values<RawKind>(RAW_IMAGES)]) {
+    const [before = "", behind] = kind.file.split("*");
+    if (behind === undefined) {
+      if (name === kind.file) return { kind, id: undefined };
+      continue;
+    }
+    if (!name.startsWith(before) || !name.endsWith(behind)) continue;
+    const id = name.slice(before.length, name.length - behind.length);
+    if (kind.id === "word" && id !== "") return { kind, id };
+    if (kind.id === "hex" && /^[0-9a-f]+$/.test(id)) return { kind, id: Number.parseInt(id, 16) };
+    if (kind.id === "decimal" && /^\d+$/.test(id)) return { kind, id: Number(id) };
+  }
+  return undefined;
+}
+
+/** Whether a kind's files are made of messages. */
+export function hasMessages(kind: AnyImageKind | RawKind): kind is AnyImageKind {
+  return "codec" in kind;
+}

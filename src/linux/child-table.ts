@@ -120,10 +120,10 @@ export class ChildTable {
   }
 
   /**
-   * Has a child make the calls and wait then, until it is ended by `dispose`. Gives its pid once the calls are made.
-   * @throws KernelError
+   * Has a child, of id `pid` if given, make the calls and wait then, until it is ended by `dispose`. Gives its pid once the
+   * calls are made. @throws KernelError
    */
-  hold(): HostPid {
+  hold(pid?: NsPid): HostPid {
     const ends = new Uint8Array(2 * s32.size);
     syscall("to a child", NR.pipe2, addressOf(ends), O.CLOEXEC);
     using reading = Fd.own(s32.read(ends, 0));
@@ -132,17 +132,20 @@ export class ChildTable {
     this.call(NR.write, writing.number, pause.address, 1);
     this.call(NR.close, writing.number);
     this.call(NR.nanosleep, pause.address);
-    const pid = this.start();
+    const born = this.start(pid);
     // Now this end is the child's alone, and ends with it.
     writing.close();
     read(reading.number, new Uint8Array(1));
-    return pid;
+    return born;
   }
 
-  /** Sets a child to make the calls; it is ended by `dispose` where it has not ended then. Gives its pid. @throws KernelError */
-  start(): HostPid {
+  /**
+   * Sets a child, of id `pid` if given, to make the calls; it is ended by `dispose` where it has not ended then. `flags` are further
+   * ones of clone3(2). Gives its pid. @throws KernelError
+   */
+  start(pid?: NsPid, flags = 0): HostPid {
     this.#entry(NR.exit_group, 0);
-    this.#pid = this.#spawn(undefined);
+    this.#pid = this.#spawn(pid, flags);
     return this.#pid;
   }
 
@@ -164,10 +167,10 @@ export class ChildTable {
     rawSyscall(NR.munmap, this.#address, SIZE);
   }
 
-  #spawn(pid: NsPid | undefined): HostPid {
+  #spawn(pid: NsPid | undefined, flags = 0): HostPid {
     const ids = pid === undefined ? undefined : this.data(setTid(pid));
     const args = cloneArgs.encode({
-      flags: CLONE.CLEAR_SIGHAND,
+      flags: CLONE.CLEAR_SIGHAND + flags,
       ...(ids && { set_tid: ids.address, set_tid_size: 1 }),
     });
     const what = `with pid ${pid ?? "of any number"}`;

@@ -34,7 +34,7 @@ export interface MountPaths {
   lookUp(at: MountPath): LookUp | undefined;
 }
 
-/** What openat2(2) takes: a path in a directory, and RESOLVE flags. */
+/** What openat2(2) takes: a path in a directory, and RESOLVE flags. An empty path is what the directory's descriptor is open at, which may be a file. */
 export interface LookUp extends PathAt {
   readonly resolve: number;
 }

@@ -6,6 +6,8 @@
  * or at a birth (process/identity.ts).
  */
 
+import type { Owners } from "./owners.ts";
+
 declare const host: unique symbol;
 declare const ns: unique symbol;
 
@@ -44,6 +46,8 @@ export interface TreeTasks {
   readonly living: readonly HostPid[];
   /** The number of a task, group or session in the images; 0 where it cannot be seen from the tree's pid namespace. */
   numberOf(host: HostPid): NsPid;
+  /** What the tree calls the owners of files, by our ids. */
+  readonly owners: Owners;
 }
 
 /** What a task calls itself. */

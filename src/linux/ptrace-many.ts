@@ -20,6 +20,7 @@ import {
 } from "./ptrace.ts";
 import { MASK_WHILE_RUNNING } from "./signal.ts";
 import { viewOf } from "./struct.ts";
+import { withTicks } from "./ticks.ts";
 
 /** Tasks in one native call. */
 export const CHUNK = 128;
@@ -84,15 +85,33 @@ export interface Report {
   readonly code: number | undefined;
 }
 
+type Outcome = Report | KernelError | undefined;
+
 /**
  * wait4(2) for each of many tasks of ours; `options` as for `wait` in ptrace.ts. `done` is told of every one what came of
  * it, and is not to throw: undefined for a task that has nothing to report, which without WAIT.NOHANG is to be asked
- * again (EINTR); an error where there is nobody to wait for (ECHILD).
+ * again, as it was waited for until a tick (ticks.ts); an error where there is nobody to wait for (ECHILD).
  */
 export function waitMany<T extends { readonly tid: HostPid }>(
   tasks: readonly T[],
   options: number,
-  done: (task: T, outcome: Report | KernelError | undefined) => void,
+  done: (task: T, outcome: Outcome) => void,
+): void {
+  if ((options & WAIT.NOHANG) !== 0) {
+    lookAtMany(tasks, options, done);
+    return;
+  }
+  const outcomes: Outcome[] = [];
+  withTicks(() => lookAtMany(tasks, options, (_, outcome) => outcomes.push(outcome)));
+  tasks.forEach((task, i) => {
+    done(task, outcomes[i]);
+  });
+}
+
+function lookAtMany<T extends { readonly tid: HostPid }>(
+  tasks: readonly T[],
+  options: number,
+  done: (task: T, outcome: Outcome) => void,
 ): void {
   const blocks = waiting();
   const view = viewOf(blocks.bytes);

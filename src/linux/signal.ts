@@ -8,7 +8,10 @@ export const SIG = {
   HUP: 1,
   INT: 2,
   QUIT: 3,
+  ILL: 4,
   TRAP: 5,
+  BUS: 7,
+  FPE: 8,
   KILL: 9,
   SEGV: 11,
   CHLD: 17,
@@ -17,6 +20,7 @@ export const SIG = {
   TSTP: 20,
   TTIN: 21,
   TTOU: 22,
+  SYS: 31,
   IO: 29,
 } as const;
 
@@ -28,6 +32,12 @@ export function signalBit(signal: number): bigint {
   return 1n << BigInt(signal - 1);
 }
 
+/** Those of the faults of a thread: the kernel hands them out before all others. */
+export const SYNCHRONOUS = [SIG.ILL, SIG.TRAP, SIG.BUS, SIG.FPE, SIG.SEGV, SIG.SYS].reduce(
+  (mask, signal) => mask | signalBit(signal),
+  0n,
+);
+
 /** Every signal but SIGTRAP, which the runner reports through: the mask of a task while it works for us. */
 export const MASK_WHILE_RUNNING = ~signalBit(SIG.TRAP) & 0xffff_ffff_ffff_ffffn;
 
@@ -37,6 +47,11 @@ export const SIG_SETMASK = 2;
 
 /** struct kernel_sigaction as rt_sigaction(2) takes it on x86-64. */
 export const sigaction = struct({ handler: word, flags: u64, restorer: word, mask: u64 });
+
+/** struct sigevent: sigev_value, signo, notify, then a union whose first member is the thread id. */
+export const sigevent = struct({ value: u64, signo: s32, notify: s32, tid: s32, pad: u32 }, 64);
+/** sigev_notify: the signal is for one thread. */
+export const SIGEV_THREAD_ID = 4;
 
 /** The head of siginfo_t, common to all kinds. */
 export const siginfoHead = struct({ signo: s32, errno: s32, code: s32, pad: s32 });

@@ -128,6 +128,7 @@ export const SO = {
   PEERPIDFD: 77,
   RCVPRIORITY: 82,
   PASSRIGHTS: 83,
+  INQ: 84,
 } as const;
 
 /** Flags of sending and receiving (include/linux/socket.h). */
@@ -157,8 +158,11 @@ export const SCM = {
 /** How shutdown(2) is told what to end. */
 export const SHUT = { RD: 0, WR: 1, RDWR: 2 } as const;
 
-/** ioctl(2) requests: bytes that wait to be read, bytes sent and not yet taken, of these those not yet sent; where urgent data is. */
-export const SIOC = { INQ: 0x541b, OUTQ: 0x5411, OUTQNSD: 0x894b, ATMARK: 0x8905 } as const;
+/**
+ * ioctl(2) requests: bytes that wait to be read, bytes sent and not yet taken, of these those not yet sent; where urgent data is;
+ * the file that a Unix socket is bound to.
+ */
+export const SIOC = { INQ: 0x541b, OUTQ: 0x5411, OUTQNSD: 0x894b, ATMARK: 0x8905, UNIXFILE: 0x89e0 } as const;
 
 /** struct sockaddr_storage has room for every address. */
 const ADDRESS_SIZE = 128;
@@ -185,9 +189,14 @@ export function openSocketPair(family: number, type: number, protocol = 0): [Fd,
   return [Fd.own(s32.read(pair, 0)), Fd.own(s32.read(pair, s32.size))];
 }
 
+/** bind(2) to the bytes of an address; 0, or the negative errno. */
+export function tryBind(fd: number, address: Uint8Array): number {
+  return rawSyscall(NR.bind, fd, addressOf(address), address.length);
+}
+
 /** bind(2) to the bytes of an address. @throws KernelError */
 export function bind(fd: number, address: Uint8Array): void {
-  syscall(() => `socket ${fd}`, NR.bind, fd, addressOf(address), address.length);
+  checkResult(tryBind(fd, address), NR.bind, `socket ${fd}`);
 }
 
 /** connect(2) to the bytes of an address; 0, or the negative errno (-EINPROGRESS is none of failure). */
@@ -257,6 +266,16 @@ export function lastPeerName(fd: number, length: number): Uint8Array | undefined
 export function ioctlInt(fd: number, request: number): number {
   syscall(() => `socket ${fd}`, NR.ioctl, fd, request, intPointer);
   return s32.read(intBuffer, 0);
+}
+
+/**
+ * The file in the file system that a Unix socket has its name by, opened with O_PATH, wherever it is now; undefined where it has
+ * none. Takes CAP_NET_ADMIN. @throws KernelError
+ */
+export function unixSocketFile(fd: number): Fd | undefined {
+  const file = rawSyscall(NR.ioctl, fd, SIOC.UNIXFILE);
+  if (file === -ERRNO.ENOENT) return undefined;
+  return Fd.own(checkResult(file, NR.ioctl, `SIOCUNIXFILE of socket ${fd}`));
 }
 
 /** struct pollfd */
@@ -526,6 +545,20 @@ export function tryReceive(fd: number, room: Uint8Array, flags = 0): Incoming | 
     control: decodeControl(controlBuffer.subarray(0, after.controllen)),
     flags: after.flags,
   };
+}
+
+/**
+ * Looks (MSG_PEEK) at the pieces of a stream that fit into `most` bytes: those that were sent together come whole or not at all, because
+ * behind these bytes there is no memory. The number of bytes, or the negative errno: -EFAULT where the first piece is longer.
+ */
+export function peekWholePieces(fd: number, most: number): number {
+  const room = new Uint8Array(Math.max(most, 1));
+  const iov = new Uint8Array(2 * iovec.size);
+  iovec.encodeInto(iov, 0, { base: addressOf(room), len: most });
+  // Nothing is ever mapped at zero.
+  iovec.encodeInto(iov, iovec.size, { base: 0, len: 1 });
+  const header = msghdr.encode({ iov: addressOf(iov), iovlen: 2 });
+  return rawSyscall(NR.recvmsg, fd, addressOf(header), MSG.PEEK | MSG.DONTWAIT);
 }
 
 /** recvmsg(2) into `room`; see tryReceive. @throws KernelError */

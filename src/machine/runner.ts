@@ -89,6 +89,8 @@ export interface Machine {
     /** rt_sigreturn over the frame that the stack pointer points at. */
     readonly sigreturn: number;
   };
+  /** A signal handler that does nothing, and behind it what it returns to: rt_sigreturn. */
+  readonly idleHandler: { readonly code: Uint8Array; readonly restorer: number };
   /** A native function (leaf, subleaf, address of 16 bytes) that reads the CPU's features. */
   readonly cpuidThunk: Uint8Array;
   /** The runner with its entry points as offsets into `code`. Position independent. */

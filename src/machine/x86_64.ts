@@ -202,6 +202,8 @@ const starter = sigreturn(runner(starting, (assembler) => assembler.jump("jmp", 
   .op("ret", 0xc3)
   .assemble();
 
+const idle = sigreturn(new Assembler().op("ret", 0xc3)).assemble();
+
 function labelOf({ labels }: { readonly labels: ReadonlyMap<string, number> }, name: string): number {
   const offset = labels.get(name);
   if (offset === undefined) throw new Error(`no entry point ${name}`);
@@ -212,6 +214,7 @@ export const x86_64: Machine = {
   name: "x86_64",
   syscallThunk: loadCallFromC(new Assembler()).op("ret", 0xc3).assemble().code,
   batchThunk: batch.assemble().code,
+  idleHandler: { code: idle.code, restorer: labelOf(idle, "sigreturn") },
   cpuidThunk: cpuid.assemble().code,
   starter: { code: starter.code, sigreturn: labelOf(starter, "sigreturn") },
   runner: {

@@ -1,8 +1,8 @@
 /**
  * The network lock by iptables: a rule for each direction of each connection in the table `filter`. The programs do it.
  *
- * If we are killed the rules have to go as well: a shell is started beforehand that takes them away unless it hears that they are
- * to stay, also if it never hears anything.
+ * If we are killed the rules have to go as well. A shell is started beforehand that takes them away, unless it hears that they are
+ * to stay, also if it never hears anything. A restore does it the other way round: the shell takes them away when it hears so.
  */
 import { Fd } from "../linux/fd.ts";
 import { lseek, O, SEEK, writeAll } from "../linux/io.ts";
@@ -12,7 +12,6 @@ import { awaitProgram, endOf, start } from "../linux/program.ts";
 import { s32, struct } from "../linux/struct.ts";
 import { addressOf, cString, syscall } from "../linux/syscall.ts";
 import { textToBytes } from "../linux/text.ts";
-import { log } from "../log.ts";
 import { call, type UndoStep } from "../undo/calls.ts";
 import { type Connection, isV4, LOCK_MARK, type NetworkLock, reversed } from "./network-lock.ts";
 
@@ -44,9 +43,13 @@ function rulesOf(connection: Connection): string[] {
   return [rule("INPUT", reversed(connection)), rule("OUTPUT", connection)];
 }
 
+/** Each once, though both ends of a connection may be among them. */
+function rulesOfAll(connections: readonly Connection[]): string[] {
+  return [...new Set(connections.flatMap(rulesOf))];
+}
+
 function script(command: "-I" | "-D", connections: readonly Connection[]): string {
-  const lines = connections.flatMap(rulesOf).map((rule) => `${command} ${rule}`);
-  return ["*filter", ...new Set(lines), "COMMIT", ""].join("\n");
+  return ["*filter", ...rulesOfAll(connections).map((rule) => `${command} ${rule}`), "COMMIT", ""].join("\n");
 }
 
 /** A file without a name that holds a text, to be read from its beginning. */
@@ -87,47 +90,82 @@ function families(connections: readonly Connection[]): Family[] {
   return all.filter((family) => family.connections.length > 0);
 }
 
-/** Waits for a word, then does away with the rules of descriptors 3 and 4, unless the word is `stay`. */
-const SHELL = [
-  "read -r word",
-  `[ "$word" = ${STAY} ] && exit 0`,
-  `[ -e /proc/self/fd/3 ] && ${PROGRAM.V4} ${WORDS.join(" ")} <&3`,
-  `[ -e /proc/self/fd/4 ] && ${PROGRAM.V6} ${WORDS.join(" ")} <&4`,
-].join("\n");
+/** Numbers of descriptors that the shell has: for each family, all rules as one script, and a command for each rule. */
+const SHELL_FD = { V4: 3, V4_EACH: 4, V6: 5, V6_EACH: 6 } as const;
 
-export class IptablesLock implements NetworkLock {
-  #families: readonly Family[] = [];
-  #guard: { readonly pid: HostPid; readonly word: Fd } | undefined;
+/** Takes away the rules of a family all at once or, where one of them is missing, each alone. */
+function removal(program: string, all: number, each: number): string {
+  const words = WORDS.join(" ");
+  const alone = `while read -r rule; do printf "%s\\n" "*filter" "-D $rule" COMMIT | ${program} ${words}; done <&${each}`;
+  return `[ -e /proc/self/fd/${all} ] && { ${program} ${words} <&${all} || ${alone}; }`;
+}
 
-  prepare(connections: readonly Connection[]): void {
-    this.#families = families(connections);
+/** A shell that waits for a word; with `word` it takes rules away, with any other it ends. Without a word, as `unasked` says. */
+class Remover implements Disposable {
+  readonly #pid: HostPid;
+  readonly #say: Fd;
+
+  /** @throws KernelError */
+  constructor(connections: readonly Connection[], unasked: "removes" | "ends") {
     const { read, write } = pipe();
-    const files = this.#families.map(({ program, connections: of }) => ({
-      program,
-      fd: fileOf(script("-D", of)),
-    }));
+    const files: Fd[] = [];
     try {
       const descriptors = new Map([[0, read.number]]);
-      for (const { program, fd } of files) descriptors.set(program === PROGRAM.V4 ? 3 : 4, fd.number);
-      const pid = start({ path: "/bin/sh", words: ["sh", "-c", SHELL], descriptors, closeOthers: true });
-      this.#guard = { pid, word: write };
+      const give = (number: number, text: string): void => {
+        const file = fileOf(text);
+        files.push(file);
+        descriptors.set(number, file.number);
+      };
+      for (const { program, connections: of } of families(connections)) {
+        const v4 = program === PROGRAM.V4;
+        give(v4 ? SHELL_FD.V4 : SHELL_FD.V6, script("-D", of));
+        give(v4 ? SHELL_FD.V4_EACH : SHELL_FD.V6_EACH, `${rulesOfAll(of).join("\n")}\n`);
+      }
+      const shell = [
+        unasked === "ends" ? "read -r word || exit 0" : "read -r word",
+        `[ "$word" = ${STAY} ] && exit 0`,
+        "exec >/dev/null 2>&1",
+        removal(PROGRAM.V4, SHELL_FD.V4, SHELL_FD.V4_EACH),
+        removal(PROGRAM.V6, SHELL_FD.V6, SHELL_FD.V6_EACH),
+      ].join("\n");
+      this.#pid = start({ path: "/bin/sh", words: ["sh", "-c", shell], descriptors, closeOthers: true });
+      this.#say = write;
+    } catch (error) {
+      write.close();
+      throw error;
     } finally {
       read.close();
-      for (const { fd } of files) fd.close();
+      for (const file of files) file.close();
     }
   }
 
-  #saying(word: string): UndoStep[] {
-    if (this.#guard === undefined) return [];
-    return [call(NR.write, this.#guard.word.number, textToBytes(`${word}\n`), word.length + 1)];
+  saying(word: string): UndoStep[] {
+    return [call(NR.write, this.#say.number, textToBytes(`${word}\n`), word.length + 1)];
+  }
+
+  /** Waits for its end. */
+  [Symbol.dispose](): void {
+    if (!this.#say.isOpen) return;
+    this.#say.close();
+    awaitProgram(this.#pid);
+  }
+}
+
+export class IptablesLock implements NetworkLock {
+  #connections: readonly Connection[] = [];
+  #remover: Remover | undefined;
+
+  prepare(connections: readonly Connection[]): void {
+    this.#connections = connections;
+    this.#remover = new Remover(connections, "removes");
   }
 
   get undoing(): readonly UndoStep[] {
-    return this.#saying("undo");
+    return this.#remover?.saying("remove") ?? [];
   }
 
   lock(): void {
-    for (const { program, connections } of this.#families) {
+    for (const { program, connections } of families(this.#connections)) {
       const failure = failureOf(program, script("-I", connections));
       if (failure !== undefined)
         throw new LockError(`network lock: ${failure}: consider --network-lock nftables`);
@@ -135,33 +173,27 @@ export class IptablesLock implements NetworkLock {
   }
 
   get staying(): readonly UndoStep[] {
-    return this.#saying(STAY);
+    return this.#remover?.saying(STAY) ?? [];
   }
 
   [Symbol.dispose](): void {
-    const guard = this.#guard;
-    this.#guard = undefined;
-    if (guard === undefined) return;
-    guard.word.close();
-    awaitProgram(guard.pid);
+    this.#remover?.[Symbol.dispose]();
   }
 }
 
-/** Takes away the rules of connections, as far as they are there. Never throws. */
-export function unlockIptables(connections: readonly Connection[]): void {
-  const run = (program: string, of: readonly Connection[]): string | undefined => {
-    try {
-      return failureOf(program, script("-D", of));
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
-  };
-  for (const { program, connections: of } of families(connections)) {
-    // All together, or, where some rule is missing, each alone.
-    if (run(program, of) === undefined) continue;
-    for (const connection of of) {
-      const failure = run(program, [connection]);
-      if (failure !== undefined) log.debug("network-lock", `no rule was taken away: ${failure}`);
-    }
+/** The end of the rules of connections, as far as they are there. */
+export class IptablesUnlocking implements Disposable {
+  readonly #remover: Remover;
+  readonly steps: readonly UndoStep[];
+
+  /** @throws KernelError */
+  constructor(connections: readonly Connection[]) {
+    this.#remover = new Remover(connections, "ends");
+    this.steps = this.#remover.saying("remove");
+  }
+
+  /** Waits until it is done, if it was asked for. */
+  [Symbol.dispose](): void {
+    this.#remover[Symbol.dispose]();
   }
 }

@@ -2,9 +2,10 @@
 
 import type { InventoryEntry } from "../images/schema/generated/inventory.ts";
 import { readText } from "../linux/io.ts";
-import { IptablesLock, unlockIptables } from "./iptables-lock.ts";
+import type { UndoStep } from "../undo/calls.ts";
+import { IptablesLock, IptablesUnlocking } from "./iptables-lock.ts";
 import { type Connection, type NetworkLock, noLock } from "./network-lock.ts";
-import { NftablesLock, unlockNftables } from "./nftables-lock.ts";
+import { NftablesLock, NftablesUnlocking, unlockNftables } from "./nftables-lock.ts";
 
 /** By their names in options and their numbers in images. */
 export const LOCK_METHOD = { iptables: 0, nftables: 1, skip: 2 } as const;
@@ -26,16 +27,27 @@ export function networkLock(method: LockMethod, runId: string): NetworkLock {
   }
 }
 
+/** How a restore takes a lock away, by steps that are made when the tree lives. To be disposed of afterwards. */
+export interface Unlocking extends Disposable {
+  readonly steps: readonly UndoStep[];
+}
+
 /**
- * Takes away what a dump has put; what is not there is nothing. `rootPid` names the lock of images that are older than CRIU 4.2.
- * @throws KernelError
+ * How what a dump has put is taken away; what is not there is nothing. Undefined where nothing is to be done. `rootPid` names the
+ * lock of images that are older than CRIU 4.2. @throws KernelError
  */
-export function unlockNetwork(
+export function unlocking(
   inventory: InventoryEntry,
   rootPid: number,
   connections: readonly Connection[],
-): void {
+): Unlocking | undefined {
   const { network_lock_method: method = LOCK_METHOD.iptables, dump_criu_run_id: runId } = inventory;
-  if (method === LOCK_METHOD.nftables) unlockNftables(runId ?? String(rootPid));
-  if (method === LOCK_METHOD.iptables) unlockIptables(connections);
+  const id = runId ?? String(rootPid);
+  if (connections.length > 0) {
+    if (method === LOCK_METHOD.nftables) return new NftablesUnlocking(id);
+    return method === LOCK_METHOD.iptables ? new IptablesUnlocking(connections) : undefined;
+  }
+  // CRIU puts one whether there are connections or not.
+  if (method === LOCK_METHOD.nftables) unlockNftables(id);
+  return undefined;
 }

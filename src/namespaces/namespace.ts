@@ -1,8 +1,10 @@
 /** What a kind of namespace is, and what its dump and its restore are given. A kind stands in a file of its own; kinds.ts names them. */
 import type { ImageDir } from "../images/image-dir.ts";
 import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
+import type { Owners } from "../linux/owners.ts";
 import type { HostPid } from "../linux/pid.ts";
 import type { Options } from "../options.ts";
+import type { Keeper } from "../tracee/build/keeper.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Table } from "../tracee/table/table.ts";
 import type { MountsDump } from "./mounts/dump.ts";
@@ -32,6 +34,8 @@ export interface NamespaceDumpContext {
   /** Calls inside a process, which is frozen and entered. */
   tableOf(pid: HostPid): Table;
   readonly mounts: MountsDump;
+  /** What the tree calls owners, by our ids. */
+  readonly owners: Owners;
 }
 
 /** A namespace of the images that is not that of who restores them. */
@@ -47,6 +51,12 @@ export interface NamespaceRestoreContext {
   readonly images: ImageDir;
   readonly options: Options;
   readonly mounts: MountsRestore;
+  /** Has the root of the tree begin its cgroup namespace. */
+  beginCgroups(root: Restoree): void;
+  /** Of whom processes of the tree's user namespace fetch our descriptors; undefined where it has none of its own. */
+  readonly keeper: Keeper | undefined;
+  /** What we call the owners that images name. */
+  readonly owners: Owners;
   /** The numbers of all namespaces of a kind that are the tree's. */
   numbers(kind: NamespaceKind): number[];
 }

@@ -162,6 +162,22 @@ export class NftablesLock implements NetworkLock {
   }
 }
 
+/** The end of the lock of a dump, by a message of which nobody reads the answer. */
+export class NftablesUnlocking implements Disposable {
+  readonly #netlink: Netlink;
+  readonly steps: readonly UndoStep[];
+
+  /** `netlink` speaks with the namespace's netfilter, and is this object's from now on. @throws KernelError */
+  constructor(runId: string, netlink: Netlink = Netlink.open(NETLINK.NETFILTER)) {
+    this.#netlink = netlink;
+    this.steps = sending(netlink, new Transaction().deleteTable(lockTable(runId)).bytes());
+  }
+
+  [Symbol.dispose](): void {
+    this.#netlink[Symbol.dispose]();
+  }
+}
+
 /** Takes the lock of a dump away; false where there is none. @throws KernelError */
 export function unlockNftables(runId: string, netlink: Netlink = Netlink.open(NETLINK.NETFILTER)): boolean {
   using socket = netlink;

@@ -5,15 +5,18 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { NEW } from "../linux/clone.ts";
+import type { Owners } from "../linux/owners.ts";
 import type { NsPid } from "../linux/pid.ts";
 import type { Options } from "../options.ts";
 import { UnsupportedError } from "../process/errors.ts";
+import { Keeper } from "../tracee/build/keeper.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { KINDS } from "./kinds.ts";
 import { mnt } from "./mnt.ts";
 import type { MountsRestore } from "./mounts/restore.ts";
 import type { NamespaceKind, NamespaceRestoreContext, PlannedNamespace } from "./namespace.ts";
 import { keepClocks } from "./time.ts";
+import { keepsGroups, treeOwners, user } from "./user.ts";
 
 /** A process of the images. */
 interface Member {
@@ -23,12 +26,16 @@ interface Member {
 }
 
 /** What a process makes by itself, with unshare(2), when it is there. */
-const BY_ITSELF = NEW.TIME;
+const BY_ITSELF = NEW.TIME | NEW.CGROUP;
 
-export class NamespacesRestore implements NamespaceRestoreContext {
+export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   /** Those that the root begins. */
   readonly #begun: readonly PlannedNamespace[];
   readonly #all: readonly Member[];
+  readonly owners: Owners;
+  readonly keeper: Keeper | undefined;
+  /** Whether nobody in the tree may change groups. */
+  readonly keepsGroups: boolean;
 
   /**
    * `own` are the numbers of who dumped the tree: what has another number is a namespace of the tree's.
@@ -38,6 +45,7 @@ export class NamespacesRestore implements NamespaceRestoreContext {
     readonly images: ImageDir,
     readonly options: Options,
     readonly mounts: MountsRestore,
+    readonly beginCgroups: (root: Restoree) => void,
     root: Member,
     all: readonly Member[],
     own: TaskKobjIdsEntry | undefined,
@@ -60,6 +68,15 @@ export class NamespacesRestore implements NamespaceRestoreContext {
       );
       if (other !== undefined) throw unsupported(process, other.name);
     }
+    const users = this.idOf(user);
+    this.owners = treeOwners(images, root.ids, own);
+    this.keepsGroups = users !== undefined && keepsGroups(images, users);
+    this.keeper = users === undefined ? undefined : new Keeper();
+  }
+
+  /** Ends what was of use on the way. Never throws. */
+  [Symbol.dispose](): void {
+    this.keeper?.[Symbol.dispose]();
   }
 
   /** Whether others may live in another one than the root. */

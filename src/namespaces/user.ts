@@ -1,5 +1,82 @@
-/** User namespaces: not built yet. */
+/**
+ * User namespaces: what ids are called in them (userns-ID.img). Images have all ids as the processes of the tree know them.
+ */
+import type { ImageDir } from "../images/image-dir.ts";
+import { IMAGES } from "../images/kinds.ts";
+import type { UsernsEntry } from "../images/schema/generated/namespaces.ts";
+import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { NEW } from "../linux/clone.ts";
-import type { NamespaceKind } from "./namespace.ts";
+import { O, open, readText, withFd, writeAll } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { NO_ID, type Owners, SAME_OWNERS } from "../linux/owners.ts";
+import type { HostPid } from "../linux/pid.ts";
+import { PR } from "../linux/prctl.ts";
+import { formatIdMap, type IdExtent, UserMap } from "../linux/user-map.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
+import type { NamespaceKind, NamespaceRestoreContext } from "./namespace.ts";
 
-export const user: NamespaceKind = { name: "user", flag: NEW.USER, field: "user_ns_id", own: 7 };
+export const user: NamespaceKind = {
+  name: "user",
+  flag: NEW.USER,
+  field: "user_ns_id",
+  own: 7,
+  dump: (found, { images }) => {
+    for (const { id, pid } of found) images.writeAll(IMAGES.userns, [entryOf(pid)], id);
+  },
+  fill: ({ id }, first, context) => fillUser(id, first, context),
+};
+
+function entryOf(pid: HostPid): UsernsEntry {
+  const { uids, gids } = UserMap.of(pid);
+  const entry: UsernsEntry = { uid_map: [...uids], gid_map: [...gids], binfmt_misc: [] };
+  if (readText(`/proc/${pid}/setgroups`).trim() === "deny") entry.setgroups_denied = true;
+  return entry;
+}
+
+/** The maps of a namespace of the images. @throws ImageError */
+export function readUserMap(images: ImageDir, id: number): UserMap {
+  const { uid_map, gid_map } = images.readOne(IMAGES.userns, id);
+  return new UserMap(uid_map, gid_map);
+}
+
+/** What we call the owners that images name, of a tree whose root has the numbers `ids`, dumped by one of `own`. @throws ImageError */
+export function treeOwners(
+  images: ImageDir,
+  ids: TaskKobjIdsEntry | undefined,
+  own: TaskKobjIdsEntry | undefined,
+): Owners {
+  const id = ids?.user_ns_id;
+  if (id === undefined || own?.user_ns_id === undefined || id === own.user_ns_id) return SAME_OWNERS;
+  return readUserMap(images, id).outside;
+}
+
+/** Whether nobody may change groups in it. @throws ImageError */
+export function keepsGroups(images: ImageDir, id: number): boolean {
+  return images.readOne(IMAGES.userns, id).setgroups_denied === true;
+}
+
+function fillUser(id: number, first: Restoree, { images, keeper }: NamespaceRestoreContext): void {
+  const { uid_map, gid_map, setgroups_denied } = images.readOne(IMAGES.userns, id);
+  const { pid, table } = first;
+  const write = (name: string, text: string) => {
+    withFd(open(`/proc/${pid}/${name}`, O.WRONLY), (fd) => writeAll(fd, new TextEncoder().encode(text)));
+  };
+  // Each can be written once, and all of it at a time.
+  if (setgroups_denied === true) write("setgroups", "deny");
+  write("uid_map", formatIdMap(uid_map));
+  write("gid_map", formatIdMap(gid_map));
+  const uid = rootOf(uid_map);
+  const gid = rootOf(gid_map);
+  if (gid !== NO_ID) table.must("its group in its user namespace", NR.setresgid, gid, gid, gid);
+  if (setgroups_denied !== true && gid !== NO_ID) table.must("its groups", NR.setgroups, 0, 0);
+  if (uid !== NO_ID) table.must("its user in its user namespace", NR.setresuid, uid, uid, uid);
+  // That takes away what lets its own files in /proc be its own.
+  table.must("its files in /proc", NR.prctl, PR.SET_DUMPABLE, 1, 0, 0, 0);
+  table.run();
+  keeper?.enter(pid);
+}
+
+/** Who builds the tree: its root, where there is one. */
+function rootOf(extents: readonly IdExtent[]): number {
+  return extents.some(({ first }) => first === 0) ? 0 : (extents[0]?.first ?? NO_ID);
+}

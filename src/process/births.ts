@@ -3,10 +3,10 @@
 import { NR } from "../linux/nr.ts";
 import type { HostPid, NsPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
-import { wait } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { spawnChildren } from "../tracee/build/spawn.ts";
+import { TaskGoneError } from "../tracee/hold/task.ts";
 import { runTogether } from "../tracee/table/table.ts";
 import { giveDeath } from "./core.ts";
 import { bornBeforeSession, type PlannedProcess, type PstreePlan } from "./pstree.ts";
@@ -128,13 +128,16 @@ export class Births {
   }
 }
 
-/** As its tracer we see the end of a process before its parent does. */
-function awaitEnd({ leader, pid }: Restoree): void {
-  for (;;) {
-    const stop = wait(pid);
-    if (stop === undefined || stop.status.kind !== "stopped") return;
-    // The signal that a zombie died of passes by us first.
-    leader.task.resume(undefined, stop.status.event === 0 ? stop.status.signal : 0);
+/** As its tracer we see the end of a process before its parent does. @throws KernelError */
+function awaitEnd({ leader: { task } }: Restoree): void {
+  try {
+    for (;;) {
+      const stop = task.awaitAnyStop();
+      // The signal that a zombie died of passes by us first.
+      task.resume(undefined, stop.event === 0 ? stop.signal : 0);
+    }
+  } catch (error) {
+    if (!(error instanceof TaskGoneError)) throw error;
   }
 }
 

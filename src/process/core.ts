@@ -10,6 +10,7 @@ import type {
 } from "../images/schema/generated/process.ts";
 import { O, open, readPiece, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import type { Owners } from "../linux/owners.ts";
 import { type HostPid, type NsPid, ownNumber } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { readStat, readStatuses, type TaskStat, type TaskStatus } from "../linux/proc.ts";
@@ -72,7 +73,10 @@ export function askCore(table: Table, seccomp: SeccompDump): CoreAnswers {
   return { task: askTask(table), thread: askThread(table, seccomp) };
 }
 
-/** Writes core-TID of all threads of a process, and its ids. @throws KernelError, TaskGoneError, ImageError */
+/**
+ * Writes core-TID of all threads of a process, and its ids. `cgroupSets` says in which groups each thread is.
+ * @throws KernelError, TaskGoneError, ImageError
+ */
 export function dumpCore(
   images: ImageDir,
   dumpee: Omit<Dumpee, "pidfd">,
@@ -80,6 +84,7 @@ export function dumpCore(
   ids: TaskKobjIdsEntry,
   seccomp: SeccompDump,
   own: CoreAnswers,
+  cgroupSets: ReadonlyMap<HostPid, number>,
 ): void {
   const { pid, numberOf, infection, frozen } = dumpee;
   const [leader, ...others] = frozen.threads.flatMap((task, i) => {
@@ -91,9 +96,13 @@ export function dumpCore(
     others.length === 0
       ? undefined
       : infection.enterThreads(others, (threadTable) => askThread(threadTable, seccomp));
-  for (const first of whatIsKnown([leader], [dumpee.proc.status])) {
+  for (const first of whatIsKnown([leader], [dumpee.proc.status], dumpee.owners)) {
     const state = own.thread(first);
-    images.writeAll(IMAGES.core, [{ ...coreOf(state), tc: own.task(dumpee, state) }], numberOf(pid));
+    images.writeAll(
+      IMAGES.core,
+      [{ ...coreOf(state, cgroupSets.get(first.task.tid)), tc: own.task(dumpee, state) }],
+      numberOf(pid),
+    );
   }
   images.writeAll(IMAGES.ids, [ids], numberOf(pid));
   if (entered === undefined) return;
@@ -104,11 +113,11 @@ export function dumpCore(
   );
   // What is asked by ptrace is asked of those that stand.
   entered.answers.awaitAll();
-  whatIsKnown(others, statuses).forEach((thread, member) => {
+  whatIsKnown(others, statuses, dumpee.owners).forEach((thread, member) => {
     entered.answers.look(member);
     const state = entered.asked(thread);
     state.thread_core.blk_sigset = state.mask;
-    images.writeAll(IMAGES.core, [coreOf(state)], numberOf(thread.task.tid));
+    images.writeAll(IMAGES.core, [coreOf(state, cgroupSets.get(thread.task.tid))], numberOf(thread.task.tid));
   });
 }
 
@@ -116,17 +125,19 @@ export function dumpCore(
 function whatIsKnown(
   threads: readonly Pick<Known, "task" | "saved">[],
   statuses: readonly TaskStatus[],
+  owners: Owners,
 ): Known[] {
   const outside = askOutside(threads.map(({ task }) => task));
   return threads.flatMap(({ task, saved }, i) => {
     const status = statuses[i];
     const rest = outside[i];
-    return status === undefined || rest === undefined ? [] : [{ task, saved, status, outside: rest }];
+    return status === undefined || rest === undefined ? [] : [{ task, saved, status, owners, outside: rest }];
   });
 }
 
-function coreOf(state: ThreadState): CoreEntry {
-  return { mtype: MARCH_X86_64, thread_info: state.thread_info, thread_core: state.thread_core };
+function coreOf(state: ThreadState, cg_set: number | undefined): CoreEntry {
+  const thread_core = cg_set === undefined ? state.thread_core : { ...state.thread_core, cg_set };
+  return { mtype: MARCH_X86_64, thread_info: state.thread_info, thread_core };
 }
 
 function askTask(table: Table): CoreAnswers["task"] {

@@ -12,6 +12,7 @@ import {
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
 import { ourPid } from "../linux/ourselves.ts";
+import { type Owners, SAME_OWNERS } from "../linux/owners.ts";
 import { PR, PR_CAP_AMBIENT } from "../linux/prctl.ts";
 import { readStatus, type TaskStatus } from "../linux/proc.ts";
 import { syscall } from "../linux/syscall.ts";
@@ -29,22 +30,24 @@ function words(mask: string | undefined): number[] {
 }
 
 /** Asks for what /proc does not tell of the thread that runs the table; `status` is the rest. */
-export function askCredentials(table: Table): (status: TaskStatus) => CredsEntry {
+export function askCredentials(table: Table): (status: TaskStatus, owners: Owners) => CredsEntry {
   const securebits = table.must("its securebits", NR.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
-  return (status) => credentialsOf(status, securebits.value);
+  return (status, owners) => credentialsOf(status, securebits.value, owners);
 }
 
 const rights = new Repeated<CredsEntry>((entry) => keepBytes(CredsEntry, entry));
 
-function credentialsOf(status: TaskStatus, secbits: number): CredsEntry {
+function credentialsOf(status: TaskStatus, secbits: number, owners: Owners): CredsEntry {
+  if (owners !== SAME_OWNERS) return entryOf(status, secbits, owners);
   const key = `${secbits} ${status.lines("Uid", "Groups")} ${status.lines("CapInh", "NoNewPrivs")}`;
-  return rights.of(key, () => entryOf(status, secbits));
+  return rights.of(key, () => entryOf(status, secbits, owners));
 }
 
-function entryOf(status: TaskStatus, secbits: number): CredsEntry {
-  const ids = (name: string) => (status.get(name) ?? "").split("\t").map(Number);
-  const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid");
-  const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid");
+function entryOf(status: TaskStatus, secbits: number, owners: Owners): CredsEntry {
+  const ids = (name: string, of: (id: number) => number) =>
+    (status.get(name) ?? "").split("\t").map((word) => of(Number(word)));
+  const [uid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid", owners.uid);
+  const [gid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid", owners.gid);
   const entry: CredsEntry = {
     uid,
     gid,
@@ -62,7 +65,7 @@ function entryOf(status: TaskStatus, secbits: number): CredsEntry {
     groups: (status.get("Groups") ?? "")
       .split(" ")
       .filter((word) => word !== "")
-      .map(Number),
+      .map((word) => owners.gid(Number(word))),
     cap_amb: words(status.get("CapAmb")),
   };
   if (status.get("NoNewPrivs") === "1") entry.no_new_privs = 1;
@@ -85,15 +88,16 @@ const ownWithoutPrivilege: () => CredsEntry | undefined = oncePerRun(() => {
   const needed = [CAP_SETGID, CAP_SETUID, CAP_SETPCAP];
   if (needed.every((each) => isCapable(each))) return undefined;
   const securebits = syscall("of ours", NR.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
-  return entryOf(readStatus(ourPid()), securebits);
+  return entryOf(readStatus(ourPid()), securebits, SAME_OWNERS);
 });
 
-function giveAnyIds(table: Calls, entry: CredsEntry, lastCapability: number): void {
+function giveAnyIds(table: Calls, entry: CredsEntry, lastCapability: number, keepsGroups: boolean): void {
   const prctl = (object: string, option: number, a = 0) => table.must(object, NR.prctl, option, a, 0, 0, 0);
   table.reserve(ROOM + entry.groups.length * 4);
   prctl("securebits", PR.SET_SECUREBITS, SECBITS_WHILE_CHANGING);
   const groups = new Uint8Array(new Uint32Array(entry.groups).buffer);
-  table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));
+  if (!keepsGroups)
+    table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));
   table.must("group ids", NR.setresgid, entry.gid, entry.egid, entry.sgid);
   table.call(NR.setfsgid, entry.fsgid);
   table.must("user ids", NR.setresuid, entry.uid, entry.euid, entry.suid);
@@ -106,9 +110,15 @@ function giveAnyIds(table: Calls, entry: CredsEntry, lastCapability: number): vo
 }
 
 /** Ids and what limits capabilities, where they are not as our own. */
-function giveNoneBut(table: Calls, entry: CredsEntry, own: CredsEntry, lastCapability: number): void {
+function giveNoneBut(
+  table: Calls,
+  entry: CredsEntry,
+  own: CredsEntry,
+  lastCapability: number,
+  keepsGroups: boolean,
+): void {
   table.reserve(ROOM + entry.groups.length * 4);
-  if (String(entry.groups) !== String(own.groups)) {
+  if (!keepsGroups && String(entry.groups) !== String(own.groups)) {
     const groups = new Uint8Array(new Uint32Array(entry.groups).buffer);
     table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));
   }
@@ -130,10 +140,15 @@ function giveNoneBut(table: Calls, entry: CredsEntry, own: CredsEntry, lastCapab
  * Gives a thread its credentials. Comes after everything that needs privilege; parent-death signal and dumpable come
  * after it, because a change of ids clears them (prctl(2)). `lastCapability` is the kernel's highest.
  */
-export function giveCredentials(table: Calls, entry: CredsEntry, lastCapability: number): void {
+export function giveCredentials(
+  table: Calls,
+  entry: CredsEntry,
+  lastCapability: number,
+  keepsGroups = false,
+): void {
   const own = ownWithoutPrivilege();
-  if (own === undefined) giveAnyIds(table, entry, lastCapability);
-  else giveNoneBut(table, entry, own, lastCapability);
+  if (own === undefined) giveAnyIds(table, entry, lastCapability, keepsGroups);
+  else giveNoneBut(table, entry, own, lastCapability, keepsGroups);
   const prctl = (object: string, option: number, a = 0, b = 0) =>
     table.must(object, NR.prctl, option, a, b, 0, 0);
   const [header, data] = capsetArguments({

@@ -2,9 +2,19 @@
  * Which number a task has in the images: that in the pid namespace of the tree's root. Here, and where a task is born
  * (tracee/build/spawn.ts), one of its numbers is learnt from the other.
  */
+
+import { type Owners, SAME_OWNERS } from "../linux/owners.ts";
 import { type HostPid, hostPid, type NsPid, nsPid, sameNumber, type TreeTasks } from "../linux/pid.ts";
 import { type NumbersName, numbersIn, readStatus, readStatuses, type TaskStatus } from "../linux/proc.ts";
+import { readLinks } from "../linux/read-many.ts";
+import { UserMap } from "../linux/user-map.ts";
 import type { FrozenTree } from "../tracee/hold/freeze.ts";
+
+/** What our ids are called by a process. @throws KernelError */
+export function ownersIn(pid: HostPid): Owners {
+  const [ours, theirs] = readLinks(["/proc/self/ns/user", `/proc/${pid}/ns/user`]);
+  return ours === theirs ? SAME_OWNERS : UserMap.of(pid).inside;
+}
 
 /** The tasks, groups and sessions of a frozen tree by their numbers in the images. */
 export class TaskNumbers implements TreeTasks {
@@ -13,9 +23,21 @@ export class TaskNumbers implements TreeTasks {
   /** How far below ours the namespace of the root is; undefined before it was asked. */
   #depth: number | undefined;
 
+  #owners: Owners | undefined;
   #processes: ReadonlySet<HostPid> | undefined;
 
   constructor(private readonly tree: FrozenTree) {}
+
+  /** In a user namespace of the tree's own they have other names. */
+  readonly owners: Owners = {
+    uid: (id) => this.#rootOwners().uid(id),
+    gid: (id) => this.#rootOwners().gid(id),
+  };
+
+  #rootOwners(): Owners {
+    this.#owners ??= ownersIn(this.tree.root.pid);
+    return this.#owners;
+  }
 
   get rootPid(): HostPid {
     return this.tree.root.pid;

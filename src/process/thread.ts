@@ -5,6 +5,7 @@ import type { CoreEntry, SeccompEntry, ThreadCoreEntry } from "../images/schema/
 import { type ThreadInfoX86, UserDescT } from "../images/schema/generated/x86.ts";
 import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
+import type { Owners } from "../linux/owners.ts";
 import type { NsPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import type { TaskStatus } from "../linux/proc.ts";
@@ -62,6 +63,8 @@ export interface Known {
   readonly saved: Saved;
   /** /proc/PID/task/TID/status. */
   readonly status: TaskStatus;
+  /** What its process calls owners, by our ids. */
+  readonly owners: Owners;
   readonly outside: Outside;
 }
 
@@ -76,14 +79,14 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
   const clearTid = table.space(8);
   table.must("its parent-death signal", NR.prctl, PR.GET_PDEATHSIG, pdeath.address, 0, 0, 0);
   table.must("its clear_child_tid", NR.prctl, PR.GET_TID_ADDRESS, clearTid.address, 0, 0, 0);
-  return ({ task: { tid }, saved, status, outside }) => {
+  return ({ task: { tid }, saved, status, owners, outside }) => {
     const core: ThreadCoreEntry = {
       futex_rla: outside.robustHead,
       futex_rla_len: outside.robustLength,
       ...scheduling(),
       sas: altstack(),
       signals_p: outside.pending ? dumpPending(tid, false) : { signals: [] },
-      creds: credentials(status),
+      creds: credentials(status, owners),
       ...seccomp.dump(tid, status),
       comm: bytesToText(name.bytes.subarray(0, name.bytes.indexOf(0))),
       cg_set: 1,
@@ -143,7 +146,7 @@ export function giveName(calls: Calls, comm: string): void {
 
 /**
  * Gives what takes privilege away, and what a change of credentials would clear; then the pending signals. `pid` and `tid` are what
- * the thread calls itself.
+ * the thread calls itself. With `keepsGroups` it has its groups from its birth, as its user namespace lets nobody change them.
  */
 export function giveThreadLast(
   calls: Calls,
@@ -153,11 +156,13 @@ export function giveThreadLast(
   seccomp: SeccompEntry | undefined,
   inheritedFilters: number,
   lastCapability: number,
+  keepsGroups: boolean,
 ): void {
   const { thread } = partsOf(core);
   const { creds } = thread;
   giveSeccomp(calls, thread, seccomp, inheritedFilters);
-  if (creds !== undefined) calls.share(creds, () => giveCredentials(calls, creds, lastCapability));
+  if (creds !== undefined)
+    calls.share(creds, () => giveCredentials(calls, creds, lastCapability, keepsGroups));
   calls.must("its parent-death signal", NR.prctl, PR.SET_PDEATHSIG, thread.pdeath_sig ?? 0, 0, 0, 0);
   if (thread.signals_p !== undefined) givePending(calls, pid, tid, thread.signals_p, false);
 }

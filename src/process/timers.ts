@@ -5,16 +5,14 @@ import { itimerspec, NSEC_PER_SEC, readClock, timespec } from "../linux/clock.ts
 import { NR } from "../linux/nr.ts";
 import { type HostPid, hostPid, type NsPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
-import { s32, struct, u32, u64 } from "../linux/struct.ts";
+import { SIGEV_THREAD_ID, sigevent } from "../linux/signal.ts";
+import { struct, u64 } from "../linux/struct.ts";
 import type { Table } from "../tracee/table/table.ts";
 import { ImageValueError } from "./errors.ts";
 
 const itimerval = struct({ isec: u64, iusec: u64, vsec: u64, vusec: u64 });
-/** struct sigevent: sigev_value, signo, notify, then a union whose first member is the thread id. */
-const sigevent = struct({ value: u64, signo: s32, notify: s32, tid: s32, pad: u32 }, 64);
 
 const ITIMERS = ["real", "virt", "prof"] as const;
-const SIGEV_THREAD_ID = 4;
 /** What the two calls for a timer take in a table, and what they write. */
 const ROOM = 512;
 const SIGSET_SIZE = 8;

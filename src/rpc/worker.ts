@@ -232,7 +232,7 @@ class Requests {
     // Whoever asks for a command in our place wants it to be the parent.
     if (command === "restore") options = { ...options, restoreDetached: opts.exec_cmd.length === 0 };
     if (opts.config_file !== undefined)
-      options = withGiven(options, readConfig({ path: opts.config_file, named: true }));
+      options = withGiven(options, readConfig({ path: opts.config_file, named: false }));
     if (
       options.imagesDir === defaultOptions().imagesDir &&
       opts.images_dir === undefined &&

@@ -36,7 +36,7 @@ export function startProgram(
 ): Task {
   const area = Area.place(readMaps(ourPid()), 1, BULK.RESTORE);
   // The kernel's choice is an id that nobody had of late: a process or thread that was dumped is to get its own again.
-  const root = spawnRoot(undefined, area, OUR_PIDFD, false);
+  const root = spawnRoot({ area, pidfdNumber: OUR_PIDFD });
   const { table, pid } = root;
   const { task } = root.leader;
   for (const name of ["/dev/null", output, output])

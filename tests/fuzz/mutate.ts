@@ -2,7 +2,7 @@
 
 import type { FieldInfo } from "../../src/images/fields.ts";
 import { encodeImage, ImageReader } from "../../src/images/image-file.ts";
-import { type AnyImageKind, IMAGES } from "../../src/images/kinds.ts";
+import { type AnyImageKind, hasMessages, IMAGES, kindOfFile } from "../../src/images/kinds.ts";
 import { ENUMS, MESSAGES } from "../../src/images/schema/generated/fields.ts";
 
 /** A directory of images in memory: bytes by file name. */
@@ -53,13 +53,8 @@ function pick<T>(draw: Draw, list: readonly T[]): T {
 
 /** The kind of an image file by its name; undefined for pages and the like. */
 function kindOf(file: string): AnyImageKind | undefined {
-  return Object.values<AnyImageKind>(IMAGES).find(({ file: pattern, id }) => {
-    const [before = "", after] = pattern.split("*");
-    if (after === undefined) return file === pattern;
-    if (!file.startsWith(before) || !file.endsWith(after)) return false;
-    const middle = file.slice(before.length, file.length - after.length);
-    return id === "word" ? true : id === "hex" ? /^[0-9a-f]+$/.test(middle) : /^\d+$/.test(middle);
-  });
+  const kind = kindOfFile(file)?.kind;
+  return kind !== undefined && hasMessages(kind) ? kind : undefined;
 }
 
 function takeApart(file: string, bytes: Uint8Array): Parts | undefined {

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { linesOf } from "./lines.ts";
+import { adoptOrphans, killAll, leaveToBun, processTree } from "./processes.ts";
 
 const NAMES = ["chromium-headless-shell", "chromium", "chromium-shell"];
 
@@ -82,6 +83,7 @@ class Connection {
 
 /** @throws when it does not start */
 export async function startBrowser(program: string): Promise<Browser> {
+  adoptOrphans();
   const profile = mkdtempSync(join(tmpdir(), "criu-ts-browser-"));
   // As root it has no sandbox of its own; it sees nothing but our own page.
   const flags = [
@@ -96,8 +98,10 @@ export async function startBrowser(program: string): Promise<Browser> {
     stdout: "ignore",
     stderr: "pipe",
   });
+  leaveToBun(child);
   const close = async () => {
-    child.kill("SIGKILL");
+    // Debian's program is a script that waits for the browser, which has children of its own.
+    await killAll(processTree(child.pid));
     await child.exited;
     rmSync(profile, { recursive: true, force: true });
   };

@@ -42,6 +42,8 @@ export interface Directives {
   delayMs: number;
   /** Options of unshare(1): the namespaces that the root is born in. Its pid is another after each restore then. */
   unshareOptions: string[];
+  /** The map of ids, lines of uid_map, where they are to have a user namespace of their own. */
+  idMap: string | undefined;
 }
 
 /** The names of all fixtures, sorted; FIXTURE=a,b in the environment selects. */
@@ -70,6 +72,7 @@ export function directives(name: string): Directives {
     peerRestore: undefined,
     delayMs: 0,
     unshareOptions: [],
+    idMap: undefined,
   };
   const words = (text: string) =>
     text.split(/\s+/).flatMap((word) => (word === "" ? [] : [word.replace("$PROJECT", projectDir)]));
@@ -79,6 +82,7 @@ export function directives(name: string): Directives {
     else if (key === "dump") found.dumpOptions.push(...words(value));
     else if (key === "restore") found.restoreOptions.push(...words(value));
     else if (key === "unshare") found.unshareOptions.push(...words(value));
+    else if (key === "id-map") found.idMap = value.trim();
     else if (key === "hugepages") found.hugePages = Number(value);
     else if (key === "fails") found.fails = value.trim();
     else if (key === "image-pages") {

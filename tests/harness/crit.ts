@@ -9,11 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decode } from "../../src/crit/decode.ts";
 import { encode } from "../../src/crit/encode.ts";
+import { hasMessages, kindOfFile } from "../../src/images/kinds.ts";
 import { linesOf } from "./lines.ts";
 
 const python = "/usr/bin/python3";
 
-// Reads a directory a line, answers a line of JSON. Images of raw pages have no messages to decode.
+// Reads a directory a line, answers a line of JSON. Images of raw pages and archives have no messages to decode.
 const program = `
 import json, os, sys
 import pycriu
@@ -26,7 +27,7 @@ for line in sys.stdin:
             continue
         if not (name.endswith(".img") or name.startswith("stats-")):
             continue
-        if name.startswith("pages-"):
+        if name.startswith(("pages-", "tmpfs-")):
             continue
         try:
             with open(path, "rb") as image:
@@ -94,12 +95,12 @@ export async function decodeWithCrit(directory: string): Promise<Decoded> {
   return JSON.parse(value);
 }
 
-/** The images of messages in a directory: all files but pages, logs and what ip, tar and others wrote. */
+/** The images of messages in a directory: neither pages, nor logs, nor what others have written. */
 export function imagesOf(directory: string): string[] {
-  const raw = /^(pages|ifaddr|route6?|rule|iptables|ip6tables|nftables|netns-(ct|exp)|tmpfs|tmpfs-dev)-/;
-  return readdirSync(directory)
-    .filter((name) => (name.endsWith(".img") || name.startsWith("stats-")) && !raw.test(name))
-    .filter((name) => statSync(join(directory, name)).isFile());
+  return readdirSync(directory).filter((name) => {
+    const kind = kindOfFile(name)?.kind;
+    return kind !== undefined && hasMessages(kind) && statSync(join(directory, name)).isFile();
+  });
 }
 
 /**
@@ -147,6 +148,8 @@ function renamed(image: DecodedImage): DecodedImage {
 
 /** What is in `theirs` and not, or otherwise, in `ours`. Ours may know more. */
 function notShown(ours: unknown, theirs: unknown, at: string): string[] {
+  // Text that is no UTF-8 it shows as Python does bytes.
+  if (typeof ours === "string" && !ours.isWellFormed() && String(theirs).startsWith("b'")) return [];
   if (typeof theirs !== "object" || theirs === null) {
     return ours === theirs
       ? []

@@ -92,6 +92,12 @@ function giveHugePagesBack(added: number): void {
   writeFileSync(hugePagesFile, String(Math.max(0, hugePages() - added)));
 }
 
+/** Gives the child of unshare(1) its ids. */
+async function mapIds(starter: number, map: string): Promise<void> {
+  const pid = await until(() => childrenOf(starter)[0], 5000);
+  for (const file of ["gid_map", "uid_map"]) writeFileSync(`/proc/${pid}/${file}`, `${map}\n`);
+}
+
 /**
  * Builds a fixture where needed, starts it in a new session with its stdio on files, and waits until it is ready.
  *
@@ -110,8 +116,17 @@ export async function startFixture(name: string): Promise<Fixture> {
   // setsid does not fork where its caller is no group leader, which a fresh child is not: the pid is the fixture's.
   const isUnshared = wants.unshareOptions.length > 0;
   // What unshare(1) says in the end is not to lengthen the fixture's file.
-  const apart = ["sh", "-c", `exec "$@" >>printed 2>&1`, "sh"];
-  const starter = isUnshared ? ["unshare", "--fork", ...wants.unshareOptions, ...apart] : [];
+  const apart = (prepared = "") => ["sh", "-c", `${prepared}exec "$@" >>printed 2>&1`, "sh"];
+  // The map is written from outside; its caller is nobody until then, and nobody's program has no capabilities of its own.
+  const mapped = [
+    ...apart("until grep -q . /proc/self/uid_map /proc/self/gid_map; do sleep 0.01; done; "),
+    ...["setpriv", "--reuid", "0", "--regid", "0", "--clear-groups"],
+  ];
+  const starter = !isUnshared
+    ? []
+    : wants.idMap === undefined
+      ? ["unshare", "--fork", ...wants.unshareOptions, ...apart()]
+      : ["unshare", "--fork", "--user", "--keep-caps", ...wants.unshareOptions, ...mapped];
   const child = Bun.spawn([...starter, "setsid", fixtureProgram(name), stateDir], {
     cwd: stateDir,
     stdin: "ignore",
@@ -121,6 +136,7 @@ export async function startFixture(name: string): Promise<Fixture> {
   });
   closeSync(printed);
   leaveToBun(child);
+  if (wants.idMap !== undefined) await mapIds(child.pid, wants.idMap);
   const seen = new Set([child.pid]);
   const look = () => {
     for (const member of processTree(fixture.pid)) seen.add(member);

@@ -56,11 +56,14 @@ def ask(s, wanted):
             setattr(request.opts, field, os.open(path, os.O_RDONLY | os.O_DIRECTORY))
         s.send(request.SerializeToString())
     told = []
+    handed = []
     while True:
         response, fds = receive(s)
         if response is None:
             return {"response": None, "told": told}
         if response.type != rpc.NOTIFY:
+            for fd in handed:
+                os.write(fd, wanted.get("types", "").encode())
             return {"response": MessageToDict(response, preserving_proto_field_name=True), "told": told}
         script = response.notify.script
         if script == wanted.get("dies_at"):
@@ -68,6 +71,7 @@ def ask(s, wanted):
         one = {"script": script}
         if response.notify.HasField("pid"):
             one["pid"] = response.notify.pid
+        handed += fds
         if fds:
             one["fds"] = [os.readlink("/proc/self/fd/%d" % fd) for fd in fds]
         told.append(one)

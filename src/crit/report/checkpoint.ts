@@ -4,7 +4,7 @@ import { type Id, ImageDir } from "../../images/image-dir.ts";
 import { type AnyImageKind, fileName, IMAGES, type ImageKind, RAW_IMAGES } from "../../images/kinds.ts";
 import type { FdinfoEntry } from "../../images/schema/generated/files.ts";
 import type { InventoryEntry } from "../../images/schema/generated/inventory.ts";
-import type { MmEntry } from "../../images/schema/generated/memory.ts";
+import type { MmEntry, VmaEntry } from "../../images/schema/generated/memory.ts";
 import type {
   CoreEntry,
   FsEntry,
@@ -208,7 +208,7 @@ export class Checkpoint {
   }
 
   private readMemory(pid: number, mm: MmEntry): { memory: Memory; words: string[] | undefined } {
-    const mappings = mm.vmas.filter(isMapping);
+    const mappings = this.ascending(pid, mm.vmas.filter(isMapping));
     const stored = new Stored(mappings);
     const words = new WordsReader(Number(mm.mm_arg_start), Number(mm.mm_arg_end));
     const pagesId = this.attempt(() => this.dir.tryReader(IMAGES.pagemap, pid));
@@ -220,6 +220,19 @@ export class Checkpoint {
     const id = pagesId?.head.pages_id;
     const path = id === undefined ? undefined : this.dir.rawPath(RAW_IMAGES.pages, id);
     return { memory, words: path === undefined ? undefined : this.attempt(() => words.read(path)) };
+  }
+
+  /** Mappings that are not behind the one before cannot be drawn. */
+  private ascending(pid: number, vmas: readonly VmaEntry[]): VmaEntry[] {
+    let floor = 0n;
+    const kept = vmas.filter(({ start, end }) => {
+      if (start < floor || end <= start) return false;
+      floor = end;
+      return true;
+    });
+    const left = vmas.length - kept.length;
+    if (left > 0) this.problems.push(`${fileName(IMAGES.mm, pid)}: ${left} mappings are out of order`);
+    return kept;
   }
 
   /** Walks over a pagemap, which may have millions of entries. */

@@ -51,8 +51,8 @@ export class FileImages {
   }
 
   /** Lengths of the packets in a socket's queue. */
-  inSocket(ino: number): readonly number[] {
-    return this.packets.get(ino) ?? [];
+  inSocket(id: number): readonly number[] {
+    return this.packets.get(id) ?? [];
   }
 
   ofTcp(ino: number): { readonly received: number; readonly unsent: number } | undefined {
@@ -142,7 +142,7 @@ const DESCRIBERS: readonly Describer[] = [
   ({ nlsk }, images) =>
     nlsk && {
       name: `protocol ${nlsk.protocol}, port ${nlsk.portid}`,
-      waiting: sum(images.inSocket(nlsk.ino)),
+      waiting: sum(images.inSocket(nlsk.id)),
     },
   ({ psk }) => psk && { name: `protocol ${psk.protocol}, interface ${psk.ifindex}` },
   ({ efd }) => efd && { name: `counter ${efd.counter}`, details: [flagsText(efd.flags)] },
@@ -219,12 +219,12 @@ function inetSocket(isk: InetSkEntry, images: FileImages): Described {
       valueName("state", isk.state),
       queues && `${queues.received} bytes received, ${queues.unsent} to be sent`,
     ],
-    waiting: queues === undefined ? sum(images.inSocket(isk.ino)) : queues.received + queues.unsent,
+    waiting: queues === undefined ? sum(images.inSocket(isk.id)) : queues.received + queues.unsent,
   };
 }
 
 function unixSocket(usk: UnixSkEntry, images: FileImages): Described {
-  const packets = images.inSocket(usk.ino);
+  const packets = images.inSocket(usk.id);
   const name = bytesToText(usk.name).replace(/^\0/, "@").replace(/\0+$/, "");
   const [low, high] = usk.ino < usk.peer ? [usk.ino, usk.peer] : [usk.peer, usk.ino];
   return {

@@ -33,7 +33,7 @@ function int(value: number): Uint8Array {
 }
 
 /** Ends repair, and has the address shared as before. */
-function leavingRepair(fd: number, reuse: boolean): UndoStep[] {
+export function leavingRepair(fd: number, reuse: boolean): UndoStep[] {
   return [
     call(NR.setsockopt, fd, SOL.TCP, TCP.REPAIR, int(0), s32.size),
     call(NR.setsockopt, fd, SOL.SOCKET, SO.REUSEADDR, int(reuse ? 1 : 0), s32.size),

@@ -43,14 +43,14 @@ import {
   tryShutdown,
 } from "../../linux/socket.ts";
 import { IPV6, TCP, UDP } from "../../linux/socket-options.ts";
-import { readTcpInfo, repairOff } from "../../linux/tcp.ts";
+import { readTcpInfo } from "../../linux/tcp.ts";
 import { bytesToText } from "../../linux/text.ts";
 import { type Connection, LOCK_MARK } from "../../namespaces/network-lock.ts";
 import { FileDumpError, FileRestoreError, restoring } from "../errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "../kind.ts";
 import type { OpenFile } from "../open-file.ts";
 import { withAsync } from "../status-flags.ts";
-import { ConnectionsDump } from "./connections.ts";
+import { ConnectionsDump, leavingRepair } from "./connections.ts";
 import { addressText, destinationOf, hostWords, sourceOf } from "./inet-address.ts";
 import {
   dumpIpOptions,
@@ -110,11 +110,12 @@ const isUdp = ({ type, protocol }: SocketType): boolean =>
 // --- dump
 
 class InetDump implements FileDumper {
-  readonly #options = new OptionsDump();
+  readonly #options: OptionsDump;
   readonly #connections: ConnectionsDump;
   readonly #lists = new Map<string, ReadonlyMap<number, InetSocket>>();
 
   constructor(private readonly context: DumpContext) {
+    this.#options = new OptionsDump(context.tasks.owners);
     this.#connections = new ConnectionsDump(context.undo, context.network.lock);
   }
 
@@ -303,7 +304,7 @@ class InetRestore implements FileRestorer {
     else name(sk, type, fd, what);
     fcntl(fd, F.SETFL, sk.flags & ~O.ASYNC);
     if (isTcp(type) || isMptcp(type)) restoreTcpOptions(fd, sk.tcp_opts);
-    restoreOptions(fd, sk.opts, table, what);
+    restoreOptions(fd, sk.opts, table, what, this.context.owners);
     // It ends what was to be ended, though it says so where nothing is connected.
     if (sk.shutdown !== undefined && sk.shutdown !== SkShutdown.NONE) tryShutdown(fd, sk.shutdown - 1);
   }
@@ -334,12 +335,11 @@ class InetRestore implements FileRestorer {
 
   thaw(entry: FileEntry, fd: number): void {
     const sk = inetOf(entry);
-    const repaired = isConnection(sk) && !this.context.options.tcpClose;
-    if (!repaired && !this.#isShared(sk)) return;
-    restoring(whatOf(entry), () => {
-      if (repaired) repairOff(fd);
-      shareAddress(fd, sk.opts);
-    });
+    const { options, undo } = this.context;
+    // A connection works again when the tree lives, and no sooner: before that it ends without a word, as if nothing had been.
+    if (isConnection(sk) && !options.tcpClose)
+      undo.layAfter(whatOf(entry), leavingRepair(fd, sk.opts.reuseaddr === true));
+    else if (this.#isShared(sk)) restoring(whatOf(entry), () => shareAddress(fd, sk.opts));
   }
 
   /** Whether several have its port, who need not all have been told that they share it when they got it. */

@@ -27,7 +27,7 @@ import {
 import { NETLINK_OPTION } from "../../linux/socket-options.ts";
 import { log } from "../../log.ts";
 import { FileDumpError, FileRestoreError, restoring } from "../errors.ts";
-import type { DumpContext, FileDumper, FileKind, FileRestorer } from "../kind.ts";
+import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "../kind.ts";
 import type { OpenFile } from "../open-file.ts";
 import { withAsync } from "../status-flags.ts";
 import {
@@ -55,14 +55,16 @@ export const netlink: FileKind = {
   type: FdTypes.NETLINKSK,
   recognises: (file) => file.format === S.IFSOCK && !file.isPath && socketFamily(file.copy) === AF.NETLINK,
   dumper: (context) => new NetlinkDump(context),
-  restorer: () => netlinkRestore,
+  restorer: (context) => netlinkRestore(context),
 };
 
 class NetlinkDump implements FileDumper {
-  readonly #options = new OptionsDump();
+  readonly #options: OptionsDump;
   #sockets: ReadonlyMap<number, NetlinkSocket> | undefined;
 
-  constructor(private readonly context: DumpContext) {}
+  constructor(private readonly context: DumpContext) {
+    this.#options = new OptionsDump(context.tasks.owners);
+  }
 
   dump(file: OpenFile, id: number): void {
     const fd = file.copy;
@@ -107,7 +109,7 @@ function withoutZeros(words: readonly number[]): number[] {
   return words.slice(0, length);
 }
 
-const netlinkRestore: FileRestorer = {
+const netlinkRestore = (context: RestoreContext): FileRestorer => ({
   make(entry) {
     const { type = SOCK.RAW, protocol } = netlinkOf(entry);
     return restoring(whatOf(entry), () => openSocket(AF.NETLINK, type, protocol).release());
@@ -130,12 +132,12 @@ const netlinkRestore: FileRestorer = {
       }
       fcntl(fd, F.SETFL, sk.flags & ~O.ASYNC);
     });
-    restoreOptions(fd, sk.opts, TABLE, what);
+    restoreOptions(fd, sk.opts, TABLE, what, context.owners);
   },
 
   owner: (entry): FownEntry => netlinkOf(entry).fown,
   asyncFlags: (entry) => withAsync(netlinkOf(entry).flags),
-};
+});
 
 /** Few care for the number of their port, and it may have been given to another one meanwhile. */
 function bindPort(fd: number, port: number, what: string): void {

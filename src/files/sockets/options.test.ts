@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import type { SkOptsEntry } from "../../images/schema/generated/sockets.ts";
+import { SAME_OWNERS } from "../../linux/owners.ts";
 import { AF, IPPROTO, openSocket, SO, SOCK, SOL, setInt, setOption } from "../../linux/socket.ts";
 import { addressOf } from "../../linux/syscall.ts";
 import {
@@ -27,15 +28,15 @@ function open({ family, type, protocol }: SocketType) {
 function carried(type: SocketType, entry: SkOptsEntry): SkOptsEntry {
   using fresh = open(type);
   restoreEarlyOptions(fresh.number, entry, [], "test");
-  restoreOptions(fresh.number, entry, [], "test");
-  return new OptionsDump().dump(fresh.number, type, [], "test");
+  restoreOptions(fresh.number, entry, [], "test", SAME_OWNERS);
+  return new OptionsDump(SAME_OWNERS).dump(fresh.number, type, [], "test");
 }
 
 test("a socket just made has nothing in the list, and is told from others by its type", () => {
   for (const type of TYPES) {
     using fd = open(type);
     expect(socketType(fd.number)).toEqual(type);
-    const entry = new OptionsDump().dump(fd.number, type, [], "test");
+    const entry = new OptionsDump(SAME_OWNERS).dump(fd.number, type, [], "test");
     expect(entry.others).toEqual([]);
     expect(carried(type, entry)).toEqual(entry);
   }
@@ -63,7 +64,7 @@ test("options of all kinds are carried", () => {
   new DataView(fprog.buffer).setBigUint64(8, BigInt(addressOf(program)), true);
   setOption(fd.number, SOL.SOCKET, SO.ATTACH_FILTER, fprog);
   int(SO.LOCK_FILTER, 1);
-  const entry = new OptionsDump().dump(fd.number, UDP, [], "test");
+  const entry = new OptionsDump(SAME_OWNERS).dump(fd.number, UDP, [], "test");
   expect(entry).toMatchObject({
     so_priority: 5,
     so_mark: 77,
@@ -83,11 +84,11 @@ test("options of all kinds are carried", () => {
 
 test("an image gets no option set that no dump saves", () => {
   using fd = open(UDP);
-  const entry = new OptionsDump().dump(fd.number, UDP, options(SOL.IP, [11]), "test");
+  const entry = new OptionsDump(SAME_OWNERS).dump(fd.number, UDP, options(SOL.IP, [11]), "test");
   const odd = { ...entry, others: [{ level: SOL.IP, name: 4, value: Uint8Array.of(1, 0, 0, 0) }] };
-  expect(() => restoreOptions(fd.number, odd, [], "test")).toThrow("option 4 of level 0");
+  expect(() => restoreOptions(fd.number, odd, [], "test", SAME_OWNERS)).toThrow("option 4 of level 0");
   const long = { ...entry, others: [{ level: SOL.IP, name: 11, value: new Uint8Array(5) }] };
-  expect(() => restoreOptions(fd.number, long, options(SOL.IP, [11]), "test")).toThrow(
+  expect(() => restoreOptions(fd.number, long, options(SOL.IP, [11]), "test", SAME_OWNERS)).toThrow(
     "option 11 of level 0",
   );
 });

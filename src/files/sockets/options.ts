@@ -2,12 +2,14 @@
  * The options of sockets. Those that CRIU's images have a field for are saved there; all others, of whatever level, in one list
  * of our own, where they differ from those of a socket just made.
  */
+
 import type { SkOptionEntry, SkOptsEntry } from "../../images/schema/generated/sockets.ts";
 import { ERRNO, errnoName, isErrno, KernelError } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { fcntl, fstat, O } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
+import type { Owners } from "../../linux/owners.ts";
 import {
   AF,
   getInt,
@@ -106,6 +108,8 @@ export function socketType(fd: number): SocketType {
 
 /** Saves options; knows what a fresh socket of each type has. One for each dump. */
 export class OptionsDump {
+  constructor(private readonly owners: Owners) {}
+
   readonly #fresh = new Map<string, readonly (Uint8Array | undefined)[]>();
 
   /**
@@ -113,7 +117,9 @@ export class OptionsDump {
    * @throws KernelError, FileDumpError where it has what nobody can bring back
    */
   dump(fd: number, type: SocketType, table: readonly Option[], where: string): SkOptsEntry {
-    const { uid, gid } = fstat(fd);
+    const status = fstat(fd);
+    const uid = this.owners.uid(status.uid);
+    const gid = this.owners.gid(status.gid);
     return {
       ...commonOptions(fd, type.family),
       so_bound_dev: boundDevice(fd),
@@ -278,7 +284,13 @@ export function restoreEarlyOptions(
  * Gives a socket its other options, when its queues are filled; but SO_REUSEADDR and SO_REUSEPORT, which are a matter of names.
  * @throws FileRestoreError
  */
-export function restoreOptions(fd: number, entry: SkOptsEntry, table: readonly Option[], what: string): void {
+export function restoreOptions(
+  fd: number,
+  entry: SkOptsEntry,
+  table: readonly Option[],
+  what: string,
+  owners: Owners,
+): void {
   restoring(`${what}: its options`, () => {
     // What is set is doubled, as what it is read from has been.
     setBuffers(fd, entry.so_sndbuf >>> 1, entry.so_rcvbuf >>> 1);
@@ -304,8 +316,10 @@ export function restoreOptions(fd: number, entry: SkOptsEntry, table: readonly O
       setOption(fd, SOL.SOCKET, SO.LINGER, linger.encode({ onoff: 1, linger: entry.so_linger }));
     setTime(fd, SO.SNDTIMEO, entry.so_snd_tmo_sec, entry.so_snd_tmo_usec);
     setTime(fd, SO.RCVTIMEO, entry.so_rcv_tmo_sec, entry.so_rcv_tmo_usec);
-    if (entry.so_uid !== undefined || entry.so_gid !== undefined)
-      syscall("its owner", NR.fchown, fd, entry.so_uid ?? 0, entry.so_gid ?? 0);
+    const uid = owners.uid(entry.so_uid ?? 0);
+    const gid = owners.gid(entry.so_gid ?? 0);
+    // It is ours as it is.
+    if (uid !== 0 || gid !== 0) syscall("its owner", NR.fchown, fd, uid, gid);
   });
   restoreFilter(fd, entry.so_filter, what);
   restoreOthers(fd, entry, table, what, false);

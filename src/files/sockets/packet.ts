@@ -27,7 +27,7 @@ import { bytes, s32, struct, u8, u16, u32 } from "../../linux/struct.ts";
 import { textToBytes } from "../../linux/text.ts";
 import { log } from "../../log.ts";
 import { FileDumpError, FileRestoreError, restoring } from "../errors.ts";
-import type { DumpContext, FileDumper, FileKind, FileRestorer } from "../kind.ts";
+import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "../kind.ts";
 import type { OpenFile } from "../open-file.ts";
 import { withAsync } from "../status-flags.ts";
 import {
@@ -83,14 +83,16 @@ export const packet: FileKind = {
   type: FdTypes.PACKETSK,
   recognises: (file) => file.format === S.IFSOCK && !file.isPath && socketFamily(file.copy) === AF.PACKET,
   dumper: (context) => new PacketDump(context),
-  restorer: () => packetRestore,
+  restorer: (context) => packetRestore(context),
 };
 
 class PacketDump implements FileDumper {
-  readonly #options = new OptionsDump();
+  readonly #options: OptionsDump;
   #sockets: ReadonlyMap<number, PacketSocket> | undefined;
 
-  constructor(private readonly context: DumpContext) {}
+  constructor(private readonly context: DumpContext) {
+    this.#options = new OptionsDump(context.tasks.owners);
+  }
 
   dump(file: OpenFile, id: number): void {
     const fd = file.copy;
@@ -145,7 +147,7 @@ class PacketDump implements FileDumper {
   }
 }
 
-const packetRestore: FileRestorer = {
+const packetRestore = (context: RestoreContext): FileRestorer => ({
   make(entry) {
     const { type, protocol } = packetOf(entry);
     return restoring(whatOf(entry), () => openSocket(AF.PACKET, type, protocol).release());
@@ -167,12 +169,12 @@ const packetRestore: FileRestorer = {
       }
       fcntl(fd, F.SETFL, sk.flags & ~O.ASYNC);
     });
-    restoreOptions(fd, sk.opts, TABLE, what);
+    restoreOptions(fd, sk.opts, TABLE, what, context.owners);
   },
 
   owner: (entry): FownEntry => packetOf(entry).fown,
   asyncFlags: (entry) => withAsync(packetOf(entry).flags),
-};
+});
 
 /** What CRIU has where there is no group. */
 const NO_FANOUT = 0xffff_ffff;

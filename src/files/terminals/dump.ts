@@ -137,8 +137,8 @@ export class TtyDump implements FileDumper {
       pgrp: nsPid(0),
       rdev: rdevOf(file),
       dev: file.status.dev,
-      uid: fullStatus.uid,
-      gid: fullStatus.gid,
+      uid: file.owners.uid(fullStatus.uid),
+      gid: file.owners.gid(fullStatus.gid),
     };
     if (driver.type === TtyType.PTY && !external)
       entry.pty = { index: driver.index ?? ttyNumber(fd.number, TIOC.GPTN) };

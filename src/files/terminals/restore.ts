@@ -276,7 +276,9 @@ export class TtyRestore implements FileRestorer {
 
   #giveAttributes(fd: number, info: TtyInfoEntry): void {
     const { termios, termios_locked, winsize, uid, gid, id } = info;
-    if (uid !== undefined && gid !== undefined) syscall("its owner", NR.fchown, fd, uid, gid);
+    const { owners } = this.context;
+    if (uid !== undefined && gid !== undefined)
+      syscall("its owner", NR.fchown, fd, owners.uid(uid), owners.gid(gid));
     if (termios !== undefined) setTermios(fd, fromTermiosEntry(termios, id));
     if (winsize !== undefined) setWinsize(fd, fromWinsizeEntry(winsize));
     const locked = termios_locked && fromTermiosEntry(termios_locked, id);

@@ -28,13 +28,13 @@ export const ipc: NamespaceKind = {
   settle: ({ id }, first, { images }) => removeSegments(images, id, first),
 };
 
-function dumpIpc({ id, pid }: FoundNamespace, { images }: NamespaceDumpContext): void {
+function dumpIpc({ id, pid }: FoundNamespace, { images, owners }: NamespaceDumpContext): void {
   using helper = Helper.start();
   helper.enter(`/proc/${pid}/ns/ipc`, NEW.IPC);
   dumpVariables(images, id, helper.table);
-  dumpSegments(images, id, helper);
-  dumpQueues(images, id, helper);
-  dumpSemaphores(images, id, helper.table);
+  dumpSegments(images, id, helper, owners);
+  dumpQueues(images, id, helper, owners);
+  dumpSemaphores(images, id, helper.table, owners);
 }
 
 function restoreIpc(id: number, first: Restoree, { images }: NamespaceRestoreContext): void {

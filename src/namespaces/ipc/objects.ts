@@ -2,6 +2,7 @@
 import type { IpcDescEntry } from "../../images/schema/generated/namespaces.ts";
 import { AT, O } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
+import type { Owners } from "../../linux/owners.ts";
 import { cString } from "../../linux/syscall.ts";
 import { INFO_SIZE, type ipcHead } from "../../linux/sysv-ipc.ts";
 import type { Result, Space, Table } from "../../tracee/table/table.ts";
@@ -46,8 +47,16 @@ export function listObjects(
 }
 
 /** What all three images say of an object. */
-export function descOf(id: number, { key, uid, gid, cuid, cgid, mode }: Perm): IpcDescEntry {
-  return { key: key >>> 0, uid, gid, cuid, cgid, mode, id };
+export function descOf(id: number, { key, mode, ...perm }: Perm, { uid, gid }: Owners): IpcDescEntry {
+  return {
+    key: key >>> 0,
+    uid: uid(perm.uid),
+    gid: gid(perm.gid),
+    cuid: uid(perm.cuid),
+    cgid: gid(perm.cgid),
+    mode,
+    id,
+  };
 }
 
 /** Has the kernel give chosen ids to objects that are made in a process: /proc/sys/kernel/{shm,msg,sem}_next_id. */

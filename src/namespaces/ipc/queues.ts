@@ -1,10 +1,12 @@
 /** System V message queues (msgop(2)): ipcns-msg-ID.img, each queue with its messages behind its entry. */
+
 import type { ImageDir } from "../../images/image-dir.ts";
 import { decodeQueue, encodeQueue, type QueuedMessage } from "../../images/ipc-queue.ts";
 import { IMAGES } from "../../images/kinds.ts";
 import { ERRNO } from "../../linux/errno.ts";
 import { MAP, PROT, readMemory, writeMemory } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
+import type { Owners } from "../../linux/owners.ts";
 import { IPC, MSG, msgbufHead, msqidDs } from "../../linux/sysv-ipc.ts";
 import { UnsupportedError } from "../../process/errors.ts";
 import type { Helper } from "../../tracee/build/helper.ts";
@@ -24,7 +26,7 @@ const QUEUES: Listing = {
 };
 
 /** @throws KernelError (ENOSYS: a kernel without CONFIG_CHECKPOINT_RESTORE), ImageError */
-export function dumpQueues(images: ImageDir, namespace: number, helper: Helper): void {
+export function dumpQueues(images: ImageDir, namespace: number, helper: Helper, owners: Owners): void {
   const queues = listObjects(helper.table, QUEUES).map(({ id, bytes }) => ({ id, ...msqidDs.decode(bytes) }));
   if (queues.length === 0) {
     images.writeAll(IMAGES.ipcns_msg, [], namespace);
@@ -34,7 +36,7 @@ export function dumpQueues(images: ImageDir, namespace: number, helper: Helper):
   for (const queue of queues) {
     const { id, qnum, qbytes, cbytes } = queue;
     const messages = readMessages(helper, id, qnum, cbytes);
-    const desc = descOf(id, queue);
+    const desc = descOf(id, queue, owners);
     const entry = { desc: { ...desc, mode: desc.mode & MODE }, qbytes, qnum: messages.length };
     writer.add(entry, encodeQueue(messages));
   }

@@ -2,12 +2,14 @@
  * System V shared memory of a namespace of the tree's own: ipcns-shm-ID.img for the segments, pagemap-shmem-SHMID.img for their
  * content. Processes attach them when their memory is put in place (memory/sysv.ts).
  */
+
 import type { ImageDir } from "../../images/image-dir.ts";
 import { IMAGES } from "../../images/kinds.ts";
 import type { IpcShmEntry } from "../../images/schema/generated/namespaces.ts";
 import { fstat, withFd } from "../../linux/io.ts";
 import { PAGE_SIZE } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
+import type { Owners } from "../../linux/owners.ts";
 import { IPC, SHM, shmidDs } from "../../linux/sysv-ipc.ts";
 import { dumpShmemContent } from "../../memory/shmem.ts";
 import { fillSegment, hugeFlag, keyOf, openAttached, SEGMENT_MODE } from "../../memory/sysv.ts";
@@ -24,7 +26,12 @@ const SEGMENTS: Listing = {
 };
 
 /** @throws KernelError, ImageError */
-export function dumpSegments(images: ImageDir, namespace: number, { table, pid }: Helper): void {
+export function dumpSegments(
+  images: ImageDir,
+  namespace: number,
+  { table, pid }: Helper,
+  owners: Owners,
+): void {
   const entries = listObjects(table, SEGMENTS).map(({ id, bytes }): IpcShmEntry => {
     const segment = shmidDs.decode(bytes);
     const what = `segment ${id}`;
@@ -34,7 +41,7 @@ export function dumpSegments(images: ImageDir, namespace: number, { table, pid }
     const entry = withFd(opened.fd, (fd): IpcShmEntry => {
       const { blksize } = fstat(fd);
       dumpShmemContent(images, id, fd, segment.size);
-      const desc = descOf(id, segment);
+      const desc = descOf(id, segment, owners);
       const key = keyOf(segment, opened.path);
       const found: IpcShmEntry = {
         desc: { ...desc, key, mode: desc.mode & SEGMENT_MODE },

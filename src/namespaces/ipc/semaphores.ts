@@ -1,7 +1,9 @@
 /** System V semaphores (semop(2)): ipcns-sem-ID.img, each set with its values behind its entry. */
+
 import type { ImageDir } from "../../images/image-dir.ts";
 import { IMAGES } from "../../images/kinds.ts";
 import { NR } from "../../linux/nr.ts";
+import type { Owners } from "../../linux/owners.ts";
 import { IPC, SEM, semidDs } from "../../linux/sysv-ipc.ts";
 import type { Table } from "../../tracee/table/table.ts";
 import { descOf, type Listing, listObjects, NextId } from "./objects.ts";
@@ -19,7 +21,7 @@ const SEMAPHORES: Listing = {
 };
 
 /** @throws KernelError, ImageError */
-export function dumpSemaphores(images: ImageDir, namespace: number, table: Table): void {
+export function dumpSemaphores(images: ImageDir, namespace: number, table: Table, owners: Owners): void {
   const sets = listObjects(table, SEMAPHORES).map(({ id, bytes }) => ({ id, ...semidDs.decode(bytes) }));
   if (sets.length === 0) {
     images.writeAll(IMAGES.ipcns_sem, [], namespace);
@@ -34,7 +36,7 @@ export function dumpSemaphores(images: ImageDir, namespace: number, table: Table
   table.run();
   using writer = images.writer(IMAGES.ipcns_sem, namespace);
   sets.forEach((set, i) => {
-    const desc = descOf(set.id, set);
+    const desc = descOf(set.id, set, owners);
     writer.add({ desc: { ...desc, mode: desc.mode & MODE }, nsems: set.nsems }, values[i]?.bytes);
   });
 }

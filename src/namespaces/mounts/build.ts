@@ -36,6 +36,7 @@ import {
   rawOpenat2,
 } from "../../linux/mount.ts";
 import { NR } from "../../linux/nr.ts";
+import type { Owners } from "../../linux/owners.ts";
 import { statusOf } from "../../linux/statx.ts";
 import { addressOf, checkResult, cString, nameAddress, rawSyscall, syscall } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
@@ -43,7 +44,6 @@ import type { Restoree } from "../../tracee/build/restoree.ts";
 import type { Result } from "../../tracee/table/table.ts";
 import { unlinking } from "../../undo/calls.ts";
 import type { Undo, UndoEntry } from "../../undo/undo.ts";
-import type { Owners } from "./archive/save-tree.ts";
 import { addMount, describe, mountHere, parametersOf } from "./context.ts";
 import { MountRestoreError } from "./errors.ts";
 import { type MountsPlan, type PlannedMount, parentsFirst } from "./plan.ts";

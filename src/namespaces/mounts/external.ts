@@ -55,9 +55,15 @@ export class Externals {
     this.masters = masters;
   }
 
-  /** At dump, the name of what is mounted at a mountpoint of the root's namespace; at restore, the path of a name. */
+  /** At dump, the name of what is mounted at a mountpoint of the root's namespace. */
   mount(key: string): string | undefined {
     return this.#mounts.get(key);
+  }
+
+  /** At restore, the path of a name. One that is not absolute counts from our root, as in CRIU. */
+  path(key: string): string | undefined {
+    const path = this.#mounts.get(key);
+    return path === undefined || path.startsWith("/") ? path : `/${path}`;
   }
 
   /** At dump, the name of a device. */

@@ -127,7 +127,7 @@ class Planner {
         throw new MountRestoreError(`${where}: the dump found it outside; --external mnt[] allows it`);
       return entry.source;
     }
-    const path = this.options.externals.mount(key);
+    const path = this.options.externals.path(key);
     if (path === undefined)
       throw new MountRestoreError(
         `${where}: it is external; --external mnt[${key}]:PATH says where it is now`,

@@ -6,15 +6,15 @@ import type { ImageDir } from "../../images/image-dir.ts";
 import { IMAGES } from "../../images/kinds.ts";
 import { NEW } from "../../linux/clone.ts";
 import { Fd } from "../../linux/fd.ts";
-import { O } from "../../linux/io.ts";
+import { AT, O } from "../../linux/io.ts";
 import { RESOLVE, rawOpenat2 } from "../../linux/mount.ts";
 import { NR } from "../../linux/nr.ts";
+import { type Owners, SAME_OWNERS } from "../../linux/owners.ts";
 import { type LookUp, type MountPath, type MountPaths, OUR_PATHS, type PathAt } from "../../linux/path-at.ts";
 import { statusOf } from "../../linux/statx.ts";
 import { checkResult } from "../../linux/syscall.ts";
 import type { Restoree } from "../../tracee/build/restoree.ts";
 import type { Undo } from "../../undo/undo.ts";
-import { type Owners, SAME_OWNERS } from "./archive/save-tree.ts";
 import { type MadeMount, MountsBuilder } from "./build.ts";
 import { MountRestoreError } from "./errors.ts";
 import { type ExternalOptions, Externals } from "./external.ts";
@@ -85,6 +85,10 @@ export class MountsRestore implements MountPaths, Disposable {
   open(at: MountPath, flags: number, mode = 0): number {
     const found = this.lookUp(at);
     if (found === undefined) return OUR_PATHS.open(at, flags, mode);
+    // The root of a mount may be a file: it is opened by the descriptor of the mount.
+    if (found.path === "") {
+      return rawOpenat2(AT.FDCWD, `/proc/self/fd/${found.directory}`, flags & ~O.NOFOLLOW, 0, mode);
+    }
     return rawOpenat2(found.directory, found.path, flags, found.resolve, mode);
   }
 
@@ -101,7 +105,7 @@ export class MountsRestore implements MountPaths, Disposable {
     if (directory === undefined) {
       const found = this.#lookUp({ mount, path: above }, true);
       const flags = O.PATH | O.DIRECTORY;
-      const fd = rawOpenat2(found.directory, found.path, flags, found.resolve);
+      const fd = rawOpenat2(found.directory, found.path === "" ? "." : found.path, flags, found.resolve);
       directory = this.undo.keep(Fd.own(checkResult(fd, NR.openat2, above)));
       this.#places.set(key, directory);
     }
@@ -135,25 +139,20 @@ export class MountsRestore implements MountPaths, Disposable {
     if (mount === undefined || mount < 0) {
       const root = this.#namespace()?.root;
       if (root === undefined) throw new Error("the mounts are not built");
-      return { directory: root.number, path: orDot(path.slice(1)), resolve: IN_NAMESPACE };
+      return { directory: root.number, path: path.slice(1), resolve: IN_NAMESPACE };
     }
     const made = this.#byId.get(mount);
     if (made === undefined) throw new MountRestoreError(`${path}: there is no mount ${mount} that it is on`);
     const below = pathBelow(path, made.planned.mount.mountpoint);
     if (below === undefined)
       throw new MountRestoreError(`${path}: it is not on ${nameOf(made.planned.mount)}`);
-    if (!forNames) return { directory: made.fd.number, path: orDot(below), resolve: ON_MOUNT };
+    if (!forNames) return { directory: made.fd.number, path: below, resolve: ON_MOUNT };
     const { origin } = made.planned;
     const first = origin.kind === "bind" ? origin.from.mount : made.planned.mount;
     const named = this.#builder?.forNames.get(first);
     if (named === undefined) throw new MountRestoreError(`${path}: no name can be made there`);
     const directory = named.fd.number;
-    if (origin.kind !== "bind") return { directory, path: orDot(below), resolve: ON_MOUNT };
-    const parts = [origin.path, below].filter((part) => part !== "");
-    return { directory, path: orDot(parts.join("/")), resolve: ON_MOUNT };
+    const parts = [origin.kind === "bind" ? origin.path : "", below].filter((part) => part !== "");
+    return { directory, path: parts.join("/"), resolve: ON_MOUNT };
   }
-}
-
-function orDot(path: string): string {
-  return path === "" ? "." : path;
 }

@@ -102,17 +102,33 @@ export class Sharing {
     return found;
   }
 
+  /** Slaves that have no peers of their own: each hears by itself. */
+  #makeSlaves(group: Group, master: Group | undefined): void {
+    this.builder.root.table.run();
+    for (const { planned, fd, inside } of group.members) {
+      const { mount, outsideMaster } = planned;
+      const what = describe(mount);
+      if (master !== undefined) this.#join(this.#sourceIn(master, mount), fd.number, what);
+      else this.#joinOutside(outsideMaster, fd.number, what);
+      this.#propagate(mount.namespace, inside, MS.SLAVE, what);
+    }
+  }
+
   #make(group: Group, master: Group | undefined): void {
+    if (group.sharedId === 0) {
+      this.#makeSlaves(group, master);
+      return;
+    }
     const leader = this.#leaderOf(group);
     group.leader = leader;
     const what = describe(leader.mount);
     this.builder.root.table.run();
     if (group.masterId !== 0) {
       if (master !== undefined) this.#join(this.#sourceIn(master, leader.mount), leader.fd, what);
-      else this.#joinOutside(group, leader, what);
+      else this.#joinOutside(this.#outsideOf(group, leader), leader.fd, what);
       this.#propagate(leader.namespace, leader.inside, MS.SLAVE, what);
     }
-    if (group.sharedId !== 0) this.#propagate(leader.namespace, leader.inside, MS.SHARED, what);
+    this.#propagate(leader.namespace, leader.inside, MS.SHARED, what);
     this.builder.root.table.run();
     for (const { fd, planned } of group.members)
       if (fd.number !== leader.fd) this.#join(leader.fd, fd.number, describe(planned.mount));
@@ -148,14 +164,17 @@ export class Sharing {
     throw new MountRestoreError(`${describe(mount)}: no mount of its master's group shows what it shows`);
   }
 
+  #outsideOf({ members }: Group, leader: Leader): string | undefined {
+    return members.find(({ planned }) => planned.mount === leader.mount)?.planned.outsideMaster;
+  }
+
   /** Joins a group of ours that the image says is its master: that of the mount that a path stands on. */
-  #joinOutside({ members }: Group, leader: Leader, what: string): void {
-    const path = members.find(({ planned }) => planned.mount === leader.mount)?.planned.outsideMaster;
+  #joinOutside(path: string | undefined, target: number, what: string): void {
     if (path === undefined)
       throw new MountRestoreError(`${what}: there is nothing that its master's group is of`);
     // A copy is of the same group.
     using source = Fd.own(cloneMount(AT.FDCWD, path));
-    this.#join(source.number, leader.fd, `${what}: to hear of what is mounted at ${path}`);
+    this.#join(source.number, target, `${what}: to hear of what is mounted at ${path}`);
   }
 
   #join(source: number, target: number, what: string): void {

@@ -3,9 +3,10 @@ import type { ImageDir } from "../../images/image-dir.ts";
 import { RAW_IMAGES } from "../../images/kinds.ts";
 import { Fd } from "../../linux/fd.ts";
 import { O, read, writeAll } from "../../linux/io.ts";
+import type { Owners } from "../../linux/owners.ts";
 import { GzipReader, GzipWriter } from "./archive/gzip.ts";
 import { loadTree } from "./archive/load-tree.ts";
-import { type Owners, saveTree } from "./archive/save-tree.ts";
+import { saveTree } from "./archive/save-tree.ts";
 
 const PIECE = 1 << 20;
 

@@ -31,11 +31,11 @@ export class Helper implements Disposable {
   /** One whose id is not among `avoid`, which others are to be born with. @throws KernelError as spawnRoot */
   static start(avoid: ReadonlySet<HostPid> = new Set()): Helper {
     const area = Area.place(ourMaps(), 1, BULK.RESTORE);
-    let process = spawnRoot(undefined, area, OUR_PIDFD, false);
+    let process = spawnRoot({ area, pidfdNumber: OUR_PIDFD });
     for (let attempt = 0; avoid.has(process.pid) && attempt < TRIES; attempt++) {
       // The kernel gives the next one a higher id.
       new Helper(process)[Symbol.dispose]();
-      process = spawnRoot(undefined, area, OUR_PIDFD, false);
+      process = spawnRoot({ area, pidfdNumber: OUR_PIDFD });
     }
     // The copy of our memory that it was born with.
     process.table.must("memory of a helper", NR.munmap, 0, area.address);

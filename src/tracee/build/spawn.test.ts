@@ -20,7 +20,12 @@ const numbersOf = (pid: number) =>
     .map(Number);
 
 test.if(isRoot)("a process in a new pid namespace is known by both its numbers, and so is its child", () => {
-  const root = spawnRoot(nsPid(1), Area.place(ourMaps(), 1, BULK.RESTORE), 0, false, NEW.PID);
+  const root = spawnRoot({
+    number: nsPid(1),
+    area: Area.place(ourMaps(), 1, BULK.RESTORE),
+    pidfdNumber: 0,
+    namespaces: NEW.PID,
+  });
   const born = [root.pid];
   try {
     root.table.run();

@@ -61,20 +61,35 @@ function waitingTable(address: number, reading: number, writing: number): Uint8A
   return table;
 }
 
+/** How the root of a tree is born. */
+export interface RootBirth {
+  /** Its id; one of the kernel's choice if not given. */
+  readonly number?: NsPid | undefined;
+  readonly area: Area;
+  /** The number in it of what it fetches descriptors by. */
+  readonly pidfdNumber: number;
+  /** That pidfd, lent: of a process that shares our descriptors; of ourselves, if not given. */
+  readonly pidfd?: number | undefined;
+  /** Whether it is to be a child of our parent. */
+  readonly asSibling?: boolean;
+  /** Flags of namespaces that are to be its own: with one of pids, `number` is its id there. */
+  readonly namespaces?: number;
+}
+
 /**
- * Clones the root of a tree from us with id `number`, or one of the kernel's choice, and holds it. It has our memory and the
- * area, default signal handling and all signals blocked, and, when its table has run, no descriptors but `pidfdNumber`, a pidfd
- * of ours. It dies if we do. `namespaces` are flags of those that are its own: with a pid namespace of its own, `number` is its id there.
+ * Clones the root of a tree from us, and holds it. It has our memory and the area, default signal handling and all signals
+ * blocked, and, when its table has run, no descriptors but the one by which it fetches ours. It dies if we do.
  * @throws KernelError (EEXIST: the id is taken; EPERM: no CAP_CHECKPOINT_RESTORE)
  */
-export function spawnRoot(
-  number: NsPid | undefined,
-  area: Area,
-  pidfdNumber: number,
-  asSibling: boolean,
+export function spawnRoot({
+  number,
+  area,
+  pidfdNumber,
+  pidfd,
+  asSibling = false,
   namespaces = 0,
-): Restoree {
-  const ourPidfd = syscall("of ourselves", NR.pidfd_open, ourPid(), 0);
+}: RootBirth): Restoree {
+  const keptPidfd = pidfd ?? syscall("of ourselves", NR.pidfd_open, ourPid(), 0);
   try {
     const { child, end, closePipe } = cloneWaiting(number, area, asSibling, namespaces);
     try {
@@ -83,7 +98,7 @@ export function spawnRoot(
       task.awaitTrap();
       const level = (namespaces & NEW.PID) === 0 ? 0 : 1;
       const identity = { host: child, number: number ?? sameNumber(child), nested: [], level };
-      const root = takeRoot(task, identity, area, ourPidfd, pidfdNumber);
+      const root = takeRoot(task, identity, area, keptPidfd, pidfdNumber);
       closePipe();
       return root;
     } catch (error) {
@@ -91,7 +106,7 @@ export function spawnRoot(
       throw error;
     }
   } finally {
-    rawSyscall(NR.close, ourPidfd);
+    if (pidfd === undefined) rawSyscall(NR.close, keptPidfd);
   }
 }
 

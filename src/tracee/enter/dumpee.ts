@@ -1,4 +1,6 @@
 /** A process being dumped: frozen, with us inside. What the rooms above read from. */
+
+import type { Owners } from "../../linux/owners.ts";
 import type { HostPid, NsPid } from "../../linux/pid.ts";
 import type { Mapping, ProcessFiles } from "../../linux/proc.ts";
 import type { FrozenProcess } from "../hold/freeze.ts";
@@ -17,6 +19,8 @@ export interface Dumpee {
   readonly pid: HostPid;
   /** The number in the images of a task, group or session; 0 for one that cannot be seen from the tree's pid namespace. */
   readonly numberOf: (host: HostPid) => NsPid;
+  /** What its owners are called by the process itself, by our ids. */
+  readonly owners: Owners;
   readonly frozen: FrozenProcess;
   readonly ids: ObjectIds;
   /** What /proc tells of it with us inside. */

@@ -22,6 +22,8 @@
 
 import { stage } from "../../faults.ts";
 import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
+import { Fd } from "../../linux/fd.ts";
+import { O, read } from "../../linux/io.ts";
 import { isZero, MAP, PROT, readMemory, writeMemory } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
@@ -537,5 +539,13 @@ function chainBase(pid: HostPid, sp: number, room: number, maps: readonly Mappin
     }
   }
   const below = sp - RED_ZONE - room;
-  return below - (below % 64);
+  const base = below - (below % 64);
+  if (stack !== undefined && sp >= stack.start && sp < stack.end && base < stack.start) growStack(pid, base);
+  return base;
+}
+
+/** Has a stack grow down to an address, as a signal would: by an access that is not process_vm_readv(2)'s, which does not. */
+function growStack(pid: HostPid, address: number): void {
+  using memory = Fd.open(`/proc/${pid}/mem`, O.RDONLY);
+  read(memory.number, new Uint8Array(1), address);
 }

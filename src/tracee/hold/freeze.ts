@@ -7,10 +7,11 @@ import { kill } from "../../linux/kill.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { hasEnded, readChildren, readStat, readStats, readThreads, stateOf } from "../../linux/proc.ts";
-import { wait } from "../../linux/ptrace.ts";
 import { SIG } from "../../linux/signal.ts";
 import { rawSyscall } from "../../linux/syscall.ts";
+import { waitUntilTick } from "../../linux/ticks.ts";
 import { log } from "../../log.ts";
+import { takeForcedSignals } from "./forced-signals.ts";
 import { suspendSeccomp, Task } from "./task.ts";
 
 /** Milliseconds that the tree may take to stop: CRIU's default of --timeout. */
@@ -56,7 +57,8 @@ export class FrozenTree {
 
   /**
    * Stops the tree under `pid`. When anything fails, everything stopped so far runs on. `patience` is in milliseconds: it
-   * gives up when a task has not stopped by then. `before` is told of each process that is about to be stopped.
+   * gives up when a task has not stopped by then. `before` is told of each process that is about to be stopped. Where the tree
+   * is held by a freezer, all of it is attached to first, and then `thaw`ed.
    * @throws KernelError (ESRCH no such process, EPERM not ours to trace, ETIMEDOUT), whatever `before` throws
    */
   static freeze(
@@ -64,10 +66,19 @@ export class FrozenTree {
     onProcess?: (process: FrozenProcess) => void,
     patience: number = PATIENCE,
     before?: (pid: HostPid) => void,
+    thaw?: () => void,
   ): FrozenTree {
     const deadline = performance.now() + patience;
     before?.(pid);
-    const tree = FrozenTree.freezeAlone(pid, patience);
+    const seized = thaw === undefined ? new Map() : seizeTree(pid);
+    let tree: FrozenTree;
+    try {
+      thaw?.();
+      tree = FrozenTree.freezeAlone(pid, patience, seized);
+    } catch (error) {
+      for (const task of seized.values()) task.detach();
+      throw error;
+    }
     try {
       onProcess?.(tree.root);
       const known = new Set<HostPid>([pid]);
@@ -77,27 +88,28 @@ export class FrozenTree {
         for (const child of born) before?.(child.pid);
         // First into the tree: should one fail, all that is held by then is let go.
         for (const child of born) child.parent?.children.push(child);
-        seizeLeaders(born, deadline);
+        seizeLeaders(born, deadline, seized);
         for (const child of born) {
           const { parent } = child;
-          if (freezeChild(child, deadline)) onProcess?.(child);
+          if (freezeChild(child, deadline, seized)) onProcess?.(child);
           else parent?.children.splice(parent.children.indexOf(child), 1);
         }
         again = born.length > 0;
       }
     } catch (error) {
       tree.release();
+      for (const task of seized.values()) task.detach();
       throw error;
     }
     return tree;
   }
 
   /** Stops process `pid`, but not its children. @throws as `freeze` */
-  static freezeAlone(pid: HostPid, patience: number = PATIENCE): FrozenTree {
+  static freezeAlone(pid: HostPid, patience: number = PATIENCE, seized: SeizedTasks = new Map()): FrozenTree {
     const root = unfrozen(pid, undefined);
     const tree = new FrozenTree(root);
     try {
-      freezeProcess(root, performance.now() + patience);
+      freezeProcess(root, performance.now() + patience, seized);
       if (root.threads.length === 0) throw new KernelError("seize", `process ${pid}, a zombie`, ERRNO.ESRCH);
     } catch (error) {
       tree.release();
@@ -134,6 +146,39 @@ export class FrozenTree {
   }
 }
 
+/** Tasks that we are attached to already, and that are asked to stop, by their numbers. */
+type SeizedTasks = Map<HostPid, Task>;
+
+/** Attaches to all tasks of a tree that a freezer holds: nothing of it changes. @throws KernelError */
+function seizeTree(root: HostPid): SeizedTasks {
+  const seized: SeizedTasks = new Map();
+  for (let pids = [root]; pids.length > 0; ) {
+    const tasks = pids.flatMap((pid) => readThreads(pid).map((tid) => ({ pid, tid })));
+    const living = tasks.filter(({ pid, tid }) => stateOf(pid, tid) !== "Z");
+    for (const task of Task.seizeAll(living, suspendSeccomp()).tasks) seized.set(task.tid, task);
+    pids = readChildren(tasks).flat();
+  }
+  return seized;
+}
+
+/** Attaches to tasks, and asks them to stop, but for those that were. */
+function seizeThose(
+  ids: readonly { readonly pid: HostPid; readonly tid: HostPid }[],
+  seized: SeizedTasks,
+): ReturnType<typeof Task.seizeAll> {
+  const known = ids.flatMap(({ tid }) => {
+    const task = seized.get(tid);
+    seized.delete(tid);
+    return task === undefined ? [] : [task];
+  });
+  const found = new Set(known.map(({ tid }) => tid));
+  const { tasks, refused } = Task.seizeAll(
+    ids.filter(({ tid }) => !found.has(tid)),
+    suspendSeccomp(),
+  );
+  return { tasks: [...known, ...tasks], refused };
+}
+
 /** Frees the memory of a killed process together with the process itself: process_mrelease(2), kernel 5.15. */
 function helpToFree(pid: HostPid): void {
   const pidfd = rawSyscall(NR.pidfd_open, pid, 0);
@@ -142,12 +187,18 @@ function helpToFree(pid: HostPid): void {
   close(pidfd);
 }
 
+/** Milliseconds that a killed task may take to end: much memory, or a device, may have to be let go. */
+const END_PATIENCE = 60_000;
+
 /** Waits until a task that has been killed, and that is ours, has ended. One that has vanished by then is no error. */
 export function awaitEnd(tid: HostPid): void {
   try {
-    for (;;) {
-      const report = wait(tid);
-      if (report === undefined || report.status.kind !== "stopped") return;
+    for (const until = performance.now() + END_PATIENCE; ; ) {
+      const status = waitUntilTick(tid);
+      if (status !== undefined && status.kind !== "stopped") return;
+      if (performance.now() < until) continue;
+      log.warn("freeze", `task ${tid} was killed, but does not end`);
+      return;
     }
   } catch (error) {
     // The other threads of a killed process may vanish without a report.
@@ -170,10 +221,10 @@ function newChildren(processes: readonly FrozenProcess[], known: Set<HostPid>): 
 }
 
 /** Stops the first thread of each of many processes, where that can be done at once; mostly it is the only one. */
-function seizeLeaders(processes: readonly FrozenProcess[], deadline: number): void {
+function seizeLeaders(processes: readonly FrozenProcess[], deadline: number, seized: SeizedTasks): void {
   const byPid = new Map(processes.map((process) => [process.pid, process]));
   const leaders = processes.map(({ pid }) => ({ pid, tid: pid }));
-  const { tasks } = Task.seizeAll(leaders, suspendSeccomp());
+  const { tasks } = seizeThose(leaders, seized);
   for (const task of tasks) byPid.get(task.pid)?.threads.push(task);
   Task.awaitTraps(tasks, deadline, ({ pid }) => byPid.get(pid)?.threads.splice(0));
   const held = processes.filter(({ threads }) => threads.length > 0);
@@ -187,12 +238,12 @@ function seizeLeaders(processes: readonly FrozenProcess[], deadline: number): vo
  * Freezes a process whose parent is stopped. It may end while we come for it: then it is a zombie, or gone, where its
  * parent ignores SIGCHLD; false if gone.
  */
-function freezeChild(process: FrozenProcess, deadline: number): boolean {
+function freezeChild(process: FrozenProcess, deadline: number, seized: SeizedTasks): boolean {
   const { pid, threads } = process;
   try {
     if (threads.length === 0 && stateOf(pid, pid) === "Z" && readThreads(pid).length === 1) {
       process.zombie = true;
-    } else freezeProcess(process, deadline);
+    } else freezeProcess(process, deadline, seized);
     // It may have ended between the two looks.
     if (threads.length === 0) process.zombie = true;
     return true;
@@ -209,7 +260,7 @@ function freezeChild(process: FrozenProcess, deadline: number): boolean {
  * Stops every thread of a process: until those that we hold, with the dead, are as many as it has. A listing without
  * news would not tell that: it may lack threads that live, when others ended while it was made.
  */
-function freezeProcess(process: FrozenProcess, deadline: number): void {
+function freezeProcess(process: FrozenProcess, deadline: number, seized: SeizedTasks): void {
   const { pid, threads } = process;
   const held = new Set(threads.map(({ tid }) => tid));
   /** Threads that have ended and are still there. */
@@ -219,9 +270,9 @@ function freezeProcess(process: FrozenProcess, deadline: number): void {
     const news = readThreads(pid).filter((tid) => !held.has(tid));
     // A leader that has ended while its threads live on is a zombie thread: there is nothing to seize.
     if (news[0] === pid && readStat(pid, pid).state === "Z") dead += news.splice(0, 1).length;
-    const { tasks: fresh, refused } = Task.seizeAll(
+    const { tasks: fresh, refused } = seizeThose(
       news.map((tid) => ({ pid, tid })),
-      suspendSeccomp(),
+      seized,
     );
     for (const task of fresh) {
       held.add(task.tid);
@@ -247,9 +298,7 @@ function freezeProcess(process: FrozenProcess, deadline: number): void {
       throw new KernelError("stop", `process ${pid}`, ERRNO.ETIMEDOUT);
     }
   }
-  for (const task of threads) {
-    if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
-    task.isLeaderOfMany = task.tid === pid && threads.length > 1;
-  }
+  for (const task of threads) if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
+  if (process.stopSignal === 0) takeForcedSignals(threads);
   log.debug("freeze", `process ${pid} stopped, ${threads.length} threads`);
 }

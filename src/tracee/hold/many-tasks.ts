@@ -205,6 +205,11 @@ export function callOnce(
   });
 }
 
+/** From here on tasks do not die with us: if we do, they run on from their registers. One that is gone already is no error. */
+export function outliveUs(tasks: readonly Task[]): void {
+  requestOfAll(tasks, PTRACE.SETOPTIONS, () => {});
+}
+
 /** Lets go of all tasks; they run on from their registers. One that is gone already is no error. */
 export function detachAll(tasks: readonly Task[]): void {
   requestOfAll(tasks, PTRACE.DETACH, () => {});

@@ -10,7 +10,7 @@ import { ERESTART, ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
 import { oncePerRun } from "../../linux/once-per-run.ts";
 import type { HostPid } from "../../linux/pid.ts";
-import { hasEnded } from "../../linux/proc.ts";
+import { stateOf } from "../../linux/proc.ts";
 import {
   getRegisters,
   getSiginfoCode,
@@ -30,6 +30,7 @@ import { type Report, seizeMany, waitMany } from "../../linux/ptrace-many.ts";
 import { SIG } from "../../linux/signal.ts";
 import { struct, word } from "../../linux/struct.ts";
 import { addressOf, rawSyscall } from "../../linux/syscall.ts";
+import { waitUntilTick } from "../../linux/ticks.ts";
 
 /**
  * The option by which a held task is free of its seccomp filters, to be given when it is seized; 0 where we may not ask for that:
@@ -44,8 +45,11 @@ const SI_KERNEL = 0x80;
 /** A stop at a system call's entry or exit, with PTRACE_O_TRACESYSGOOD. */
 export const SYSCALL_STOP = SIG.TRAP | 0x80;
 
-/** Every so many looks at a task that does not report it is seen to whether it lives. */
-const LOOKS = 32;
+/**
+ * Milliseconds that a task may take for what we have it do. What a dump asks for is told at once; a restore moves memory, and
+ * may wait for a slow disk.
+ */
+const PATIENCE = { FOUND: 30_000, BORN: 600_000 } as const;
 
 const timespec = struct({ sec: word, nsec: word });
 const SHORT = timespec.encode({ sec: 0, nsec: 100_000 });
@@ -74,22 +78,18 @@ export class Task {
   stopSignal = 0;
   /** Signals that somebody sent while the task worked for us, and that it did not get. */
   readonly withheld: number[] = [];
-  /**
-   * It is the first thread of a process whose other threads we hold as well: should the process be killed, its end is not
-   * reported before theirs have been waited for, and a wait for it alone would last for ever.
-   */
-  isLeaderOfMany = false;
   #gone = false;
 
   private constructor(
     readonly pid: HostPid,
     readonly tid: HostPid,
+    private readonly patience: number,
   ) {}
 
   /** Attaches to a running task without stopping it. @throws KernelError as {@link seizeAll} says */
   static seize(pid: HostPid, tid: HostPid, options: number): Task {
     ptrace(PTRACE.SEIZE, tid, 0, options | PTRACE_O.TRACESYSGOOD);
-    return new Task(pid, tid);
+    return new Task(pid, tid, PATIENCE.BORN);
   }
 
   /**
@@ -103,7 +103,7 @@ export class Task {
     const tasks: Task[] = [];
     const refused = new Map<HostPid, KernelError>();
     seizeMany(ids, options | PTRACE_O.TRACESYSGOOD, ({ pid, tid }, error) => {
-      if (error === undefined) tasks.push(new Task(pid, tid));
+      if (error === undefined) tasks.push(new Task(pid, tid, PATIENCE.FOUND));
       else refused.set(tid, error);
     });
     return { tasks, refused };
@@ -111,7 +111,7 @@ export class Task {
 
   /** A task that the kernel attached to us at its birth, because it holds its parent (CLONE_PTRACE). */
   static newborn(pid: HostPid, tid: HostPid): Task {
-    return new Task(pid, tid);
+    return new Task(pid, tid, PATIENCE.BORN);
   }
 
   get gone(): boolean {
@@ -203,18 +203,12 @@ export class Task {
   static awaitBreakpoints(tasks: readonly Task[], came: (task: Task) => void): void {
     const gone: TaskGoneError[] = [];
     const lost = (error: TaskGoneError) => void gone.push(error);
-    const many = tasks.filter(({ isLeaderOfMany }) => isLeaderOfMany);
-    const alone = many.length === 0 ? tasks : tasks.filter(({ isLeaderOfMany }) => !isLeaderOfMany);
-    eachReport(alone, 0, lost, (task, report) => {
+    eachReport(tasks, 0, lost, (task, report) => {
       if (report === undefined || !task.#cameToBreakpoint(task.#stopOf(report.status), report.code)) {
         task.awaitBreakpoint();
       }
       came(task);
     });
-    for (const task of many) {
-      task.awaitBreakpoint();
-      came(task);
-    }
     if (gone[0] !== undefined) throw gone[0];
   }
 
@@ -235,6 +229,25 @@ export class Task {
       if (stop.event === 0 && stop.signal === SYSCALL_STOP) return;
       if (stop.event === 0) this.#foreignSignal(stop.signal);
       this.resume(PTRACE.SYSCALL);
+    }
+  }
+
+  /**
+   * Lets a task, stopped in a PTRACE_EVENT_STOP, take the signal that is next: it stands in such a stop again, before the first
+   * instruction of the handler. It executes nothing meanwhile if there is such a signal. @throws TaskGoneError if it kills
+   */
+  takeSignal(): void {
+    this.resume();
+    const status = waitUntilTick(this.tid);
+    // There was none after all.
+    if (status === undefined) this.interrupt();
+    for (
+      let stop = status === undefined ? this.#await() : this.#stopOf(status);
+      stop.event !== PTRACE_EVENT.STOP;
+      stop = this.#await()
+    ) {
+      this.interrupt();
+      this.resume(PTRACE.CONT, stop.event === 0 && stop.signal !== SYSCALL_STOP ? stop.signal : 0);
     }
   }
 
@@ -274,18 +287,33 @@ export class Task {
     }
   }
 
+  /** The next stop. @throws TaskGoneError, KernelError ETIMEDOUT, EDEADLK where there is none to come */
   #await(): { signal: number; event: number } {
-    if (!this.isLeaderOfMany) return this.#stopOf(wait(this.tid)?.status);
-    for (let look = 0; ; look++) {
-      const ended = look % LOOKS === LOOKS - 1 && hasEnded(this.pid, this.tid);
-      const result = wait(this.tid, WAIT.NOHANG);
-      if (result !== undefined || ended) return this.#stopOf(result?.status);
-      pause(look);
+    for (const until = performance.now() + this.patience; ; ) {
+      const status = waitUntilTick(this.tid) ?? this.#look(until);
+      if (status !== undefined) return this.#stopOf(status);
     }
   }
 
+  /** Whether a stop can still come of a task that has told of none for a while. Gives the one that came just now. */
+  #look(until: number): WaitStatus | undefined {
+    const state = stateOf(this.pid, this.tid);
+    const report = wait(this.tid, WAIT.NOHANG);
+    if (report !== undefined) return report.status;
+    // The end of a first thread is told when the others have been waited for; of others, to nobody, when they are gone.
+    if (state === undefined || state === "Z") this.#end(undefined);
+    const what = `task ${this.tid} of process ${this.pid}`;
+    if (state === "t") throw new KernelError("wait4", `${what}, whose stop has been told`, ERRNO.EDEADLK);
+    if (performance.now() > until) throw new KernelError("wait4", `${what}, state ${state}`, ERRNO.ETIMEDOUT);
+    return undefined;
+  }
+
+  /** @throws TaskGoneError where it is none */
   #stopOf(status: WaitStatus | undefined): { signal: number; event: number } {
-    if (status?.kind === "stopped") return status;
+    return status?.kind === "stopped" ? status : this.#end(status);
+  }
+
+  #end(status: WaitStatus | undefined): never {
     this.#gone = true;
     throw new TaskGoneError(
       this.pid,

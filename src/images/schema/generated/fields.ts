@@ -799,6 +799,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "uid_map", id: 1, label: "repeated", kind: "message", type: "uid_gid_extent" },
     { name: "gid_map", id: 2, label: "repeated", kind: "message", type: "uid_gid_extent" },
     { name: "binfmt_misc", id: 3, label: "repeated", kind: "message", type: "binfmt_misc_entry" },
+    { name: "setgroups_denied", id: 1000, label: "optional", kind: "scalar", type: "bool" },
   ],
   uid_gid_extent: [
     { name: "first", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -1383,6 +1384,13 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "deleted", id: 15, label: "optional", kind: "scalar", type: "bool" },
     { name: "ns_id", id: 16, label: "optional", kind: "scalar", type: "uint32" },
     { name: "mnt_id", id: 17, label: "optional", kind: "scalar", type: "sint32" },
+    { name: "peer_cred", id: 1000, label: "optional", kind: "message", type: "sk_ucred_entry" },
+    { name: "peer_groups", id: 1001, label: "repeated", kind: "scalar", type: "uint32" },
+    { name: "peer_name", id: 1002, label: "optional", kind: "scalar", type: "bytes" },
+    { name: "waiting", id: 1003, label: "repeated", kind: "scalar", type: "uint32" },
+    { name: "error", id: 1004, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "inode_mode", id: 1005, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "path", id: 1006, label: "optional", kind: "scalar", type: "string" },
   ],
   file_perms_entry: [
     { name: "mode", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -1394,6 +1402,8 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "length", id: 2, label: "required", kind: "scalar", type: "uint32" },
     { name: "scm", id: 4, label: "repeated", kind: "message", type: "scm_entry" },
     { name: "ucred", id: 128, label: "optional", kind: "message", type: "sk_ucred_entry" },
+    { name: "from", id: 1000, label: "optional", kind: "scalar", type: "bytes" },
+    { name: "urgent", id: 1001, label: "optional", kind: "scalar", type: "uint32" },
   ],
   sk_ucred_entry: [
     { name: "uid", id: 1, label: "required", kind: "scalar", type: "uint32" },

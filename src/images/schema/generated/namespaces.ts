@@ -1235,6 +1235,8 @@ export interface UsernsEntry {
   gid_map: UidGidExtent[];
   /** CRIU 4.3: the namespace's own */
   binfmt_misc: BinfmtMiscEntry[];
+  /** setgroups(2) fails in it */
+  setgroups_denied?: boolean | undefined;
 }
 
 export const UsernsEntry: Codec<UsernsEntry> = {
@@ -1243,11 +1245,13 @@ export const UsernsEntry: Codec<UsernsEntry> = {
     for (const v of m.uid_map) w.message(10, UidGidExtent, v, "userns_entry.uid_map");
     for (const v of m.gid_map) w.message(18, UidGidExtent, v, "userns_entry.gid_map");
     for (const v of m.binfmt_misc) w.message(26, BinfmtMiscEntry, v, "userns_entry.binfmt_misc");
+    if (m.setgroups_denied !== undefined) w.bool(8000, m.setgroups_denied, "userns_entry.setgroups_denied");
   },
   read(r: Reader): UsernsEntry {
     const uid_map: UidGidExtent[] = [];
     const gid_map: UidGidExtent[] = [];
     const binfmt_misc: BinfmtMiscEntry[] = [];
+    let setgroups_denied: boolean | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1260,11 +1264,14 @@ export const UsernsEntry: Codec<UsernsEntry> = {
         case 26:
           binfmt_misc.push(r.message(BinfmtMiscEntry));
           break;
+        case 8000:
+          setgroups_denied = r.bool();
+          break;
         default:
           r.skip(tag);
       }
     }
-    return { uid_map, gid_map, binfmt_misc };
+    return { uid_map, gid_map, binfmt_misc, setgroups_denied };
   },
 };
 

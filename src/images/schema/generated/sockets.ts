@@ -886,6 +886,19 @@ export interface UnixSkEntry {
   deleted?: boolean | undefined;
   ns_id?: number | undefined;
   mnt_id?: number | undefined;
+  /** Who made the connection, or began to listen, on the other side: what SO_PEERCRED and SO_PEERGROUPS tell. */
+  peer_cred?: SkUcredEntry | undefined;
+  peer_groups: number[];
+  /** it is still connected, to a socket of this name that is closed; may be empty */
+  peer_name?: Uint8Array | undefined;
+  /** inodes of those that wait to be accepted, first come first */
+  waiting: number[];
+  /** the errno that it has not told yet */
+  error?: number | undefined;
+  /** what fstat(2) tells of it, if not 0777 */
+  inode_mode?: number | undefined;
+  /** where the socket file stands, if not at its name */
+  path?: string | undefined;
 }
 
 export const UnixSkEntry: Codec<UnixSkEntry> = {
@@ -908,6 +921,13 @@ export const UnixSkEntry: Codec<UnixSkEntry> = {
     if (m.deleted !== undefined) w.bool(120, m.deleted, "unix_sk_entry.deleted");
     if (m.ns_id !== undefined) w.uint32(128, m.ns_id, "unix_sk_entry.ns_id");
     if (m.mnt_id !== undefined) w.sint32(136, m.mnt_id, "unix_sk_entry.mnt_id");
+    if (m.peer_cred !== undefined) w.message(8002, SkUcredEntry, m.peer_cred, "unix_sk_entry.peer_cred");
+    w.uint32s(8008, m.peer_groups, "unix_sk_entry.peer_groups");
+    if (m.peer_name !== undefined) w.bytes(8018, m.peer_name, "unix_sk_entry.peer_name");
+    w.uint32s(8024, m.waiting, "unix_sk_entry.waiting");
+    if (m.error !== undefined) w.uint32(8032, m.error, "unix_sk_entry.error");
+    if (m.inode_mode !== undefined) w.uint32(8040, m.inode_mode, "unix_sk_entry.inode_mode");
+    if (m.path !== undefined) w.string(8050, m.path, "unix_sk_entry.path");
   },
   read(r: Reader): UnixSkEntry {
     let id: number | undefined;
@@ -927,6 +947,13 @@ export const UnixSkEntry: Codec<UnixSkEntry> = {
     let deleted: boolean | undefined;
     let ns_id: number | undefined;
     let mnt_id: number | undefined;
+    let peer_cred: SkUcredEntry | undefined;
+    const peer_groups: number[] = [];
+    let peer_name: Uint8Array | undefined;
+    const waiting: number[] = [];
+    let error: number | undefined;
+    let inode_mode: number | undefined;
+    let path: string | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -981,6 +1008,33 @@ export const UnixSkEntry: Codec<UnixSkEntry> = {
         case 136:
           mnt_id = r.sint32();
           break;
+        case 8002:
+          peer_cred = r.message(SkUcredEntry);
+          break;
+        case 8008:
+          peer_groups.push(r.uint32());
+          break;
+        case 8010:
+          r.packed(peer_groups, r.uint32);
+          break;
+        case 8018:
+          peer_name = r.bytes();
+          break;
+        case 8024:
+          waiting.push(r.uint32());
+          break;
+        case 8026:
+          r.packed(waiting, r.uint32);
+          break;
+        case 8032:
+          error = r.uint32();
+          break;
+        case 8040:
+          inode_mode = r.uint32();
+          break;
+        case 8050:
+          path = r.string();
+          break;
         default:
           r.skip(tag);
       }
@@ -996,7 +1050,7 @@ export const UnixSkEntry: Codec<UnixSkEntry> = {
     if (fown === undefined) return r.missing("unix_sk_entry.fown");
     if (opts === undefined) return r.missing("unix_sk_entry.opts");
     if (name === undefined) return r.missing("unix_sk_entry.name");
-    return { id, ino, type, state, flags, uflags, backlog, peer, fown, opts, name, shutdown, file_perms, name_dir, deleted, ns_id, mnt_id };
+    return { id, ino, type, state, flags, uflags, backlog, peer, fown, opts, name, shutdown, file_perms, name_dir, deleted, ns_id, mnt_id, peer_cred, peer_groups, peer_name, waiting, error, inode_mode, path };
   },
 };
 
@@ -1042,12 +1096,16 @@ export const FilePermsEntry: Codec<FilePermsEntry> = {
 
 /** sk-queues.img; `length` bytes follow each entry, one entry for each packet. */
 export interface SkPacketEntry {
-  /** the socket's ino */
+  /** the socket's id */
   id_for: number;
   length: number;
   scm: ScmEntry[];
   /** CRIU 4.3: of the sender */
   ucred?: SkUcredEntry | undefined;
+  /** the name of the sender of a datagram */
+  from?: Uint8Array | undefined;
+  /** 1: its one byte is urgent data; 2: it has none, but urgent data that was read stood here */
+  urgent?: number | undefined;
 }
 
 export const SkPacketEntry: Codec<SkPacketEntry> = {
@@ -1057,12 +1115,16 @@ export const SkPacketEntry: Codec<SkPacketEntry> = {
     w.uint32(16, m.length, "sk_packet_entry.length");
     for (const v of m.scm) w.message(34, ScmEntry, v, "sk_packet_entry.scm");
     if (m.ucred !== undefined) w.message(1026, SkUcredEntry, m.ucred, "sk_packet_entry.ucred");
+    if (m.from !== undefined) w.bytes(8002, m.from, "sk_packet_entry.from");
+    if (m.urgent !== undefined) w.uint32(8008, m.urgent, "sk_packet_entry.urgent");
   },
   read(r: Reader): SkPacketEntry {
     let id_for: number | undefined;
     let length: number | undefined;
     const scm: ScmEntry[] = [];
     let ucred: SkUcredEntry | undefined;
+    let from: Uint8Array | undefined;
+    let urgent: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1078,13 +1140,19 @@ export const SkPacketEntry: Codec<SkPacketEntry> = {
         case 1026:
           ucred = r.message(SkUcredEntry);
           break;
+        case 8002:
+          from = r.bytes();
+          break;
+        case 8008:
+          urgent = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
     }
     if (id_for === undefined) return r.missing("sk_packet_entry.id_for");
     if (length === undefined) return r.missing("sk_packet_entry.length");
-    return { id_for, length, scm, ucred };
+    return { id_for, length, scm, ucred, from, urgent };
   },
 };
 

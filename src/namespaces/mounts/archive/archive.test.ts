@@ -23,9 +23,10 @@ import {
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { O, open, withFd } from "../../../linux/io.ts";
+import { SAME_OWNERS } from "../../../linux/owners.ts";
 import { GzipReader, GzipWriter } from "./gzip.ts";
 import { loadTree } from "./load-tree.ts";
-import { SAME_OWNERS, saveTree } from "./save-tree.ts";
+import { saveTree } from "./save-tree.ts";
 import { type TarEntry, TYPE } from "./tar-format.ts";
 import type { Source } from "./tar-reader.ts";
 import { TarWriter } from "./tar-writer.ts";

@@ -7,11 +7,11 @@ import { ERRNO, isErrno } from "../../../linux/errno.ts";
 import { AT, close, O, S, withFd, writeAll } from "../../../linux/io.ts";
 import { RESOLVE, rawOpenat2 } from "../../../linux/mount.ts";
 import { NR } from "../../../linux/nr.ts";
+import type { Owners } from "../../../linux/owners.ts";
 import { checkResult, nameAddress, rawSyscall, syscall } from "../../../linux/syscall.ts";
 import { setTimes } from "../../../linux/times.ts";
 import { setAttribute } from "../../../linux/xattr.ts";
 import { log } from "../../../log.ts";
-import type { Owners } from "./save-tree.ts";
 import { type TarEntry, TarError, TYPE } from "./tar-format.ts";
 import { type Source, TarReader } from "./tar-reader.ts";
 

@@ -1,21 +1,15 @@
 /** A directory with all that is in it, on one mount, as a tar archive: what GNU tar writes of it, and what that loses. */
+
 import { ERRNO, isErrno } from "../../../linux/errno.ts";
 import { close, lseek, namesIn, O, openAt, read, S, SEEK, withFd } from "../../../linux/io.ts";
 import { NR } from "../../../linux/nr.ts";
+import type { Owners } from "../../../linux/owners.ts";
 import { type FullStatus, fullStatusAt, fullStatusOf } from "../../../linux/statx.ts";
 import { addressOf, nameAddress, rawSyscall, syscall } from "../../../linux/syscall.ts";
 import { bytesToText } from "../../../linux/text.ts";
 import { listAttributes } from "../../../linux/xattr.ts";
 import { type Extent, type TarEntry, TYPE } from "./tar-format.ts";
 import { type Sink, TarWriter } from "./tar-writer.ts";
-
-/** What owners are called in the archive: they may be those of a user namespace. */
-export interface Owners {
-  uid(host: number): number;
-  gid(host: number): number;
-}
-
-export const SAME_OWNERS: Owners = { uid: (host) => host, gid: (host) => host };
 
 const PERMISSIONS = 0o7777;
 /** Without a trace in the times of access. */

@@ -1,0 +1,234 @@
+/**
+ * Calls by which the kernel notes who makes them, for the socket on the other side to ask for (SO_PEERCRED, SO_PEERGROUPS,
+ * SO_PEERPIDFD): socketpair(2), listen(2), connect(2). They are made in the process that once made them; for one that has ended,
+ * in a child of ours that has its number for a moment.
+ */
+import type { SkUcredEntry } from "../../images/schema/generated/sockets.ts";
+import { type ChildResult, ChildTable } from "../../linux/child-table.ts";
+import { ERRNO } from "../../linux/errno.ts";
+import { Fd } from "../../linux/fd.ts";
+import { NR } from "../../linux/nr.ts";
+import type { HostPid, NsPid } from "../../linux/pid.ts";
+import { AF, encodeUnix, SOCK } from "../../linux/socket.ts";
+import { s32, u32 } from "../../linux/struct.ts";
+import { addressOf, checkResult, rawSyscall, syscall } from "../../linux/syscall.ts";
+import { textToBytes } from "../../linux/text.ts";
+import { log } from "../../log.ts";
+import type { Restoree } from "../../tracee/build/restoree.ts";
+import type { Table } from "../../tracee/table/table.ts";
+import { selfPath } from "../path.ts";
+
+/** Whom the kernel is to note. */
+export interface Caller {
+  readonly credentials: SkUcredEntry;
+  readonly groups: readonly number[];
+}
+
+/** Processes that are being restored, and our numbers of all. */
+export interface Processes {
+  processOf(number: NsPid): Restoree | undefined;
+  hostOf(number: NsPid): HostPid | undefined;
+}
+
+/** What a socket is connected to: an address, or the file that a descriptor of ours is open at. */
+export type Target = { readonly address: Uint8Array } | { readonly file: number };
+
+/** So many pairs are made in one table. */
+const LOT = 64;
+const PAIR_SIZE = 2 * s32.size;
+const WHAT = "a Unix socket";
+
+export class Callers {
+  constructor(private readonly processes: Processes) {}
+
+  /**
+   * So many pairs of connected sockets of a type, the caller's to close. Both of a pair note `who`, or `otherwise`, which is there,
+   * where that one cannot be had. @throws KernelError
+   */
+  pairs(type: number, count: number, who: Caller | undefined, otherwise: Restoree): [Fd, Fd][] {
+    const restoree = this.#inTree(who, otherwise);
+    const pairs: [Fd, Fd][] = [];
+    while (pairs.length < count) {
+      const lot = Math.min(LOT, count - pairs.length);
+      pairs.push(
+        ...(restoree === undefined ? pairsByChild(type, lot, who) : pairsInside(restoree, type, lot, who)),
+      );
+    }
+    return pairs;
+  }
+
+  /** listen(2) on a socket of ours. @throws KernelError */
+  listen(fd: number, backlog: number, who: Caller | undefined, otherwise: Restoree): void {
+    const restoree = this.#inTree(who, otherwise);
+    if (restoree === undefined) {
+      byChild(who, (child) => child.call(NR.listen, fd, backlog), NR.listen);
+      return;
+    }
+    const { table } = restoree;
+    const there = restoree.fetch(WHAT, fd);
+    become(table, who);
+    table.must(WHAT, NR.listen, there, backlog);
+    becomeUs(table, who);
+    table.must(WHAT, NR.close, there);
+    table.run();
+  }
+
+  /** connect(2) of a socket of ours. @throws KernelError */
+  connect(fd: number, to: Target, who: Caller | undefined, otherwise: Restoree): void {
+    const restoree = this.#inTree(who, otherwise);
+    if (restoree === undefined) {
+      // It has our descriptors, by the same numbers.
+      const address = "file" in to ? addressOfFile(to.file) : to.address;
+      byChild(
+        who,
+        (child) => child.call(NR.connect, fd, child.data(address).address, address.length),
+        NR.connect,
+      );
+      return;
+    }
+    const { table } = restoree;
+    let address: Uint8Array;
+    let file: number | undefined;
+    if ("file" in to) {
+      const fetched = restoree.fetch(`${WHAT}: its file`, to.file);
+      table.run();
+      file = fetched.value;
+      address = addressOfFile(file);
+    } else address = to.address;
+    const there = restoree.fetch(WHAT, fd);
+    become(table, who);
+    table.must(WHAT, NR.connect, there, table.data(address), address.length);
+    becomeUs(table, who);
+    table.must(WHAT, NR.close, there);
+    if (file !== undefined) table.must(WHAT, NR.close, file);
+    table.run();
+  }
+
+  /** Who of the tree makes the calls; undefined where a child has to. */
+  #inTree(who: Caller | undefined, otherwise: Restoree): Restoree | undefined {
+    const number = who?.credentials.pid;
+    if (number === undefined) return otherwise;
+    const restoree = this.processes.processOf(number);
+    if (restoree !== undefined || this.#isFree(number)) return restoree;
+    log.warn(
+      "files/unix",
+      `process ${number}, which a Unix socket tells of as its peer's (SO_PEERCRED), is not of the tree: it is process ${otherwise.pid} now`,
+    );
+    return otherwise;
+  }
+
+  /** Whether nobody has the number. */
+  #isFree(number: NsPid): boolean {
+    const host = this.processes.hostOf(number);
+    return number !== 0 && host !== undefined && rawSyscall(NR.kill, host, 0) === -ERRNO.ESRCH;
+  }
+}
+
+/** The address of the file that a descriptor of the process that uses it is open at. */
+export function addressOfFile(fd: number): Uint8Array {
+  return encodeUnix(textToBytes(selfPath(fd)));
+}
+
+// --- in a process of the tree
+
+function pairsInside(restoree: Restoree, type: number, count: number, who: Caller | undefined): [Fd, Fd][] {
+  const { table, pid } = restoree;
+  become(table, who);
+  const spaces = Array.from({ length: count }, () => {
+    const space = table.space(PAIR_SIZE);
+    table.must(`a pair of Unix sockets of type ${type}`, NR.socketpair, AF.UNIX, type, 0, space.address);
+    return space;
+  });
+  becomeUs(table, who);
+  table.run();
+  const numbers = spaces.map(({ bytes }) => [s32.read(bytes, 0), s32.read(bytes, s32.size)] as const);
+  using pidfd = Fd.ofProcess(pid);
+  const pairs = numbers.map(([one, other]): [Fd, Fd] => [
+    Fd.outOf(pidfd.number, one),
+    Fd.outOf(pidfd.number, other),
+  ]);
+  for (const number of numbers.flat()) table.must(WHAT, NR.close, number);
+  table.run();
+  return pairs;
+}
+
+/** Leaves a number as it is, to setresuid(2) and setresgid(2). */
+const KEEP = -1;
+
+/** Adds the calls that give the process the credentials that the kernel is to note: it keeps ours to come back to. */
+function become(table: Table, who: Caller | undefined): void {
+  if (who === undefined) return;
+  const { uid, gid } = who.credentials;
+  const ours = ourCredentials();
+  if (!sameGroups(ours.groups, who.groups)) setGroups(table, who.groups);
+  if (gid !== ours.gid) table.must(WHAT, NR.setresgid, KEEP, gid, KEEP);
+  if (uid !== ours.uid) table.must(WHAT, NR.setresuid, KEEP, uid, KEEP);
+}
+
+function becomeUs(table: Table, who: Caller | undefined): void {
+  if (who === undefined) return;
+  const { uid, gid } = who.credentials;
+  const ours = ourCredentials();
+  if (uid !== ours.uid) table.must(WHAT, NR.setresuid, KEEP, ours.uid, KEEP);
+  if (gid !== ours.gid) table.must(WHAT, NR.setresgid, KEEP, ours.gid, KEEP);
+  if (!sameGroups(ours.groups, who.groups)) setGroups(table, ours.groups);
+}
+
+function setGroups(table: Table, groups: readonly number[]): void {
+  const bytes = bytesOf(groups);
+  table.must(WHAT, NR.setgroups, groups.length, bytes.length === 0 ? 0 : table.data(bytes));
+}
+
+/** What processes are born with. */
+function ourCredentials(): {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+} {
+  const uid = syscall("", NR.geteuid);
+  const gid = syscall("", NR.getegid);
+  const count = syscall("", NR.getgroups, 0, 0);
+  const bytes = new Uint8Array(count * u32.size);
+  if (count > 0) syscall("", NR.getgroups, count, addressOf(bytes));
+  return { uid, gid, groups: Array.from({ length: count }, (_, i) => u32.read(bytes, i * u32.size)) };
+}
+
+function sameGroups(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one.every((group, i) => group === other[i]);
+}
+
+function bytesOf(groups: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(groups.length * u32.size);
+  for (const [i, group] of groups.entries()) u32.write(bytes, i * u32.size, group);
+  return bytes;
+}
+
+// --- in a child with the number of a process that has ended
+
+function becomeInChild(child: ChildTable, { credentials: { uid, gid }, groups }: Caller): void {
+  child.call(NR.setgroups, groups.length, child.data(bytesOf(groups)).address);
+  child.call(NR.setresgid, KEEP, gid, KEEP);
+  child.call(NR.setresuid, KEEP, uid, KEEP);
+}
+
+function byChild(who: Caller | undefined, add: (child: ChildTable) => ChildResult, nr: number): void {
+  using child = new ChildTable();
+  if (who !== undefined) becomeInChild(child, who);
+  const result = add(child);
+  child.run(who?.credentials.pid);
+  checkResult(result.raw, nr, `${WHAT}, in a child with number ${who?.credentials.pid}`);
+}
+
+function pairsByChild(type: number, count: number, who: Caller | undefined): [Fd, Fd][] {
+  using child = new ChildTable();
+  if (who !== undefined) becomeInChild(child, who);
+  const made = Array.from({ length: count }, () => {
+    const space = child.data(PAIR_SIZE);
+    return { space, result: child.call(NR.socketpair, AF.UNIX, type | SOCK.CLOEXEC, 0, space.address) };
+  });
+  using pidfd = Fd.ofProcess(child.hold(who?.credentials.pid));
+  return made.map(({ space: { bytes }, result }) => {
+    checkResult(result.raw, NR.socketpair, `in a child with number ${who?.credentials.pid}`);
+    return [Fd.outOf(pidfd.number, s32.read(bytes, 0)), Fd.outOf(pidfd.number, s32.read(bytes, s32.size))];
+  });
+}

@@ -1,0 +1,318 @@
+/**
+ * Unix sockets: of streams, of datagrams, of sequenced packets. An entry of files.img says what a socket is called and whom it is
+ * connected to, by inode numbers; sk-queues.img what waits in it.
+ *
+ * What it is connected to is found out when all sockets are known: one that is not of the tree is named in the images only if
+ * the user says so (--external unix[INODE], --ext-unix-sk).
+ */
+import { FdTypes } from "../../images/schema/generated/files.ts";
+import { isSkShutdown, type SkUcredEntry, type UnixSkEntry } from "../../images/schema/generated/sockets.ts";
+import { ERRNO } from "../../linux/errno.ts";
+import { F } from "../../linux/fcntl.ts";
+import { Fd } from "../../linux/fd.ts";
+import { fcntl, S } from "../../linux/io.ts";
+import { NETLINK, Netlink } from "../../linux/netlink.ts";
+import { hostPid } from "../../linux/pid.ts";
+import { TCP_STATE, type UnixSocket, unixSockets } from "../../linux/sock-diag.ts";
+import {
+  AF,
+  type Credentials,
+  credentialsOf,
+  decodeUnix,
+  getInt,
+  getOption,
+  POLL,
+  peerName,
+  poll,
+  SCM,
+  SO,
+  SOCK,
+  SOL,
+  tryGetOption,
+} from "../../linux/socket.ts";
+import { u32 } from "../../linux/struct.ts";
+import { net } from "../../namespaces/net.ts";
+import { FileDumpError } from "../errors.ts";
+import type { DumpContext, FileDumper, FileKind } from "../kind.ts";
+import { NO_OWNER, type OpenFile } from "../open-file.ts";
+import { OptionsDump } from "./options.ts";
+import { QueuesDump } from "./sk-queues.ts";
+import { fileOfName, textOfName } from "./unix-name.ts";
+import { readQueue } from "./unix-queue.ts";
+import { UnixRestore } from "./unix-restore.ts";
+import { UNIX_OPTIONS, USK } from "./unix-sockets.ts";
+
+export const unix: FileKind = {
+  type: FdTypes.UNIXSK,
+  recognises: (file) =>
+    file.format === S.IFSOCK && !file.isPath && getInt(file.copy, SOL.SOCKET, SO.DOMAIN) === AF.UNIX,
+  dumper: (context) => new UnixDump(context),
+  restorer: (context) => new UnixRestore(context),
+};
+
+const TYPES: ReadonlyMap<number, string> = new Map([
+  [SOCK.STREAM, "stream"],
+  [SOCK.DGRAM, "datagram"],
+  [SOCK.SEQPACKET, "sequenced packet"],
+]);
+const PLUGIN_HOOK = "dumpUnixSocket";
+const ALL_PERMISSIONS = 0o777;
+const PERMISSIONS = 0o7777;
+const BOTH_WAYS = 3;
+const UCRED_SIZE = 12;
+const FEW_GROUPS = 64;
+/** NGROUPS_MAX of include/uapi/linux/limits.h. */
+const MOST_GROUPS = 65536;
+
+/** A socket that has been looked at. */
+interface Looked {
+  /** Ours, kept for plugins to look at; undefined where none wants to. */
+  readonly fd: Fd | undefined;
+  readonly entry: UnixSkEntry;
+  readonly where: string;
+  /** As the kernel listed it. */
+  readonly listed: UnixSocket;
+}
+
+class UnixDump implements FileDumper {
+  readonly #options: OptionsDump;
+  readonly #queues: QueuesDump;
+  readonly #sockets = new Map<number, Looked>();
+  /** Those outside of the tree that the images name, by inode. */
+  readonly #outside = new Set<number>();
+  #listed: ReadonlyMap<number, UnixSocket> | undefined;
+
+  constructor(private readonly context: DumpContext) {
+    this.#options = new OptionsDump(context.tasks.owners);
+    this.#queues = new QueuesDump(context.images);
+  }
+
+  dump(file: OpenFile, id: number): void {
+    const { ino } = file.status;
+    const listed = this.#list().get(ino);
+    if (listed === undefined)
+      throw new FileDumpError(`${file.where}: a Unix socket of another network namespace (${file.link})`);
+    const fd = file.copy;
+    const where = `${file.where}: a Unix ${TYPES.get(listed.type) ?? ""} socket (${file.link})`;
+    const entry: UnixSkEntry = {
+      id,
+      ino,
+      type: listed.type,
+      state: listed.state,
+      flags: file.flags,
+      uflags: 0,
+      backlog: listed.sendQueue,
+      peer: listed.peer ?? 0,
+      fown: file.owner,
+      opts: this.#options.dump(fd, { family: AF.UNIX, type: listed.type, protocol: 0 }, UNIX_OPTIONS, where),
+      name: listed.name ?? new Uint8Array(0),
+      ...fileOfName(file, listed, where),
+      ns_id: net.own,
+      ...this.#peerCredentials(fd),
+      waiting: [...listed.waiting],
+    };
+    if (listed.shutdown !== 0 && isSkShutdown(listed.shutdown)) entry.shutdown = listed.shutdown;
+    const mode = file.status.mode & PERMISSIONS;
+    if (mode !== ALL_PERMISSIONS) entry.inode_mode = mode;
+    if (listed.peer === 0) entry.peer_name = decodeUnix(peerName(fd) ?? new Uint8Array(0));
+    this.#pendingError(fd, entry, where);
+    const kept = this.context.plugins.has(PLUGIN_HOOK) ? Fd.own(fcntl(fd, F.DUPFD_CLOEXEC)) : undefined;
+    // Known before its queue is read: it may be in there.
+    this.#sockets.set(ino, { entry, where, listed, fd: kept });
+    if (listed.peer !== undefined && listed.peer === this.context.options.clientSocket) toService(entry);
+    else if (listed.state !== TCP_STATE.LISTEN) this.#dumpQueue(fd, entry, where);
+  }
+
+  /** Everybody is known: finds out to whom each is connected. */
+  finish(): void {
+    const accepting = this.#accepting();
+    for (const socket of this.#sockets.values()) {
+      this.#connection(socket, accepting);
+      this.context.add({ type: FdTypes.UNIXSK, id: socket.entry.id, usk: socket.entry });
+      socket.fd?.close();
+    }
+    this.#queues.finish();
+  }
+
+  #list(): ReadonlyMap<number, UnixSocket> {
+    if (this.#listed === undefined) {
+      using netlink = Netlink.open(NETLINK.SOCK_DIAG);
+      this.#listed = unixSockets(netlink);
+    }
+    return this.#listed;
+  }
+
+  #peerCredentials(fd: number): Pick<UnixSkEntry, "peer_cred" | "peer_groups"> {
+    const found = peerCredentials(fd);
+    if (found === undefined) return { peer_groups: [] };
+    return { peer_cred: this.#credentials(found.credentials), peer_groups: found.groups };
+  }
+
+  #credentials({ pid, uid, gid }: Credentials): SkUcredEntry {
+    return { pid: this.context.tasks.numberOf(hostPid(pid)), uid, gid };
+  }
+
+  #pendingError(fd: number, entry: UnixSkEntry, where: string): void {
+    if ((poll(fd, POLL.ERR) & POLL.ERR) === 0) return;
+    // There is no other: unix_release_sock and unix_dgram_disconnected of net/unix/af_unix.c.
+    entry.error = ERRNO.ECONNRESET;
+    if (entry.type === SOCK.DGRAM || entry.shutdown !== BOTH_WAYS)
+      throw new FileDumpError(
+        `${where}: it has not told yet that its peer is connected elsewhere now (ECONNRESET), which cannot be dumped`,
+      );
+  }
+
+  #dumpQueue(fd: number, { id, type }: UnixSkEntry, where: string): void {
+    const packets = readQueue(fd, type, this.context.undo, where);
+    packets.forEach(({ bytes, rights, credentials, from, urgent }, i) => {
+      const at = `${where}: message ${i + 1} in its queue`;
+      const ids = rights.map(
+        (right, nth) => this.context.describe(right.release(), `${at}: descriptor ${nth + 1}`).id,
+      );
+      const ucred = credentials && this.#credentials(credentials);
+      const scm = ids.length === 0 ? [] : [{ type: SCM.RIGHTS, rights: ids }];
+      this.#queues.add({ id_for: id, scm, ucred, from: from.length === 0 ? undefined : from, urgent }, bytes);
+    });
+  }
+
+  /** Who accepts a connection that waits, by the inode of who has made it. */
+  #accepting(): Map<number, UnixSocket> {
+    const accepting = new Map<number, UnixSocket>();
+    for (const socket of this.#list().values())
+      for (const client of socket.waiting) if (client !== 0) accepting.set(client, socket);
+    return accepting;
+  }
+
+  #connection(socket: Looked, accepting: ReadonlyMap<number, UnixSocket>): void {
+    const { entry, where, listed } = socket;
+    const { type, state, peer } = listed;
+    if ((entry.uflags & USK.SERVICE) !== 0) return;
+    if (state === TCP_STATE.LISTEN) this.#refuseWaiting(listed, where);
+    else if (peer !== undefined && peer !== 0) {
+      if (!this.#sockets.has(peer)) this.#external(peer, socket);
+    } else if (state === TCP_STATE.ESTABLISHED && type !== SOCK.DGRAM) {
+      const listener = accepting.get(entry.ino);
+      if (listener !== undefined) this.#inFlight(entry, listener, where);
+      else if (listed.shutdown !== BOTH_WAYS)
+        throw new FileDumpError(`${where}: it is connected to nobody, which cannot be dumped`);
+    }
+  }
+
+  /** A connection that nobody has accepted yet: as CRIU has it, the listening socket is the peer. */
+  #inFlight(entry: UnixSkEntry, listener: UnixSocket, where: string): void {
+    if (!this.#sockets.has(listener.inode)) {
+      throw new FileDumpError(
+        `${where}: its connection waits to be accepted by socket ${listener.inode}${named(listener)} outside of the tree; dump that process as well, or when it has accepted`,
+      );
+    }
+    if (entry.backlog !== 0) {
+      throw new FileDumpError(
+        `${where}: it has sent data on a connection that is not accepted yet, which nobody can read; dump it when it is accepted`,
+      );
+    }
+    entry.peer = listener.inode;
+    entry.peer_name = undefined;
+  }
+
+  #refuseWaiting({ waiting }: UnixSocket, where: string): void {
+    for (const client of waiting) {
+      if (this.#sockets.has(client)) continue;
+      if (client === 0) {
+        throw new FileDumpError(
+          `${where}: a client that is closed again waits to be accepted, and what it has sent nobody can read; dump it when it is accepted`,
+        );
+      }
+      if (this.#isExternal(client)) continue;
+      throw new FileDumpError(
+        `${where}: socket ${client}, outside of the tree, waits to be accepted; dump its process as well, or when it is accepted; --external unix[${client}] gives the connection up`,
+      );
+    }
+  }
+
+  #isExternal(inode: number): boolean {
+    const { external, extUnixSk } = this.context.options;
+    return external.includes(`unix[${inode}]`) || (extUnixSk?.includes(String(inode)) ?? false);
+  }
+
+  #refuseExternal(peer: number, there: UnixSocket | undefined, { ino }: UnixSkEntry, where: string): void {
+    const isNamedDatagram = there?.type === SOCK.DGRAM && there.name !== undefined;
+    if (isNamedDatagram && this.context.options.extUnixSk !== undefined) return;
+    if (this.#isExternal(ino)) return;
+    const help = isNamedDatagram
+      ? "--ext-unix-sk connects it again by that name"
+      : `--external unix[${ino}] accepts that`;
+    throw new FileDumpError(
+      `${where}: it is connected to socket ${peer}${there === undefined ? "" : named(there)}, which is not of the tree; dump that process as well; ${help}`,
+    );
+  }
+
+  /** The peer is none of the tree: it is named in the images if it may be. */
+  #external(peer: number, { entry, where, fd }: Looked): void {
+    const there = this.#list().get(peer);
+    if (fd !== undefined && this.context.plugins.ask(PLUGIN_HOOK, fd.number, entry.ino) !== undefined)
+      entry.uflags |= USK.CALLBACK;
+    else this.#refuseExternal(peer, there, entry, where);
+    if (this.#outside.has(peer)) return;
+    this.#outside.add(peer);
+    const id = this.context.newId();
+    const usk: UnixSkEntry = {
+      id,
+      ino: peer,
+      // Whatever it is, CRIU has it so.
+      type: SOCK.DGRAM,
+      state: TCP_STATE.LISTEN,
+      flags: 0,
+      uflags: USK.EXTERN,
+      backlog: 0,
+      peer: 0,
+      fown: NO_OWNER,
+      opts: {
+        so_sndbuf: 0,
+        so_rcvbuf: 0,
+        so_snd_tmo_sec: 0n,
+        so_snd_tmo_usec: 0n,
+        so_rcv_tmo_sec: 0n,
+        so_rcv_tmo_usec: 0n,
+        so_filter: [],
+        others: [],
+      },
+      name: there?.name ?? new Uint8Array(0),
+      peer_groups: [],
+      waiting: [],
+    };
+    this.context.add({ type: FdTypes.UNIXSK, id, usk });
+  }
+}
+
+/** Whoever asked for the dump, by RPC, is of the tree: it is answered in the restore. */
+function toService(entry: UnixSkEntry): void {
+  entry.state = TCP_STATE.CLOSE;
+  entry.peer = 0;
+  entry.peer_name = undefined;
+  entry.uflags |= USK.SERVICE;
+}
+
+/** For messages. */
+function named({ name }: UnixSocket): string {
+  return name === undefined ? "" : ` (${textOfName(name)})`;
+}
+
+/** Whom SO_PEERCRED and SO_PEERGROUPS tell; nothing of a socket that nobody has connected. @throws KernelError */
+function peerCredentials(
+  fd: number,
+): { readonly credentials: Credentials; readonly groups: number[] } | undefined {
+  const credentials = credentialsOf(getOption(fd, SOL.SOCKET, SO.PEERCRED, UCRED_SIZE));
+  return credentials.pid === 0 ? undefined : { credentials, groups: peerGroups(fd) };
+}
+
+function peerGroups(fd: number): number[] {
+  for (let most = FEW_GROUPS; most <= MOST_GROUPS; most *= 2) {
+    const value = new Uint8Array(most * u32.size);
+    const length = tryGetOption(fd, SOL.SOCKET, SO.PEERGROUPS, value);
+    if (length >= 0)
+      return Array.from({ length: length / u32.size }, (_, i) => u32.read(value, i * u32.size));
+    // Kernels before 4.13 do not tell.
+    if (length !== -ERRNO.ERANGE) break;
+  }
+  return [];
+}

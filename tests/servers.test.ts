@@ -1,0 +1,57 @@
+/**
+ * Servers under load keep their promises: unmodified servers with clients connected, inside of the tree and outside, are dumped
+ * and restored three times over. No connection ends, no answer is lost or comes twice, and the data are as they should be.
+ *
+ * SERVER=redis,nginx selects, SERVER=all takes all (`npm run test:servers`); SERVER_CYCLES=3; SERVER_KEEP keeps directories.
+ */
+import { expect, test } from "bun:test";
+import { Load } from "./servers/load.ts";
+import { memcached } from "./servers/memcached.ts";
+import { nginx } from "./servers/nginx.ts";
+import { node } from "./servers/node.ts";
+import { python } from "./servers/python.ts";
+import { redis } from "./servers/redis.ts";
+import { Server, type ServerTest } from "./servers/server.ts";
+
+const all: readonly ServerTest[] = [redis, memcached, nginx, node, python];
+/** Those that `npm test` runs. */
+const USUAL = ["redis", "memcached", "nginx", "node"];
+
+const cycles = Number(process.env.SERVER_CYCLES ?? 3);
+const chosen = process.env.SERVER?.split(",") ?? USUAL;
+const wanted = all.filter(({ name }) => chosen.includes("all") || chosen.includes(name));
+
+for (const each of wanted) {
+  const lacking = each.needs.filter((name) => Bun.which(name) === null);
+  const why =
+    process.getuid?.() !== 0 ? "needs root" : lacking.length > 0 ? `no ${lacking.join(", ")} here` : "";
+  if (why !== "") console.log(`skipped: ${each.name}: ${why}`);
+  test.skipIf(why !== "")(
+    `${each.name}: dumped and restored ${cycles} times under load`,
+    async () => {
+      const server = await Server.start(each);
+      const load = new Load();
+      try {
+        const check = await each.load(server.port, load, server);
+        await load.goesOn(10);
+        const times: string[] = [];
+        for (let i = 0; i < cycles && load.failures.length === 0; i++) {
+          times.push(await server.cycle());
+          await load.goesOn(10);
+        }
+        const rounds = await load.stop();
+        expect(load.failures).toEqual([]);
+        expect(await server.askInside()).toMatch(/^asked \d{2,}$/);
+        await check();
+        console.log(`${each.name}: ${rounds} rounds, dump/restore ${times.join(" ")} ms`);
+      } catch (error) {
+        console.log(`${each.name} printed: ${server.printed.slice(-2000)}`);
+        throw error;
+      } finally {
+        await load.stop();
+        await server.stop();
+      }
+    },
+    180_000,
+  );
+}
