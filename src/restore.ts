@@ -436,6 +436,8 @@ class Restoration {
     }
     for (const { restoree } of this.#births.living) restoree.table.run();
     this.#memory.settle();
+    for (const { planned, restoree } of this.#births.living)
+      if (hasOwnMemory(planned)) this.#memory.restoreRings(restoree);
     for (const check of installed) check();
     this.namespaces.settle(root);
     stage("restore/memory");

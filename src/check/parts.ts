@@ -55,7 +55,7 @@ export const PARTS = {
   netNamespaces: namespace("net"),
   locks: { what: "file locks", built: true },
   tcp: kind(FdTypes.INETSK, "established TCP connections"),
-  aio: { what: "contexts of asynchronous input and output", built: false },
+  aio: { what: "contexts of asynchronous input and output", built: true },
   autofs: { what: "mounts of autofs", built: false },
   apparmor: { what: "AppArmor profiles", built: false },
   compat: { what: "32-bit programs", built: false },

@@ -22,6 +22,7 @@ import { log } from "../log.ts";
 import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import type { Result, Table } from "../tracee/table/table.ts";
+import { isRing, ringEntry } from "./aio.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { createPages, nextPagesId, PE, RunList, writePagemap } from "./pages.ts";
 import { Pieces } from "./pieces.ts";
@@ -223,7 +224,11 @@ export class MemoryDump {
       else entry.status |= STATUS.ANON_PRIVATE;
       return;
     }
-    if (path.startsWith("/[aio]")) refuse("a ring of asynchronous I/O");
+    if (isRing(mapping)) {
+      entry.status = STATUS.AIORING;
+      entry.pgoff = 0n;
+      return;
+    }
     if (!path.startsWith("/")) refuse(`a mapping of ${path}`);
     if (path.startsWith("/secretmem")) refuse("secret memory");
     const kernelShmem = isKernelShmem(mapping);
@@ -286,7 +291,7 @@ export class MemoryDump {
       mm_saved_auxv_rest: auxv.slice(AUXV_WORDS),
       vmas,
       dumpable: dumpable.value,
-      aios: [],
+      aios: dumpee.mappings.filter(isRing).map((mapping) => ringEntry(pid, mapping)),
       thp_disabled: !thpDisabled.failed && thpDisabled.raw !== 0,
       lock_future: lockedInFuture(dumpee),
     };
@@ -300,6 +305,11 @@ export class MemoryDump {
     const own: { bytes: Uint8Array; offset: number }[] = [];
     let next = 0;
     for (const { entry, mapping } of described) {
+      if ((entry.status & STATUS.AIORING) !== 0) {
+        pieces.add(mapping.start, mapping.end - mapping.start, runs.pages * PAGE_SIZE);
+        runs.add(mapping.start, mapping.end, PE.PRESENT);
+        continue;
+      }
       if (!isPrivate({ status: entry.status, end: mapping.end })) continue;
       if (
         (entry.status & (STATUS.VVAR | STATUS.EXT_PLUGIN)) !== 0 ||

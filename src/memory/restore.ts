@@ -27,6 +27,7 @@ import type { RestoreStats } from "../stats.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Result } from "../tracee/table/table.ts";
 import type { Undo } from "../undo/undo.ts";
+import { restoreRing } from "./aio.ts";
 import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./cow-sharing.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { FreshPieces, fillFresh } from "./fresh.ts";
@@ -229,6 +230,11 @@ export class MemoryRestore {
   /** Right after the birth of a process into the memory of another one. */
   shareMemory(restoree: Restoree, host: Restoree): void {
     this.#plans.set(restoree.number, this.#plan(host.number));
+  }
+
+  /** Makes the contexts of asynchronous I/O that a process had. Its memory is in place. @throws MemoryError, KernelError */
+  restoreRings(restoree: Restoree): void {
+    for (const entry of this.#plan(restoree.number).mm.aios) restoreRing(restoree, entry);
   }
 
   /**

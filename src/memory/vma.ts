@@ -171,7 +171,6 @@ function checkKind(vma: Vma): void {
     throw new ImageError(`${rangeText(vma)}: ${what}`);
   };
   if (has(vma, STATUS.SOCKET)) fail("a mapping of a packet socket cannot be restored");
-  if (has(vma, STATUS.AIORING)) fail("a ring of asynchronous I/O cannot be restored");
   if (has(vma, STATUS.SHADOW_STACK)) fail("a shadow stack cannot be restored");
   const kind = vma.status & KINDS;
   if (kind === 0 || (kind & (kind - 1)) !== 0) fail(`kind 0x${vma.status.toString(16)} makes no sense`);
@@ -181,12 +180,26 @@ function checkKind(vma: Vma): void {
   if (isVdso(vma) && kind !== STATUS.ANON_PRIVATE) fail("a vDSO is private");
 }
 
+/** What a ring held is put into ordinary memory in its place; aio.ts makes the ring of it. */
+function ringAsMemory(entry: VmaEntry): VmaEntry {
+  return {
+    ...entry,
+    pgoff: 0n,
+    shmid: 0n,
+    prot: PROT.READ | PROT.WRITE,
+    flags: MAP.PRIVATE | MAP.ANONYMOUS,
+    status: STATUS.REGULAR | STATUS.ANON_PRIVATE,
+    madv: undefined,
+  };
+}
+
 /**
  * Checks one entry of an image. Undefined for what is not mapped by us: the vsyscall page. @throws ImageError
  */
 export function checkVma(entry: VmaEntry): Vma | undefined {
   const status = entry.status >>> 0;
   if ((status & STATUS.VSYSCALL) !== 0) return undefined;
+  if ((status & STATUS.AIORING) !== 0) return checkVma(ringAsMemory(entry));
   const start = pageAligned(entry.start, "a mapping's start", TASK_SIZE);
   const end = pageAligned(entry.end, "a mapping's end", TASK_SIZE);
   if (start >= end) throw new ImageError(`mapping ${rangeText({ start, end })} is empty`);
