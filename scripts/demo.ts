@@ -1,6 +1,7 @@
 /**
- * `npm run demo`: a process tree that computes is dumped, is gone, is restored, and goes on from the same number.
- * Exit code 0 only if all it has printed in the end is what it prints undisturbed.
+ * `npm run demo`: a process tree that computes is dumped, is gone, is restored, and goes on from the same number; and so is a
+ * server of HTTP in TypeScript, while a client is connected to it. Exit code 0 only if all that the tree has printed in the end is
+ * what it prints undisturbed, and the client was answered on its one connection as if nothing had been.
  */
 
 import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
@@ -16,6 +17,9 @@ import {
   waitGone,
 } from "../tests/harness/processes.ts";
 import { dump, type Outcome, ourTool, restore } from "../tests/harness/tool.ts";
+import { Connection } from "../tests/servers/connection.ts";
+import { fetchText } from "../tests/servers/http.ts";
+import { freePort } from "../tests/servers/port.ts";
 
 const stepsBefore = 8;
 const stepsAll = 18;
@@ -128,6 +132,57 @@ async function demo(dir: string): Promise<void> {
   heading(styled(32, `All ${stepsAll} lines are those of an undisturbed run.`));
 }
 
+const answersBefore = 3;
+
+/** Asks the next question over the connection, and prints the answer. */
+async function askServer(client: Connection): Promise<string> {
+  const answer = (await fetchText(client, "/")).trim();
+  console.log(`  | ${answer}`);
+  return answer;
+}
+
+async function demoServer(dir: string): Promise<void> {
+  const images = join(dir, "server-images");
+  const tool = ourTool().join(" ");
+  const options = ["--tcp-established", "--network-lock", "nftables"];
+
+  heading("A server of HTTP in TypeScript, and a client that stays connected to it");
+  const port = await freePort();
+  const server = ["setsid", process.execPath, join(import.meta.dir, "demo/server.ts"), String(port)];
+  const output = openSync(join(dir, "server-output"), "w");
+  const { pid } = Bun.spawn(server, { cwd: dir, stdio: ["ignore", output, output] });
+  closeSync(output);
+  const members = new Set([pid]);
+  try {
+    const client = await Connection.open(port);
+    let last = "";
+    for (let i = 0; i < answersBefore; i++) last = await askServer(client);
+    showTree(pid);
+
+    heading("Dump it, with its connection");
+    for (const member of processTree(pid)) members.add(member);
+    command(`${tool} dump -t ${pid} -D images ${options.join(" ")}`);
+    sayOutcome("dump", await dump(pid, images, { verbosity: 2, options }));
+    const left = await waitGone([...members], 3000);
+    if (left.length > 0) throw new DemoFailed(`these still live: ${left.join(" ")}`);
+
+    heading("It is gone; the client asks all the same, and hears nothing: no answer, no reset");
+    const next = askServer(client);
+    await Bun.sleep(700);
+
+    heading("Restore it");
+    command(`${tool} restore -d -D images --tcp-established`);
+    sayOutcome("restore", await restore(images, { verbosity: 2, options: ["--tcp-established"] }));
+    const expected = last.replace(`answer ${answersBefore} `, `answer ${answersBefore + 1} `);
+    if ((await next) !== expected) throw new DemoFailed(`the client expected: ${expected}`);
+    await askServer(client);
+    client.close();
+  } finally {
+    await killAll([...members, ...processTree(pid)]);
+  }
+  heading(styled(32, "The same connection, the same server, the same count."));
+}
+
 if (process.getuid?.() !== 0) {
   console.error("demo: needs root: run it with sudo, or in a container as root");
   process.exit(1);
@@ -137,6 +192,7 @@ const dir = mkdtempSync(join(tmpdir(), "criu-ts-demo-"));
 let code = 0;
 try {
   await demo(dir);
+  await demoServer(dir);
 } catch (error) {
   code = 1;
   console.error(`\ndemo: ${error instanceof DemoFailed ? error.message : String(error)}`);

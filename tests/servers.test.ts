@@ -5,6 +5,7 @@
  * SERVER=redis,nginx selects, SERVER=all takes all (`npm run test:servers`); SERVER_CYCLES=3; SERVER_KEEP keeps directories.
  */
 import { expect, test } from "bun:test";
+import { bun } from "./servers/bun.ts";
 import { Load } from "./servers/load.ts";
 import { memcached } from "./servers/memcached.ts";
 import { nginx } from "./servers/nginx.ts";
@@ -13,7 +14,7 @@ import { python } from "./servers/python.ts";
 import { redis } from "./servers/redis.ts";
 import { Server, type ServerTest } from "./servers/server.ts";
 
-const all: readonly ServerTest[] = [redis, memcached, nginx, node, python];
+const all: readonly ServerTest[] = [redis, memcached, nginx, node, bun, python];
 /** Those that `npm test` runs. */
 const USUAL = ["redis", "memcached", "nginx", "node"];
 

@@ -2,13 +2,13 @@
 
 import { expect } from "bun:test";
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { projectDir } from "../harness/build.ts";
 import { adoptOrphans, killAll, leaveToBun, processTree, readText, waitGone } from "../harness/processes.ts";
 import { dump, restore } from "../harness/tool.ts";
 import type { Load } from "./load.ts";
+import { freePort } from "./port.ts";
 
 /** How a server is started, and what is asked of it from inside. */
 export interface ServerPlan {
@@ -31,16 +31,6 @@ export interface ServerTest {
   plan(dir: string, port: number): ServerPlan;
   /** Starts the clients from outside. Gives what is checked when all have ended. */
   load(port: number, load: Load, server: Server): Promise<() => Promise<void>>;
-}
-
-/** A port that nobody has now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 async function buildInside(): Promise<string> {
