@@ -1,17 +1,6 @@
 /** The options that sockets over IP have beside those of every socket. */
 import type { IpOptsEntry, IpOptsRawEntry, TcpOptsEntry } from "../../images/schema/generated/sockets.ts";
-import {
-  AF,
-  getInt,
-  getOption,
-  IPPROTO,
-  SO,
-  SOCK,
-  SOL,
-  setInt,
-  setOption,
-  tryGetInt,
-} from "../../linux/socket.ts";
+import { AF, getOption, IPPROTO, SO, SOCK, SOL, setInt, setOption, tryGetInt } from "../../linux/socket.ts";
 import { ICMP_FILTER, ICMPV6_FILTER, IP, IPV6, TCP, UDP, UDPLITE } from "../../linux/socket-options.ts";
 import { u32 } from "../../linux/struct.ts";
 import { type Option, options, type SocketType } from "./options.ts";
@@ -148,6 +137,7 @@ export function inetOptions({ family, type, protocol }: SocketType, state: InetS
   return table;
 }
 
+/** MPTCP has few of them. */
 const isSet = (value: number | undefined): true | undefined =>
   value === undefined || value === 0 ? undefined : true;
 const unlessZero = (value: number | undefined): number | undefined => (value === 0 ? undefined : value);
@@ -159,15 +149,15 @@ export function dumpIpOptions(fd: number, { family, type, protocol }: SocketType
     return {
       raw,
       freebind: isSet(tryGetInt(fd, SOL.IPV6, IPV6.FREEBIND)),
-      pktinfo: isSet(getInt(fd, SOL.IPV6, IPV6.RECVPKTINFO)),
+      pktinfo: isSet(tryGetInt(fd, SOL.IPV6, IPV6.RECVPKTINFO)),
     };
   }
   return {
     raw,
-    freebind: isSet(getInt(fd, SOL.IP, IP.FREEBIND)),
-    pktinfo: isSet(getInt(fd, SOL.IP, IP.PKTINFO)),
-    tos: unlessZero(getInt(fd, SOL.IP, IP.TOS)),
-    ttl: unlessZero(getInt(fd, SOL.IP, IP.TTL)),
+    freebind: isSet(tryGetInt(fd, SOL.IP, IP.FREEBIND)),
+    pktinfo: isSet(tryGetInt(fd, SOL.IP, IP.PKTINFO)),
+    tos: unlessZero(tryGetInt(fd, SOL.IP, IP.TOS)),
+    ttl: unlessZero(tryGetInt(fd, SOL.IP, IP.TTL)),
   };
 }
 
@@ -182,8 +172,8 @@ function dumpRawOptions(fd: number, family: number, protocol: number): IpOptsRaw
     return { hdrincl: isSet(tryGetInt(fd, SOL.IPV6, IPV6.HDRINCL)), icmpv_filter: filter };
   }
   return {
-    hdrincl: isSet(getInt(fd, SOL.IP, IP.HDRINCL)),
-    nodefrag: isSet(getInt(fd, SOL.IP, IP.NODEFRAG)),
+    hdrincl: isSet(tryGetInt(fd, SOL.IP, IP.HDRINCL)),
+    nodefrag: isSet(tryGetInt(fd, SOL.IP, IP.NODEFRAG)),
     icmpv_filter: protocol === IPPROTO.ICMP ? filterWords(fd, SOL.RAW, ICMP_FILTER, ICMP_WORDS) : [],
   };
 }
@@ -231,11 +221,11 @@ export function restoreIpOptions(
 /** @throws KernelError */
 export function dumpTcpOptions(fd: number): TcpOptsEntry {
   return {
-    nodelay: isSet(getInt(fd, SOL.TCP, TCP.NODELAY)),
-    cork: isSet(getInt(fd, SOL.TCP, TCP.CORK)),
-    keepcnt: unlessZero(getInt(fd, SOL.TCP, TCP.KEEPCNT)),
-    keepidle: unlessZero(getInt(fd, SOL.TCP, TCP.KEEPIDLE)),
-    keepintvl: unlessZero(getInt(fd, SOL.TCP, TCP.KEEPINTVL)),
+    nodelay: isSet(tryGetInt(fd, SOL.TCP, TCP.NODELAY)),
+    cork: isSet(tryGetInt(fd, SOL.TCP, TCP.CORK)),
+    keepcnt: unlessZero(tryGetInt(fd, SOL.TCP, TCP.KEEPCNT)),
+    keepidle: unlessZero(tryGetInt(fd, SOL.TCP, TCP.KEEPIDLE)),
+    keepintvl: unlessZero(tryGetInt(fd, SOL.TCP, TCP.KEEPINTVL)),
   };
 }
 

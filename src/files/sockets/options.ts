@@ -21,6 +21,7 @@ import {
   setOption,
   tryGetInt,
   tryGetOption,
+  trySetInt,
 } from "../../linux/socket.ts";
 import { s32, s64, struct, u8, u16, u32, word } from "../../linux/struct.ts";
 import { addressOf, syscall } from "../../linux/syscall.ts";
@@ -303,7 +304,7 @@ export function restoreOptions(
     set(SO.PRIORITY, entry.so_priority);
     // It may enlarge the buffer, as long as that is not locked.
     set(SO.RCVLOWAT, entry.so_rcvlowat);
-    set(SO.BUF_LOCK, entry.so_buf_lock);
+    if (entry.so_buf_lock !== undefined) unlockBuffers(fd, entry.so_buf_lock);
     set(SO.MARK, entry.so_mark);
     setIf(SO.PASSCRED, entry.so_passcred);
     setIf(SO.PASSSEC, entry.so_passsec);
@@ -323,6 +324,12 @@ export function restoreOptions(
   });
   restoreFilter(fd, entry.so_filter, what);
   restoreOthers(fd, entry, table, what, false);
+}
+
+/** MPTCP tells of the lock, and does not let it be set. */
+function unlockBuffers(fd: number, lock: number): void {
+  const result = trySetInt(fd, SOL.SOCKET, SO.BUF_LOCK, lock);
+  if (result < 0 && result !== -ERRNO.EOPNOTSUPP) throw new KernelError("setsockopt", "SO_BUF_LOCK", -result);
 }
 
 /** A timeout that is as it is from the beginning is not set. */
