@@ -22,7 +22,7 @@ import { AT, close, lseek, O, openAt, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { Owners } from "../linux/owners.ts";
 import { type MountPath, type MountPaths, type PathAt, withName } from "../linux/path-at.ts";
-import type { FileTime } from "../linux/statx.ts";
+import { type FileTime, statusAt, statusOf } from "../linux/statx.ts";
 import { addressOf, checkResult, pathAddress, rawSyscall, syscall } from "../linux/syscall.ts";
 import { bytesToText } from "../linux/text.ts";
 import { type Instant, setTimes } from "../linux/times.ts";
@@ -191,6 +191,13 @@ export class TemporaryNames {
     return 0;
   }
 
+  /** Whether a name is one of the file that `fd` is open at. */
+  leads(at: MountPath, fd: number): boolean {
+    const { directory, path } = this.mounts.place(at);
+    const [there, file] = [statusAt(directory, pathAddress(path)), statusOf(fd)];
+    return typeof there !== "number" && there.ino === file.ino && there.dev === file.dev;
+  }
+
   /** Opens a new file with a name of its own beside `at`; our descriptor, the caller's. @throws KernelError */
   create(at: MountPath, flags: number): number {
     const name = withName(this.mounts.place(at), nameBeside);
@@ -283,7 +290,8 @@ function openLink(source: number, { mount, path }: MountPath, names: TemporaryNa
   for (let name = path; ; name = nameBeside(path)) {
     const at = { mount, path: name };
     const result = names.link(source, at);
-    if (result === 0) return names.open(at, O.PATH | O.NOFOLLOW);
+    // It has got it already, by another mount.
+    if (result === 0 || names.leads(at, source)) return names.open(at, O.PATH | O.NOFOLLOW);
     // Somebody has taken the name since. The file is there all the same, under a name of its own.
     if (result !== -ERRNO.EEXIST) checkResult(result, NR.linkat, name);
   }

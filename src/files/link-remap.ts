@@ -9,15 +9,9 @@ import { Fd } from "../linux/fd.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
-import {
-  isAbsentAt,
-  type MountPath,
-  type MountPaths,
-  type PathAt,
-  type TreeMounts,
-} from "../linux/path-at.ts";
-import { FS_MAGIC, statusAt, statusOf } from "../linux/statx.ts";
-import { checkResult, pathAddress } from "../linux/syscall.ts";
+import { isAbsentAt, type MountPath, type MountPaths, type TreeMounts } from "../linux/path-at.ts";
+import { FS_MAGIC } from "../linux/statx.ts";
+import { checkResult } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { unlinking } from "../undo/calls.ts";
 import { linkNamed } from "../undo/names.ts";
@@ -124,17 +118,11 @@ export function openLinked(place: string, at: MountPath, linked: MountPath, name
       throw new FileRestoreError(`${linked.path} is gone: a restore takes away what it has used`);
     names.makeParents(at);
     using file = Fd.openAt(given.directory, given.path, O.PATH | O.NOFOLLOW);
-    const isNamed = names.link(file.number, at) === 0 || leadsTo(names.mounts.place(at), file.number);
+    const isNamed = names.link(file.number, at) === 0 || names.leads(at, file.number);
     // Whoever has the name now keeps it.
     if (!isNamed) log.debug("files/link-remap", `${at.path} is taken: opened as ${linked.path}`);
     return names.open(isNamed ? at : linked, O.PATH | O.NOFOLLOW);
   });
-}
-
-/** Whether a name is one of the file that `fd` is open at: it has got it for another descriptor already. */
-function leadsTo({ directory, path }: PathAt, fd: number): boolean {
-  const [there, file] = [statusAt(directory, pathAddress(path)), statusOf(fd)];
-  return typeof there !== "number" && there.ino === file.ino && there.dev === file.dev;
 }
 
 /** A name that a dump gave, ours or CRIU's. An image can say anything, and no other file goes for its sake. */

@@ -416,11 +416,15 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
             `remap-fpath.img sends it to file ${remap.remapId}, which is not there`,
           );
         }
-        file.base = openLinked(this.#place(file.entry), pathOf(file.entry), pathOf(linked.entry), names);
+        const at = pathOf(file.entry);
+        // CRIU does not say which mount the name that it gave is on.
+        const { mount = at.mount, path } = pathOf(linked.entry);
+        const given = { mount, path };
+        file.base = openLinked(this.#place(file.entry), at, given, names);
         this.context.kept.keep(file.base);
         if (this.#linked.has(remap.remapId)) continue;
         this.#linked.add(remap.remapId);
-        layRemoval(undo, mounts, pathOf(linked.entry), file.base);
+        layRemoval(undo, mounts, given, file.base);
       }
     } finally {
       names.remove();

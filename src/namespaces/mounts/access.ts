@@ -7,11 +7,12 @@ import { type ChildResult, ChildTable } from "../../linux/child-table.ts";
 import { NEW } from "../../linux/clone.ts";
 import { KernelError } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
-import { AT, O } from "../../linux/io.ts";
+import { AT, O, readLink, readText } from "../../linux/io.ts";
 import { AT_NO_AUTOMOUNT, MNT_DETACH, MS, OPEN_TREE } from "../../linux/mount.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { rawSyscall } from "../../linux/syscall.ts";
+import { bytesToText } from "../../linux/text.ts";
 import { isCovered, type Mount, nameOf, visibleAt } from "./tree.ts";
 
 /** ioctl(2) on a namespace: one of the user namespace that owns it (include/uapi/linux/nsfs.h). */
@@ -94,6 +95,32 @@ export class CleanMounts implements Disposable {
       if (raw < 0) throw new KernelError("open_tree", nameOf(mount), -raw);
       this.#fds.set(mount, Fd.outOf(pidfd.number, raw));
     }
+  }
+}
+
+/** What is read in one go. */
+const PIECE = 0x10000;
+
+/**
+ * /proc/PID/mountinfo as the process itself would read it. Who reads it is told the roots of control group mounts as seen from his
+ * own control group namespace: where that is another one, a child goes there. @throws KernelError
+ */
+export function readMountsOf(pid: HostPid): string {
+  const path = `/proc/${pid}/mountinfo`;
+  if (readLink(`/proc/${pid}/ns/cgroup`) === readLink("/proc/self/ns/cgroup")) return readText(path);
+  using namespace = Fd.open(`/proc/${pid}/ns/cgroup`, O.RDONLY);
+  const parts: Uint8Array[] = [];
+  for (let at = 0; ; ) {
+    using child = new ChildTable();
+    const went = child.callOrEnd(NR.setns, namespace.number, NEW.CGROUP);
+    const fd = child.callOrEnd(NR.openat, AT.FDCWD, path, O.RDONLY | O.CLOEXEC, 0);
+    const text = child.data(PIECE);
+    const read = child.call(NR.pread64, fd, text.address, PIECE, at);
+    child.run();
+    for (const { raw } of [went, fd, read]) if (raw < 0) throw new KernelError("read", path, -raw);
+    parts.push(text.bytes.slice(0, read.raw));
+    at += read.raw;
+    if (read.raw === 0) return bytesToText(Buffer.concat(parts));
   }
 }
 

@@ -46,6 +46,7 @@ import { unlinking } from "../../undo/calls.ts";
 import type { Undo, UndoEntry } from "../../undo/undo.ts";
 import { addMount, describe, mountHere, parametersOf } from "./context.ts";
 import { MountRestoreError } from "./errors.ts";
+import { type MountInfo, ourMountOf } from "./mountinfo.ts";
 import { type MountsPlan, type PlannedMount, parentsFirst } from "./plan.ts";
 import { restoreTmpfs } from "./tmpfs.ts";
 import { type Mount, type MountTree, nameOf, pathBelow } from "./tree.ts";
@@ -206,10 +207,12 @@ export class MountsBuilder implements Disposable {
   #mountInside(planned: PlannedMount, fsName: string): { fd: Result; pending: boolean } {
     const { mount, fileSystem } = planned;
     const { table } = this.root;
-    const pending = fileSystem.code === Fstype.TMPFS;
-    // There is one such file system for all the machine: not to be changed.
-    const isCommon = COMMON.has(fileSystem.code);
-    const parameters = parametersOf(mount, (flag) => !isCommon && !(pending && flag === MS.RDONLY));
+    const pending = fileSystem.content === "archive";
+    const isCommon = fileSystem.isCommon === true;
+    const parameters = parametersOf(
+      fileSystem.code === Fstype.CGROUP2 ? asOurs(mount) : mount,
+      (flag) => !isCommon && !(pending && flag === MS.RDONLY),
+    );
     table.reserve(ROOM);
     const flags = pending ? mount.flags & ~MS.RDONLY : mount.flags;
     const { fd } = addMount(table, describe(mount), fsName, parameters, flags);
@@ -478,15 +481,13 @@ export class MountsBuilder implements Disposable {
   }
 }
 
-/** File systems of which the machine has one: their super block is as it is. */
-const COMMON: ReadonlySet<Fstype> = new Set([
-  Fstype.DEVTMPFS,
-  Fstype.PSTORE,
-  Fstype.SECURITYFS,
-  Fstype.FUSECTL,
-  Fstype.DEBUGFS,
-  Fstype.TRACEFS,
-]);
+/**
+ * A mount of cgroup2 with the options that ours has: there is one hierarchy, and whoever mounts it in the first control group
+ * namespace sets them for all.
+ */
+function asOurs(mount: Mount): MountInfo {
+  return { ...mount, options: ourMountOf("cgroup2")?.options ?? mount.options };
+}
 
 function refuseDeferred(mount: Mount): never {
   throw new MountRestoreError(

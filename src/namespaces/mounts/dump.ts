@@ -11,7 +11,7 @@ import { Fstype, type MntEntry } from "../../images/schema/generated/namespaces.
 import { majorOf, minorOf } from "../../linux/device.ts";
 import { ERRNO } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
-import { AT, listDirectory, O, readLink, readText } from "../../linux/io.ts";
+import { AT, listDirectory, O, readLink } from "../../linux/io.ts";
 import { MS, RESOLVE, rawOpenat2 } from "../../linux/mount.ts";
 import { NR } from "../../linux/nr.ts";
 import { type Owners, SAME_OWNERS } from "../../linux/owners.ts";
@@ -21,11 +21,11 @@ import { type FileStatus, statusAt, statusOf } from "../../linux/statx.ts";
 import { checkResult, pathAddress } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
 import type { Undo } from "../../undo/undo.ts";
-import { CleanMounts } from "./access.ts";
+import { CleanMounts, readMountsOf } from "./access.ts";
 import { MountDumpError } from "./errors.ts";
 import { type ExternalOptions, Externals, KEY } from "./external.ts";
 import { AUTO, enabledNames, type FileSystem, fileSystemOf } from "./file-systems.ts";
-import { type MountInfo, parseMountinfo } from "./mountinfo.ts";
+import { type MountInfo, ourMounts, parseMountinfo } from "./mountinfo.ts";
 import { dumpTmpfs } from "./tmpfs.ts";
 import {
   buildTree,
@@ -172,7 +172,9 @@ export class MountsDump implements TreeMounts, Disposable {
       );
     }
     const skipped = new Set(this.options.skipMnt);
-    const infos = parseMountinfo(readText(where), where).filter(({ mountpoint }) => !skipped.has(mountpoint));
+    const infos = parseMountinfo(readMountsOf(pid), where).filter(
+      ({ mountpoint }) => !skipped.has(mountpoint),
+    );
     try {
       return buildTree(infos, number);
     } catch (error) {
@@ -217,7 +219,7 @@ export class MountsDump implements TreeMounts, Disposable {
 
   /** The path by which we see what a mount shows, and the best of our mounts to be bound from. */
   #findOutside(mount: Mount): { path: string; internalSharing: boolean } | undefined {
-    this.#ours ??= parseMountinfo(readText("/proc/self/mountinfo"), "/proc/self/mountinfo");
+    this.#ours ??= ourMounts();
     let best: MountInfo | undefined;
     for (const ours of this.#ours) {
       if (ours.device !== mount.device || pathBelow(mount.root, ours.root) === undefined || ours.deleted)
@@ -302,7 +304,9 @@ export class MountsDump implements TreeMounts, Disposable {
       const mount = peers.find((peer) => showsAll(peer));
       if (mount === undefined || peers.some((peer) => this.#isExternalBind(peer) || this.#isRootBind(peer)))
         continue;
-      if (hasContent(this.#judge(mount).fileSystem)) wanted.push(mount);
+      const { content, code } = this.#judge(mount).fileSystem;
+      if (content === undefined || (code === Fstype.MQUEUE && this.#hasOurQueues(mount))) continue;
+      wanted.push(mount);
     }
     for (const { tree, namespace } of this.#trees) {
       const own = wanted.filter((mount) => mount.namespace === namespace.number);
@@ -311,9 +315,14 @@ export class MountsDump implements TreeMounts, Disposable {
     }
   }
 
+  /** Whether message queues are those of our own IPC namespace. */
+  #hasOurQueues({ namespace }: Mount): boolean {
+    const pid = this.#trees.find((each) => each.namespace.number === namespace)?.namespace.pid;
+    return pid !== undefined && readLink(`/proc/${pid}/ns/ipc`) === readLink("/proc/self/ns/ipc");
+  }
+
   #dumpContent(images: ImageDir, mount: Mount, root: number): void {
-    const { code } = this.#judge(mount).fileSystem;
-    if (code === Fstype.TMPFS) {
+    if (this.#judge(mount).fileSystem.content === "archive") {
       log.debug("mounts/dump", () => `${nameOf(mount)}: the content of device ${mount.device}`);
       dumpTmpfs(images, mount.device, root, this.owners);
       return;
@@ -367,12 +376,7 @@ export class MountsDump implements TreeMounts, Disposable {
 
   /** Whether we have the same super block mounted. */
   #isOurs(mount: Mount): boolean {
-    this.#ours ??= parseMountinfo(readText("/proc/self/mountinfo"), "/proc/self/mountinfo");
+    this.#ours ??= ourMounts();
     return this.#ours.some(({ device }) => device === mount.device);
   }
-}
-
-/** What has to be looked into: its content is saved, or must be none. */
-function hasContent({ code }: FileSystem): boolean {
-  return code === Fstype.TMPFS || code === Fstype.MQUEUE || code === Fstype.PSTORE;
 }

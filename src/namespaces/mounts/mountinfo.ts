@@ -5,6 +5,7 @@
  *     36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
  *     id parent device root mountpoint options fields - type source super-options
  */
+import { readText } from "../../linux/io.ts";
 import { MS } from "../../linux/mount.ts";
 import { MountDumpError } from "./errors.ts";
 
@@ -138,6 +139,16 @@ function superBlock(text: string): { superFlags: number; options: string } {
     else superFlags |= flag;
   }
   return { superFlags, options: others.join(",") };
+}
+
+/** Our own mounts. @throws KernelError, MountDumpError */
+export function ourMounts(): MountInfo[] {
+  return parseMountinfo(readText("/proc/self/mountinfo"), "/proc/self/mountinfo");
+}
+
+/** One of ours that shows a file system of this type from its root on, the last one that was mounted. */
+export function ourMountOf(type: string): MountInfo | undefined {
+  return ourMounts().findLast((mount) => mount.type === type && mount.root === "/" && !mount.deleted);
 }
 
 /** Options between commas; not those commas that stand in quotes, as in `context="a:b:c:s0:c1,c2"`. */

@@ -13,7 +13,7 @@ import { MS, MS_PROPAGATION } from "../../linux/mount.ts";
 import { MountRestoreError } from "./errors.ts";
 import { type Externals, KEY, NO_ROOT } from "./external.ts";
 import { type FileSystem, fileSystemOfCode } from "./file-systems.ts";
-import type { MountInfo } from "./mountinfo.ts";
+import { type MountInfo, ourMountOf, splitOptions } from "./mountinfo.ts";
 import {
   buildTree,
   fromRoot,
@@ -95,7 +95,7 @@ class Planner {
         const entry = entries[i];
         if (entry === undefined) return;
         const external = this.#externalPath(entry, file);
-        this.#read.set(mount, { entry, fileSystem: fileSystemOfCode(entry.fstype), external });
+        this.#read.set(mount, { entry, fileSystem: fileSystemOfCode(entry.fstype, entry.fsname), external });
       });
       this.#trees.push(tree);
     } catch (error) {
@@ -200,9 +200,17 @@ class Planner {
     if (code === Fstype.UNSUPPORTED) this.#refuse(mount, "its file system cannot be mounted");
     if (code === Fstype.FUSE) this.#refuse(mount, "the server of a FUSE file system is not in the images");
     if (code === Fstype.AUTOFS) this.#refuse(mount, "automounts cannot be restored yet");
+    const ours = code === Fstype.DEVPTS ? this.#ourTerminals(mount) : undefined;
+    if (ours !== undefined) return { kind: "outside", path: ours };
     if (code !== Fstype.AUTO) return { kind: "new", fsName: fileSystem.name };
     if (majorOf(mount.device) !== 0) return this.#device(mount);
     return { kind: "new", fsName: entry.fsname ?? "" };
+  }
+
+  /** Where we have the terminals that the machine has: those of a tree are its own, unless it says nothing of that. */
+  #ourTerminals({ options }: Mount): string | undefined {
+    if (splitOptions(options).includes("newinstance")) return undefined;
+    return ourMountOf("devpts")?.mountpoint;
   }
 
   #device(mount: Mount): Origin {
@@ -274,7 +282,7 @@ function infoOf(entry: MntEntry, file: string): MountInfo {
     flags: old ? entry.flags & OLD_MOUNT_FLAGS : entry.flags,
     sharedId,
     masterId,
-    type: entry.fsname ?? fileSystemOfCode(entry.fstype).name,
+    type: entry.fsname ?? fileSystemOfCode(entry.fstype, undefined).name,
     source: entry.source,
     superFlags: entry.sb_flags ?? entry.flags & ~OLD_MOUNT_FLAGS,
     options: entry.options,
