@@ -59,7 +59,7 @@ import type { Restoree } from "./tracee/build/restoree.ts";
 import { SameCpu } from "./tracee/build/same-cpu.ts";
 import { spawnRoot, spawnStandIn, spawnThreads, type UnbornThreads } from "./tracee/build/spawn.ts";
 import { ThreadTables } from "./tracee/build/thread-tables.ts";
-import { awaitEnd } from "./tracee/hold/freeze.ts";
+import { awaitEnds } from "./tracee/hold/freeze.ts";
 import { detachAll, type FinalState, giveStates, outliveUs, tryStates } from "./tracee/hold/many-tasks.ts";
 import { Area, BULK } from "./tracee/table/area.ts";
 import type { Calls } from "./tracee/table/calls.ts";
@@ -599,12 +599,11 @@ class Restoration {
     // Also those whose birth nobody took note of, because that of another one failed.
     for (const pid of born) for (const child of childrenOf(pid)) born.add(child);
     for (const pid of born) kill(pid, SIG.KILL);
-    // The init of a pid namespace ends when all others in it have been waited for.
-    for (const pid of [...born].reverse()) {
-      // The end of a process is told when those of its other threads have been.
-      for (const tid of threadsOf(pid)) if (tid !== pid) awaitEnd(tid);
-      awaitEnd(pid);
-    }
+    awaitEnds(
+      [...born]
+        .flatMap((pid) => [pid, ...threadsOf(pid).filter((tid) => tid !== pid)])
+        .map((tid) => ({ tid })),
+    );
     this.#memory.abort();
     this.#files.close();
     this.#unlocking?.[Symbol.dispose]();

@@ -95,6 +95,13 @@ export function directives(name: string): Directives {
     else if (key === "delay") found.delayMs = Number(value);
     else if (key !== undefined) throw new Error(`${name}.c: unknown directive "${key}"`);
   }
+  // All fixtures, as in a container: FIXTURE_UNSHARE="--pid --mount-proc --uts --ipc", FIXTURE_ID_MAP="0 100000 70000" and
+  // FIXTURE_RESTORE="--root /somewhere" with it.
+  if (found.unshareOptions.length === 0) {
+    found.unshareOptions.push(...words(process.env.FIXTURE_UNSHARE ?? ""));
+    found.idMap = process.env.FIXTURE_ID_MAP;
+    found.restoreOptions.push(...words(process.env.FIXTURE_RESTORE ?? ""));
+  }
   return found;
 }
 

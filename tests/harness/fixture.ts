@@ -116,7 +116,12 @@ export async function startFixture(name: string): Promise<Fixture> {
   // setsid does not fork where its caller is no group leader, which a fresh child is not: the pid is the fixture's.
   const isUnshared = wants.unshareOptions.length > 0;
   // What unshare(1) says in the end is not to lengthen the fixture's file.
-  const apart = (prepared = "") => ["sh", "-c", `${prepared}exec "$@" >>printed 2>&1`, "sh"];
+  const apart = (prepared = "") => [
+    "sh",
+    "-c",
+    `${prepared}cd "$PWD"; exec "$@" </dev/null >>printed 2>&1`,
+    "sh",
+  ];
   // The map is written from outside; its caller is nobody until then, and nobody's program has no capabilities of its own.
   const mapped = [
     ...apart("until grep -q . /proc/self/uid_map /proc/self/gid_map; do sleep 0.01; done; "),

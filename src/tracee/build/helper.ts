@@ -14,7 +14,7 @@ import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { ourMaps } from "../../linux/proc.ts";
 import { SIG } from "../../linux/signal.ts";
-import { awaitEnd } from "../hold/freeze.ts";
+import { awaitEnds } from "../hold/freeze.ts";
 import { Area, BULK } from "../table/area.ts";
 import type { Result, Table } from "../table/table.ts";
 import type { Restoree } from "./restoree.ts";
@@ -80,6 +80,6 @@ export class Helper implements Disposable {
 
   [Symbol.dispose](): void {
     kill(this.pid, SIG.KILL);
-    awaitEnd(this.pid);
+    awaitEnds([{ tid: this.pid }]);
   }
 }

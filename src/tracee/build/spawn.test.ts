@@ -6,7 +6,7 @@ import { NR } from "../../linux/nr.ts";
 import { nsPid, ownNumber } from "../../linux/pid.ts";
 import { ourMaps } from "../../linux/proc.ts";
 import { SIG } from "../../linux/signal.ts";
-import { awaitEnd } from "../hold/freeze.ts";
+import { awaitEnds } from "../hold/freeze.ts";
 import { Area, BULK } from "../table/area.ts";
 import { spawnChildren, spawnRoot } from "./spawn.ts";
 
@@ -45,6 +45,6 @@ test.if(isRoot)("a process in a new pid namespace is known by both its numbers, 
   } finally {
     // With the first process of a namespace all of it ends, it last of all.
     kill(root.pid, SIG.KILL);
-    for (const pid of born) awaitEnd(pid);
+    for (const pid of born) awaitEnds([{ tid: pid }]);
   }
 });

@@ -7,12 +7,13 @@ import { kill } from "../../linux/kill.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { hasEnded, readChildren, readStat, readStats, readThreads, stateOf } from "../../linux/proc.ts";
+import { WAIT } from "../../linux/ptrace.ts";
+import { waitMany } from "../../linux/ptrace-many.ts";
 import { SIG } from "../../linux/signal.ts";
 import { rawSyscall } from "../../linux/syscall.ts";
-import { waitUntilTick } from "../../linux/ticks.ts";
 import { log } from "../../log.ts";
 import { takeForcedSignals } from "./forced-signals.ts";
-import { suspendSeccomp, Task } from "./task.ts";
+import { pause, suspendSeccomp, Task } from "./task.ts";
 
 /** Milliseconds that the tree may take to stop: CRIU's default of --timeout. */
 const PATIENCE = 10_000;
@@ -128,11 +129,7 @@ export class FrozenTree {
     sent();
     for (const { pid, zombie, memory } of this.processes)
       if (!zombie && memory >= MUCH_MEMORY) helpToFree(pid);
-    // The init of a pid namespace ends when all others in it have been waited for.
-    for (const { threads } of this.processes.reverse()) {
-      // A leader reports its end when its other threads are gone.
-      for (const task of threads.slice(1).concat(threads.slice(0, 1))) awaitEnd(task.tid);
-    }
+    awaitEnds(this.processes.flatMap(({ threads }) => threads));
   }
 
   /** Asks every process to stop by itself as soon as it is let go. */
@@ -190,19 +187,27 @@ function helpToFree(pid: HostPid): void {
 /** Milliseconds that a killed task may take to end: much memory, or a device, may have to be let go. */
 const END_PATIENCE = 60_000;
 
-/** Waits until a task that has been killed, and that is ours, has ended. One that has vanished by then is no error. */
-export function awaitEnd(tid: HostPid): void {
-  try {
-    for (const until = performance.now() + END_PATIENCE; ; ) {
-      const status = waitUntilTick(tid);
-      if (status !== undefined && status.kind !== "stopped") return;
-      if (performance.now() < until) continue;
-      log.warn("freeze", `task ${tid} was killed, but does not end`);
-      return;
-    }
-  } catch (error) {
-    // The other threads of a killed process may vanish without a report.
-    if (!isErrno(error, ERRNO.ECHILD)) throw error;
+/**
+ * Waits until tasks that have been killed, and that are ours, have ended. One that has vanished by then is no error. A leader reports
+ * its end when its other threads are gone, and the last thread of a pid namespace's init when all others in it have been waited
+ * for: so nobody is waited for alone. @throws KernelError
+ */
+export function awaitEnds(tasks: readonly { readonly tid: HostPid }[]): void {
+  let rest = tasks;
+  const until = performance.now() + END_PATIENCE;
+  for (let look = 0; rest.length > 0; look++) {
+    const still: { readonly tid: HostPid }[] = [];
+    waitMany(rest, WAIT.NOHANG, (task, outcome) => {
+      // The other threads of a killed process may vanish without a report.
+      if (outcome instanceof KernelError) {
+        if (!isErrno(outcome, ERRNO.ECHILD)) throw outcome;
+      } else if (outcome === undefined || outcome.status.kind === "stopped") still.push(task);
+    });
+    if (still.length === rest.length) pause(look);
+    rest = still;
+    if (performance.now() < until) continue;
+    for (const { tid } of rest) log.warn("freeze", `task ${tid} was killed, but does not end`);
+    return;
   }
 }
 

@@ -56,7 +56,7 @@ const SHORT = timespec.encode({ sec: 0, nsec: 100_000 });
 const LONG = timespec.encode({ sec: 0, nsec: 1_000_000 });
 
 /** Between two looks at tasks. Most stop within microseconds: first only the processor is offered to them. */
-function pause(look: number): void {
+export function pause(look: number): void {
   if (look < 20) rawSyscall(NR.sched_yield);
   else rawSyscall(NR.nanosleep, addressOf(look < 200 ? SHORT : LONG), 0);
 }
