@@ -158,9 +158,10 @@ describe("the warm start", () => {
     const { mappings } = await atWork({});
     const large = mappings.filter(({ start, end }) => end - start >= HUGE_PAGE_SIZE);
     const ofFile = large.filter(({ inode }) => inode !== 0);
-    // Constants, code, data.
     const within = (at: number) => at % HUGE_PAGE_SIZE;
-    expect(ofFile.map(({ start, offset }) => within(start) - within(offset))).toEqual([0, 0, 0]);
+    // Constants, code, data; and, where the heap has grown, what stays in the file of it.
+    expect(ofFile.length).toBeGreaterThanOrEqual(3);
+    for (const { start, offset } of ofFile) expect(within(start)).toBe(within(offset));
     const code = large.filter(({ exec }) => exec);
     expect(code.map(({ write }) => write)).toEqual([false, true]);
     expect(code.map(({ start }) => within(start))).toEqual([0, 0]);
