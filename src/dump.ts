@@ -299,7 +299,7 @@ class Saving {
       options: this.options,
       tableOf: (pid) => this.#tableOf(pid),
       mounts: this.mounts,
-      owners: this.numbers.owners,
+      tasks: this.numbers,
     });
     if (this.#namespaces.of(time).length === 0) dumpClocks(this.images);
     stage("dump/namespaces");

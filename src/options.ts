@@ -470,7 +470,7 @@ const TABLE = {
   joinNs: { long: "join-ns", short: "J", argument: "required", repeated: true,
     value: list(hasSeparator(":", "NS:FILE or NS:PID")),
     rpc: "join_ns", section: "Namespaces and external resources",
-    commands: RESTORE, built: NOT_YET, metavar: "NS:FILE", help: "restore into a namespace that exists" },
+    commands: RESTORE, built: RESTORE, metavar: "NS:FILE", help: "restore into a namespace that exists" },
   emptyNs: { long: "empty-ns", argument: "required", repeated: true,
     value: list((word) => word === "net" ? undefined : "expected net"),
     rpc: "empty_ns", section: "Namespaces and external resources",

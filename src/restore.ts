@@ -374,6 +374,7 @@ class Restoration {
       pidfd: this.namespaces.keeper?.pidfd.number,
       asSibling: this.options.restoreSibling,
       namespaces: this.namespaces.rootFlags,
+      pidNamespace: this.namespaces.pidNamespace,
     });
     stage("restore/root");
     this.actions.root = this.#root.pid;

@@ -34,6 +34,11 @@ export function ownIds(): TaskKobjIdsEntry {
   return entry;
 }
 
+/** The number of a namespace, in what its file in /proc is called: `uts:[4026531838]`. */
+function inodeOf(link: string): number {
+  return Number(/\[(\d+)\]/.exec(link)?.[1]);
+}
+
 export class NamespacesDump {
   /** By the text of the link, of which the kind is a part. */
   readonly #found = new Map<string, FoundNamespace & { readonly kind: NamespaceKind }>();
@@ -90,6 +95,8 @@ export class NamespacesDump {
     for (const kind of KINDS) {
       const found = this.of(kind);
       if (found.length > 0) kind.dump?.(found, context);
+      const own = ownNamespaces()[KINDS.indexOf(kind)];
+      if (own !== undefined && !found.some(({ isRoot }) => isRoot)) kind.dumpOwn?.(inodeOf(own), context);
     }
   }
 
@@ -107,9 +114,8 @@ export class NamespacesDump {
         `process ${pid}: lives in a ${kind.name} namespace of its own, which cannot be dumped yet`,
       );
     }
-    const inode = Number(/\[(\d+)\]/.exec(link)?.[1]);
     const id = ++this.#lastId;
-    this.#found.set(link, { kind, id, inode, pid, isRoot });
+    this.#found.set(link, { kind, id, inode: inodeOf(link), pid, isRoot });
     return id;
   }
 }

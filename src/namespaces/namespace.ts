@@ -2,7 +2,7 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import type { Owners } from "../linux/owners.ts";
-import type { HostPid } from "../linux/pid.ts";
+import type { HostPid, TreeTasks } from "../linux/pid.ts";
 import type { Options } from "../options.ts";
 import type { Keeper } from "../tracee/build/keeper.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
@@ -34,8 +34,8 @@ export interface NamespaceDumpContext {
   /** Calls inside a process, which is frozen and entered. */
   tableOf(pid: HostPid): Table;
   readonly mounts: MountsDump;
-  /** What the tree calls owners, by our ids. */
-  readonly owners: Owners;
+  /** The tasks of the tree, and what it calls them and owners. */
+  readonly tasks: TreeTasks;
 }
 
 /** A namespace of the images that is not that of who restores them. */
@@ -73,6 +73,8 @@ export interface NamespaceKind {
    * @throws KernelError, ImageError, UnsupportedError
    */
   dump?(found: readonly FoundNamespace[], context: NamespaceDumpContext): void;
+  /** Saves what is to be known of that of who dumps, whose file in /proc has the number `inode`: the tree lives in it. @throws ImageError */
+  dumpOwn?(inode: number, context: NamespaceDumpContext): void;
   /**
    * Fills a namespace, from inside: `first` has just been born, in it, and bears nobody before. It may have other new namespaces,
    * which are filled in the order of KINDS. @throws KernelError, ImageError, ImageValueError

@@ -5,6 +5,9 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { NEW } from "../linux/clone.ts";
+import { Fd } from "../linux/fd.ts";
+import { O } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
 import type { Owners } from "../linux/owners.ts";
 import type { NsPid } from "../linux/pid.ts";
 import type { Options } from "../options.ts";
@@ -15,6 +18,7 @@ import { KINDS } from "./kinds.ts";
 import { mnt } from "./mnt.ts";
 import type { MountsRestore } from "./mounts/restore.ts";
 import type { NamespaceKind, NamespaceRestoreContext, PlannedNamespace } from "./namespace.ts";
+import { joinedPids } from "./pid.ts";
 import { keepClocks } from "./time.ts";
 import { keepsGroups, treeOwners, user } from "./user.ts";
 
@@ -27,6 +31,8 @@ interface Member {
 
 /** What a process makes by itself, with unshare(2), when it is there. */
 const BY_ITSELF = NEW.TIME | NEW.CGROUP;
+/** What a tree can be made to join (--join-ns). */
+const JOINABLE: readonly string[] = ["net", "uts", "time", "ipc"];
 
 export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   /** Those that the root begins. */
@@ -34,6 +40,10 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   readonly #all: readonly Member[];
   readonly owners: Owners;
   readonly keeper: Keeper | undefined;
+  /** Our descriptor, lent, of the pid namespace that the tree is to join. */
+  readonly pidNamespace: number | undefined;
+  /** Files of others that it is to join, by the names of their kinds. */
+  readonly #joined: ReadonlyMap<string, string>;
   /** Whether nobody in the tree may change groups. */
   readonly keepsGroups: boolean;
 
@@ -68,6 +78,9 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
       );
       if (other !== undefined) throw unsupported(process, other.name);
     }
+    this.#joined = joinedBy(options.joinNs);
+    const pids = root.ids?.pid_ns_id;
+    this.pidNamespace = pids === undefined ? undefined : joinedPids(images, options, pids);
     const users = this.idOf(user);
     this.owners = treeOwners(images, root.ids, own);
     this.keepsGroups = users !== undefined && keepsGroups(images, users);
@@ -95,7 +108,10 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
 
   /** Flags of clone3(2) that the root is to be born with. */
   get rootFlags(): number {
-    return this.#begun.reduce((flags, { kind }) => flags + (kind.flag === BY_ITSELF ? 0 : kind.flag), 0);
+    let flags = 0;
+    for (const { kind } of this.#begun)
+      if ((kind.flag & BY_ITSELF) === 0 && !this.#joined.has(kind.name)) flags += kind.flag;
+    return this.pidNamespace === undefined ? flags : flags & ~NEW.PID;
   }
 
   /** Whether the root has namespaces of its own. */
@@ -107,7 +123,9 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   fillRoot(root: Restoree): void {
     for (const kind of KINDS) {
       const begun = this.#begun.find((each) => each.kind === kind);
-      if (begun !== undefined) kind.fill?.(begun, root, this);
+      const path = this.#joined.get(kind.name);
+      if (path !== undefined) join(root, kind, path);
+      else if (begun !== undefined) kind.fill?.(begun, root, this);
       else if (kind.flag === NEW.TIME) keepClocks(this.images, root);
     }
   }
@@ -121,6 +139,30 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   idOf(kind: NamespaceKind): number | undefined {
     return this.#begun.find((each) => each.kind === kind)?.id;
   }
+}
+
+/** The files of namespaces that the tree is to join, by their kinds: entries `KIND:FILE` or `KIND:PID`. @throws UnsupportedError */
+function joinedBy(entries: readonly string[]): Map<string, string> {
+  const joined = new Map<string, string>();
+  for (const entry of entries) {
+    const colon = entry.indexOf(":");
+    const kind = entry.slice(0, colon);
+    const where = entry.slice(colon + 1);
+    if (!JOINABLE.includes(kind))
+      throw new UnsupportedError(`--join-ns ${entry}: a namespace of the kind ${kind} cannot be joined`);
+    joined.set(kind, /^\d+$/.test(where) ? `/proc/${where}/ns/${kind}` : where);
+  }
+  return joined;
+}
+
+/** Puts a process into the namespace of a file. @throws KernelError */
+function join(process: Restoree, { name, flag }: NamespaceKind, path: string): void {
+  using namespace = Fd.open(path, O.RDONLY);
+  const what = `${name} namespace ${path}`;
+  const inside = process.fetch(what, namespace.number);
+  process.table.must(what, NR.setns, inside, flag);
+  process.table.must(what, NR.close, inside);
+  process.table.run();
 }
 
 function unsupported({ pid }: Member, name: string): UnsupportedError {

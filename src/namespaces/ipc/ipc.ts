@@ -28,7 +28,7 @@ export const ipc: NamespaceKind = {
   settle: ({ id }, first, { images }) => removeSegments(images, id, first),
 };
 
-function dumpIpc({ id, pid }: FoundNamespace, { images, owners }: NamespaceDumpContext): void {
+function dumpIpc({ id, pid }: FoundNamespace, { images, tasks: { owners } }: NamespaceDumpContext): void {
   using helper = Helper.start();
   helper.enter(`/proc/${pid}/ns/ipc`, NEW.IPC);
   dumpVariables(images, id, helper.table);

@@ -74,6 +74,8 @@ export interface RootBirth {
   readonly asSibling?: boolean;
   /** Flags of namespaces that are to be its own: with one of pids, `number` is its id there. */
   readonly namespaces?: number;
+  /** A descriptor of ours of the pid namespace that it is to be born into, lent. */
+  readonly pidNamespace?: number | undefined;
 }
 
 /**
@@ -88,15 +90,18 @@ export function spawnRoot({
   pidfd,
   asSibling = false,
   namespaces = 0,
+  pidNamespace,
 }: RootBirth): Restoree {
   const keptPidfd = pidfd ?? syscall("of ourselves", NR.pidfd_open, ourPid(), 0);
   try {
-    const { child, end, closePipe } = cloneWaiting(number, area, asSibling, namespaces);
+    const clone = () => cloneWaiting(number, area, asSibling, namespaces);
+    const { child, end, closePipe } =
+      pidNamespace === undefined ? clone() : withChildrenIn(pidNamespace, clone);
     try {
       const task = Task.seize(child, child, options());
       task.interrupt();
       task.awaitTrap();
-      const level = (namespaces & NEW.PID) === 0 ? 0 : 1;
+      const level = pidNamespace === undefined ? ((namespaces & NEW.PID) === 0 ? 0 : 1) : levelOf(child);
       const identity = { host: child, number: number ?? sameNumber(child), nested: [], level };
       const root = takeRoot(task, identity, area, keptPidfd, pidfdNumber);
       closePipe();
@@ -116,21 +121,28 @@ export function spawnRoot({
  */
 export function spawnStandIn(number: NsPid, area: Area, root: Restoree): { end(): void } {
   if (root.identity.level === 0) return cloneWaiting(number, area, false);
-  return withChildrenIn(root.pid, () => cloneWaiting(number, area, false));
+  using namespace = Fd.open(`/proc/${root.pid}/ns/pid`, O.RDONLY);
+  return withChildrenIn(namespace.number, () => cloneWaiting(number, area, false));
 }
 
-/** Has those that we bear meanwhile live in the pid namespace of a process: that of our thread's children is a matter of its own. */
-function withChildrenIn<T>(pid: HostPid, bear: () => T): T {
-  const join = (path: string) => {
-    using namespace = Fd.open(path, O.RDONLY);
-    syscall(`${path} for our children`, NR.setns, namespace.number, NEW.PID);
-  };
-  join(`/proc/${pid}/ns/pid`);
+/**
+ * Has those that we bear meanwhile live in the pid namespace of a descriptor: for which namespace a thread's children are is a matter of
+ * its own. @throws KernelError (EINVAL: it is not below ours)
+ */
+function withChildrenIn<T>(namespace: number, bear: () => T): T {
+  using own = Fd.open("/proc/self/ns/pid", O.RDONLY);
+  const join = (fd: number) => syscall("of pids, for our children", NR.setns, fd, NEW.PID);
+  join(namespace);
   try {
     return bear();
   } finally {
-    join("/proc/self/ns/pid");
+    join(own.number);
   }
+}
+
+/** How many levels the pid namespace of a process is below ours. */
+function levelOf(pid: HostPid): number {
+  return (readNumbers([{ pid, tid: pid }])[0]?.length ?? 1) - 1;
 }
 
 /** A process that does nothing. */
