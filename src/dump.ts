@@ -136,6 +136,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
       root_cg_set: OWN_SET,
       lsmtype: 0,
       tcp_close: options.tcpClose ? true : undefined,
+      allow_uprobes: saving.hasUprobes ? true : undefined,
       network_lock_method: LOCK_METHOD[options.networkLock],
       dump_criu_run_id: runId,
       ...(plugins.needed.length > 0 && { plugins_entry: { plugins: [...plugins.needed] } }),
@@ -262,8 +263,18 @@ class Saving {
       numbers,
       plugins,
     );
-    this.#memory = new MemoryDump(images, this.#files, stats, (pid) => this.#namespaces.isOther(ipc, pid));
+    this.#memory = new MemoryDump(
+      images,
+      this.#files,
+      stats,
+      (pid) => this.#namespaces.isOther(ipc, pid),
+      options.allowUprobes,
+    );
     this.#namespaces = new NamespacesDump(numbers.rootPid);
+  }
+
+  get hasUprobes(): boolean {
+    return this.#memory.hasUprobes;
   }
 
   save(tree: FrozenTree): void {

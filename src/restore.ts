@@ -126,6 +126,8 @@ async function restoreFrom(
   const total = new Stopwatch();
   checkCpuinfo(images, options.cpuCap);
   refuseProfile(options.lsmProfile);
+  if (inventory.allow_uprobes === true && !options.allowUprobes)
+    throw new ImageValueError("inventory.img: dumped with --allow-uprobes, which a restore needs as well");
   const plan = planPstree(images, options.shellJob);
   using hierarchies = new Hierarchies(options.cgroupYard);
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));

@@ -29,6 +29,7 @@ import { Pieces } from "./pieces.ts";
 import { createSharedMemory, dumpShmemContent, shmidOf } from "./shmem.ts";
 import { SysvDump } from "./sysv.ts";
 import { PageCopier } from "./transfer.ts";
+import { isOfUprobes, mayBeProbed, probedPages } from "./uprobes.ts";
 import { adviceBits, anonymousName, isPrivate, mapFlags, protection, STATUS } from "./vma.ts";
 
 /** Who saves the files that are mapped. */
@@ -85,11 +86,14 @@ export class MemoryDump {
   #answers: Answers | undefined;
   readonly #entries = new Map<Mapping, { readonly entry: VmaEntry; kept: boolean }>();
 
+  #hasUprobes = false;
+
   constructor(
     private readonly images: ImageDir,
     private readonly files: MappedFiles,
     private readonly stats: MemoryDumpStats,
     hasOwnIpc: (pid: HostPid) => boolean = () => false,
+    private readonly allowUprobes = false,
   ) {
     this.#sysv = new SysvDump(images, hasOwnIpc);
   }
@@ -110,8 +114,9 @@ export class MemoryDump {
    * Saves what a process has mapped, and its pages, which may still be copied until `finish`. @throws MemoryError, KernelError,
    * whatever the files room throws
    */
-  dumpProcess(dumpee: Dumpee): void {
+  dumpProcess(whole: Dumpee): void {
     const began = performance.now();
+    const dumpee = this.#withoutUprobes(whole);
     const { pid } = dumpee;
     const answers = this.#answers;
     if (answers === undefined) throw new Error(`process ${pid} was not asked about its memory`);
@@ -122,8 +127,27 @@ export class MemoryDump {
     const entries = described.map(({ entry }) => entry);
     entries.push(...guardEntries(runs, dumpee.mappings));
     this.images.writeAll(IMAGES.mm, [this.#mm(dumpee, entries, answers)], dumpee.numberOf(pid));
-    this.#dumpPages(dumpee, described, runs);
+    this.#dumpPages(dumpee, described, runs, dumpee !== whole);
     this.stats.memdumpTime += Math.round((performance.now() - began) * 1000);
+  }
+
+  /** Whether a process had a mapping that a uprobe needs, which is not saved. */
+  get hasUprobes(): boolean {
+    return this.#hasUprobes;
+  }
+
+  /** Such a mapping is the kernel's own, who makes another one when the probe is hit again. @throws MemoryError */
+  #withoutUprobes(dumpee: Dumpee): Dumpee {
+    const { pid, mappings } = dumpee;
+    const found = mappings.find(isOfUprobes);
+    if (found === undefined) return dumpee;
+    if (!this.allowUprobes)
+      throw new MemoryError(
+        pid,
+        `mapping ${rangeText(found)} (${found.path}) belongs to a uprobe; --allow-uprobes leaves it out, if the probe is there at the restore too`,
+      );
+    this.#hasUprobes = true;
+    return { ...dumpee, mappings: mappings.filter((mapping) => mapping !== found) };
   }
 
   /** After a failure: nothing is copied any more. Never throws. */
@@ -218,7 +242,6 @@ export class MemoryDump {
       else if (path === "[vdso]") entry.status |= STATUS.VDSO | STATUS.ANON_PRIVATE;
       else if (path.startsWith("[vvar")) entry.status |= STATUS.VVAR | STATUS.ANON_PRIVATE;
       else if (path === "[heap]") entry.status |= STATUS.HEAP | STATUS.ANON_PRIVATE;
-      else if (path === "[uprobes]") refuse("a page of uprobes");
       else if (flags.has("io") || flags.has("pf")) refuse("device memory");
       else if (shared) this.#share(dumpee, mapping, entry);
       else entry.status |= STATUS.ANON_PRIVATE;
@@ -297,7 +320,7 @@ export class MemoryDump {
     };
   }
 
-  #dumpPages(dumpee: Dumpee, described: readonly Described[], pageRuns: PageRuns): void {
+  #dumpPages(dumpee: Dumpee, described: readonly Described[], pageRuns: PageRuns, hasProbes: boolean): void {
     const { pid } = dumpee;
     const runs = new RunList();
     const pieces = new Pieces();
@@ -326,7 +349,8 @@ export class MemoryDump {
       const flags = PE.PRESENT | (canBeLazy(entry) ? PE.LAZY : 0);
       next = eachRun(pageRuns, next, mapping, (start, end) => {
         let at = start;
-        for (const { address, bytes } of covered) {
+        const special = hasProbes && mayBeProbed(mapping) ? ofTheFile(pid, mapping, start, end) : covered;
+        for (const { address, bytes } of special) {
           if (address < at || address >= end) continue;
           if (address > at) {
             pieces.add(at, address - at, runs.pages * PAGE_SIZE);
@@ -363,8 +387,21 @@ export class MemoryDump {
   }
 }
 
+/** A page that is not saved. */
+const NOTHING = new Uint8Array(PAGE_SIZE);
+
+/** Pages that are the file's but for the kernel's breakpoints, ascending: nothing of them is the process' own. */
+function ofTheFile(pid: HostPid, mapping: Mapping, start: number, end: number): CoveredPage[] {
+  return probedPages(pid, mapping, start, end).map((address) => ({ address, bytes: NOTHING }));
+}
+
+interface CoveredPage {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+}
+
 /** Pages that hold something of ours just now, ascending, with the content that is the process' own. */
-function coveredPages({ pid, infection }: Dumpee): { address: number; bytes: Uint8Array }[] {
+function coveredPages({ pid, infection }: Dumpee): CoveredPage[] {
   const pages = new Map<number, Uint8Array>();
   for (const { address: start, bytes: original } of infection.covered) {
     const end = start + original.length;
