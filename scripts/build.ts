@@ -27,6 +27,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { makeWarm } from "../src/warm/make.ts";
+import { writeManual } from "./manual.ts";
 
 const ROOT = join(import.meta.dir, "..");
 
@@ -84,6 +85,7 @@ export async function build(into: string, cold: (why: string) => void): Promise<
       }
       made.push(path);
     }
+    writeManual(into);
     for (const [name, program] of Object.entries(LINKS)) {
       rmSync(join(into, name), { force: true });
       symlinkSync(program, join(into, name));
@@ -95,7 +97,7 @@ export async function build(into: string, cold: (why: string) => void): Promise<
 }
 
 /** What goes into the executables: directories too, which change when a file is gone. */
-const SOURCES = ["src", "scripts/build.ts", "package-lock.json", "node_modules/bun"];
+const SOURCES = ["src", "scripts/build.ts", "scripts/manual.ts", "package-lock.json", "node_modules/bun"];
 
 /** The time of the newest of the files and directories, in milliseconds. */
 function newest(paths: readonly string[]): number {

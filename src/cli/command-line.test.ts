@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { COMMANDS, defaultOptions, OPTIONS, OptionError, type Options } from "../options.ts";
 import { type Request, readCommandLine } from "./command-line.ts";
-import { helpText } from "./help.ts";
+import { helpOn, helpText } from "./help.ts";
 
 /** Reads a line without the configuration files of the machine. */
 function read(line: string, env = {}): Request {
   const request = readCommandLine(["--no-default-config", ...line.split(" ").filter(Boolean)], env);
-  if (typeof request === "string") throw new Error(`it asks for ${request}`);
+  if (request === "version" || "help" in request) throw new Error(`it asks for ${request}`);
   return request;
 }
 
@@ -54,7 +54,7 @@ describe("a request", () => {
   });
 
   test.each([["-h"], ["--help"], ["dump --bogus -h"], ["-h --config /no/such"], ["--he"]])("%s", (line) => {
-    expect(readCommandLine(line.split(" "), {})).toBe("help");
+    expect(readCommandLine(line.split(" "), {})).toEqual({ help: [] });
   });
 
   test("-h after -- is no longer a question", () => {
@@ -124,7 +124,7 @@ describe("configuration files", () => {
 
   function options(line: string, env: Record<string, string>): Options {
     const request = readCommandLine(line.split(" "), env);
-    if (typeof request === "string") throw new Error(`it asks for ${request}`);
+    if (request === "version" || "help" in request) throw new Error(`it asks for ${request}`);
     return request.options;
   }
 
@@ -180,7 +180,31 @@ describe("configuration files", () => {
   });
 
   test("help may be asked for there", () => {
-    expect(readCommandLine(["--config", join(dir, "help.conf")], {})).toBe("help");
+    expect(readCommandLine(["--config", join(dir, "help.conf")], {})).toEqual({ help: [] });
+  });
+});
+
+describe("help on", () => {
+  test.each(OPTIONS.filter(({ help }) => help !== "").map(({ long }) => [long]))("%s", (long) => {
+    const text = helpOn([`--${long}`]);
+    // Two are called as a command is.
+    if (!COMMANDS.some(({ name }) => name === long)) expect(helpOn([long])).toBe(text);
+    expect(text).toContain(`--${long}`);
+    for (const line of text.split("\n")) expect(line.length).toBeLessThanOrEqual(130);
+  });
+
+  test.each(COMMANDS.filter(({ help }) => help !== "").map(({ name }) => [name]))("%s", (name) => {
+    expect(helpOn(name.split(" "))).toStartWith(`Usage: criu ${name}`);
+  });
+
+  test("a section, a letter, and what is no topic", () => {
+    expect(helpOn(["memory"])).toMatch(/^Memory\n/);
+    expect(helpOn(["-t"])).toStartWith("-t, --tree PID\n");
+    expect(helpOn(["network-lock"])).toContain("If not given: iptables");
+    expect(() => helpOn(["nonsense"])).toThrow(
+      "there is no help on nonsense; topics are commands, options, and common,",
+    );
+    expect(readCommandLine(["help", "dump"], {})).toEqual({ help: ["dump"] });
   });
 });
 

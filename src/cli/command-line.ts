@@ -20,16 +20,23 @@ export interface Request {
   readonly options: Options;
 }
 
+/** `criu help`, and what it is to be about. */
+export interface HelpRequest {
+  readonly help: readonly string[];
+}
+
 /**
- * Reads a command line and the configuration files that go with it. `help` and `version` come back before
+ * Reads a command line and the configuration files that go with it. Help and `version` come back before
  * anything else is looked at. Throws OptionError for whatever cannot be done as asked: its message is one line
  * for the user.
  */
 export function readCommandLine(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-): Request | "help" | "version" {
-  if (asksForHelp(args)) return "help";
+): Request | HelpRequest | "version" {
+  if (asksForHelp(args)) return { help: [] };
+  const [first, ...topic] = args;
+  if (first === "help") return { help: topic };
   const { given, words } = parseWords(args);
   let config: string | undefined;
   let noDefaultConfig = false;
@@ -41,7 +48,7 @@ export function readCommandLine(
   for (const file of configFiles({ config, noDefaultConfig }, env)) all.push(...readConfig(file));
   all.push(...given);
   const options = withGiven(defaultOptions(), all);
-  if (options.help) return "help";
+  if (options.help) return { help: [] };
   if (options.version) return "version";
 
   const { command, rest } = findCommand(words);

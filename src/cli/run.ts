@@ -33,8 +33,9 @@ export async function run(args: readonly string[], procedures: Procedures): Prom
       say(`${versionText()}\n`);
       return 0;
     }
-    if (request === "help") {
-      say((await import("./help.ts")).helpText());
+    if ("help" in request) {
+      const { helpOn, helpText } = await import("./help.ts");
+      say(request.help.length === 0 ? helpText() : helpOn(request.help));
       return 0;
     }
     const load = procedures[request.command];

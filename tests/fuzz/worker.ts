@@ -108,7 +108,7 @@ async function restoreInside(dir: string): Promise<Pick<Answer, "outcome" | "tex
     ["restore", "-d", "-s", "-D", dir, "-W", scratch, "--no-default-config"],
     {},
   );
-  if (typeof request === "string") throw new Error("no request");
+  if (request === "version" || "help" in request) throw new Error("no request");
   try {
     await restore(request.options, new Actions([], dir));
     return { outcome: "restored", text: "" };
