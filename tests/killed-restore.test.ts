@@ -191,10 +191,10 @@ describe("a restore that is killed", () => {
           for (let step = changes; step >= 1; step = Math.floor(step / 2)) {
             if (await dies(changes + step)) changes += step;
           }
-          const most = Math.min(Number(everywhere ?? 30), changes);
+          const most = Math.min(Number(everywhere ?? 15), changes);
           for (let i = 0; i < most; i++) await dies(1 + Math.floor(((i + random()) * changes) / most));
           // Where it is decided whether all is undone or all is finished.
-          for (let change = Math.max(1, changes - 8); change <= changes + 8; change++) await dies(change);
+          for (let change = Math.max(1, changes - 6); change <= changes + 6; change++) await dies(change);
           console.log(
             `${name}: LOST_SEED=${seed}: killed before ${most} of ${changes} changes, and the last ones`,
           );
