@@ -70,6 +70,11 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
         : [{ kind, id, isRoot: true }];
     });
     for (const { kind } of this.#begun) if (kind.dump === undefined) throw unsupported(root, kind.name);
+    // Who gives a root counts on nothing outside of it to be touched.
+    if (options.root !== undefined && !this.#begun.some(({ kind }) => kind === mnt))
+      throw new UnsupportedError(
+        "--root is given, and the images have no mount namespace that it would be the root of",
+      );
     for (const process of all) {
       const { ids } = process;
       if (ids === undefined) continue;

@@ -88,6 +88,7 @@ class Planner {
   read(images: ImageDir, number: number): void {
     const file = `mountpoints-${number}.img`;
     const entries = images.readAll(IMAGES.mnts, number).reverse();
+    if (entries.length === 0) throw new MountRestoreError(`${file}: it is not there, or has no mounts`);
     const infos = entries.map((entry) => infoOf(entry, file));
     try {
       const tree = buildTree(infos, number);
