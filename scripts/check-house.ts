@@ -100,6 +100,7 @@ const KEPT: readonly Exception[] = [
     "armed by the environment of every run",
     "src/faults.ts: wanted:",
     "src/faults.ts: untilFault:",
+    "src/faults.ts: oneByOne:",
     "src/linux/instants.ts: untilDeath:",
   ),
   ...allow(

@@ -44,7 +44,8 @@ import { dumpPstree, refuseRoot } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
 import { DumpStats, Stopwatch } from "./stats.ts";
 import type { ObjectIds } from "./tracee/enter/dumpee.ts";
-import { Infection } from "./tracee/enter/infection.ts";
+import { askAll, askingGroups, enterAll, leaveAll } from "./tracee/enter/enter.ts";
+import type { Entered } from "./tracee/enter/entered.ts";
 import { type Saved, saveThreads } from "./tracee/enter/saved.ts";
 import { type FrozenProcess, FrozenTree } from "./tracee/hold/freeze.ts";
 import type { Table } from "./tracee/table/table.ts";
@@ -223,8 +224,8 @@ function tellNames(names: readonly string[], leaves: boolean): void {
 /** So many tasks have images enough for a second thread to write them. */
 const MANY = 64;
 
-/** A process that we are inside of, and what was found before. */
-interface Entered {
+/** What was found of a process before we entered it. */
+interface Found {
   readonly frozen: FrozenProcess;
   readonly objects: ObjectIds;
   readonly namespaces: TaskKobjIdsEntry;
@@ -239,7 +240,7 @@ class Saving {
   readonly #seccomp = new SeccompDump();
   readonly #objects = new SharedObjects();
   readonly #namespaces: NamespacesDump;
-  readonly #entered: Infection[] = [];
+  readonly #entered: Entered[] = [];
 
   constructor(
     private readonly options: DumpOptions,
@@ -288,16 +289,16 @@ class Saving {
     for (const process of tree.processes)
       if (process.zombie) dumpZombie(this.images, process, this.numbers.numberOf(process.pid));
     // One step is taken by all processes before the next, so that they work while we look at the others.
-    const entered = this.#enter(living, ids);
-    for (const group of Infection.groups([...entered.keys()])) {
-      const { answers, asked } = Infection.askAll(group, (table) => {
+    const found = this.#enter(living, ids);
+    for (const group of askingGroups([...found.keys()])) {
+      const { answers, asked } = askAll(group, (table) => {
         this.#memory.ask(table);
         return askCore(table, this.#seccomp);
       });
-      group.forEach((infection, i) => {
+      group.forEach((entered, i) => {
         answers.look(i);
-        const each = entered.get(infection);
-        if (each !== undefined) this.#dumpProcess(each, infection, asked);
+        const each = found.get(entered);
+        if (each !== undefined) this.#dumpProcess(each, entered, asked);
         stage("dump/process");
       });
     }
@@ -321,13 +322,13 @@ class Saving {
 
   /** Calls inside a process. */
   #tableOf(pid: HostPid): Table {
-    const infection = this.#entered.find((each) => each.pid === pid);
-    if (infection === undefined) throw new Error(`process ${pid} was not entered`);
-    return infection.table;
+    const entered = this.#entered.find((each) => each.pid === pid);
+    if (entered === undefined) throw new Error(`process ${pid} was not entered`);
+    return entered.table;
   }
 
   /** Goes into all processes. */
-  #enter(processes: readonly FrozenProcess[], ids: ReadonlyMap<HostPid, ObjectIds>): Map<Infection, Entered> {
+  #enter(processes: readonly FrozenProcess[], ids: ReadonlyMap<HostPid, ObjectIds>): Map<Entered, Found> {
     const found = processes.map((frozen) => {
       const { pid, threads } = frozen;
       refuseDeadLeader(frozen);
@@ -340,26 +341,26 @@ class Saving {
       if (carrier === undefined || first === undefined || objects === undefined)
         throw new Error(`no process ${pid}`);
       const { vm, sighand } = objects;
-      const request = { carrier, saved: first, slots: threads.length, maps: mappings, vm, sighand };
+      const request = { carrier, saved: first, threads, maps: mappings, vm, sighand };
       return { frozen, objects, namespaces: this.#namespaces.idsOf(pid, objects), mappings, saved, request };
     });
     const namespaces = this.#namespaces.of(mnt).map(({ id, pid, isRoot }) => ({ number: id, pid, isRoot }));
     this.mounts.read(namespaces.sort((a, b) => Number(b.isRoot) - Number(a.isRoot)));
-    const infections = Infection.enterAll(
+    const all = enterAll(
       found.map(({ request }) => request),
-      (infection) => this.#entered.push(infection),
+      this.#entered,
     );
     stage("dump/entered");
-    const entered = new Map<Infection, Entered>();
-    infections.forEach((infection, i) => {
+    const byEntered = new Map<Entered, Found>();
+    all.forEach((entered, i) => {
       const each = found[i];
-      if (each !== undefined) entered.set(infection, each);
+      if (each !== undefined) byEntered.set(entered, each);
     });
-    return entered;
+    return byEntered;
   }
 
-  #dumpProcess(entered: Entered, infection: Infection, answers: CoreAnswers): void {
-    const { frozen, objects, namespaces, mappings, saved } = entered;
+  #dumpProcess(found: Found, entered: Entered, answers: CoreAnswers): void {
+    const { frozen, objects, namespaces, mappings, saved } = found;
     const { pid } = frozen;
     const pidfd = pidfdOpen(pid);
     try {
@@ -373,8 +374,8 @@ class Saving {
         ids: objects,
         proc,
         mappings,
-        infection,
-        table: infection.table,
+        entered,
+        table: entered.table,
         pidfd,
       };
       const tids = frozen.threads.map(({ tid }) => tid);
@@ -383,7 +384,7 @@ class Saving {
       stage("dump/core");
       this.#files.dumpProcess(dumpee);
       stage("dump/opened");
-      if (infection.isFirst) this.#memory.dumpProcess(dumpee);
+      if (entered.isFirst) this.#memory.dumpProcess(dumpee);
     } finally {
       close(pidfd);
     }
@@ -392,7 +393,7 @@ class Saving {
   /** Takes us out of every process; all stand stopped as they were found. */
   leave(): void {
     let failure: unknown;
-    Infection.leaveAll(this.#entered.splice(0), (_, error) => {
+    leaveAll(this.#entered.splice(0), (_, error) => {
       failure ??= error;
     });
     if (failure !== undefined) throw failure;
@@ -407,7 +408,7 @@ class Saving {
   abort(): void {
     this.images.abandon();
     this.#memory.abort();
-    Infection.leaveAll(this.#entered.splice(0), ({ pid }, error) => {
+    leaveAll(this.#entered.splice(0), ({ pid }, error) => {
       const text = `process ${pid}: ${error instanceof Error ? error.message : String(error)}`;
       // One that has died, or is just dying, needs no leaving, and its death is why we are here.
       if (isErrno(error, ERRNO.ESRCH) || hasEnded(pid, pid)) log.debug("dump", text);

@@ -16,7 +16,8 @@ import { OP } from "./machine/runner.ts";
 import { OptionError, type Options } from "./options.ts";
 import { refuseDeadLeader, refuseThreads } from "./process/core.ts";
 import { refuseOther } from "./process/pstree.ts";
-import { Infection } from "./tracee/enter/infection.ts";
+import { askAll, enterAll, leaveAll } from "./tracee/enter/enter.ts";
+import type { Entered } from "./tracee/enter/entered.ts";
 import { saveThreads } from "./tracee/enter/saved.ts";
 import { FrozenTree } from "./tracee/hold/freeze.ts";
 import type { Space } from "./tracee/table/table.ts";
@@ -93,14 +94,14 @@ function callFrozen(
   const [carrier] = threads;
   const [first] = saved;
   if (carrier === undefined || first === undefined) throw new Error(`no process ${pid}`);
-  const request = { carrier, saved: first, slots: 1, maps: readSmaps(pid), vm: 1, sighand: 1 };
-  const entered: Infection[] = [];
+  const request = { carrier, saved: first, threads: [carrier], maps: readSmaps(pid), vm: 1, sighand: 1 };
+  const entered: Entered[] = [];
   let answer: CallAnswer;
   try {
-    const [infection] = Infection.enterAll([request], (each) => entered.push(each));
-    if (infection === undefined) throw new Error(`process ${pid} was not entered`);
-    Infection.askAll([infection], () => undefined).answers.awaitAll();
-    const { table } = infection;
+    const [inside] = enterAll([request], entered);
+    if (inside === undefined) throw new Error(`process ${pid} was not entered`);
+    askAll([inside], () => undefined).answers.awaitAll();
+    const { table } = inside;
     const spaces: Space[] = [];
     const passed = args.map((arg) => {
       if (typeof arg === "number") return arg;
@@ -110,15 +111,15 @@ function callFrozen(
       return space.address;
     });
     const result = table.call(nr, ...passed);
-    infection.runWithin(patience);
+    inside.runWithin(patience);
     answer = { result: result.raw, buffers: spaces.map(({ bytes }) => bytes) };
   } catch (error) {
     // What went wrong first is what is told.
-    Infection.leaveAll(entered, () => {});
+    leaveAll(entered, () => {});
     throw error;
   }
   let failure: unknown;
-  Infection.leaveAll(entered, (_, error) => {
+  leaveAll(entered, (_, error) => {
     failure ??= error;
   });
   if (failure !== undefined) throw failure;

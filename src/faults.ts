@@ -2,7 +2,8 @@
  * Faults on purpose, for tests. What follows is what would follow any failure there.
  *
  * `CRIU_TS_FAULT=dump/frozen` in the environment: the stage of that name fails; `dump/process:3` is its third time. For our
- * death at a chosen instant see linux/instants.ts.
+ * death at a chosen instant see linux/instants.ts. `CRIU_TS_CALLS=one-by-one` has a dump enter all processes as those that it
+ * can map nothing into (tracee/enter/call-by-call.ts).
  */
 import { armDeath } from "./linux/instants.ts";
 
@@ -54,19 +55,27 @@ export type Stage = (typeof STAGES)[keyof typeof STAGES][number];
 
 let wanted = "";
 let untilFault = 0;
+let oneByOne = false;
 
 /** Takes what a test asks for from the environment of a run. */
 export function armFaults({
   CRIU_TS_FAULT,
   CRIU_TS_DEATH,
+  CRIU_TS_CALLS,
 }: Readonly<Record<string, string | undefined>>): void {
   const [name = "", times] = (CRIU_TS_FAULT ?? "").split(":");
   wanted = name;
   untilFault = Number(times ?? 1);
+  oneByOne = CRIU_TS_CALLS === "one-by-one";
   armDeath(Number(CRIU_TS_DEATH ?? 0));
 }
 
 /** Marks a stage; throws {@link InjectedFault} when a test asked for its failure. */
 export function stage(name: Stage): void {
   if (wanted === name && --untilFault === 0) throw new InjectedFault(`stage ${name} fails as asked`);
+}
+
+/** Whether a test asked for processes to be entered without an area. */
+export function callsOneByOne(): boolean {
+  return oneByOne;
 }

@@ -47,6 +47,7 @@ import {
   taskOf,
 } from "./process/core.ts";
 import { ImageValueError } from "./process/errors.ts";
+import { giveLateSignals } from "./process/late-signals.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
 import { refuseProfile } from "./process/lsm.ts";
 import { hasOwnMemory, type PlannedProcess, type PstreePlan, planPstree } from "./process/pstree.ts";
@@ -518,7 +519,11 @@ class Restoration {
       giveTaskLast(restoree, task, this.#memory.dumpable(number), running);
       leader.table.start();
     }
-    for (const { restoree } of this.#births.living) restoree.table.finish();
+    for (const { restoree } of this.#births.living) {
+      restoree.table.finish();
+      const leader = { task: restoree.leader.task, identity: restoree.identity };
+      giveLateSignals(restoree, [leader], ({ number }) => this.#core(number));
+    }
   }
 
   /** Gives the other threads of a process all that they have. They run nothing of ours after that. */
@@ -534,6 +539,7 @@ class Restoration {
       this.#giveThreadLast(pad, restoree, identity, highest);
     }
     pad.run();
+    giveLateSignals(restoree, threads, ({ number }) => this.#core(number));
     giveStates(
       threads.map(({ task }) => task),
       threads.map(({ identity }) => finalState(this.#core(identity.number))),

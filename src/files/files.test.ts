@@ -26,7 +26,8 @@ import { noLock } from "../namespaces/network-lock.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { spawnRoot } from "../tracee/build/spawn.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
-import { Infection } from "../tracee/enter/infection.ts";
+import { enterAll, leaveAll } from "../tracee/enter/enter.ts";
+import type { Entered } from "../tracee/enter/entered.ts";
 import { saveThreads } from "../tracee/enter/saved.ts";
 import { FrozenTree } from "../tracee/hold/freeze.ts";
 import { Area, BULK } from "../tracee/table/area.ts";
@@ -138,13 +139,13 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     { living: [pid], has: (task) => task === pid, numberOf: sameNumber, owners: SAME_OWNERS },
   );
   const pidfd = pidfdOpen(pid);
-  const entered: Infection[] = [];
+  const entered: Entered[] = [];
   try {
     const [saved] = saveThreads(pid, [carrier]);
     if (saved === undefined) throw new Error("nothing saved");
-    const request = { carrier, saved, slots: 1, maps: mappings, vm: 2, sighand: 2 };
-    const [infection] = Infection.enterAll([request], (each) => entered.push(each));
-    if (infection === undefined) throw new Error("not inside");
+    const request = { carrier, saved, threads: [carrier], maps: mappings, vm: 2, sighand: 2 };
+    const [inside] = enterAll([request], entered);
+    if (inside === undefined) throw new Error("not inside");
     const ids = { vm: 2, files: FILES_ID, fs: 2, sighand: 2 };
     const dumpee: Dumpee = {
       pid,
@@ -154,9 +155,9 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
       ids,
       mappings,
       pidfd,
-      infection,
+      entered: inside,
       proc: readProcess(pid),
-      table: infection.table,
+      table: inside.table,
     };
     files.dumpProcess(dumpee);
     files.finish();
@@ -165,7 +166,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     files.abort();
     throw error;
   } finally {
-    Infection.leaveAll(entered, (_, error) => {
+    leaveAll(entered, (_, error) => {
       throw error;
     });
     close(pidfd);

@@ -38,6 +38,9 @@ export const SYNCHRONOUS = [SIG.ILL, SIG.TRAP, SIG.BUS, SIG.FPE, SIG.SEGV, SIG.S
   0n,
 );
 
+/** Every signal, also those that cannot be blocked. */
+export const MASK_ALL = 0xffff_ffff_ffff_ffffn;
+
 /** Every signal but SIGTRAP, which the runner reports through: the mask of a task while it works for us. */
 export const MASK_WHILE_RUNNING = ~signalBit(SIG.TRAP) & 0xffff_ffff_ffff_ffffn;
 

@@ -16,7 +16,7 @@ import { oncePerRun } from "../linux/once-per-run.ts";
 import { type PageRuns, scanPages } from "../linux/pagemap.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
-import { type Mapping, readSmaps } from "../linux/proc.ts";
+import type { Mapping } from "../linux/proc.ts";
 import { viewOf } from "../linux/struct.ts";
 import { log } from "../log.ts";
 import type { DumpStats } from "../stats.ts";
@@ -401,9 +401,9 @@ interface CoveredPage {
 }
 
 /** Pages that hold something of ours just now, ascending, with the content that is the process' own. */
-function coveredPages({ pid, infection }: Dumpee): CoveredPage[] {
+function coveredPages({ pid, entered }: Dumpee): CoveredPage[] {
   const pages = new Map<number, Uint8Array>();
-  for (const { address: start, bytes: original } of infection.covered) {
+  for (const { address: start, bytes: original } of entered.covered) {
     const end = start + original.length;
     for (let address = pageDown(start); address < end; address += PAGE_SIZE) {
       const bytes = pages.get(address) ?? readMemory(pid, address, new Uint8Array(PAGE_SIZE));
@@ -475,17 +475,15 @@ function guardEntries(runs: PageRuns, mappings: readonly Mapping[]): VmaEntry[] 
 }
 
 /**
- * What mlockall(2) was told of mappings to come, which nothing shows but such a mapping: our area. Undefined for
- * nothing. More memory is locked than the process' own mappings make up, if so.
+ * What mlockall(2) was told of mappings to come, which nothing shows but such a mapping. Undefined for nothing. More memory is
+ * locked than the process' own mappings make up, if so.
  */
-function lockedInFuture({ pid, mappings, proc, infection: { area } }: Dumpee): number | undefined {
+function lockedInFuture({ mappings, proc, entered }: Dumpee): number | undefined {
   const kilobytes = Number.parseInt(proc.status.get("VmLck") ?? "0", 10);
   let own = 0;
   for (const { flags, start, end } of mappings) if (flags.has("lo")) own += end - start;
-  if (kilobytes * 1024 < own + area.size) return undefined;
-  const ours = readSmaps(pid).find(({ start, end }) => start <= area.address && end > area.address);
-  if (ours === undefined || !ours.flags.has("lo")) return undefined;
-  return MCL.FUTURE | (ours.flags.has("lf") ? MCL.ONFAULT : 0);
+  const locks = entered.locksNewMappings(kilobytes * 1024 - own);
+  return locks === undefined ? undefined : MCL.FUTURE | (locks.onFault ? MCL.ONFAULT : 0);
 }
 
 function mapFilesPath(pid: HostPid, { start, end }: Range): string {

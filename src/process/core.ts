@@ -86,7 +86,7 @@ export function dumpCore(
   own: CoreAnswers,
   cgroupSets: ReadonlyMap<HostPid, number>,
 ): void {
-  const { pid, numberOf, infection, frozen } = dumpee;
+  const { pid, numberOf, frozen } = dumpee;
   const [leader, ...others] = frozen.threads.flatMap((task, i) => {
     const found = saved[i];
     return found === undefined ? [] : [{ task, saved: found }];
@@ -95,7 +95,7 @@ export function dumpCore(
   const entered =
     others.length === 0
       ? undefined
-      : infection.enterThreads(others, (threadTable) => askThread(threadTable, seccomp));
+      : dumpee.entered.enterThreads(others, (threadTable) => askThread(threadTable, seccomp));
   for (const first of whatIsKnown([leader], [dumpee.proc.status], dumpee.owners)) {
     const state = own.thread(first);
     images.writeAll(
@@ -149,7 +149,7 @@ function askTask(table: Table): CoreAnswers["task"] {
   // Kernels before 6.3 do not tell; a process that registered then registers again by itself at need.
   const membarrier = table.call(NR.membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
   const personality = table.must("its personality", NR.personality, PERSONALITY_QUERY);
-  return ({ pid, numberOf, frozen, infection, proc }, leader) => {
+  return ({ pid, numberOf, frozen, entered, proc }, leader) => {
     const { stat } = proc;
     const task: TaskCoreEntry = {
       task_state: frozen.stopSignal === 0 ? TASK_STATE.ALIVE : TASK_STATE.STOPPED,
@@ -158,11 +158,11 @@ function askTask(table: Table): CoreAnswers["task"] {
       flags: stat.flags,
       blk_sigset: leader.mask,
       comm: stat.comm,
-      timers: { ...itimers(), posix: dumpPosixTimers(infection.table, proc.timers, numberOf) },
+      timers: { ...itimers(), posix: dumpPosixTimers(entered.table, proc.timers, numberOf) },
       rlimits: rlimits(),
       signals_s: dumpPending(pid, true),
       oom_score_adj: proc.oomScoreAdj,
-      sigactions: sigactions(pid, infection.oldSigtrap),
+      sigactions: sigactions(entered.ownSigtrap()),
       child_subreaper: viewOf(subreaper.bytes).getUint32(0, true) !== 0,
       ...exitSignalOf(stat),
     };

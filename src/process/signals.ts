@@ -3,7 +3,6 @@
 import { Repeated } from "../images/repeated.ts";
 import { SaEntry, type SignalQueueEntry, type ThreadSasEntry } from "../images/schema/generated/process.ts";
 import { keepBytes } from "../images/wire.ts";
-import { readMemory } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import type { HostPid, NsPid } from "../linux/pid.ts";
 import { peekSiginfo, SIGINFO_SIZE } from "../linux/ptrace.ts";
@@ -12,6 +11,7 @@ import { struct, u64 } from "../linux/struct.ts";
 import type { Calls } from "../tracee/table/calls.ts";
 import type { Table } from "../tracee/table/table.ts";
 import { ImageValueError } from "./errors.ts";
+import { isLate } from "./late-signals.ts";
 
 const SIGSET_SIZE = 8;
 const sigset = struct({ signals: u64 });
@@ -22,11 +22,8 @@ for (let signal = 1; signal <= MAX_SIGNAL; signal++) {
   if (signal !== SIG.KILL && signal !== SIG.STOP) SETTABLE.push(signal);
 }
 
-/**
- * Asks for the handling of every signal. The answer is that of process `pid`, in which `ownSigtrap` is where the handling of
- * SIGTRAP stands while ours is in its place.
- */
-export function askSigactions(table: Table): (pid: HostPid, ownSigtrap: number) => SaEntry[] {
+/** Asks for the handling of every signal but SIGTRAP, which has ours for the time; `ownSigtrap` is to be the process' own. */
+export function askSigactions(table: Table): (ownSigtrap: Uint8Array) => SaEntry[] {
   const space = table.space(SETTABLE.length * sigaction.size);
   SETTABLE.forEach((signal, i) => {
     if (signal === SIG.TRAP) return;
@@ -39,10 +36,9 @@ export function askSigactions(table: Table): (pid: HostPid, ownSigtrap: number) 
       SIGSET_SIZE,
     );
   });
-  return (pid, ownSigtrap) => {
+  return (ownSigtrap) => {
     const { bytes } = space;
-    const trap = new Uint8Array(bytes.buffer, bytes.byteOffset + TRAP_INDEX * sigaction.size, sigaction.size);
-    readMemory(pid, ownSigtrap, trap);
+    bytes.set(ownSigtrap, TRAP_INDEX * sigaction.size);
     return sigactionsOf(bytes);
   };
 }
@@ -112,7 +108,7 @@ export function dumpPending(tid: HostPid, shared: boolean): SignalQueueEntry {
   return { signals: peekSiginfo(tid, shared).map((siginfo) => ({ siginfo })) };
 }
 
-/** Queues pending signals from within, where the thread has these numbers: only the process itself may forge what the kernel would have sent. */
+/** Queues pending signals, but for the late ones (late-signals.ts), from within, where the thread has these numbers: only the process itself may forge what the kernel would have sent. */
 export function givePending(
   table: Calls,
   pid: NsPid,
@@ -123,6 +119,7 @@ export function givePending(
   for (const { siginfo } of queue.signals) {
     if (siginfo.length !== SIGINFO_SIZE)
       throw new ImageValueError(`a pending signal of ${siginfo.length} bytes`);
+    if (isLate(siginfo, shared)) continue;
     const { signo } = siginfoHead.decode(siginfo);
     table.reserve(1024);
     const info = table.data(siginfo);

@@ -5,7 +5,7 @@ import type { HostPid, NsPid } from "../../linux/pid.ts";
 import type { Mapping, ProcessFiles } from "../../linux/proc.ts";
 import type { FrozenProcess } from "../hold/freeze.ts";
 import type { Table } from "../table/table.ts";
-import type { Infection } from "./infection.ts";
+import type { Entered } from "./entered.ts";
 
 /** Numbers that tell which kernel objects processes share; equal numbers mean the same object (kcmp(2)). */
 export interface ObjectIds {
@@ -29,7 +29,7 @@ export interface Dumpee {
   readonly mappings: readonly Mapping[];
   /** A pidfd of it, for pidfd_getfd(2). */
   readonly pidfd: number;
-  readonly infection: Infection;
-  /** Calls inside it, by the carrier thread. Shorthand for `infection.table`. */
+  readonly entered: Entered;
+  /** Calls inside it, by the carrier thread. Shorthand for `entered.table`. */
   readonly table: Table;
 }

@@ -70,6 +70,13 @@ export function findGadgets(pid: HostPid, mappings: readonly Mapping[]): Gadgets
   return undefined;
 }
 
+/** The same of a process that is to be entered. @throws KernelError ENOEXEC */
+export function gadgetsOf(pid: HostPid, mappings: readonly Mapping[]): Gadgets {
+  const found = findGadgets(pid, mappings);
+  if (found !== undefined) return found;
+  throw new KernelError("entering", `process ${pid}: no system call instruction in its code`, ERRNO.ENOEXEC);
+}
+
 /** Address of a system call instruction of a process, outside of what is mapped at `except`. @throws KernelError */
 export function findSyscall(pid: HostPid, except = 0): number {
   const candidates = readMaps(pid)

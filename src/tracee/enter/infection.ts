@@ -22,46 +22,28 @@
 
 import { stage } from "../../faults.ts";
 import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
-import { Fd } from "../../linux/fd.ts";
-import { O, read } from "../../linux/io.ts";
-import { isZero, MAP, PROT, readMemory, writeMemory } from "../../linux/memory.ts";
+import { MAP, PROT, readMemory, writeMemory } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
-import type { Mapping } from "../../linux/proc.ts";
-import {
-  getRegister,
-  PTRACE,
-  peekSiginfo,
-  setRegisters,
-  setSignalMask,
-  userRegs,
-} from "../../linux/ptrace.ts";
-import { withPending } from "../../linux/ptrace-many.ts";
-import {
-  buildSigframe,
-  MASK_WHILE_RUNNING,
-  SA,
-  SIG,
-  sigaction,
-  sigframeFpstate,
-  siginfoHead,
-} from "../../linux/signal.ts";
+import { readSmaps } from "../../linux/proc.ts";
+import { getRegister, PTRACE, setRegisters, setSignalMask, userRegs } from "../../linux/ptrace.ts";
+import { MASK_ALL, MASK_WHILE_RUNNING, SA, SIG, sigaction } from "../../linux/signal.ts";
 import { s64, struct, viewOf } from "../../linux/struct.ts";
-import { checkResult } from "../../linux/syscall.ts";
 import { ENTRY_SIZE, OP, SLOT_HEAL } from "../../machine/runner.ts";
 import { callRegisters } from "../hold/many-tasks.ts";
 import { type Task, TaskGoneError } from "../hold/task.ts";
 import { Area, BULK } from "../table/area.ts";
 import { encodeTable, moveStack, type RawEntry } from "../table/raw-table.ts";
 import { Table } from "../table/table.ts";
-import { findGadgets, type Gadgets } from "./gadgets.ts";
-import { FLAGS_TF_DF, InsideThread, RED_ZONE } from "./inside-thread.ts";
+import type { Answers, Entered, EnterRequest, ThreadRequest } from "./entered.ts";
+import { type Gadgets, gadgetsOf } from "./gadgets.ts";
+import { FLAGS_TF_DF, InsideThread } from "./inside-thread.ts";
 import { OtherThreads } from "./other-threads.ts";
-import { restartedBytes, type Saved } from "./saved.ts";
+import type { Saved } from "./saved.ts";
 import { SharedTable } from "./shared-table.ts";
+import { layWayOut, unusedStack, type WayOut, wayOutSize } from "./way-out.ts";
 
 const timespec = struct({ sec: s64, nsec: s64 });
-const MASK_ALL = 0xffff_ffff_ffff_ffffn;
 /**
  * Before each look at the count of threads inside: for one that stands at its door to count itself in. And for the last
  * ones, already counted out, to have left our code.
@@ -71,42 +53,18 @@ const LEAVE_NSEC = 100_000_000n;
 /** Looks at the count, one each POLL_NSEC. It is right, so this is never used up: a thread may write memory for long. */
 const PATIENCE = 2400n;
 
-/** A blocked SIGTRAP that waits would come as soon as we let a breakpoint through, and be lost. @throws KernelError */
-function refusePendingTrap({ pid, tid }: Task, shared: boolean): void {
-  for (const info of peekSiginfo(tid, shared)) {
-    if (siginfoHead.decode(info).signo === SIG.TRAP)
-      throw new KernelError("entering", `process ${pid}: SIGTRAP is pending for task ${tid}`, ERRNO.EBUSY);
-  }
-}
+/**
+ * Why a process cannot be given an area: its limits (RLIMIT_AS, RLIMIT_DATA, the number of mappings), or no gap that is large
+ * enough; RLIMIT_MEMLOCK where new mappings are locked; PR_SET_MDWE.
+ */
+const NO_ROOM: readonly number[] = [ERRNO.ENOMEM, ERRNO.EAGAIN, ERRNO.EACCES, ERRNO.EPERM];
 
 /** Whether an error says that a task that stood has been killed. */
 function hasVanished(error: unknown): boolean {
   return error instanceof TaskGoneError || isErrno(error, ERRNO.ESRCH);
 }
 
-/** A process to be entered. */
-export interface EnterRequest {
-  readonly carrier: Task;
-  readonly saved: Saved;
-  readonly slots: number;
-  readonly maps: readonly Mapping[];
-  /** Numbers of its memory and of its signal handlers: those that are equal are one. */
-  readonly vm: number;
-  readonly sighand: number;
-}
-
-interface Chain {
-  /** Stack pointer with which a return unmaps the area and goes back. */
-  readonly entry: number;
-  /** Stack pointer with which the return from munmap(2) goes back. */
-  readonly afterUnmap: number;
-  /** The frame that goes back. */
-  readonly back: number;
-  readonly address: number;
-  readonly original: Uint8Array;
-}
-
-export class Infection {
+export class Infection implements Entered {
   readonly #threads: InsideThread[] = [];
   readonly #carrier: InsideThread;
   /** Tables of the carrier: process-wide work, after what `askAll` asks. */
@@ -119,9 +77,11 @@ export class Infection {
 
   private constructor(
     readonly pid: HostPid,
+    /** The number of its memory: those that are equal are one. */
+    private readonly vm: number,
     readonly area: Area,
     private readonly gadgets: Gadgets,
-    private readonly chain: Chain,
+    private readonly wayOut: WayOut,
     carrier: Task,
     saved: Saved,
     /** All that are inside the same memory, this one among them. */
@@ -136,32 +96,62 @@ export class Infection {
   }
 
   /**
-   * Enters processes, all at once. Each is given by its `carrier`, a task in a PTRACE_EVENT_STOP all of whose fellow
-   * threads are stopped too, its state and its mappings; `slots` is the number of threads that will enter. `entered` is
-   * told of each process that is to be left again, also when another one fails.
+   * Enters processes, all at once. `entered` gets each that is to be left again, also when another one fails; `refused` is told
+   * of each memory that has no room for an area, or is given none, and why: its processes are not entered.
    * @throws KernelError, RangeError
    */
-  static enterAll(requests: readonly EnterRequest[], entered: (infection: Infection) => void): Infection[] {
+  static enterAll(
+    requests: readonly EnterRequest[],
+    entered: Entered[],
+    refused: (vm: number, error: KernelError) => void,
+  ): Infection[] {
     const memories = new Map<number, Infection[]>();
     const keepers = new Map<number, Infection>();
-    const all = requests.map((request) => {
+    const without = new Set<number>();
+    const refuse = (vm: number, error: unknown) => {
+      if (!(error instanceof KernelError) || !NO_ROOM.includes(error.errno)) throw error;
+      without.add(vm);
+      refused(vm, error);
+    };
+    const all = requests.flatMap((request) => {
       const { vm, sighand } = request;
       const mates = memories.get(vm) ?? [];
-      const infection = Infection.#lay(request, mates, keepers.get(sighand));
       memories.set(vm, mates);
-      if (infection.keeper === undefined) keepers.set(sighand, infection);
-      entered(infection);
-      stage("dump/laid");
-      infection.#startMapping();
-      return infection;
+      try {
+        const infection = Infection.#lay(request, mates, keepers.get(sighand));
+        if (infection.keeper === undefined) keepers.set(sighand, infection);
+        entered.push(infection);
+        stage("dump/laid");
+        infection.#startMapping();
+        return [infection];
+      } catch (error) {
+        refuse(vm, error);
+        return [];
+      }
     });
     for (const infection of all) infection.#continueMapping();
     for (const infection of all) {
-      infection.#finishMapping();
+      const result = infection.#awaitMapping();
+      if (result < 0)
+        refuse(infection.vm, new KernelError("mmap", `of our area in process ${infection.pid}`, -result));
       stage("dump/mapped");
-      infection.#prepare();
+      if (infection.#mapped) infection.#prepare();
     }
-    return all;
+    if (without.size === 0) return all;
+    Infection.#takeBack(
+      all.filter(({ vm }) => without.has(vm)),
+      entered,
+    );
+    return all.filter(({ vm }) => !without.has(vm));
+  }
+
+  static #takeBack(infections: readonly Infection[], entered: Entered[]): void {
+    let failure: unknown;
+    Infection.leaveAll(infections, (_, error) => {
+      failure ??= error;
+    });
+    if (failure !== undefined) throw failure;
+    for (const infection of infections) entered.splice(entered.indexOf(infection), 1);
   }
 
   /** Those that can be asked at once, a guest after its keeper. */
@@ -204,24 +194,17 @@ export class Infection {
   }
 
   static #lay(
-    { carrier, saved, slots, maps }: EnterRequest,
+    { carrier, saved, threads, maps, vm }: EnterRequest,
     mates: Infection[],
     keeper: Infection | undefined,
   ): Infection {
     const { pid } = carrier;
-    const gadgets = findGadgets(pid, maps);
-    if (gadgets === undefined) {
-      throw new KernelError(
-        "entering",
-        `process ${pid}: no system call instruction in its code`,
-        ERRNO.ENOEXEC,
-      );
-    }
-    for (const shared of [false, true]) refusePendingTrap(carrier, shared);
+    const gadgets = gadgetsOf(pid, maps);
     const taken = mates.map(({ area: { address, end } }) => ({ start: address, end }));
-    const area = Area.place([...maps, ...taken], slots, BULK.DUMP);
-    const chain = layChain(pid, saved, area, gadgets, maps);
-    return new Infection(pid, area, gadgets, chain, carrier, saved, mates, keeper);
+    const area = Area.place([...maps, ...taken], threads.length, BULK.DUMP);
+    const base = unusedStack(pid, Number(saved.registers.sp), wayOutSize(saved), maps, []);
+    const wayOut = layWayOut(pid, saved, area, gadgets, base);
+    return new Infection(pid, vm, area, gadgets, wayOut, carrier, saved, mates, keeper);
   }
 
   /** Whether it is the first one inside its memory, and so the one to save it. */
@@ -231,12 +214,20 @@ export class Infection {
 
   /** What stood in its memory where ways out lie now: bytes that a dump has to take for the process' own. */
   get covered(): { readonly address: number; readonly bytes: Uint8Array }[] {
-    return this.mates.map(({ chain: { address, original } }) => ({ address, bytes: original }));
+    return this.mates.map(({ wayOut: { address, original } }) => ({ address, bytes: original }));
   }
 
-  /** Where, inside, the program's own handling of SIGTRAP stands meanwhile, as rt_sigaction(2) gave it. */
-  get oldSigtrap(): number {
-    return (this.keeper ?? this).area.oldSigtrap;
+  ownSigtrap(): Uint8Array {
+    const { area } = this.keeper ?? this;
+    return readMemory(this.pid, area.oldSigtrap, new Uint8Array(sigaction.size));
+  }
+
+  /** Our own mapping shows what it is for new ones. */
+  locksNewMappings(locked: number): { readonly onFault: boolean } | undefined {
+    const { address, size } = this.area;
+    if (locked < size) return undefined;
+    const ours = readSmaps(this.pid).find(({ start, end }) => start <= address && end > address);
+    return ours?.flags.has("lo") === true ? { onFault: ours.flags.has("lf") } : undefined;
   }
 
   /** The carrier's state as found. */
@@ -244,15 +235,10 @@ export class Infection {
     return this.#carrier.saved;
   }
 
-  /**
-   * Lets the other threads in, all at once, and has each run the table that `fill` makes, whose value comes back; they
-   * stand in a PTRACE_EVENT_STOP. @throws KernelError
-   */
   enterThreads<T>(
-    threads: readonly { task: Task; saved: Saved }[],
+    threads: readonly ThreadRequest[],
     fill: (table: Table) => T,
-  ): { answers: SharedTable; asked: T } {
-    for (const task of withPending(threads.map((thread) => thread.task))) refusePendingTrap(task, false);
+  ): { answers: Answers; asked: T } {
     const others = new OtherThreads(this.pid, this.area, threads);
     this.#threads.push(...others.members);
     const asked = fill(others.shared.table);
@@ -327,7 +313,7 @@ export class Infection {
     }
     const { task } = this.#carrier;
     const { address, size } = this.area;
-    setRegisters(task.tid, this.#callOutside(this.chain.afterUnmap, NR.munmap, address, size));
+    setRegisters(task.tid, this.#callOutside(this.wayOut.returning, NR.munmap, address, size));
     task.resume(PTRACE.SYSCALL);
     return true;
   }
@@ -351,17 +337,17 @@ export class Infection {
 
   #restoreCarrier(): void {
     this.#carrier.putBack();
-    writeMemory(this.pid, this.chain.address, this.chain.original);
+    writeMemory(this.pid, this.wayOut.address, this.wayOut.original);
   }
 
   /** Removes what those have left that died inside this memory. It is out of its own area, and not yet put back. */
   #clearAwayTheDead(cleared: Set<Infection>): void {
     for (const mate of this.mates) {
-      const { area, chain } = mate;
+      const { area, wayOut } = mate;
       if (!mate.#died || cleared.has(mate)) continue;
       if (this.keeper === mate) this.#makeCall(NR.rt_sigaction, SIG.TRAP, area.oldSigtrap, 0, 8);
       this.#makeCall(NR.munmap, area.address, area.size);
-      writeMemory(this.pid, chain.address, chain.original);
+      writeMemory(this.pid, wayOut.address, wayOut.original);
       cleared.add(mate);
     }
   }
@@ -369,7 +355,7 @@ export class Infection {
   /** Makes a call from the process' own code, from where it goes back by itself if we die. */
   #makeCall(nr: number, ...args: number[]): void {
     const { task } = this.#carrier;
-    setRegisters(task.tid, this.#callOutside(this.chain.afterUnmap, nr, ...args));
+    setRegisters(task.tid, this.#callOutside(this.wayOut.returning, nr, ...args));
     for (let stop = 0; stop < 2; stop++) {
       task.resume(PTRACE.SYSCALL);
       task.awaitSyscallStop();
@@ -377,7 +363,7 @@ export class Infection {
     task.eventStop();
   }
 
-  /** Registers that make a call from the process' own code and return into a frame of the chain. */
+  /** Registers that make a call from the process' own code and return into a frame of the way out. */
   #callOutside(stack: number, nr: number, ...args: number[]): Uint8Array {
     const { bytes, registers } = this.#carrier.saved;
     const made = callRegisters(bytes, this.gadgets.callAndReturn, nr, args);
@@ -393,7 +379,10 @@ export class Infection {
     const { address, size } = this.area;
     const prot = PROT.READ | PROT.WRITE | PROT.EXEC;
     const flags = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE;
-    setRegisters(task.tid, this.#callOutside(this.chain.entry, NR.mmap, address, size, prot, flags, -1, 0));
+    setRegisters(
+      task.tid,
+      this.#callOutside(this.wayOut.unmapping, NR.mmap, address, size, prot, flags, -1, 0),
+    );
     // Not all signals: a table may be the next thing it runs, and SIGTRAP would kill it if it were blocked.
     setSignalMask(task.tid, MASK_WHILE_RUNNING);
     this.#carrier.inside = true;
@@ -419,10 +408,6 @@ export class Infection {
     if (result < 0) task.eventStop();
     this.#mapped = result > 0;
     return result;
-  }
-
-  #finishMapping(): void {
-    checkResult(this.#awaitMapping(), NR.mmap, `of our area in process ${this.pid}`);
   }
 
   /** Writes what a table needs to run, and to be left. */
@@ -467,13 +452,13 @@ export class Infection {
             { op: OP.REPEAT, args: [area.count, 1, area.patience] },
             { op: NR.nanosleep, args: [area.pause + timespec.size] },
           ]),
-      ...moveStack(area.slot(0), this.chain.back),
+      ...moveStack(area.slot(0), this.wayOut.back),
       keeper === undefined
         ? { op: NR.rt_sigaction, args: [SIG.TRAP, area.oldSigtrap, 0, 8] }
         : { op: OP.DECREMENT, args: [keeper.area.count] },
       {
         op: OP.LEAVE,
-        args: [this.chain.afterUnmap, this.gadgets.callAndReturn, NR.munmap, area.address, area.size],
+        args: [this.wayOut.returning, this.gadgets.callAndReturn, NR.munmap, area.address, area.size],
       },
     ];
     const at = area.healTable(0) - area.slot(0);
@@ -482,70 +467,4 @@ export class Infection {
     encodeTable(slot, at, entries);
     writeMemory(this.pid, area.slot(0), slot);
   }
-}
-
-/** Lays the way out into unused stack: [return to sigreturn, frame: munmap] [return to sigreturn, frame: as it was]. */
-function layChain(pid: HostPid, saved: Saved, area: Area, gadgets: Gadgets, maps: readonly Mapping[]): Chain {
-  const { xstate } = saved;
-  const room = 0x400 + 0x400 + xstate.length + 0x200;
-  const base = chainBase(pid, Number(saved.registers.sp), room, maps);
-  const unmapFrameAt = base + 64;
-  const backFrameAt = base + 64 + 0x400;
-  const back = buildSigframe(backFrameAt, restartedBytes(saved), saved.mask, { xstate });
-  const call = saved.bytes.slice();
-  userRegs.encodeInto(call, 0, {
-    ip: BigInt(gadgets.callAndReturn),
-    sp: BigInt(backFrameAt - 8),
-    ax: BigInt(NR.munmap),
-    di: BigInt(area.address),
-    si: BigInt(area.size),
-    flags: saved.registers.flags & ~FLAGS_TF_DF,
-  });
-  const unmap = buildSigframe(unmapFrameAt, call, saved.mask, { fpstate: sigframeFpstate(backFrameAt) });
-  const image = new Uint8Array(backFrameAt + back.length - base);
-  const view = viewOf(image);
-  view.setBigUint64(unmapFrameAt - 8 - base, BigInt(gadgets.sigreturn), true);
-  view.setBigUint64(backFrameAt - 8 - base, BigInt(gadgets.sigreturn), true);
-  image.set(unmap, unmapFrameAt - base);
-  image.set(back, backFrameAt - base);
-  const original = readMemory(pid, base, new Uint8Array(image.length));
-  writeMemory(pid, base, image);
-  return {
-    entry: unmapFrameAt - 8,
-    afterUnmap: backFrameAt - 8,
-    back: backFrameAt,
-    address: base,
-    original,
-  };
-}
-
-/** How far above the lowest page of the stack the chain may lie: handlers may have to run below it. */
-const CHAIN_OFFSETS = [0x10000, 0x4000, 0];
-
-/**
- * A place near the low end of the main stack that nobody has used yet, as far from any live frame as there is; or, where
- * that is not to be had, where a signal would put its frame. That nobody has used it is seen from its zeros: a thread
- * that runs on another stack just now has live frames on this one too.
- */
-function chainBase(pid: HostPid, sp: number, room: number, maps: readonly Mapping[]): number {
-  let stack: Mapping | undefined;
-  for (const map of maps) if (map.path === "[stack]" && map.write && map.read) stack = map;
-  if (stack !== undefined) {
-    const top = sp >= stack.start && sp < stack.end ? sp - room : stack.end;
-    const bytes = new Uint8Array(room);
-    for (const offset of CHAIN_OFFSETS) {
-      const base = stack.start + offset;
-      if (base + room <= top && isZero(readMemory(pid, base, bytes))) return base;
-    }
-  }
-  const below = sp - RED_ZONE - room;
-  const base = below - (below % 64);
-  if (stack !== undefined && sp >= stack.start && sp < stack.end && base < stack.start) growStack(pid, base);
-  return base;
-}
-
-/** Has a stack grow down to an address, as a signal would: by an access that is not process_vm_readv(2)'s, which does not. */
-function growStack(pid: HostPid, address: number): void {
-  using memory = Fd.open(`/proc/${pid}/mem`, O.RDONLY);
-  read(memory.number, new Uint8Array(1), address);
 }

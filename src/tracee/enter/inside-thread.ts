@@ -99,14 +99,7 @@ export class InsideThread implements TableExecutor {
 
   /** For a thread whose registers lead it back anyhow. */
   putBack(): void {
-    const { task, saved } = this;
-    setSignalMask(task.tid, saved.mask);
-    setRegisters(task.tid, saved.bytes);
-    for (const signal of task.withheld.splice(0)) {
-      // A stop is for the process, and comes when it is let go.
-      if (signal === SIG.STOP) kill(task.pid, signal);
-      else killThread(task.pid, task.tid, signal);
-    }
+    putBack(this.task, this.saved);
   }
 
   /** Ends a table that was started and that nobody waited for. */
@@ -131,5 +124,16 @@ export class InsideThread implements TableExecutor {
       flags: registers.flags & ~FLAGS_TF_DF,
     });
     return out;
+  }
+}
+
+/** Gives a stopped thread the mask and the registers that it was found with, and the signals that it did not get meanwhile. */
+export function putBack(task: Task, saved: Saved): void {
+  setSignalMask(task.tid, saved.mask);
+  setRegisters(task.tid, saved.bytes);
+  for (const signal of task.withheld.splice(0)) {
+    // A stop is for the process, and comes when it is let go.
+    if (signal === SIG.STOP) kill(task.pid, signal);
+    else killThread(task.pid, task.tid, signal);
   }
 }

@@ -4,7 +4,7 @@ import { KernelError } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
 import { iovec, NO_SYSCALL, NT, PTRACE, setRegisters, userRegs } from "../../linux/ptrace.ts";
 import { CHUNK, MASK_SIZE, must, startMany, waitMany } from "../../linux/ptrace-many.ts";
-import { MASK_WHILE_RUNNING } from "../../linux/signal.ts";
+import { MASK_ALL } from "../../linux/signal.ts";
 import { viewOf } from "../../linux/struct.ts";
 import { addressOf } from "../../linux/syscall.ts";
 import { SYSCALL_STOP, Task } from "./task.ts";
@@ -142,14 +142,14 @@ export function giveStates(tasks: readonly Task[], states: readonly FinalState[]
 
 /**
  * Gives tasks their extended state, which nothing of ours touches from here on, and sees whether the kernel would take
- * their registers too. They have those of `registers` then, and the mask of those that work for us. @throws KernelError
+ * their registers too. They have those of `registers` then, and all signals are blocked: they meet no breakpoint any more. @throws KernelError
  */
 export function tryStates(
   tasks: readonly Task[],
   states: readonly FinalState[],
   registers: Uint8Array,
 ): void {
-  setStates(tasks, states, ({ extended }) => ({ extended, registers, mask: MASK_WHILE_RUNNING }));
+  setStates(tasks, states, ({ extended }) => ({ extended, registers, mask: MASK_ALL }));
 }
 
 /** `registers` (struct user_regs_struct), but about to make a call with the instruction at an address; a copy. */

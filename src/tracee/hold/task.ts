@@ -172,18 +172,23 @@ export class Task {
    * come that has a handler. It goes on with its table. @throws TaskGoneError, KernelError
    */
   limitCall(patience: number): void {
+    if (this.interruptAfter(patience)) this.#endCall();
+  }
+
+  /** Interrupts the task if it has nothing to report after so many milliseconds. Whether it did. @throws KernelError */
+  interruptAfter(patience: number): boolean {
     const deadline = performance.now() + patience;
     for (let look = 0; !hasReport(this.tid); look++) {
       if (performance.now() > deadline) {
-        this.#endCall();
-        return;
+        this.interrupt();
+        return true;
       }
       pause(look);
     }
+    return false;
   }
 
   #endCall(): void {
-    this.interrupt();
     for (;;) {
       const stop = this.#await();
       if (stop.event === PTRACE_EVENT.STOP) break;

@@ -22,12 +22,19 @@ export interface Region {
   readonly pid: HostPid;
   readonly address: number;
   readonly size: number;
+  /** How much of it, at its end, can be used for what the calls read and write: all of it, if not given. */
+  readonly room?: number;
 }
 
 /** How a table gets executed: the task's registers are set to `table` and it runs until the table's end. */
 export interface TableExecutor {
   startTable(address: number): void;
   awaitTable(): void;
+  /**
+   * Makes the calls of a table one by one from outside, in place of the two above: its entries need not be in the task's memory.
+   * Both get the results.
+   */
+  callEach?(entries: Uint8Array, data: Uint8Array): void;
 }
 
 /** What a call in a table gives back once the table has run. */
@@ -96,6 +103,7 @@ export class Stored {
 export type Argument = number | Result | Stored;
 
 const DATA_ALIGN = 16;
+const NO_DATA = new Uint8Array();
 /**
  * So large is a mirror at first, in bytes. The allocator clears all of it, and each page that it touches in that is a fault
  * of some microseconds: with hundreds of tables, most of what they cost.
@@ -221,10 +229,13 @@ export class Table {
       }
       words[count * step] = OP.END;
       const used = this.#mirror.subarray(0, (count + 1) * ENTRY_SIZE);
-      writeMemory(pid, address, used);
-      this.executor.startTable(address);
-      this.executor.awaitTable();
-      readMemory(pid, address, used);
+      if (this.executor.callEach !== undefined) this.executor.callEach(used, NO_DATA);
+      else {
+        writeMemory(pid, address, used);
+        this.executor.startTable(address);
+        this.executor.awaitTable();
+        readMemory(pid, address, used);
+      }
       for (let i = 0; i < count; i++) results.push((words[i * step + ENTRY_RESULT / 4] ?? 0) | 0);
       used.fill(0);
     }
@@ -284,6 +295,10 @@ export class Table {
     const { entries, data } = this.laid;
     this.#running = true;
     this.#runs++;
+    if (this.executor.callEach !== undefined) {
+      this.executor.callEach(entries, data);
+      return;
+    }
     if (data.length === 0) writeMemory(pid, address, entries);
     else writePieces(pid, this.#places, entries, data);
     this.executor.startTable(address);
@@ -292,11 +307,7 @@ export class Table {
   /** Waits for the end of a started table and settles its results. @throws KernelError for a `must` that failed */
   finish(): void {
     this.#running = false;
-    this.executor.awaitTable();
-    const { pid, address } = this.region;
-    const { entries, data } = this.laid;
-    if (this.#spaces.length === 0) readMemory(pid, address, entries);
-    else readPieces(pid, this.#places, entries, data);
+    if (this.executor.callEach === undefined) this.#readBack();
     try {
       this.settle();
     } finally {
@@ -308,6 +319,14 @@ export class Table {
       this.#spaces = [];
       this.#placed = [];
     }
+  }
+
+  #readBack(): void {
+    this.executor.awaitTable();
+    const { pid, address } = this.region;
+    const { entries, data } = this.laid;
+    if (this.#spaces.length === 0) readMemory(pid, address, entries);
+    else readPieces(pid, this.#places, entries, data);
   }
 
   /**
@@ -426,7 +445,8 @@ export class Table {
 
   /** Room left for entries and data together, in bytes. */
   get free(): number {
-    return this.#dataStart - this.#used - ENTRY_SIZE;
+    const { size, room = size } = this.region;
+    return Math.min(this.#dataStart - this.#used - ENTRY_SIZE, this.#dataStart - (size - room));
   }
 
   /** Sees to so many bytes between entries and data in the mirror, and to those of the end of the table. */
@@ -448,7 +468,9 @@ export class Table {
   #reserve(length: number): number {
     const start = this.#dataStart - length;
     const aligned = start - (start % DATA_ALIGN);
-    if (aligned < this.#used + 2 * ENTRY_SIZE) throw new RangeError("the table's data does not fit");
+    const { size, room = size } = this.region;
+    if (aligned < Math.max(this.#used + 2 * ENTRY_SIZE, size - room))
+      throw new RangeError("the table's data does not fit");
     this.#makeRoom(this.#dataStart - aligned);
     this.#dataStart = aligned;
     return aligned;

@@ -1,0 +1,270 @@
+/**
+ * Working inside a process that we put nothing into: each call of a table is made from outside, with registers that we set,
+ * by an instruction of the process' own code, between two stops. It takes some microseconds a call, and is the way where an
+ * area (infection.ts) cannot be had: where limits forbid another mapping, no gap is left for it, or a signal is pending that
+ * would come before the breakpoint that ends a table.
+ *
+ * What the calls read and write, and the way out, lie in unused stack, which is put back at the end. A thread is away from
+ * where it was found only while it makes the calls of one table; should we die meanwhile, the call returns into the way out.
+ * All signals are blocked, SIGTRAP as well.
+ */
+
+import { stage } from "../../faults.ts";
+import { ERRNO, KernelError } from "../../linux/errno.ts";
+import { MAP, PAGE_SIZE, PROT, readMemory, writeMemory } from "../../linux/memory.ts";
+import { NR } from "../../linux/nr.ts";
+import type { HostPid } from "../../linux/pid.ts";
+import { type Mapping, readSmaps } from "../../linux/proc.ts";
+import { getRegister, PTRACE, setRegisters, setSignalMask, userRegs } from "../../linux/ptrace.ts";
+import { MASK_ALL, SIG, sigaction } from "../../linux/signal.ts";
+import { word } from "../../linux/struct.ts";
+import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../../machine/runner.ts";
+import { callRegisters } from "../hold/many-tasks.ts";
+import { Area, BULK } from "../table/area.ts";
+import { type Region, Table, type TableExecutor } from "../table/table.ts";
+import type { Answers, Entered, EnterRequest, ThreadRequest } from "./entered.ts";
+import { type Gadgets, gadgetsOf } from "./gadgets.ts";
+import { FLAGS_TF_DF, putBack } from "./inside-thread.ts";
+import type { Saved } from "./saved.ts";
+import { layWayOut, type Stretch, unusedStack, wayOutSize } from "./way-out.ts";
+
+/** Bytes for what the calls of a table read and write. */
+const DATA_ROOM = 0x2000;
+/** Addresses that a table counts on; only what its calls read and write, at their end, is there. */
+const TABLE_SIZE = 0x10000;
+const NOTHING: Stretch = { address: 0, size: 0 };
+
+export class CallByCall implements Entered {
+  readonly table: Table;
+  /** Unused stack: the way out, then data. */
+  readonly #stack: Stretch;
+  readonly #original: Uint8Array;
+  readonly #region: Region;
+  /** Milliseconds that each call may sleep. */
+  #patience = Number.POSITIVE_INFINITY;
+
+  private constructor(
+    readonly pid: HostPid,
+    private readonly carrier: ThreadRequest,
+    private readonly gadgets: Gadgets,
+    private readonly maps: readonly Mapping[],
+    /** All that are inside the same memory, this one among them. */
+    private readonly mates: CallByCall[],
+    /** Bytes of the way out of the thread that needs most. */
+    private readonly wayOutRoom: number,
+  ) {
+    const size = wayOutRoom + DATA_ROOM;
+    const taken = mates.map((mate) => mate.#stack);
+    const address = unusedStack(pid, Number(carrier.saved.registers.sp), size, maps, taken);
+    this.#stack = { address, size };
+    this.#original = readMemory(pid, address, new Uint8Array(size));
+    this.#region = { pid, address: address + size - TABLE_SIZE, size: TABLE_SIZE, room: DATA_ROOM };
+    this.table = new Table(this.#executor(carrier), this.#region);
+    mates.push(this);
+  }
+
+  /** Enters a process, of which nothing is changed by that alone. `mates` are those in the same memory. @throws KernelError */
+  static enter(request: EnterRequest, mates: CallByCall[]): CallByCall {
+    const { carrier, saved, maps } = request;
+    const { pid } = carrier;
+    // The extended state may be longer in threads that have used more of it.
+    const room = Math.ceil((wayOutSize(saved) + LONGER_STATE) / 64) * 64;
+    const entered = new CallByCall(pid, { task: carrier, saved }, gadgetsOf(pid, maps), maps, mates, room);
+    stage("dump/laid");
+    stage("dump/mapped");
+    return entered;
+  }
+
+  /** Has the carrier run the table that `fill` makes. */
+  ask<T>(fill: (table: Table) => T): { answers: Answers; asked: T } {
+    return this.#askEach([this.carrier], fill);
+  }
+
+  enterThreads<T>(
+    threads: readonly ThreadRequest[],
+    fill: (table: Table) => T,
+  ): { answers: Answers; asked: T } {
+    for (const _ of threads) stage("dump/thread");
+    return this.#askEach(threads, fill);
+  }
+
+  get isFirst(): boolean {
+    return this.mates[0] === this;
+  }
+
+  get saved(): Saved {
+    return this.carrier.saved;
+  }
+
+  get covered(): { readonly address: number; readonly bytes: Uint8Array }[] {
+    return this.mates.map((mate) => ({ address: mate.#stack.address, bytes: mate.#original }));
+  }
+
+  runWithin(patience: number): void {
+    this.#patience = patience;
+    try {
+      this.table.run();
+    } finally {
+      this.#patience = Number.POSITIVE_INFINITY;
+    }
+  }
+
+  ownSigtrap(): Uint8Array {
+    const space = this.table.space(sigaction.size);
+    this.table.must("the handling of SIGTRAP", NR.rt_sigaction, SIG.TRAP, 0, space.address, 8);
+    this.table.run();
+    return space.bytes;
+  }
+
+  locksNewMappings(): { readonly onFault: boolean } | undefined {
+    const { address } = Area.place(this.maps, 1, BULK.DUMP);
+    const page = { address, size: PAGE_SIZE };
+    const flags = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE;
+    let shown: ReadonlySet<string> | undefined;
+    this.#away(this.carrier, page, (call) => {
+      const mapped = call(NR.mmap, [address, page.size, PROT.NONE, flags, -1, 0]);
+      // Where the limit of locked memory forbids it, it would be locked.
+      if (mapped === -ERRNO.EAGAIN) shown = new Set(["lo"]);
+      if (mapped < 0) return;
+      shown = readSmaps(this.pid).find(({ start }) => start === address)?.flags;
+      call(NR.munmap, [address, page.size]);
+    });
+    if (shown?.has("lo") !== true) return undefined;
+    return { onFault: shown.has("lf") || this.maps.some((mapping) => mapping.flags.has("lf")) };
+  }
+
+  /** Puts the stack back: the process is as it was found. @throws KernelError, TaskGoneError */
+  leave(): void {
+    writeMemory(this.pid, this.#stack.address, this.#original);
+  }
+
+  #executor(thread: ThreadRequest): TableExecutor {
+    return {
+      callEach: (entries, data) => this.#callEach(thread, entries, data),
+      startTable: () => {
+        throw new Error("a table without memory of its own");
+      },
+      awaitTable: () => {},
+    };
+  }
+
+  /** The same table for many threads, one after the other, each when it is looked at. */
+  #askEach<T>(threads: readonly ThreadRequest[], fill: (table: Table) => T): { answers: Answers; asked: T } {
+    const [first] = threads;
+    if (first === undefined) throw new RangeError("a table for nobody");
+    const table = new Table(this.#executor(first), this.#region);
+    const asked = fill(table);
+    const { entries, data } = table.laid;
+    const asLaid = { entries: entries.slice(), data: data.slice() };
+    const look = (index: number) => {
+      const thread = threads[index];
+      if (thread === undefined) throw new RangeError("no such copy of a table");
+      entries.set(asLaid.entries);
+      data.set(asLaid.data);
+      this.#callEach(thread, entries, data);
+      table.settle();
+    };
+    return { answers: { look, awaitAll: () => {} }, asked };
+  }
+
+  /** Has a thread make the calls of a table, whose entries and data get the results. */
+  #callEach(thread: ThreadRequest, entries: Uint8Array, data: Uint8Array): void {
+    const { pid, address, size } = this.#region;
+    const dataAt = address + size - data.length;
+    if (data.length > 0) writeMemory(pid, dataAt, data);
+    const words = new TableWords(pid, address, entries);
+    this.#away(thread, NOTHING, (call) => {
+      for (let at = 0; ; at += ENTRY_SIZE) {
+        const { op, flags, args } = words.entry(at);
+        if (op === OP.END) return;
+        if (op === OP.MOVE) {
+          const [from = 0, to = 0] = args;
+          words.copy(from, to);
+          continue;
+        }
+        if (op > OP.MOVE) throw new Error(`operation ${op} in a table of calls`);
+        const result = call(op, args);
+        words.setResult(at, result);
+        if (flags === FLAG_MUST && result < 0 && result > -4096) return;
+      }
+    });
+    if (data.length > 0) readMemory(pid, dataAt, data);
+  }
+
+  /** Has a thread make calls, and puts it back. Should we die meanwhile, `unmapped` goes as well. */
+  #away({ task, saved }: ThreadRequest, unmapped: Stretch, work: (call: Call) => void): void {
+    if (wayOutSize(saved) > this.wayOutRoom)
+      throw new KernelError("entering", `task ${task.tid}: its state is too large`, ERRNO.E2BIG);
+    const { tid } = task;
+    const wayOut = layWayOut(this.pid, saved, unmapped, this.gadgets, this.#stack.address);
+    const stack = unmapped.size === 0 ? wayOut.returning : wayOut.unmapping;
+    let isAway = false;
+    const call: Call = (nr, args) => {
+      const made = callRegisters(saved.bytes, this.gadgets.callAndReturn, nr, args);
+      userRegs.encodeInto(made, 0, { sp: BigInt(stack), flags: saved.registers.flags & ~FLAGS_TF_DF });
+      setRegisters(tid, made);
+      // Registers first: whatever happens next, the thread is on the way that leads back.
+      if (!isAway) setSignalMask(tid, MASK_ALL);
+      isAway = true;
+      task.resume(PTRACE.SYSCALL);
+      task.awaitSyscallStop();
+      task.resume(PTRACE.SYSCALL);
+      const broken = this.#patience < Number.POSITIVE_INFINITY && task.interruptAfter(this.#patience);
+      task.awaitSyscallStop();
+      const result = Number(BigInt.asIntN(64, getRegister(tid, "ax")));
+      return broken && result < FIRST_RESTART && result > -4096 ? -ERRNO.EINTR : result;
+    };
+    try {
+      work(call);
+    } finally {
+      if (!task.gone) {
+        if (isAway) task.eventStop();
+        putBack(task, saved);
+      }
+    }
+  }
+}
+
+/** More than any component of an extended state takes. */
+const LONGER_STATE = 0x3000;
+/** -ERESTARTSYS; those below ask for a restart as well. */
+const FIRST_RESTART = -511;
+
+type Call = (nr: number, args: readonly number[]) => number;
+
+/** The entries of a table, which are ours alone, and the process' memory, for who works through them. */
+class TableWords {
+  readonly #view: DataView;
+
+  constructor(
+    private readonly pid: HostPid,
+    /** Where the table takes its entries to be. */
+    private readonly address: number,
+    private readonly entries: Uint8Array,
+  ) {
+    this.#view = new DataView(entries.buffer, entries.byteOffset, entries.length);
+  }
+
+  entry(at: number): { op: number; flags: number; args: number[] } {
+    const args: number[] = [];
+    for (let i = 0; i < 6; i++) args.push(Number(this.#view.getBigInt64(at + ENTRY_ARGS + i * 8, true)));
+    return { op: this.#view.getUint32(at, true), flags: this.#view.getUint32(at + 4, true), args };
+  }
+
+  setResult(at: number, result: number): void {
+    this.#view.setBigInt64(at + ENTRY_RESULT, BigInt(result), true);
+  }
+
+  /** Copies a word from one address to another. */
+  copy(from: number, to: number): void {
+    const bytes = this.#own(from) ?? readMemory(this.pid, from, new Uint8Array(word.size));
+    const own = this.#own(to);
+    if (own !== undefined) own.set(bytes);
+    else writeMemory(this.pid, to, bytes);
+  }
+
+  #own(address: number): Uint8Array | undefined {
+    const at = address - this.address;
+    return at >= 0 && at < this.entries.length ? this.entries.subarray(at, at + word.size) : undefined;
+  }
+}
