@@ -41,7 +41,8 @@ export function giveLateSignals(
       const { signo } = siginfoHead.decode(siginfo);
       writeMemory(restoree.pid, address, siginfo);
       setSignalMask(task.tid, MASK_ALL);
-      const instruction = restoree.area.address + hostMachine.runner.code.indexOf(hostMachine.gadgets.call);
+      const { runner, gadgets } = hostMachine;
+      const instruction = restoree.area.address + Buffer.from(runner.code).indexOf(gadgets.call);
       const all = [...args, signo, address];
       const registers = callRegisters(restoree.leader.registers, instruction, nr, all);
       callOnce(
