@@ -50,7 +50,7 @@ function describe(file: OpenFile): string {
   if (/^(cgroup|ipc|mnt|net|pid|time|user|uts)(_for_children)?$/.test(anonymous)) {
     return `a namespace descriptor of kind ${anonymous}`;
   }
-  return `${/^[aeiou]/.test(anonymous) ? "an" : "a"} ${anonymous} descriptor`;
+  return `${/^[aeio]/.test(anonymous) ? "an" : "a"} ${anonymous} descriptor`;
 }
 
 function socketOption(file: OpenFile, option: number): number {
