@@ -17,6 +17,7 @@
  */
 
 import { close, O, open, writeAll } from "./linux/io.ts";
+import { isTerminal } from "./linux/tty.ts";
 
 /** How much is written: each level includes those before it. */
 export const Level = { none: 0, error: 1, warn: 2, info: 3, debug: 4 } as const;
@@ -277,9 +278,25 @@ function closeFiles(): void {
 
 const utf8 = new TextEncoder();
 
+/** Whether a line stands on the terminal that is to go again. */
+let hasStatus = false;
+/** To the line's beginning, and the rest of it away. */
+const CLEAR = "\r\x1b[K";
+
+/** Shows a line on standard error that the next one replaces, if that is a terminal; none takes it away. */
+export function showStatus(text: string | undefined): void {
+  if (!isTerminal(STDERR)) return;
+  put(STDERR, text ?? "");
+  if (text !== undefined) hasStatus = true;
+}
+
 function put(to: number, text: string): void {
   try {
-    writeAll(to, utf8.encode(text));
+    if (hasStatus && to <= STDERR) {
+      hasStatus = false;
+      writeAll(STDERR, utf8.encode(CLEAR));
+    }
+    if (text !== "") writeAll(to, utf8.encode(text));
   } catch {
     // the log is full, closed or gone: the work goes on without it
   }

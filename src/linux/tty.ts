@@ -104,6 +104,11 @@ export function getLockedTermios(fd: number): Termios {
   return decode(bytes);
 }
 
+/** Whether a descriptor of ours is a terminal: isatty(3). */
+export function isTerminal(fd: number): boolean {
+  return rawSyscall(NR.ioctl, fd, TCGETS2, addressOf(new Uint8Array(TERMIOS2_SIZE))) >= 0;
+}
+
 /** Attributes that are known without speeds (TCGETS, TCSETS) leave those as they are. @throws KernelError */
 export function setTermios(fd: number, termios: Termios): void {
   const request = termios.ispeed === 0 && termios.ospeed === 0 ? TCSETS : TCSETS2;

@@ -3,6 +3,7 @@
  * calls that fill a window of ours and empty it again; whoever is free takes the next one.
  */
 import { HelperThread } from "../linux/helper-thread.ts";
+import { Meter } from "../progress.ts";
 
 /** So many bytes stand in a window at a time, of each thread: little enough to be in the processor's cache still. */
 export const WINDOW = 512 << 10;
@@ -89,6 +90,7 @@ let jobs: { filling: Job; aside: Job } | undefined;
 
 /** Both jobs at work. Who uses them calls {@link settle} or {@link abandon} in the end. */
 export class TransferJobs {
+  readonly #meter = new Meter("memory");
   #size = 0;
   #transfers = 0;
 
@@ -102,6 +104,7 @@ export class TransferJobs {
       this.#submit();
     this.#size += bytes;
     this.#transfers++;
+    this.#meter.moved(bytes);
     const job = this.#jobs().filling;
     job.begin(transfer);
     return job.window;
@@ -121,6 +124,7 @@ export class TransferJobs {
   settle(): void {
     if (this.#transfers > 0) this.#runHere();
     if (jobs !== undefined) this.#conclude(jobs.aside);
+    this.#meter.end();
   }
 
   /** Waits for what is being done; the rest is not. Never throws. */
@@ -128,6 +132,7 @@ export class TransferJobs {
     for (const job of jobs === undefined ? [] : [jobs.aside, jobs.filling])
       for (const { transfer } of job.take()) transfer.end();
     this.#forget();
+    this.#meter.end();
   }
 
   #jobs(): { filling: Job; aside: Job } {
