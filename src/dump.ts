@@ -254,12 +254,14 @@ class Saving {
     plugins: Plugins,
     orphanPtsMaster: boolean,
   ) {
+    this.#namespaces = new NamespacesDump(numbers.rootPid);
     this.#files = new FilesDump(
       images,
       { ...options, orphanPtsMaster },
       undo,
       mounts,
       network,
+      this.#namespaces,
       stats,
       numbers,
       plugins,
@@ -271,7 +273,6 @@ class Saving {
       (pid) => this.#namespaces.isOther(ipc, pid),
       options.allowUprobes,
     );
-    this.#namespaces = new NamespacesDump(numbers.rootPid);
   }
 
   get hasUprobes(): boolean {

@@ -55,7 +55,6 @@ const SHORTS: Record<string, string> = {
   l: "file-locks",
   r: "root",
   x: "ext-unix-sk",
-  J: "join-ns",
   M: "ext-mount-map",
 };
 
@@ -63,7 +62,7 @@ const SHORTS: Record<string, string> = {
 const MISSING: Partial<Record<Command, string>> = {
   dump: `stream prev-images-dir track-mem auto-dedup lazy-pages page-server address port
     ps-socket status-fd tls tls-cacert tls-cacrl tls-cert tls-key tls-no-cn-verify`,
-  restore: "stream auto-dedup lazy-pages join-ns",
+  restore: "stream auto-dedup lazy-pages",
   exec: "",
   service: "",
   swrk: "",
@@ -243,7 +242,6 @@ describe("values", () => {
     ["inherit-fd", "fd[x]:pipe[1]"],
     ["inherit-fd", "fd[3]:"],
     ["veth-pair", "eth0"],
-    ["join-ns", "net"],
     ["empty-ns", "pid"],
     ["external", "mnt"],
     ["ext-mount-map", "key"],

@@ -279,6 +279,7 @@ class Restoration {
         hostOf: (number) => this.#births.hostOf(number) ?? sameHost(number),
         processOf: (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
         owners: namespaces.owners,
+        livesIn: (kind, number) => this.#livesIn(kind, number),
       },
       plugins,
     );
@@ -305,6 +306,14 @@ class Restoration {
     );
     this.#readCores();
     this.#seccomp = images.tryReadOne(IMAGES.seccomp);
+  }
+
+  /** A process that lives in a namespace of the images. */
+  #livesIn(kind: string, number: number): HostPid | "self" | undefined {
+    const field = this.namespaces.fieldOf(kind);
+    if (field === undefined) return undefined;
+    const found = this.#births.living.find(({ planned }) => planned.ids?.[field] === number);
+    return found?.restoree.pid ?? (this.namespaces.isOurs(field, number) ? "self" : undefined);
   }
 
   #readCores(): void {

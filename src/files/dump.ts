@@ -25,7 +25,15 @@ import { FileDumpError } from "./errors.ts";
 import { external } from "./external.ts";
 import { FdinfoLook } from "./fdinfo.ts";
 import { Descriptions, type Known } from "./identity.ts";
-import type { DumpContext, FileDumper, FileId, FileKind, FilesDumpOptions, NetworkDump } from "./kind.ts";
+import type {
+  DumpContext,
+  FileDumper,
+  FileId,
+  FileKind,
+  FilesDumpOptions,
+  NetworkDump,
+  TreeNamespaces,
+} from "./kind.ts";
 import { fileKinds } from "./kinds.ts";
 import { LocksDump } from "./locks.ts";
 import { OpenFile } from "./open-file.ts";
@@ -67,6 +75,7 @@ export class FilesDump {
     undo: Undo,
     private readonly mounts: TreeMounts,
     network: NetworkDump,
+    namespaces: TreeNamespaces,
     stats: FilesDumpStats,
     private readonly tasks: TreeTasks,
     plugins: Plugins = Plugins.none(),
@@ -79,6 +88,7 @@ export class FilesDump {
       undo,
       mounts,
       network,
+      namespaces,
       newId: () => ++this.#lastId,
       add: (entry: FileEntry) => void this.#entries.push(entry),
       countShared: ({ scanned, written }: ShmemCounts) => {

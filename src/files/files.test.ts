@@ -58,7 +58,7 @@ const OPTIONS: FilesDumpOptions = {
   tcpClose: false,
   skipInFlight: false,
 };
-const TREE = { hostOf: sameHost, processOf: () => undefined, owners: SAME_OWNERS };
+const TREE = { hostOf: sameHost, processOf: () => undefined, owners: SAME_OWNERS, livesIn: () => undefined };
 
 function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions {
   return {
@@ -135,6 +135,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     undo,
     OUR_MOUNTS,
     { lock: noLock, leaves: true },
+    { find: () => undefined },
     { sharedScanned: 0, sharedWritten: 0 },
     { living: [pid], has: (task) => task === pid, numberOf: sameNumber, owners: SAME_OWNERS },
   );

@@ -115,6 +115,12 @@ export interface PathFilesRestore {
   ghost(device: number, inode: bigint): number | undefined;
 }
 
+/** The namespaces that processes of the tree live in. */
+export interface TreeNamespaces {
+  /** The number in the images of the one that a link of /proc leads to, `uts:[4026531838]`; undefined for one of no process. */
+  find(link: string): number | undefined;
+}
+
 /** What a dump gives its kinds. */
 export interface DumpContext {
   readonly images: ImageDir;
@@ -124,6 +130,7 @@ export interface DumpContext {
   /** The mounts that files are on. */
   readonly mounts: TreeMounts;
   readonly network: NetworkDump;
+  readonly namespaces: TreeNamespaces;
   /** A number for one more entry of files.img. */
   newId(): number;
   /** Adds an entry to files.img. */
@@ -172,6 +179,8 @@ export interface RestoreContext {
   readonly owners: Owners;
   /** A living process of the tree, once it is born: calls can be made in it. */
   processOf(number: NsPid): Restoree | undefined;
+  /** A process that lives in a namespace, by its kind and its number in the images: `self` for ours. All have been born. */
+  livesIn(kind: string, number: number): HostPid | "self" | undefined;
   /** A process that is to have entry `id`; any where nobody is. All have been born. */
   holderOf(id: number): Restoree;
   /** Descriptors of ours that are closed when the restore ends, however it ends. */

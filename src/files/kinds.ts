@@ -7,6 +7,7 @@ import { fifo } from "./fifo.ts";
 import { inotify } from "./inotify.ts";
 import type { FileKind } from "./kind.ts";
 import { memfd } from "./memfd.ts";
+import { namespaceFile } from "./namespace-file.ts";
 import { pathFile } from "./path-file.ts";
 import { pidfd } from "./pidfd.ts";
 import { pipe } from "./pipe.ts";
@@ -34,6 +35,7 @@ export const fileKinds: readonly FileKind[] = [
   inotify,
   fanotify,
   tty,
+  namespaceFile,
   unix,
   external,
 ];

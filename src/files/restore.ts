@@ -60,7 +60,7 @@ interface Description {
 }
 
 /** The tree that the files are restored for. */
-export type RestoredTree = Pick<RestoreContext, "hostOf" | "processOf" | "owners">;
+export type RestoredTree = Pick<RestoreContext, "hostOf" | "processOf" | "owners" | "livesIn">;
 
 export class FilesRestore {
   readonly #images: ImageDir;
@@ -110,6 +110,7 @@ export class FilesRestore {
       hostOf: (number: NsPid) => tree.hostOf(number),
       processOf: (number: NsPid) => tree.processOf(number),
       owners: tree.owners,
+      livesIn: (kind: string, number: number) => tree.livesIn(kind, number),
       holderOf: (id: number) => this.#holderOf(id),
       descriptor: (id: number) => this.#descriptor(id),
       tableWith: (id: number) => this.#tableWith(id),

@@ -198,6 +198,7 @@ export const FS_MAGIC = {
   NFS: 0x6969,
   TMPFS: 0x01021994,
   OVERLAYFS: 0x794c7630,
+  NSFS: 0x6e736673,
 } as const;
 
 const statfs = struct({ type: word, bsize: word }, 120);

@@ -17,7 +17,12 @@ import type { Restoree } from "../tracee/build/restoree.ts";
 import { KINDS } from "./kinds.ts";
 import { mnt } from "./mnt.ts";
 import type { MountsRestore } from "./mounts/restore.ts";
-import type { NamespaceKind, NamespaceRestoreContext, PlannedNamespace } from "./namespace.ts";
+import type {
+  NamespaceField,
+  NamespaceKind,
+  NamespaceRestoreContext,
+  PlannedNamespace,
+} from "./namespace.ts";
 import { joinedPids } from "./pid.ts";
 import { keepClocks } from "./time.ts";
 import { keepsGroups, treeOwners, user } from "./user.ts";
@@ -38,6 +43,7 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   /** Those that the root begins. */
   readonly #begun: readonly PlannedNamespace[];
   readonly #all: readonly Member[];
+  readonly #own: TaskKobjIdsEntry | undefined;
   readonly owners: Owners;
   readonly keeper: Keeper | undefined;
   /** Our descriptor, lent, of the pid namespace that the tree is to join. */
@@ -61,6 +67,7 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
     own: TaskKobjIdsEntry | undefined,
   ) {
     this.#all = all;
+    this.#own = own;
     const isOwn = (ids: TaskKobjIdsEntry, { field }: PlannedNamespace["kind"]) =>
       ids[field] === undefined || own?.[field] === undefined || ids[field] === own[field];
     this.#begun = KINDS.flatMap((kind) => {
@@ -138,6 +145,16 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   /** All processes have their memory and files. @throws as NamespaceKind.settle */
   settle(root: Restoree): void {
     for (const namespace of this.#begun) namespace.kind.settle?.(namespace, root, this);
+  }
+
+  /** Where images have the numbers of a kind. */
+  fieldOf(kind: string): NamespaceField | undefined {
+    return KINDS.find(({ name }) => name === kind)?.field;
+  }
+
+  /** Whether a number of the images is that of who dumped them. */
+  isOurs(field: NamespaceField, number: number): boolean {
+    return this.#own?.[field] === number;
   }
 
   /** The number of the namespace of a kind that the tree has of its own; undefined where it lives in ours. */
