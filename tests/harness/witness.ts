@@ -40,7 +40,10 @@ export function listing(dir: string, mine: RegExp = OURS): string {
       const inner = within + name.toString("latin1");
       if (mine.test(inner)) continue;
       const full = Buffer.concat([path, Buffer.from("/"), name]);
-      const { mode, nlink, size } = lstatSync(full);
+      // What a killed command has left may just be going.
+      const status = lstatSync(full, { throwIfNoEntry: false });
+      if (status === undefined) continue;
+      const { mode, nlink, size } = status;
       const kind = mode & 0o170000;
       const link = kind === 0o120000 ? ` -> ${readlinkSync(full, "latin1")}` : "";
       lines.push(`${inner} ${mode.toString(8)} ${nlink} ${size}${link}`);
