@@ -56,6 +56,7 @@ const SHORTS: Record<string, string> = {
   r: "root",
   x: "ext-unix-sk",
   M: "ext-mount-map",
+  J: "join-ns",
 };
 
 /** What the commands that are built cannot be asked for yet. An option that gets built changes this list. */
