@@ -137,7 +137,13 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     { lock: noLock, leaves: true },
     { find: () => undefined },
     { sharedScanned: 0, sharedWritten: 0 },
-    { living: [pid], has: (task) => task === pid, numberOf: sameNumber, owners: SAME_OWNERS },
+    {
+      living: [pid],
+      has: (task) => task === pid,
+      numberOf: sameNumber,
+      owners: SAME_OWNERS,
+      ownersHere: SAME_OWNERS,
+    },
   );
   const pidfd = pidfdOpen(pid);
   const entered: Entered[] = [];

@@ -18,6 +18,7 @@ import {
 import { packDevice } from "../linux/device.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import type { Fd } from "../linux/fd.ts";
+import { asRootOf } from "../linux/fs-ids.ts";
 import { AT, close, lseek, O, openAt, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { Owners } from "../linux/owners.ts";
@@ -167,6 +168,11 @@ export class TemporaryNames {
     readonly owners: Owners,
   ) {}
 
+  /** Does what makes names, as somebody who may in the file systems of the tree. `what` begins what is said of a failure. @throws FileRestoreError */
+  making<T>(what: string, act: () => T): T {
+    return restoring(what, () => asRootOf(this.owners, act));
+  }
+
   /**
    * Makes something as makeNamed does; gives the path that it has, and an O_PATH descriptor, the caller's, which is not of the
    * mount that the path is on. @throws KernelError
@@ -260,7 +266,7 @@ export function makeGhost(
   let source: number | undefined;
   const isRegular = (head.mode & S.IFMT) === S.IFREG;
   try {
-    restoring(`${file}: ${users[0]?.at.path}`, () => {
+    names.making(`${file}: ${users[0]?.at.path}`, () => {
       try {
         for (const { fileId, at } of users) {
           names.makeParents(at);

@@ -6,9 +6,11 @@
 import { type RegFileEntry, RemapType } from "../images/schema/generated/files.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
+import { asRootOf } from "../linux/fs-ids.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
+import type { Owners } from "../linux/owners.ts";
 import { isAbsentAt, type MountPath, type MountPaths, type TreeMounts } from "../linux/path-at.ts";
 import { FS_MAGIC } from "../linux/statx.ts";
 import { checkResult } from "../linux/syscall.ts";
@@ -16,7 +18,7 @@ import { log } from "../log.ts";
 import { unlinking } from "../undo/calls.ts";
 import { linkNamed } from "../undo/names.ts";
 import type { Undo, UndoEntry } from "../undo/undo.ts";
-import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
+import { FileDumpError, FileRestoreError } from "./errors.ts";
 import type { TemporaryNames } from "./ghost.ts";
 import { NO_OWNER, type OpenFile } from "./open-file.ts";
 import { inGrandparent, parentOf } from "./path.ts";
@@ -34,6 +36,7 @@ export class LinkRemapDump {
   constructor(
     private readonly undo: Undo,
     private readonly mounts: TreeMounts,
+    private readonly owners: Owners,
     private readonly allowed: boolean,
     private readonly remaps: Remaps,
     private readonly newId: () => number,
@@ -73,7 +76,9 @@ export class LinkRemapDump {
   #give(file: OpenFile, path: string): UndoEntry | number {
     try {
       const at = this.mounts.place(file.status.mntId, path);
-      return isAbsentAt(at) ? linkNamed(this.undo, file.copy, at) : -ERRNO.EEXIST;
+      return isAbsentAt(at)
+        ? asRootOf(this.owners, () => linkNamed(this.undo, file.copy, at))
+        : -ERRNO.EEXIST;
     } catch (error) {
       if (!isErrno(error, ERRNO.ENOENT)) throw error;
       return -ERRNO.ENOENT;
@@ -111,7 +116,7 @@ export class LinkRemapDump {
  * @throws FileRestoreError
  */
 export function openLinked(place: string, at: MountPath, linked: MountPath, names: TemporaryNames): number {
-  return restoring(`${place}: ${at.path} (${linked.path})`, () => {
+  return names.making(`${place}: ${at.path} (${linked.path})`, () => {
     const given = names.mounts.place(linked);
     // First, so that a missing one is said to be missing.
     if (isAbsentAt(given))

@@ -76,6 +76,7 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     this.#links = new LinkRemapDump(
       context.undo,
       context.mounts,
+      context.tasks.ownersHere,
       options.linkRemap,
       this.#remaps,
       () => context.newId(),

@@ -48,6 +48,8 @@ export interface TreeTasks {
   numberOf(host: HostPid): NsPid;
   /** What the tree calls the owners of files, by our ids. */
   readonly owners: Owners;
+  /** The other way round. */
+  readonly ownersHere: Owners;
 }
 
 /** What a task calls itself. */

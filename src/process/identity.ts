@@ -10,10 +10,15 @@ import { readLinks } from "../linux/read-many.ts";
 import { UserMap } from "../linux/user-map.ts";
 import type { FrozenTree } from "../tracee/hold/freeze.ts";
 
+/** What our ids are called by a process, and its ids by us. @throws KernelError */
+function ownersOf(pid: HostPid): Pick<UserMap, "inside" | "outside"> {
+  const [ours, theirs] = readLinks(["/proc/self/ns/user", `/proc/${pid}/ns/user`]);
+  return ours === theirs ? { inside: SAME_OWNERS, outside: SAME_OWNERS } : UserMap.of(pid);
+}
+
 /** What our ids are called by a process. @throws KernelError */
 export function ownersIn(pid: HostPid): Owners {
-  const [ours, theirs] = readLinks(["/proc/self/ns/user", `/proc/${pid}/ns/user`]);
-  return ours === theirs ? SAME_OWNERS : UserMap.of(pid).inside;
+  return ownersOf(pid).inside;
 }
 
 /** The tasks, groups and sessions of a frozen tree by their numbers in the images. */
@@ -23,19 +28,24 @@ export class TaskNumbers implements TreeTasks {
   /** How far below ours the namespace of the root is; undefined before it was asked. */
   #depth: number | undefined;
 
-  #owners: Owners | undefined;
+  #owners: Pick<UserMap, "inside" | "outside"> | undefined;
   #processes: ReadonlySet<HostPid> | undefined;
 
   constructor(private readonly tree: FrozenTree) {}
 
   /** In a user namespace of the tree's own they have other names. */
   readonly owners: Owners = {
-    uid: (id) => this.#rootOwners().uid(id),
-    gid: (id) => this.#rootOwners().gid(id),
+    uid: (id) => this.#rootOwners().inside.uid(id),
+    gid: (id) => this.#rootOwners().inside.gid(id),
   };
 
-  #rootOwners(): Owners {
-    this.#owners ??= ownersIn(this.tree.root.pid);
+  readonly ownersHere: Owners = {
+    uid: (id) => this.#rootOwners().outside.uid(id),
+    gid: (id) => this.#rootOwners().outside.gid(id),
+  };
+
+  #rootOwners(): Pick<UserMap, "inside" | "outside"> {
+    this.#owners ??= ownersOf(this.tree.root.pid);
     return this.#owners;
   }
 

@@ -18,6 +18,7 @@ import { Fstype } from "../../images/schema/generated/namespaces.ts";
 import { NEW } from "../../linux/clone.ts";
 import { ERRNO } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
+import { asRootOf } from "../../linux/fs-ids.ts";
 import { AT, isDirectory, O } from "../../linux/io.ts";
 import {
   attrStruct,
@@ -325,7 +326,8 @@ export class MountsBuilder implements Disposable {
       `${what}: its mountpoint`,
     );
     using pointFd = Fd.own(point);
-    this.#makeName(from, origin.path, isDirectory(statusOf(pointFd.number).mode), what);
+    const asDirectory = isDirectory(statusOf(pointFd.number).mode);
+    asRootOf(this.owners, () => this.#makeName(from, origin.path, asDirectory, what));
     this.#park(this.#make(planned));
   }
 

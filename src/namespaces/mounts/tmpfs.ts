@@ -2,6 +2,7 @@
 import type { ImageDir } from "../../images/image-dir.ts";
 import { RAW_IMAGES } from "../../images/kinds.ts";
 import { Fd } from "../../linux/fd.ts";
+import { asRootOf } from "../../linux/fs-ids.ts";
 import { O, read, writeAll } from "../../linux/io.ts";
 import type { Owners } from "../../linux/owners.ts";
 import { GzipReader, GzipWriter } from "./archive/gzip.ts";
@@ -45,5 +46,5 @@ export function restoreTmpfs(
     }
     return bytes.subarray(0, done);
   });
-  loadTree(root, gzip, owners);
+  asRootOf(owners, () => loadTree(root, gzip, owners));
 }
