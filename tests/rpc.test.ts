@@ -16,6 +16,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CriuOpts, CriuReq, CriuReqType } from "../src/images/schema/generated/rpc.ts";
+import { decode, encode } from "../src/images/wire.ts";
 import { type Fixture, startFixture } from "./harness/fixture.ts";
 import {
   adoptOrphans,
@@ -70,6 +72,8 @@ interface Order {
   readonly socket?: string;
   readonly bare?: boolean;
   readonly ends?: readonly number[];
+  /** Each request is made on a connection of its own. */
+  readonly apart?: boolean;
   /** So many connections besides, all made before the first request. */
   readonly more?: number;
   readonly requests: readonly Wanted[];
@@ -630,6 +634,41 @@ describe.if(hasPycriu && isRoot)("the service", () => {
     },
     LONG,
   );
+
+  test("answers a hundred packets that are nearly requests, of somebody without rights, and touches nobody", async () => {
+    const { socket } = await startService();
+    const fixture = await startedFixture("minimal");
+    const before = snapshotProc(fixture.pid);
+    const options = {
+      ...decode(CriuOpts, Uint8Array.of(8, 0)),
+      pid: fixture.pid,
+      log_file: "log",
+      external: ["mnt[]:s"],
+    };
+    const types = [
+      CriuReqType.DUMP,
+      CriuReqType.RESTORE,
+      CriuReqType.CHECK,
+      CriuReqType.WAIT_PID,
+      CriuReqType.VERSION,
+    ];
+    let state = 7;
+    const next = (below: number) => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return (state >>> 8) % below;
+    };
+    const packets = Array.from({ length: 100 }, (_, i) => {
+      const bytes = encode(CriuReq, { type: types[i % types.length] ?? 0, opts: options }).slice();
+      for (let change = next(4); change >= 0; change--) bytes[next(bytes.length)] = next(256);
+      return { raw: bytes.subarray(0, bytes.length - next(3)).toHex() };
+    });
+    for (const answer of (await talk(packets, { socket, apart: true }, NOBODY)).answers)
+      expect(answer.error).toBeUndefined();
+    expect(compareSnapshots(before, snapshotProc(fixture.pid))).toEqual([]);
+    const { answers } = await talk([{ request: { type: "VERSION" } }], { socket });
+    expect(answers[0]?.response.success).toBe(true);
+    await fixture.finish();
+  }, 120_000);
 
   test(
     "refuses what makes sense to a parent only",

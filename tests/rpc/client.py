@@ -89,6 +89,9 @@ others = [connect() for _ in range(order.get("more", 0))]
 s, worker = connect()
 story = {"pid": os.getpid(), "answers": []}
 for wanted in order["requests"]:
+    if order.get("apart") and story["answers"]:
+        s.close()
+        s, _ = connect()
     try:
         story["answers"].append(ask(s, wanted))
     except OSError as error:
