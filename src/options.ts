@@ -625,8 +625,7 @@ export function withGiven(before: Options, all: readonly Given[]): Options {
 
 /** Whether `command` may be asked for this option: it is built for it, or means nothing to it. */
 export function isBuilt(entry: Option, command: Command): boolean {
-  if (entry.built.includes(command)) return true;
-  return entry.built.length > 0 && !entry.commands.includes(command);
+  return entry.built.includes(command) || !entry.commands.includes(command);
 }
 
 /** What is asked for and not built for `command`: one line for the user. A flag that ends up off asks for nothing. */
