@@ -9,6 +9,7 @@ import { F } from "../../linux/fcntl.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { fcntl, fstat, O } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
+import { OptionLook, type OptionOf } from "../../linux/option-look.ts";
 import type { Owners } from "../../linux/owners.ts";
 import {
   AF,
@@ -73,6 +74,25 @@ const UNDERSTOOD_BY_ALL: readonly Option[] = [
 /** Set when all else is: it keeps the filter from being changed. */
 const LAST: Option = { level: SOL.SOCKET, name: SO.LOCK_FILTER };
 
+/** Those with a field in CRIU's images that are ints. */
+const COMMON: readonly number[] = [
+  SO.SNDBUF,
+  SO.RCVBUF,
+  SO.BUF_LOCK,
+  SO.PRIORITY,
+  SO.RCVLOWAT,
+  SO.MARK,
+  SO.REUSEADDR,
+  SO.REUSEPORT,
+  SO.PASSCRED,
+  SO.PASSSEC,
+  SO.DONTROUTE,
+  SO.NO_CHECK,
+  SO.BROADCAST,
+  SO.KEEPALIVE,
+  SO.OOBINLINE,
+];
+
 const timeval = struct({ sec: s64, usec: s64 });
 const linger = struct({ onoff: s32, linger: s32 });
 const sockFilter = struct({ code: u16, jt: u8, jf: u8, k: u32 });
@@ -112,13 +132,35 @@ export class OptionsDump {
   constructor(private readonly owners: Owners) {}
 
   readonly #fresh = new Map<string, readonly (Uint8Array | undefined)[]>();
+  /** By type: most sockets are as the one before. */
+  readonly #looks = new Map<string, { readonly look: OptionLook; entry: SkOptsEntry | undefined }>();
 
   /**
    * The options of a socket: those of every one, and those of `table`. `where` names it.
    * @throws KernelError, FileDumpError where it has what nobody can bring back
    */
   dump(fd: number, type: SocketType, table: readonly Option[], where: string): SkOptsEntry {
+    const key = keyOf(type, table);
+    const known = this.#looks.get(key) ?? { look: new OptionLook(allOptions(table)), entry: undefined };
+    this.#looks.set(key, known);
     const status = fstat(fd);
+    if (known.look.isAsBefore(fd) && known.entry !== undefined) {
+      const { so_uid = 0, so_gid = 0 } = known.entry;
+      if (so_uid === this.owners.uid(status.uid) && so_gid === this.owners.gid(status.gid))
+        return known.entry;
+    }
+    const entry = this.#dump(fd, type, table, status, where);
+    known.entry = entry.so_filter.length === 0 ? entry : undefined;
+    return entry;
+  }
+
+  #dump(
+    fd: number,
+    type: SocketType,
+    table: readonly Option[],
+    status: { readonly uid: number; readonly gid: number },
+    where: string,
+  ): SkOptsEntry {
     const uid = this.owners.uid(status.uid);
     const gid = this.owners.gid(status.gid);
     return {
@@ -144,7 +186,7 @@ export class OptionsDump {
 
   /** What a socket has that was just made. Undefined where we may not make one: then all is saved. */
   #usual(type: SocketType, all: readonly Option[]): readonly (Uint8Array | undefined)[] {
-    const key = `${type.family}:${type.type}:${type.protocol}:${all.length}`;
+    const key = keyOf(type, all);
     let found = this.#fresh.get(key);
     if (found === undefined) {
       using fresh = tryOpen(type);
@@ -156,6 +198,28 @@ export class OptionsDump {
     }
     return found;
   }
+}
+
+function keyOf({ family, type, protocol }: SocketType, table: readonly Option[]): string {
+  return `${family}:${type}:${protocol}:${table.length}`;
+}
+
+/** Everything that is asked for. */
+function allOptions(table: readonly Option[]): OptionOf[] {
+  const ofAll: Option[] = [
+    ...options(SOL.SOCKET, COMMON),
+    { level: SOL.SOCKET, name: SO.SNDTIMEO, size: timeval.size },
+    { level: SOL.SOCKET, name: SO.RCVTIMEO, size: timeval.size },
+    { level: SOL.SOCKET, name: SO.LINGER, size: linger.size },
+    { level: SOL.SOCKET, name: SO.BINDTODEVICE, size: IFNAMSIZ },
+    // Enough to tell of a filter: it is never like another one.
+    { level: SOL.SOCKET, name: SO.ATTACH_FILTER, size: 0 },
+  ];
+  return [...ofAll, ...UNDERSTOOD_BY_ALL, ...table, LAST].map(({ level, name, size = s32.size }) => ({
+    level,
+    name,
+    size,
+  }));
 }
 
 function tryOpen({ family, type, protocol }: SocketType): Fd | undefined {
