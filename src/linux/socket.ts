@@ -279,13 +279,19 @@ export function unixSocketFile(fd: number): Fd | undefined {
 }
 
 /** struct pollfd */
-const pollfd = struct({ fd: s32, events: u16, revents: u16 });
+export const pollfd = struct({ fd: s32, events: u16, revents: u16 });
 export const POLL = { IN: 1, PRI: 2, OUT: 4, ERR: 8, HUP: 0x10, NVAL: 0x20, RDHUP: 0x2000 } as const;
 
-/** poll(2) of one descriptor: which of `events` (and ERR, HUP) hold, within `milliseconds`. @throws KernelError */
+/**
+ * poll(2) of one descriptor: which of `events` (and ERR, HUP) hold, within `milliseconds`, counted anew after a signal.
+ * @throws KernelError
+ */
 export function poll(fd: number, events: number, milliseconds = 0): number {
   const buffer = pollfd.encode({ fd, events });
-  syscall(() => `descriptor ${fd}`, NR.poll, addressOf(buffer), 1, milliseconds);
+  let result: number;
+  do result = rawSyscall(NR.poll, addressOf(buffer), 1, milliseconds);
+  while (result === -ERRNO.EINTR);
+  checkResult(result, NR.poll, `descriptor ${fd}`);
   return pollfd.decode(buffer).revents;
 }
 

@@ -6,6 +6,7 @@ import { CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
 import { AT, O, SEEK } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { SIG } from "../linux/signal.ts";
+import { AF, SOCK } from "../linux/socket.ts";
 import { cString } from "../linux/syscall.ts";
 import { OP } from "../machine/runner.ts";
 import type { Table } from "../tracee/table/table.ts";
@@ -21,6 +22,8 @@ const REST_SIZE = 0x100;
 const THREADS = 10;
 const CHILDREN = 5;
 const FILES = 24;
+/** Behind standard input, output and error, the files, the pipes, and an event. */
+const FIRST_SOCKET = 3 + FILES + FILES / 4 + 1;
 /** So many that not all of their numbers fit into a byte of an image. */
 const MANY_FILES = 200;
 
@@ -58,6 +61,11 @@ export function makeChildren(path: string): void {
     const ends = table.data(new Uint8Array(8));
     for (let i = 0; i < FILES / 8; i++) table.must("a pipe", NR.pipe2, ends, 0);
     table.must("an event", NR.eventfd2, 1, 0);
+    for (let i = 0; i < FILES / 8; i++) {
+      table.must("a pair of sockets", NR.socketpair, AF.UNIX, i === 0 ? SOCK.DGRAM : SOCK.STREAM, 0, ends);
+      // Something waits in one of them: it was the last number but one to be free.
+      table.must("a message", NR.write, FIRST_SOCKET + 2 * i, name, 8);
+    }
     layBirths(table, CHILDREN, cloneArgs.encode({ exit_signal: SIG.CHLD }));
   });
 }

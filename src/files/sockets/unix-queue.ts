@@ -18,27 +18,23 @@ import {
   type Credentials,
   credentialsOf,
   decodeUnix,
-  getInt,
   type Incoming,
-  ioctlInt,
   MSG,
   POLL,
   peekWholePieces,
-  poll,
   rightsOf,
   SCM,
-  SIOC,
   SO,
   SOCK,
   SOL,
   setInt,
-  tryGetInt,
   tryReceive,
 } from "../../linux/socket.ts";
 import { s32 } from "../../linux/struct.ts";
 import { call, type UndoStep } from "../../undo/calls.ts";
 import type { Undo } from "../../undo/undo.ts";
 import { FileDumpError } from "../errors.ts";
+import type { UnixFacts } from "./unix-look.ts";
 
 /** What a piece of a stream is to urgent data. */
 export const URGENT = {
@@ -70,27 +66,24 @@ const NO_NAME = new Uint8Array(0);
  * The queue of the socket that `fd`, which is lent, is open at: of type `type`, which does not listen. `where` names it.
  * @throws KernelError; FileDumpError where something in it cannot be made out
  */
-export function readQueue(fd: number, type: number, undo: Undo, where: string): Packet[] {
-  const events = poll(fd, POLL.IN | POLL.PRI | POLL.RDHUP);
+export function readQueue(fd: number, type: number, facts: UnixFacts, undo: Undo, where: string): Packet[] {
+  const { events, waiting, atMark } = facts;
   // At its end a stream can be read as well, and then there is nothing.
   if ((events & POLL.IN) === 0) return [];
-  const look = new Look(fd, where);
   const isStream = type === SOCK.STREAM;
   if (isStream) {
-    if (look.waiting === 0 && !look.atMark) return [];
+    if (waiting === 0 && !atMark) return [];
   } else if ((events & POLL.ERR) !== 0) {
-    if (look.waiting === 0 && (events & POLL.RDHUP) !== 0) return [];
+    if (waiting === 0 && (events & POLL.RDHUP) !== 0) return [];
     throw new FileDumpError(
       `${where}: messages wait in it behind an error that is not told yet (ECONNRESET), which nobody can read first; dump it again when it has been read`,
     );
   }
-  const urgent = isStream && (events & POLL.PRI) !== 0;
-  const options = look.options(urgent);
-  const entry = undo.lay(`${where}: how it is peeked at`, look.undoing(options));
+  const look = new Look(fd, facts, where);
+  const entry = undo.lay(`${where}: how it is peeked at`, look.undoing());
   try {
-    for (const { name, value } of options) if (value === 0) look.set(name, 1);
-    look.at(0);
-    return isStream ? readStream(look, urgent) : readMessages(look, type);
+    look.begin();
+    return isStream ? readStream(look, facts) : readMessages(look, type);
   } finally {
     entry.undo();
   }
@@ -98,42 +91,35 @@ export function readQueue(fd: number, type: number, undo: Undo, where: string): 
 
 /** Looking into one queue. */
 class Look {
-  #room: Uint8Array;
+  #room = new Uint8Array(0);
+  /** Options that are to be on for a while, with what they are. */
+  readonly #options: readonly (readonly [name: number, value: number])[];
 
   constructor(
     readonly fd: number,
+    private readonly facts: UnixFacts,
     readonly where: string,
   ) {
-    this.#room = new Uint8Array(0);
+    const { passCredentials, passRights, urgentInline, events } = facts;
+    this.#options = [
+      [SO.PASSCRED, passCredentials ?? 0],
+      // Without SO_PASSRIGHTS (Linux 6.16) descriptors are not shown.
+      ...(passRights === 0 ? [[SO.PASSRIGHTS, 0] as const] : []),
+      ...((events & POLL.PRI) !== 0 ? [[SO.OOBINLINE, urgentInline ?? 0] as const] : []),
+    ];
   }
 
-  /** Bytes of a stream, or of a connection of messages, that wait; of datagrams those of the first one. */
-  get waiting(): number {
-    return ioctlInt(this.fd, SIOC.INQ);
-  }
-
-  /** Whether the next byte of a stream to be read is an urgent one, or one stood there. */
-  get atMark(): boolean {
-    return ioctlInt(this.fd, SIOC.ATMARK) !== 0;
-  }
-
-  /** The options that are to be on for a while, with what they are. */
-  options(urgent: boolean): { readonly name: number; readonly value: number }[] {
-    // Without SO_PASSRIGHTS (Linux 6.16) descriptors are not shown.
-    const wanted = [SO.PASSCRED, SO.PASSRIGHTS, ...(urgent ? [SO.OOBINLINE] : [])];
-    return wanted.flatMap((name) => {
-      const value = tryGetInt(this.fd, SOL.SOCKET, name);
-      return value === undefined ? [] : [{ name, value }];
-    });
-  }
-
-  undoing(options: readonly { readonly name: number; readonly value: number }[]): UndoStep[] {
-    const offset = { name: SO.PEEK_OFF, value: getInt(this.fd, SOL.SOCKET, SO.PEEK_OFF) };
-    return [offset, ...options].map(({ name, value }) => {
+  undoing(): UndoStep[] {
+    return [[SO.PEEK_OFF, this.facts.peekOffset] as const, ...this.#options].map(([name, value]) => {
       const bytes = new Uint8Array(s32.size);
       s32.write(bytes, 0, value);
       return call(NR.setsockopt, this.fd, SOL.SOCKET, name, bytes, bytes.length);
     });
+  }
+
+  begin(): void {
+    for (const [name, value] of this.#options) if (value === 0) this.set(name, 1);
+    this.at(0);
   }
 
   set(option: number, value: number): void {
@@ -237,10 +223,9 @@ interface Piece extends Omit<Packet, "from" | "urgent"> {
 }
 
 /** A stream, in pieces of one sender each, at most one of them with descriptors. */
-function readStream(look: Look, urgentWaits: boolean): Packet[] {
+function readStream(look: Look, { waiting: total, events, atMark }: UnixFacts): Packet[] {
+  const urgentWaits = (events & POLL.PRI) !== 0;
   const pieces: Piece[] = [];
-  const total = look.waiting;
-  const atMark = look.atMark;
   for (let at = 0; at < total; ) {
     const seen = look.next(total - at);
     if (seen === undefined || seen.bytes.length === 0)

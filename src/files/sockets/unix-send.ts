@@ -2,6 +2,7 @@
 import { ChildTable } from "../../linux/child-table.ts";
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
+import type { Owners } from "../../linux/owners.ts";
 import type { HostPid, NsPid } from "../../linux/pid.ts";
 import {
   type ControlMessage,
@@ -22,6 +23,8 @@ export interface Sending {
   /** Our descriptor of an entry of files.img. */
   descriptor(id: number): number;
   hostOf(number: NsPid): HostPid | undefined;
+  /** What we call users and groups of the images. */
+  readonly owners: Owners;
 }
 
 /** So many bytes of a stream are sent at once. */
@@ -89,7 +92,9 @@ export class Sender implements Disposable {
   #credentials({ entry: { ucred, id_for } }: StoredPacket): ControlMessage[] {
     if (ucred === undefined) return [];
     const pid = ucred.pid === 0 ? undefined : this.#standsFor(ucred.pid);
-    if (pid !== undefined) return [credentialsMessage({ ...ucred, pid })];
+    const { owners } = this.sending;
+    if (pid !== undefined)
+      return [credentialsMessage({ pid, uid: owners.uid(ucred.uid), gid: owners.gid(ucred.gid) })];
     log.warn(
       "files/unix",
       `a message in the queue of socket ${id_for} is of a process that cannot be named any more: it comes without credentials`,

@@ -17,26 +17,22 @@ import { TCP_STATE, type UnixSocket, unixSockets } from "../../linux/sock-diag.t
 import {
   AF,
   type Credentials,
-  credentialsOf,
   decodeUnix,
   getInt,
-  getOption,
   POLL,
   peerName,
-  poll,
   SCM,
   SO,
   SOCK,
   SOL,
-  tryGetOption,
 } from "../../linux/socket.ts";
-import { u32 } from "../../linux/struct.ts";
 import { net } from "../../namespaces/net.ts";
 import { FileDumpError } from "../errors.ts";
 import type { DumpContext, FileDumper, FileKind } from "../kind.ts";
 import { NO_OWNER, type OpenFile } from "../open-file.ts";
 import { OptionsDump } from "./options.ts";
 import { QueuesDump } from "./sk-queues.ts";
+import { lookAt, type UnixFacts } from "./unix-look.ts";
 import { fileOfName, textOfName } from "./unix-name.ts";
 import { readQueue } from "./unix-queue.ts";
 import { UnixRestore } from "./unix-restore.ts";
@@ -59,10 +55,6 @@ const PLUGIN_HOOK = "dumpUnixSocket";
 const ALL_PERMISSIONS = 0o777;
 const PERMISSIONS = 0o7777;
 const BOTH_WAYS = 3;
-const UCRED_SIZE = 12;
-const FEW_GROUPS = 64;
-/** NGROUPS_MAX of include/uapi/linux/limits.h. */
-const MOST_GROUPS = 65536;
 
 /** A socket that has been looked at. */
 interface Looked {
@@ -94,6 +86,7 @@ class UnixDump implements FileDumper {
       throw new FileDumpError(`${file.where}: a Unix socket of another network namespace (${file.link})`);
     const fd = file.copy;
     const where = `${file.where}: a Unix ${TYPES.get(listed.type) ?? ""} socket (${file.link})`;
+    const facts = lookAt(fd);
     const entry: UnixSkEntry = {
       id,
       ino,
@@ -108,19 +101,19 @@ class UnixDump implements FileDumper {
       name: listed.name ?? new Uint8Array(0),
       ...fileOfName(file, listed, where),
       ns_id: net.own,
-      ...this.#peerCredentials(fd),
+      ...this.#peerCredentials(facts),
       waiting: [...listed.waiting],
     };
     if (listed.shutdown !== 0 && isSkShutdown(listed.shutdown)) entry.shutdown = listed.shutdown;
     const mode = file.status.mode & PERMISSIONS;
     if (mode !== ALL_PERMISSIONS) entry.inode_mode = mode;
     if (listed.peer === 0) entry.peer_name = decodeUnix(peerName(fd) ?? new Uint8Array(0));
-    this.#pendingError(fd, entry, where);
+    this.#pendingError(facts, entry, where);
     const kept = this.context.plugins.has(PLUGIN_HOOK) ? Fd.own(fcntl(fd, F.DUPFD_CLOEXEC)) : undefined;
     // Known before its queue is read: it may be in there.
     this.#sockets.set(ino, { entry, where, listed, fd: kept });
     if (listed.peer !== undefined && listed.peer === this.context.options.clientSocket) toService(entry);
-    else if (listed.state !== TCP_STATE.LISTEN) this.#dumpQueue(fd, entry, where);
+    else if (listed.state !== TCP_STATE.LISTEN) this.#dumpQueue(fd, facts, entry, where);
   }
 
   /** Everybody is known: finds out to whom each is connected. */
@@ -142,18 +135,20 @@ class UnixDump implements FileDumper {
     return this.#listed;
   }
 
-  #peerCredentials(fd: number): Pick<UnixSkEntry, "peer_cred" | "peer_groups"> {
-    const found = peerCredentials(fd);
-    if (found === undefined) return { peer_groups: [] };
-    return { peer_cred: this.#credentials(found.credentials), peer_groups: found.groups };
+  #peerCredentials({ peer }: UnixFacts): Pick<UnixSkEntry, "peer_cred" | "peer_groups"> {
+    if (peer === undefined) return { peer_groups: [] };
+    const { owners } = this.context.tasks;
+    const peer_groups = peer.groups.map((group) => owners.gid(group));
+    return { peer_cred: this.#credentials(peer.credentials), peer_groups };
   }
 
   #credentials({ pid, uid, gid }: Credentials): SkUcredEntry {
-    return { pid: this.context.tasks.numberOf(hostPid(pid)), uid, gid };
+    const { owners } = this.context.tasks;
+    return { pid: this.context.tasks.numberOf(hostPid(pid)), uid: owners.uid(uid), gid: owners.gid(gid) };
   }
 
-  #pendingError(fd: number, entry: UnixSkEntry, where: string): void {
-    if ((poll(fd, POLL.ERR) & POLL.ERR) === 0) return;
+  #pendingError({ events }: UnixFacts, entry: UnixSkEntry, where: string): void {
+    if ((events & POLL.ERR) === 0) return;
     // There is no other: unix_release_sock and unix_dgram_disconnected of net/unix/af_unix.c.
     entry.error = ERRNO.ECONNRESET;
     if (entry.type === SOCK.DGRAM || entry.shutdown !== BOTH_WAYS)
@@ -162,8 +157,8 @@ class UnixDump implements FileDumper {
       );
   }
 
-  #dumpQueue(fd: number, { id, type }: UnixSkEntry, where: string): void {
-    const packets = readQueue(fd, type, this.context.undo, where);
+  #dumpQueue(fd: number, facts: UnixFacts, { id, type }: UnixSkEntry, where: string): void {
+    const packets = readQueue(fd, type, facts, this.context.undo, where);
     packets.forEach(({ bytes, rights, credentials, from, urgent }, i) => {
       const at = `${where}: message ${i + 1} in its queue`;
       const ids = rights.map(
@@ -295,24 +290,4 @@ function toService(entry: UnixSkEntry): void {
 /** For messages. */
 function named({ name }: UnixSocket): string {
   return name === undefined ? "" : ` (${textOfName(name)})`;
-}
-
-/** Whom SO_PEERCRED and SO_PEERGROUPS tell; nothing of a socket that nobody has connected. @throws KernelError */
-function peerCredentials(
-  fd: number,
-): { readonly credentials: Credentials; readonly groups: number[] } | undefined {
-  const credentials = credentialsOf(getOption(fd, SOL.SOCKET, SO.PEERCRED, UCRED_SIZE));
-  return credentials.pid === 0 ? undefined : { credentials, groups: peerGroups(fd) };
-}
-
-function peerGroups(fd: number): number[] {
-  for (let most = FEW_GROUPS; most <= MOST_GROUPS; most *= 2) {
-    const value = new Uint8Array(most * u32.size);
-    const length = tryGetOption(fd, SOL.SOCKET, SO.PEERGROUPS, value);
-    if (length >= 0)
-      return Array.from({ length: length / u32.size }, (_, i) => u32.read(value, i * u32.size));
-    // Kernels before 4.13 do not tell.
-    if (length !== -ERRNO.ERANGE) break;
-  }
-  return [];
 }
