@@ -25,6 +25,7 @@ import { ourMaps, readChildrenOf, readThreads } from "./linux/proc.ts";
 import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
+import { SLOT_SIZE } from "./machine/runner.ts";
 import { MemoryRestore } from "./memory/restore.ts";
 import { ipc } from "./namespaces/ipc/ipc.ts";
 import { type Unlocking, unlocking } from "./namespaces/lock-methods.ts";
@@ -62,7 +63,7 @@ import { spawnRoot, spawnStandIn, spawnThreads, type UnbornThreads } from "./tra
 import { ThreadTables } from "./tracee/build/thread-tables.ts";
 import { awaitEnds } from "./tracee/hold/freeze.ts";
 import { detachAll, type FinalState, giveStates, outliveUs, tryStates } from "./tracee/hold/many-tasks.ts";
-import { Area, BULK } from "./tracee/table/area.ts";
+import { Area, BULK, findGap, spansOf } from "./tracee/table/area.ts";
 import type { Calls } from "./tracee/table/calls.ts";
 import { killing } from "./undo/calls.ts";
 import { Undo } from "./undo/undo.ts";
@@ -372,11 +373,18 @@ class Restoration {
     if (this.#unlocking !== undefined) this.undo.layAfter("network lock", this.#unlocking.steps);
   }
 
+  /** A place for so many bytes in all processes, and in us, of whom the root is born. */
+  #placeFor(size: number): number | undefined {
+    const ours = spansOf(ourMaps());
+    const gap = findGap([...this.#memory.spans(), ...ours], size, SLOT_SIZE);
+    if (gap !== undefined && !this.#memory.isFull) return gap;
+    return this.#memory.placeWithin(ours, size, SLOT_SIZE) ?? gap;
+  }
+
   #bear(): Restoree {
     const forking = new Stopwatch();
     this.cgroups.prepare();
-    const spans = [...this.#memory.spans(), ...ourMaps()];
-    const area = Area.place(spans, 1, BULK.RESTORE, this.plan.rooms);
+    const area = Area.somewhere((size) => this.#placeFor(size), 1, BULK.RESTORE, this.plan.rooms);
     // Several work at once, and much memory is moved by two threads of ours.
     if (this.plan.all.length > 1 || this.#memory.isMuch) this.sameCpu.end();
     this.#root = spawnRoot({
@@ -582,6 +590,7 @@ class Restoration {
     const living = this.#births.living;
     leaveAreas(
       living.filter(({ planned }) => hasOwnMemory(planned)).map(({ restoree }) => restoree),
+      ({ number }) => this.#memory.lastMapping(number),
       living
         .filter(({ planned }) => ignoresTrap(taskOf(planned.core, planned.pid)))
         .map(({ restoree }) => restoree),

@@ -30,7 +30,7 @@ import { enterAll, leaveAll } from "../tracee/enter/enter.ts";
 import type { Entered } from "../tracee/enter/entered.ts";
 import { saveThreads } from "../tracee/enter/saved.ts";
 import { FrozenTree } from "../tracee/hold/freeze.ts";
-import { Area, BULK } from "../tracee/table/area.ts";
+import { Area, BULK, spansOf } from "../tracee/table/area.ts";
 import { Undo } from "../undo/undo.ts";
 import { FilesDump } from "./dump.ts";
 import type { FilesDumpOptions, FilesRestoreOptions } from "./kind.ts";
@@ -195,7 +195,7 @@ function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): 
   const taken = files.descriptorNumbers();
   let service = 0;
   while (taken.has(service)) service++;
-  const area = Area.place(readMaps(hostPid(process.pid)), 1, BULK.RESTORE);
+  const area = Area.place(spansOf(readMaps(hostPid(process.pid))), 1, BULK.RESTORE);
   const restoree = spawnRoot({ number: nsPid(pid), area, pidfdNumber: service });
   pids.push(pid);
   try {

@@ -276,8 +276,11 @@ export function readText(path: string, dirfd: number = AT.FDCWD): string {
  * like, not maps or children. The first read(2) gives all of it. @throws KernelError
  */
 export function readPiece(path: string, dirfd: number = AT.FDCWD): string {
-  return textIn(path, dirfd, true);
+  return textIn(path, dirfd, true, MOST_OF_A_PIECE);
 }
+
+/** Files of /proc/sys refuse a read(2) that asks for more than they could ever allocate (KMALLOC_MAX_SIZE). */
+const MOST_OF_A_PIECE = 1 << 20;
 
 /**
  * A list of /proc whose entries cost the kernel much. It makes entries until a page (its own buffer) is full, and makes the

@@ -19,18 +19,21 @@ import { PR } from "../linux/prctl.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { viewOf } from "../linux/struct.ts";
 import { log } from "../log.ts";
+import { SLOT_SIZE } from "../machine/runner.ts";
 import type { DumpStats } from "../stats.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
+import { Area, BULK, findGap, spansOf } from "../tracee/table/area.ts";
 import type { Result, Table } from "../tracee/table/table.ts";
 import { isRing, ringEntry } from "./aio.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
+import { isFull, placeWithin } from "./last-mapping.ts";
 import { createPages, nextPagesId, PE, RunList, writePagemap } from "./pages.ts";
 import { Pieces } from "./pieces.ts";
 import { createSharedMemory, dumpShmemContent, shmidOf } from "./shmem.ts";
 import { SysvDump } from "./sysv.ts";
 import { PageCopier } from "./transfer.ts";
 import { isOfUprobes, mayBeProbed, probedPages } from "./uprobes.ts";
-import { adviceBits, anonymousName, isPrivate, mapFlags, protection, STATUS } from "./vma.ts";
+import { adviceBits, anonymousName, checkVmas, isPrivate, mapFlags, protection, STATUS } from "./vma.ts";
 
 /** Who saves the files that are mapped. */
 export interface MappedFiles {
@@ -126,9 +129,28 @@ export class MemoryDump {
     );
     const entries = described.map(({ entry }) => entry);
     entries.push(...guardEntries(runs, dumpee.mappings));
+    this.#refuseWithoutPlace(dumpee, entries, runs);
     this.images.writeAll(IMAGES.mm, [this.#mm(dumpee, entries, answers)], dumpee.numberOf(pid));
     this.#dumpPages(dumpee, described, runs, dumpee !== whole);
     this.stats.memdumpTime += Math.round((performance.now() - began) * 1000);
+  }
+
+  /** A restore has an area of its own in the process, until it lets go of it. @throws MemoryError where that cannot be */
+  #refuseWithoutPlace(
+    { pid, numberOf, mappings }: Dumpee,
+    entries: readonly VmaEntry[],
+    runs: PageRuns,
+  ): void {
+    const size = Area.sizeFor(1, BULK.RESTORE);
+    const full = isFull(mappings.length);
+    if (!full && findGap(spansOf(mappings), size, SLOT_SIZE) !== undefined) return;
+    const { vmas, guards } = checkVmas(numberOf(pid), entries);
+    const pages = { vaddr: runs.start, bytes: runs.end.map((end, i) => end - (runs.start[i] ?? end)) };
+    if (placeWithin([{ vmas, guards, pages }], [], size, SLOT_SIZE) !== undefined) return;
+    const what = full
+      ? "its mappings are as many as vm.max_map_count allows: a larger one helps"
+      : "its address space is full";
+    throw new MemoryError(pid, `${what}; none of ${size} bytes without content is there to be made last`);
   }
 
   /** Whether a process had a mapping that a uprobe needs, which is not saved. */

@@ -25,12 +25,14 @@ import { log } from "../log.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { RestoreStats } from "../stats.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
+import type { Span } from "../tracee/table/area.ts";
 import type { Result } from "../tracee/table/table.ts";
 import type { Undo } from "../undo/undo.ts";
 import { restoreRing } from "./aio.ts";
 import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./cow-sharing.ts";
-import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
+import { MemoryError, naming, rangeText } from "./errors.ts";
 import { FreshPieces, fillFresh } from "./fresh.ts";
+import { isFull, placeWithin } from "./last-mapping.ts";
 import { Pagemap } from "./pages.ts";
 import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
 import { createSharedMemory, fillShmem } from "./shmem.ts";
@@ -67,6 +69,8 @@ interface Plan {
   readonly vdso: VdsoPlan | undefined;
   /** Protection that each mapping has now; undefined: it is not mapped yet. */
   readonly now: (number | undefined)[];
+  /** The mapping that is made in the place of our area, where there is one. */
+  last: Vma | undefined;
 }
 
 /** The mappings of an image, and which of them ask for what. */
@@ -174,11 +178,37 @@ export class MemoryRestore {
   }
 
   /** Every mapping of every process: our area must avoid them all. */
-  *spans(): Generator<Range> {
-    for (const { vmas } of this.#layouts.values()) yield* vmas;
+  *spans(): Generator<Span> {
+    for (const { vmas } of this.#layouts.values())
+      for (const { start, end, flags } of vmas)
+        yield { start, end, growsDown: (flags & MAP.GROWSDOWN) !== 0 };
     for (const { vdso } of this.#plans.values()) {
       if (vdso?.old !== undefined && vdso.place !== undefined) yield vdso.place;
     }
+  }
+
+  /** Whether some process is to have as many mappings as there may be, so that our area would be one too much. */
+  get isFull(): boolean {
+    return [...this.#layouts.values()].some(({ vmas }) => isFull(vmas.length));
+  }
+
+  /**
+   * A place for so many bytes of ours, at a multiple of `align`, within mappings that are made in its place at the end
+   * ({@link lastMapping}), away from `others`. Undefined where there is none.
+   */
+  placeWithin(others: readonly Span[], size: number, align: number): number | undefined {
+    const plans = [...this.#plans.values()];
+    if (plans.some(({ mm }) => (mm.lock_future ?? 0) !== 0)) return undefined;
+    const vdsos = plans.flatMap(({ vdso }) => (vdso?.place === undefined ? [] : [vdso.place]));
+    const found = placeWithin(plans, [...others, ...vdsos], size, align);
+    for (const [plan, vma] of found?.mappings ?? []) plan.last = vma;
+    return found?.address;
+  }
+
+  /** What a process maps in the place of our area when that goes: address, length, protection and flags as for mmap(2). */
+  lastMapping(pid: NsPid): readonly [number, number, number, number] | undefined {
+    const vma = this.#plan(pid).last;
+    return vma === undefined ? undefined : [vma.start, vma.end - vma.start, vma.prot, vma.flags | MAP.FIXED];
   }
 
   /** Whether the images have so much private memory that two threads of ours may have to move it. */
@@ -350,7 +380,7 @@ export class MemoryRestore {
       pages.close();
     }
     for (const vma of layout.anonShared) this.#noteShared(pid, vma);
-    return { pid, mm, ...layout, layout, pages, vdso, now: vmas.map(() => undefined) };
+    return { pid, mm, ...layout, layout, pages, vdso, now: vmas.map(() => undefined), last: undefined };
   }
 
   #noteShared(pid: NsPid, vma: Vma): void {
@@ -419,7 +449,7 @@ export class MemoryRestore {
     const parent: Cursor | undefined = donor === undefined ? undefined : { map: donor.pages, next: 0 };
     plan.layout.private.forEach((i) => {
       const vma = plan.vmas[i];
-      if (vma === undefined || (isVdso(vma) && vma !== plan.vdso?.old)) return;
+      if (vma === undefined || vma === plan.last || (isVdso(vma) && vma !== plan.vdso?.old)) return;
       const before = reads.pages;
       const from = inherited[i];
       if (from !== undefined && donor !== undefined && parent !== undefined) {

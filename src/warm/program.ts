@@ -14,7 +14,7 @@ import { cString } from "../linux/syscall.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { spawnRoot } from "../tracee/build/spawn.ts";
 import type { Task } from "../tracee/hold/task.ts";
-import { Area, BULK } from "../tracee/table/area.ts";
+import { Area, BULK, spansOf } from "../tracee/table/area.ts";
 import type { Table } from "../tracee/table/table.ts";
 
 /** Behind standard input, output and error. */
@@ -34,7 +34,7 @@ export function startProgram(
   output: string,
   prepare: (table: Table) => void = () => {},
 ): Task {
-  const area = Area.place(readMaps(ourPid()), 1, BULK.RESTORE);
+  const area = Area.place(spansOf(readMaps(ourPid())), 1, BULK.RESTORE);
   // The kernel's choice is an id that nobody had of late: a process or thread that was dumped is to get its own again.
   const root = spawnRoot({ area, pidfdNumber: OUR_PIDFD });
   const { table, pid } = root;

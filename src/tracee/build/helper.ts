@@ -15,7 +15,7 @@ import type { HostPid } from "../../linux/pid.ts";
 import { ourMaps } from "../../linux/proc.ts";
 import { SIG } from "../../linux/signal.ts";
 import { awaitEnds } from "../hold/freeze.ts";
-import { Area, BULK } from "../table/area.ts";
+import { Area, BULK, spansOf } from "../table/area.ts";
 import type { Result, Table } from "../table/table.ts";
 import type { Restoree } from "./restoree.ts";
 import { spawnRoot } from "./spawn.ts";
@@ -30,7 +30,7 @@ export class Helper implements Disposable {
 
   /** One whose id is not among `avoid`, which others are to be born with. @throws KernelError as spawnRoot */
   static start(avoid: ReadonlySet<HostPid> = new Set()): Helper {
-    const area = Area.place(ourMaps(), 1, BULK.RESTORE);
+    const area = Area.place(spansOf(ourMaps()), 1, BULK.RESTORE);
     let process = spawnRoot({ area, pidfdNumber: OUR_PIDFD });
     for (let attempt = 0; avoid.has(process.pid) && attempt < TRIES; attempt++) {
       // The kernel gives the next one a higher id.

@@ -44,15 +44,24 @@ export function prepareToLeave(
 }
 
 /**
- * Unmaps our area from processes whose threads will run no more tables. `ignoresTrap` are those that ignore SIGTRAP:
+ * Unmaps our area from processes whose threads will run no more tables, or maps in its place what `mappingInstead` tells of a
+ * process: address, length, protection and flags. `ignoresTrap` are those that ignore SIGTRAP:
  * the kernel takes that back at each breakpoint, and they have met their last one now.
  */
-export function leaveAreas(restorees: readonly Restoree[], ignoresTrap: readonly Restoree[]): void {
+export function leaveAreas(
+  restorees: readonly Restoree[],
+  mappingInstead: (restoree: Restoree) => readonly number[] | undefined,
+  ignoresTrap: readonly Restoree[],
+): void {
   const SIG_IGN = 1;
   const ignore = sigaction.encode({ handler: SIG_IGN });
   for (const { pid, area } of ignoresTrap) writeMemory(pid, area.ourSigtrap, ignore);
   callOutside(ignoresTrap, "SIGTRAP", NR.rt_sigaction, ({ area }) => [SIG.TRAP, area.ourSigtrap, 0, 8]);
-  callOutside(restorees, "of our area", NR.munmap, ({ area }) => [area.address, area.size]);
+  const last = new Map(restorees.map((restoree) => [restoree, mappingInstead(restoree)]));
+  const others = restorees.filter((restoree) => last.get(restoree) !== undefined);
+  const most = others.length === 0 ? restorees : restorees.filter((restoree) => !others.includes(restoree));
+  callOutside(most, "of our area", NR.munmap, ({ area }) => [area.address, area.size]);
+  callOutside(others, "in place of our area", NR.mmap, (restoree) => [...(last.get(restoree) ?? []), -1, 0]);
 }
 
 /**

@@ -7,7 +7,7 @@ import { nsPid, ownNumber } from "../../linux/pid.ts";
 import { ourMaps } from "../../linux/proc.ts";
 import { SIG } from "../../linux/signal.ts";
 import { awaitEnds } from "../hold/freeze.ts";
-import { Area, BULK } from "../table/area.ts";
+import { Area, BULK, spansOf } from "../table/area.ts";
 import { spawnChildren, spawnRoot } from "./spawn.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -22,7 +22,7 @@ const numbersOf = (pid: number) =>
 test.if(isRoot)("a process in a new pid namespace is known by both its numbers, and so is its child", () => {
   const root = spawnRoot({
     number: nsPid(1),
-    area: Area.place(ourMaps(), 1, BULK.RESTORE),
+    area: Area.place(spansOf(ourMaps()), 1, BULK.RESTORE),
     pidfdNumber: 0,
     namespaces: NEW.PID,
   });

@@ -20,7 +20,7 @@ import { MASK_ALL, SIG, sigaction } from "../../linux/signal.ts";
 import { word } from "../../linux/struct.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../../machine/runner.ts";
 import { callRegisters } from "../hold/many-tasks.ts";
-import { Area, BULK } from "../table/area.ts";
+import { findGap, spansOf } from "../table/area.ts";
 import { type Region, Table, type TableExecutor } from "../table/table.ts";
 import type { Answers, Entered, EnterRequest, ThreadRequest } from "./entered.ts";
 import { type Gadgets, gadgetsOf } from "./gadgets.ts";
@@ -117,7 +117,9 @@ export class CallByCall implements Entered {
   }
 
   locksNewMappings(): { readonly onFault: boolean } | undefined {
-    const { address } = Area.place(this.maps, 1, BULK.DUMP);
+    const address = findGap(spansOf(this.maps), PAGE_SIZE, PAGE_SIZE);
+    // There are no mappings to come.
+    if (address === undefined) return undefined;
     const page = { address, size: PAGE_SIZE };
     const flags = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE;
     let shown: ReadonlySet<string> | undefined;

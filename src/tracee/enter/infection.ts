@@ -32,7 +32,7 @@ import { s64, struct, viewOf } from "../../linux/struct.ts";
 import { ENTRY_SIZE, OP, SLOT_HEAL } from "../../machine/runner.ts";
 import { callRegisters } from "../hold/many-tasks.ts";
 import { type Task, TaskGoneError } from "../hold/task.ts";
-import { Area, BULK } from "../table/area.ts";
+import { Area, BULK, spansOf } from "../table/area.ts";
 import { encodeTable, moveStack, type RawEntry } from "../table/raw-table.ts";
 import { Table } from "../table/table.ts";
 import type { Answers, Entered, EnterRequest, ThreadRequest } from "./entered.ts";
@@ -201,7 +201,7 @@ export class Infection implements Entered {
     const { pid } = carrier;
     const gadgets = gadgetsOf(pid, maps);
     const taken = mates.map(({ area: { address, end } }) => ({ start: address, end }));
-    const area = Area.place([...maps, ...taken], threads.length, BULK.DUMP);
+    const area = Area.place([...spansOf(maps), ...taken], threads.length, BULK.DUMP);
     const base = unusedStack(pid, Number(saved.registers.sp), wayOutSize(saved), maps, []);
     const wayOut = layWayOut(pid, saved, area, gadgets, base);
     return new Infection(pid, vm, area, gadgets, wayOut, carrier, saved, mates, keeper);

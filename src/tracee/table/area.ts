@@ -35,6 +35,48 @@ const XSTATE_AT = PAGE_SIZE;
 const LOWEST = 0x10_0000;
 const MARGIN = 0x20_0000;
 
+/** What lies in an address space. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+  /** It is a stack, below which the kernel wants a gap. */
+  readonly growsDown?: boolean;
+}
+
+/** The mappings of a process as spans. */
+export function spansOf(mappings: readonly Mapping[]): Span[] {
+  return mappings.map(({ start, end, flags, path }) => {
+    return { start, end, growsDown: flags.has("gd") || path === "[stack]" };
+  });
+}
+
+/**
+ * Finds a place of so many bytes that touches none of the spans, nor the gaps below stacks; its address is a multiple of `align`.
+ * The highest one that is far from everything, or else the highest in the largest gap. Undefined where there is none.
+ */
+export function findGap(spans: Iterable<Span>, size: number, align: number): number | undefined {
+  // By their ends: what comes later lies below that, where it begins above another one as well.
+  const sorted = [...spans].filter(({ end }) => end <= TASK_SIZE).sort((a, b) => b.end - a.end);
+  let ceiling = TASK_SIZE;
+  let margin = 0;
+  let largest = { room: 0, top: 0 };
+  for (const { start, end, growsDown } of [...sorted, { start: 0, end: LOWEST, growsDown: false }]) {
+    const gap = ceiling - end;
+    if (gap >= size + 2 * MARGIN) return alignDown(ceiling - MARGIN - size, align);
+    if (gap - margin > largest.room) largest = { room: gap - margin, top: ceiling - margin };
+    if (start < ceiling) {
+      ceiling = start;
+      margin = growsDown === true ? MARGIN : 0;
+    }
+  }
+  const address = alignDown(largest.top - size, align);
+  return largest.room > 0 && address >= largest.top - largest.room ? address : undefined;
+}
+
+function alignDown(address: number, align: number): number {
+  return address - (address % align);
+}
+
 function sizeOf(slots: number, bulk: number, rooms: number): number {
   return SLOT_SIZE + slots * SLOT_SIZE + bulk * rooms;
 }
@@ -52,27 +94,25 @@ export class Area {
   }
 
   /**
-   * An area for `slots` threads, of so many rooms, where it touches none of the given mappings, nor the guard gaps below
-   * stacks; the highest such place. It is that of the first room.
-   * @throws KernelError when the address space has no such gap
+   * An area for `slots` threads, of so many rooms, where it touches none of the given spans, nor the gaps below stacks. It is
+   * that of the first room.
+   * @throws KernelError ENOMEM when the address space has no such gap
    */
-  static place(
-    mappings: Iterable<Pick<Mapping, "start" | "end">>,
-    slots: number,
-    bulk: number,
-    rooms = 1,
-  ): Area {
+  static place(spans: Iterable<Span>, slots: number, bulk: number, rooms = 1): Area {
+    return Area.somewhere((size) => findGap(spans, size, SLOT_SIZE), slots, bulk, rooms);
+  }
+
+  /** The same where `find` tells: an address for so many bytes, a multiple of SLOT_SIZE. @throws KernelError ENOMEM for none */
+  static somewhere(find: (size: number) => number | undefined, slots: number, bulk: number, rooms = 1): Area {
     const size = sizeOf(slots, bulk, rooms);
-    const sorted = [...mappings].filter((m) => m.end <= TASK_SIZE).sort((a, b) => b.start - a.start);
-    let ceiling = TASK_SIZE;
-    for (const mapping of [...sorted, { start: 0, end: LOWEST }]) {
-      if (ceiling - mapping.end >= size + 2 * MARGIN) {
-        const address = ceiling - MARGIN - size;
-        return new Area(address - (address % SLOT_SIZE), slots, bulk, rooms);
-      }
-      ceiling = Math.min(ceiling, mapping.start);
-    }
+    const address = find(size);
+    if (address !== undefined) return new Area(address, slots, bulk, rooms);
     throw new KernelError("mmap", `an area of ${size} bytes: the mappings leave no such gap`, ERRNO.ENOMEM);
+  }
+
+  /** Bytes that an area takes. */
+  static sizeFor(slots: number, bulk: number, rooms = 1): number {
+    return sizeOf(slots, bulk, rooms);
   }
 
   /** The same area for who has its room `at`, from 0 on. */
