@@ -80,10 +80,10 @@ export class Hierarchies implements Disposable {
 /** Where all of a hierarchy is mounted; a mount of our own would change the options of version 2 for everybody. */
 function mountpointOf(hierarchy: string): string | undefined {
   const controllers = hierarchy.split(",");
-  for (const { type, root, mountpoint, superOptions } of readMountinfo("self")) {
+  for (const { type, root, mountpoint, options: shown } of readMountinfo("self")) {
     if (root !== "/") continue;
     if (hierarchy === "" ? type === "cgroup2" : type === "cgroup") {
-      const options = superOptions.split(",");
+      const options = shown.split(",");
       if (hierarchy === "" || controllers.every((name) => options.includes(name))) return mountpoint;
     }
   }

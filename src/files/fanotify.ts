@@ -12,13 +12,12 @@ import { Fd } from "../linux/fd.ts";
 import { AT, O } from "../linux/io.ts";
 import { type MountInfo, readMountinfo } from "../linux/mountinfo.ts";
 import { NR } from "../linux/nr.ts";
-import { packKernelDevice } from "../linux/statx.ts";
-import { pathAddress, rawSyscall, syscall } from "../linux/syscall.ts";
+import { checkResult, pathAddress, rawSyscall, syscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { openPath, selfPath } from "./path.ts";
+import { selfPath } from "./path.ts";
 import { bytesWaiting } from "./pipe-data.ts";
 import { withAsync, withFlags } from "./status-flags.ts";
 import { fieldsOf, openWatched, traceWatched, watchedInode } from "./watched.ts";
@@ -70,14 +69,14 @@ class FanotifyDump implements FileDumper {
     const ofMount = line.startsWith("mnt_id:");
     const is = ofMount
       ? ({ id }: MountInfo) => id === hex("mnt_id")
-      : ({ major, minor }: MountInfo) => packKernelDevice(major, minor) === hex("sdev");
+      : ({ device }: MountInfo) => device === hex("sdev");
     const mount = readMountinfo(file.pid).find(is);
     if (mount === undefined)
       throw new FileDumpError(`${file.where}: no mount of the process for its mark "${line}"`);
     return {
       ...mark,
       type: ofMount ? MarkType.MOUNT : MarkType.FILESYSTEM,
-      s_dev: packKernelDevice(mount.major, mount.minor),
+      s_dev: mount.device,
       me: { mnt_id: mount.id, path: mount.mountpoint },
     };
   }
@@ -140,7 +139,8 @@ class FanotifyRestore implements FileRestorer {
     if (type === MarkType.INODE && ie !== undefined)
       return openWatched(this.context, s_dev, ie.i_ino, ie.f_handle);
     if (me?.path === undefined) throw new FileRestoreError(`${what} says neither inode nor mount`);
-    return Fd.own(openPath(me.path.startsWith("/") ? me.path : `/${me.path}`, O.PATH));
+    const at = { mount: me.mnt_id, path: me.path.startsWith("/") ? me.path : `/${me.path}` };
+    return Fd.own(checkResult(this.context.mounts.open(at, O.PATH), NR.openat, at.path));
   }
 }
 

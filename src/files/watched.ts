@@ -9,8 +9,10 @@ import { Fd } from "../linux/fd.ts";
 import { openByHandle } from "../linux/file-handle.ts";
 import { O } from "../linux/io.ts";
 import { readMountinfo } from "../linux/mountinfo.ts";
+import { NR } from "../linux/nr.ts";
 import type { HostPid } from "../linux/pid.ts";
-import { packKernelDevice, statusOf } from "../linux/statx.ts";
+import { statusOf } from "../linux/statx.ts";
+import { checkResult } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { FileDumpError } from "./errors.ts";
 import { searchInode } from "./irmap.ts";
@@ -61,12 +63,13 @@ export function fieldsOf(line: string, where: string): (name: string) => string 
 /** Opens a handle by each mount of its file system that `pid` has. @throws KernelError where none can */
 function openHandle(device: number, handle: FhEntry, pid: HostPid | "self"): Fd {
   let refused = new KernelError("open_by_handle_at", "no mount of its file system", ERRNO.ESTALE);
-  for (const { major, minor, mountpoint } of readMountinfo(pid)) {
-    if (packKernelDevice(major, minor) !== device) continue;
+  for (const mount of readMountinfo(pid)) {
+    if (mount.device !== device) continue;
+    const { mountpoint } = mount;
     try {
-      using mount = Fd.own(openPath(`/proc/${pid}/root${mountpoint}`, O.PATH | O.DIRECTORY));
+      using root = Fd.own(openPath(`/proc/${pid}/root${mountpoint}`, O.PATH | O.DIRECTORY));
       // Only a descriptor that is open for reading will do.
-      using readable = Fd.own(openPath(selfPath(mount.number), O.RDONLY | O.DIRECTORY | O.NONBLOCK));
+      using readable = Fd.own(openPath(selfPath(root.number), O.RDONLY | O.DIRECTORY | O.NONBLOCK));
       return Fd.own(openByHandle(readable.number, handle.type, handleBytes(handle), O.PATH));
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
@@ -96,7 +99,7 @@ export function traceWatched(
       using fd = openHandle(device, handle, file.pid);
       const path = linkOf(fd.number);
       const { nlink } = statusOf(fd.number);
-      if (!saysDeleted(path) && leadsTo(path, fd.number)) return { ...handle, path };
+      if (!saysDeleted(path) && leadsTo(context, path, fd.number)) return { ...handle, path };
       const open = nlink === 0 || saysDeleted(path) ? openFileOf(context, fd.number) : undefined;
       if (open !== undefined) return { ...handle, file_id: open };
       if (nlink > 0) {
@@ -109,7 +112,7 @@ export function traceWatched(
       log.debug("files/watched", `${what}: ${error.message}`);
     }
   }
-  const found = searchInode(device, inode, context.options.irmapScanPath);
+  const found = searchInode(device, inode, context.options.irmapScanPath, context.mounts);
   if (found === undefined) {
     throw new FileDumpError(
       `${what}: no path leads to it where it was looked for; --irmap-scan-path says where else to look`,
@@ -118,9 +121,10 @@ export function traceWatched(
   return { ...handle, path: found };
 }
 
-function leadsTo(path: string, fd: number): boolean {
+function leadsTo({ mounts }: DumpContext, path: string, fd: number): boolean {
   try {
-    using there = Fd.own(openPath(path, O.PATH | O.NOFOLLOW));
+    const at = mounts.fromRoot(path);
+    using there = Fd.openAt(at.directory, at.path, O.PATH | O.NOFOLLOW);
     const [a, b] = [statusOf(there.number), statusOf(fd)];
     return a.ino === b.ino && a.dev === b.dev;
   } catch {
@@ -145,6 +149,9 @@ export function openWatched(context: RestoreContext, device: number, inode: bigi
   const { path, file_id } = handle;
   const open = file_id === undefined ? context.paths.ghost(device, inode) : context.descriptor(file_id);
   if (open !== undefined) return Fd.own(openPath(selfPath(open), O.PATH));
-  if (path !== undefined) return Fd.own(openPath(path, O.PATH));
+  if (path !== undefined) {
+    const at = { mount: undefined, path: path.startsWith("/") ? path : `/${path}` };
+    return Fd.own(checkResult(context.mounts.open(at, O.PATH), NR.openat, path));
+  }
   return openHandle(device, handle, "self");
 }

@@ -50,6 +50,8 @@ export interface TreeMounts {
   rootFor(mount: number): number;
   /** Whether it is one of the tree's. */
   has(mount: number): boolean;
+  /** As what a path from the root of the tree's mount namespace is looked up. */
+  fromRoot(path: string): PathAt;
   /** What stands at a path on a mount that is covered by others; a negative errno where nothing can be reached. @throws KernelError */
   lookUnder(mount: number, path: string): FileStatus | number;
   /** How to make something at a path; its directory stays open until the command ends. @throws KernelError */
@@ -89,6 +91,7 @@ export const OUR_MOUNTS: TreeMounts = {
   any: false,
   rootFor: () => AT.FDCWD,
   has: () => true,
+  fromRoot: ourPath,
   lookUnder: () => -ERRNO.ENOENT,
   place: (_, path) => ourPath(path),
 };

@@ -1,4 +1,5 @@
 /** statx(2) (kernel 4.11): everything about a file in one call, its mount included (kernel 5.8). */
+import { kernelDevice } from "./device.ts";
 import { KernelError } from "./errno.ts";
 import { NR } from "./nr.ts";
 import { s64, struct, u16, u32, u64, word } from "./struct.ts";
@@ -46,11 +47,6 @@ const statx = struct(
   },
   256,
 );
-
-/** A device number as the kernel packs it inside, and as images and fdinfo have it. */
-export function packKernelDevice(major: number, minor: number): number {
-  return ((major << 20) | minor) >>> 0;
-}
 
 /** What a file is, as far as almost everybody asks. */
 export interface FileStatus {
@@ -110,7 +106,7 @@ function sizeIn(words: Uint32Array, from: number): number {
 /** Reads a struct statx out of 32-bit words, from index `from` on. */
 export function statusIn(words: Uint32Array, from: number): FileStatus {
   return {
-    dev: packKernelDevice(words[from + DEV_MAJOR] ?? 0, words[from + DEV_MINOR] ?? 0),
+    dev: kernelDevice(words[from + DEV_MAJOR] ?? 0, words[from + DEV_MINOR] ?? 0),
     ino: (words[from + INO] ?? 0) + (words[from + INO + 1] ?? 0) * 0x1_0000_0000,
     mode: modeIn(words, from),
     nlink: words[from + NLINK] ?? 0,

@@ -101,26 +101,45 @@ export class CleanMounts implements Disposable {
 /** What is read in one go. */
 const PIECE = 0x10000;
 
+/** A mount namespace, as it is seen from its root. */
+export interface SeenNamespace {
+  /** Its mountinfo. */
+  readonly mounts: string;
+  /** O_PATH, of the root directory; the caller's. */
+  readonly root: Fd;
+}
+
 /**
- * /proc/PID/mountinfo as the process itself would read it. Who reads it is told the roots of control group mounts as seen from his
- * own control group namespace: where that is another one, a child goes there. @throws KernelError
+ * The mount namespace of a process. Who reads mountinfo is told of mounts below his own root, and the roots of control group mounts
+ * as seen from his own control group namespace: where those of the process will not do, a child of ours goes there. @throws KernelError
  */
-export function readMountsOf(pid: HostPid): string {
+export function seeNamespace(pid: HostPid): SeenNamespace {
   const path = `/proc/${pid}/mountinfo`;
-  if (readLink(`/proc/${pid}/ns/cgroup`) === readLink("/proc/self/ns/cgroup")) return readText(path);
-  using namespace = Fd.open(`/proc/${pid}/ns/cgroup`, O.RDONLY);
+  const isOurCgroup = readLink(`/proc/${pid}/ns/cgroup`) === readLink("/proc/self/ns/cgroup");
+  if (isOurCgroup && readLink(`/proc/${pid}/root`) === "/")
+    return { mounts: readText(path), root: Fd.open(`/proc/${pid}/root`, O.PATH | O.DIRECTORY) };
+  using namespace = Fd.open(`/proc/${pid}/ns/mnt`, O.RDONLY);
+  using cgroups = Fd.open(`/proc/${pid}/ns/cgroup`, O.RDONLY);
+  // Its own /proc may be another one, or none.
+  using proc = Fd.open("/proc", O.PATH | O.DIRECTORY);
   const parts: Uint8Array[] = [];
   for (let at = 0; ; ) {
     using child = new ChildTable();
-    const went = child.callOrEnd(NR.setns, namespace.number, NEW.CGROUP);
-    const fd = child.callOrEnd(NR.openat, AT.FDCWD, path, O.RDONLY | O.CLOEXEC, 0);
+    const steps = [
+      child.callOrEnd(NR.setns, cgroups.number, NEW.CGROUP),
+      child.callOrEnd(NR.setns, namespace.number, NEW.NS),
+    ];
+    const fd = child.callOrEnd(NR.openat, proc.number, "self/mountinfo", O.RDONLY | O.CLOEXEC, 0);
     const text = child.data(PIECE);
     const read = child.call(NR.pread64, fd, text.address, PIECE, at);
-    child.run();
-    for (const { raw } of [went, fd, read]) if (raw < 0) throw new KernelError("read", path, -raw);
+    const childPid = child.hold();
+    for (const { raw } of [...steps, fd, read]) if (raw < 0) throw new KernelError("read", path, -raw);
     parts.push(text.bytes.slice(0, read.raw));
     at += read.raw;
-    if (read.raw === 0) return bytesToText(Buffer.concat(parts));
+    if (read.raw === 0) {
+      const root = Fd.open(`/proc/${childPid}/root`, O.PATH | O.DIRECTORY);
+      return { mounts: bytesToText(Buffer.concat(parts)), root };
+    }
   }
 }
 

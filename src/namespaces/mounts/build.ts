@@ -36,6 +36,7 @@ import {
   RESOLVE,
   rawOpenat2,
 } from "../../linux/mount.ts";
+import { type MountInfo, ourMountOf } from "../../linux/mountinfo.ts";
 import { NR } from "../../linux/nr.ts";
 import type { Owners } from "../../linux/owners.ts";
 import { statusOf } from "../../linux/statx.ts";
@@ -47,7 +48,6 @@ import { unlinking } from "../../undo/calls.ts";
 import type { Undo, UndoEntry } from "../../undo/undo.ts";
 import { addMount, describe, mountHere, parametersOf } from "./context.ts";
 import { MountRestoreError } from "./errors.ts";
-import { type MountInfo, ourMountOf } from "./mountinfo.ts";
 import { type MountsPlan, type PlannedMount, parentsFirst } from "./plan.ts";
 import { restoreTmpfs } from "./tmpfs.ts";
 import { type Mount, type MountTree, nameOf, pathBelow } from "./tree.ts";

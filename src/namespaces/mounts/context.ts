@@ -2,11 +2,11 @@
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
 import { attrsOf, FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR } from "../../linux/mount.ts";
+import { type MountInfo, SUPER_FLAGS, splitOptions, unescapePath } from "../../linux/mountinfo.ts";
 import { NR } from "../../linux/nr.ts";
 import { addressOf, cString, nameAddress, rawSyscall, syscall } from "../../linux/syscall.ts";
 import { bytesToText } from "../../linux/text.ts";
 import type { Result, Table } from "../../tracee/table/table.ts";
-import { type MountInfo, SUPER_FLAGS, splitOptions, unescapePath } from "./mountinfo.ts";
 import { nameOf } from "./tree.ts";
 
 /** Options that the kernel shows and does not take. */

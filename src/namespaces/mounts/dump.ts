@@ -13,6 +13,7 @@ import { ERRNO } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
 import { AT, listDirectory, O, readLink } from "../../linux/io.ts";
 import { MS, RESOLVE, rawOpenat2 } from "../../linux/mount.ts";
+import { type MountInfo, parseMountinfo, readMountinfo } from "../../linux/mountinfo.ts";
 import { NR } from "../../linux/nr.ts";
 import { type Owners, SAME_OWNERS } from "../../linux/owners.ts";
 import { ourPath, type PathAt, type TreeMounts } from "../../linux/path-at.ts";
@@ -21,11 +22,10 @@ import { type FileStatus, statusAt, statusOf } from "../../linux/statx.ts";
 import { checkResult, pathAddress } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
 import type { Undo } from "../../undo/undo.ts";
-import { CleanMounts, readMountsOf } from "./access.ts";
+import { CleanMounts, seeNamespace } from "./access.ts";
 import { MountDumpError } from "./errors.ts";
 import { type ExternalOptions, Externals, KEY } from "./external.ts";
 import { AUTO, enabledNames, type FileSystem, fileSystemOf } from "./file-systems.ts";
-import { type MountInfo, ourMounts, parseMountinfo } from "./mountinfo.ts";
 import { dumpTmpfs } from "./tmpfs.ts";
 import {
   buildTree,
@@ -92,9 +92,9 @@ export class MountsDump implements TreeMounts, Disposable {
    */
   read(namespaces: readonly MountNamespace[]): void {
     for (const namespace of namespaces) {
-      const tree = this.#read(namespace);
-      const root = Fd.open(`/proc/${namespace.pid}/root`, O.PATH | O.DIRECTORY);
-      const found = { tree, namespace, root };
+      const { mounts, root } = seeNamespace(namespace.pid);
+      const found = { tree: this.#parse(namespace, mounts, root), namespace, root };
+      const { tree } = found;
       this.#trees.push(found);
       for (const mount of tree.all) this.#byId.set(mount.id, { mount, found });
     }
@@ -119,6 +119,11 @@ export class MountsDump implements TreeMounts, Disposable {
 
   rootFor(mount: number): number {
     return this.#byId.get(mount)?.found.root.number ?? AT.FDCWD;
+  }
+
+  fromRoot(path: string): PathAt {
+    const root = this.#trees[0]?.root.number;
+    return root === undefined ? ourPath(path) : { directory: root, path: path === "/" ? "." : path.slice(1) };
   }
 
   lookUnder(id: number, path: string): FileStatus | number {
@@ -162,24 +167,17 @@ export class MountsDump implements TreeMounts, Disposable {
     }
   }
 
-  #read({ number, pid }: MountNamespace): MountTree {
-    const where = `/proc/${pid}/mountinfo`;
-    const root = readLink(`/proc/${pid}/root`);
-    // What lies above it is not listed.
-    if (root !== "/") {
-      throw new MountDumpError(
-        `process ${pid}: its root directory is ${root}, from where not all mounts of its namespace can be seen`,
-      );
-    }
+  /** The tree that mountinfo tells of. `root` is closed if that fails. */
+  #parse({ number, pid }: MountNamespace, mounts: string, root: Fd): MountTree {
+    const where = `process ${pid}: its mountinfo`;
     const skipped = new Set(this.options.skipMnt);
-    const infos = parseMountinfo(readMountsOf(pid), where).filter(
-      ({ mountpoint }) => !skipped.has(mountpoint),
-    );
     try {
+      const infos = parseMountinfo(mounts, where).filter(({ mountpoint }) => !skipped.has(mountpoint));
       return buildTree(infos, number);
     } catch (error) {
+      root.close();
       if (!(error instanceof TreeError)) throw error;
-      throw new MountDumpError(`process ${pid}: ${error.message}`, { cause: error });
+      throw new MountDumpError(`${where}: ${error.message}`, { cause: error });
     }
   }
 
@@ -219,7 +217,7 @@ export class MountsDump implements TreeMounts, Disposable {
 
   /** The path by which we see what a mount shows, and the best of our mounts to be bound from. */
   #findOutside(mount: Mount): { path: string; internalSharing: boolean } | undefined {
-    this.#ours ??= ourMounts();
+    this.#ours ??= readMountinfo("self");
     let best: MountInfo | undefined;
     for (const ours of this.#ours) {
       if (ours.device !== mount.device || pathBelow(mount.root, ours.root) === undefined || ours.deleted)
@@ -376,7 +374,7 @@ export class MountsDump implements TreeMounts, Disposable {
 
   /** Whether we have the same super block mounted. */
   #isOurs(mount: Mount): boolean {
-    this.#ours ??= ourMounts();
+    this.#ours ??= readMountinfo("self");
     return this.#ours.some(({ device }) => device === mount.device);
   }
 }

@@ -10,10 +10,10 @@ import { IMAGES } from "../../images/kinds.ts";
 import { Fstype, type MntEntry } from "../../images/schema/generated/namespaces.ts";
 import { majorOf, minorOf } from "../../linux/device.ts";
 import { MS, MS_PROPAGATION } from "../../linux/mount.ts";
+import { type MountInfo, ourMountOf, splitOptions } from "../../linux/mountinfo.ts";
 import { MountRestoreError } from "./errors.ts";
 import { type Externals, KEY, NO_ROOT } from "./external.ts";
 import { type FileSystem, fileSystemOfCode } from "./file-systems.ts";
-import { type MountInfo, ourMountOf, splitOptions } from "./mountinfo.ts";
 import {
   buildTree,
   fromRoot,

@@ -4,7 +4,7 @@
  * A mount is found by its path only if nothing covers it. Covered it is by a mount on its own root, or by one that its
  * parent got later at a directory above its mountpoint; both are told by the paths and the parents alone.
  */
-import type { MountInfo } from "./mountinfo.ts";
+import type { MountInfo } from "../../linux/mountinfo.ts";
 
 /** A mount in its tree. */
 export interface Mount extends MountInfo {
