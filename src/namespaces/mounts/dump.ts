@@ -300,8 +300,8 @@ export class MountsDump implements TreeMounts, Disposable {
     const wanted: Mount[] = [];
     for (const peers of groups) {
       const mount = peers.find((peer) => showsAll(peer));
-      if (mount === undefined || peers.some((peer) => this.#isExternalBind(peer) || this.#isRootBind(peer)))
-        continue;
+      // Where a part alone comes from outside (a masked file), the whole does not.
+      if (mount === undefined || this.#isExternalBind(mount) || this.#isRootBind(mount)) continue;
       const { content, code } = this.#judge(mount).fileSystem;
       if (content === undefined || (code === Fstype.MQUEUE && this.#hasOurQueues(mount))) continue;
       wanted.push(mount);
