@@ -554,6 +554,8 @@ interface Service {
 
 /** Starts the service in the background, as a daemon. */
 async function startService(): Promise<Service> {
+  // The daemon is ours then, to be ended.
+  adoptOrphans();
   const dir = newDir();
   const pidfile = join(dir, "pid");
   const words = ["service", "--daemon", "-W", dir, "--address", "s", "--pidfile", "pid", "-o", "log", "-v4"];
