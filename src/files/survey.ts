@@ -10,11 +10,11 @@ import { KernelError } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { AT, O, open, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { resultAt } from "../linux/own-table.ts";
 import type { TreeMounts } from "../linux/path-at.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { type FileStatus, STATX, statusIn } from "../linux/statx.ts";
 import { textOf, writeText } from "../linux/text.ts";
+import { resultAt } from "../machine/entries.ts";
 
 /** What a descriptor leads to. */
 export interface Sight {

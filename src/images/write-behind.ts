@@ -5,8 +5,8 @@
 import { HelperThread } from "../linux/helper-thread.ts";
 import { AT, O, open, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import { resultAt } from "../linux/own-table.ts";
 import { writeText } from "../linux/text.ts";
+import { resultAt } from "../machine/entries.ts";
 import { fileError } from "./error.ts";
 import { IMAGE_MODE } from "./image-file.ts";
 

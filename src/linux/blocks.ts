@@ -3,9 +3,10 @@
  * bytes of its own that the calls read and write. Blocks are laid once; for every use only what differs is filled in.
  */
 
+import { argumentAt } from "../machine/entries.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
 import { instant, instantsMatter } from "./instants.ts";
-import { argumentAt, OwnTable } from "./own-table.ts";
+import { OwnTable } from "./own-table.ts";
 
 const WORD = 8;
 

@@ -1,5 +1,6 @@
 /** Calls made in a child of ours that lives no longer than they take: for what would change us if we made them. */
 
+import { resultAt, setEntry, wideAt, wordsOf } from "../machine/entries.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
 import { CLONE, cloneArgs, setTid, spawnMasked } from "./clone.ts";
 import { Fd } from "./fd.ts";
@@ -27,14 +28,13 @@ export type ChildArgument = number | Uint8Array | string | ChildResult;
 /** The result of a call, once the child has made it. */
 export class ChildResult {
   constructor(
-    private readonly table: Uint8Array,
+    private readonly words: Uint32Array,
     readonly index: number,
   ) {}
 
   /** Of 64 bits; an errno is negative. */
   get raw(): number {
-    const view = new DataView(this.table.buffer, this.table.byteOffset, this.table.byteLength);
-    return Number(view.getBigInt64(this.index * ENTRY_SIZE + ENTRY_RESULT, true));
+    return wideAt(this.words, resultAt(this.index));
   }
 }
 
@@ -51,7 +51,7 @@ export interface ChildBytes {
 export class ChildTable {
   readonly #address: number;
   readonly #memory: Uint8Array;
-  readonly #view: DataView;
+  readonly #words: Uint32Array;
   #entries = 0;
   #data = MOST_ENTRIES * ENTRY_SIZE;
   #pid: HostPid | undefined;
@@ -63,7 +63,7 @@ export class ChildTable {
     const flags = MAP.SHARED | MAP.ANONYMOUS;
     this.#address = syscall("shared with a child", NR.mmap, 0, SIZE, PROT.READ | PROT.WRITE, flags, -1, 0);
     this.#memory = memoryAt(this.#address, SIZE);
-    this.#view = new DataView(this.#memory.buffer, this.#memory.byteOffset, SIZE);
+    this.#words = wordsOf(this.#memory);
     if (!outlivesUs) this.call(NR.prctl, PR.SET_PDEATHSIG, SIG.KILL);
   }
 
@@ -81,7 +81,7 @@ export class ChildTable {
         return this.data(typeof argument === "string" ? cString(argument) : argument).address;
       }),
     );
-    return new ChildResult(this.#memory, index);
+    return new ChildResult(this.#words, index);
   }
 
   /** Adds a call whose failure ends the child: nothing that follows is done then, and its result is 0. */
@@ -180,8 +180,7 @@ export class ChildTable {
   #endWord(): number {
     if (this.#end === undefined) {
       const table = this.data(ENTRY_SIZE);
-      this.#view.setUint32(table.address - this.#address, NR.exit_group, true);
-      this.#view.setBigInt64(table.address - this.#address + ENTRY_ARGS, 1n, true);
+      setEntry(wordsOf(table.bytes), 0, NR.exit_group, [1]);
       const end = this.data(word.size);
       word.write(end.bytes, 0, table.address);
       this.#end = end.address;
@@ -196,11 +195,7 @@ export class ChildTable {
   }
 
   #entry(op: number, ...args: number[]): void {
-    const at = this.#entries++ * ENTRY_SIZE;
-    if (this.#entries > MOST_ENTRIES) throw new RangeError("a child's table is too long");
-    this.#view.setUint32(at, op, true);
-    args.forEach((value, i) => {
-      this.#view.setBigInt64(at + ENTRY_ARGS + i * 8, BigInt(value), true);
-    });
+    if (this.#entries >= MOST_ENTRIES) throw new RangeError("a child's table is too long");
+    setEntry(this.#words, this.#entries++, op, args);
   }
 }

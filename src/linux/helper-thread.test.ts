@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
+import { resultAt } from "../machine/entries.ts";
 import { ERRNO } from "./errno.ts";
 import { HelperThread } from "./helper-thread.ts";
 import { NR } from "./nr.ts";
-import { resultAt } from "./own-table.ts";
 
 /** struct timespec. */
 function layPause(aside: HelperThread, milliseconds: number): number {

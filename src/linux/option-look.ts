@@ -1,7 +1,8 @@
 /** Many options of a socket, read in one native call: to see whether they are those of the one before. */
 
+import { resultAt } from "../machine/entries.ts";
 import { NR } from "./nr.ts";
-import { OwnTable, resultAt } from "./own-table.ts";
+import { OwnTable } from "./own-table.ts";
 
 /** Which option, and how many bytes its value has at most. */
 export interface OptionOf {

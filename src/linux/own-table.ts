@@ -5,15 +5,12 @@
  * to be made for each of a thousand things, they are laid out once as blocks of entries, and for every use only what
  * differs is filled in.
  */
+import { argumentAt, ENTRY_WORDS, resultAt, setEntry, setFlags, setWide } from "../machine/entries.ts";
 import { hostMachine } from "../machine/host.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../machine/runner.ts";
 import { addressOf, nativeFunction, placeCode } from "./syscall.ts";
 
 const WORD = 4;
-const ENTRY_WORDS = ENTRY_SIZE / WORD;
-const ARGS_AT = ENTRY_ARGS / WORD;
-const RESULT_AT = ENTRY_RESULT / WORD;
-const HIGH = 0x1_0000_0000;
 
 let native: ReturnType<typeof nativeFunction> | undefined;
 
@@ -35,18 +32,9 @@ export class TableLayout {
 
   readonly address: number;
 
-  /** Writes an entry; arguments are 64 bits wide and may be negative. */
+  /** Writes an entry; arguments are 64 bits wide and may be negative; those not given are 0. */
   entry(index: number, op: number, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0): void {
-    const { words } = this;
-    const at = index * ENTRY_WORDS;
-    words[at] = op;
-    words[at + 1] = 0;
-    setWide(words, at + ARGS_AT, a1);
-    setWide(words, at + ARGS_AT + 2, a2);
-    setWide(words, at + ARGS_AT + 4, a3);
-    setWide(words, at + ARGS_AT + 6, a4);
-    setWide(words, at + ARGS_AT + 8, a5);
-    setWide(words, at + ARGS_AT + 10, a6);
+    setEntry(this.words, index, op, [a1, a2, a3, a4, a5, a6]);
   }
 
   /** As `entry`, with as many arguments as there are. */
@@ -56,7 +44,7 @@ export class TableLayout {
 
   /** Makes the failure of an entry that is written end the table. */
   must(index: number): void {
-    this.words[index * ENTRY_WORDS + 1] = FLAG_MUST;
+    setFlags(this.words, index, FLAG_MUST);
   }
 
   /** The result of an entry, of which 32 bits count: an errno is negative. */
@@ -79,22 +67,6 @@ export class TableLayout {
     const result = this.address + from * ENTRY_SIZE + ENTRY_RESULT;
     this.entry(index, OP.MOVE, result, this.address + to * ENTRY_SIZE + ENTRY_ARGS + argument * 8);
   }
-}
-
-/** Sets two words to a number of 64 bits, as far as a number holds it. */
-function setWide(words: Uint32Array, at: number, value: number): void {
-  words[at] = value;
-  words[at + 1] = value < 0 || value > 0xffff_ffff ? Math.floor(value / HIGH) : 0;
-}
-
-/** Index in `words` of an argument's low half. */
-export function argumentAt(entry: number, argument: number): number {
-  return entry * ENTRY_WORDS + ARGS_AT + 2 * argument;
-}
-
-/** Index in `words` of a result's low half. */
-export function resultAt(entry: number): number {
-  return entry * ENTRY_WORDS + RESULT_AT;
 }
 
 /** Runs a table of our own memory, which ends by an END of its own, on the spot. */

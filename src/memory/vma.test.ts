@@ -69,7 +69,6 @@ describe("checkVma", () => {
     ["a private segment", { status: STATUS.REGULAR | STATUS.ANON_PRIVATE | STATUS.SYSVIPC }],
     ["a vDSO that is a file", { status: STATUS.REGULAR | STATUS.FILE_PRIVATE | STATUS.VDSO }],
     ["a packet socket", { status: STATUS.REGULAR | STATUS.SOCKET }],
-    ["a ring of asynchronous I/O", { status: STATUS.AIORING }],
     ["a name with a zero", { anon_name: "a\0b" }],
     ["a name that is too long", { anon_name: "x".repeat(80) }],
   ];

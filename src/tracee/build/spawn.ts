@@ -13,6 +13,7 @@ import { kill } from "../../linux/kill.ts";
 import { MAP, PROT } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
 import { ourPid } from "../../linux/ourselves.ts";
+import { TableLayout } from "../../linux/own-table.ts";
 import {
   type HostPid,
   hostPid,
@@ -26,10 +27,9 @@ import {
 import { readChildrenOf, readNumbers, readParent, readThreads } from "../../linux/proc.ts";
 import { getRseq, PTRACE_O, setSignalMask, WAIT } from "../../linux/ptrace.ts";
 import { MASK_WHILE_RUNNING, SIG } from "../../linux/signal.ts";
-import { viewOf } from "../../linux/struct.ts";
 import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "../../linux/syscall.ts";
 import { hostMachine } from "../../machine/host.ts";
-import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE } from "../../machine/runner.ts";
+import { ENTRY_RESULT, ENTRY_SIZE } from "../../machine/runner.ts";
 import { awaitNewborn } from "../hold/many-tasks.ts";
 import { suspendSeccomp, Task } from "../hold/task.ts";
 import type { Area } from "../table/area.ts";
@@ -47,18 +47,11 @@ const options = () => PTRACE_O.EXITKILL | suspendSeccomp();
  * asks for it too late.)
  */
 function waitingTable(address: number, reading: number, writing: number): Uint8Array {
-  const table = new Uint8Array(3 * ENTRY_SIZE);
-  const view = viewOf(table);
-  const entry = (index: number, op: number, ...args: number[]) => {
-    view.setUint32(index * ENTRY_SIZE, op, true);
-    args.forEach((arg, i) => {
-      view.setBigInt64(index * ENTRY_SIZE + ENTRY_ARGS + i * 8, BigInt(arg), true);
-    });
-  };
-  entry(0, NR.close, writing);
-  entry(1, NR.read, reading, address + ENTRY_SIZE + ENTRY_RESULT, 1);
-  entry(2, NR.exit_group, 0);
-  return table;
+  const table = new TableLayout(3 * ENTRY_SIZE, address);
+  table.entry(0, NR.close, writing);
+  table.entry(1, NR.read, reading, address + ENTRY_SIZE + ENTRY_RESULT, 1);
+  table.entry(2, NR.exit_group, 0);
+  return table.bytes;
 }
 
 /** How the root of a tree is born. */

@@ -15,13 +15,13 @@ import { KernelError } from "../../linux/errno.ts";
 import { writeMemory } from "../../linux/memory.ts";
 import { TableLayout } from "../../linux/own-table.ts";
 import { callName } from "../../linux/syscall.ts";
-import { ENTRY_SIZE, FLAG_MUST, OP } from "../../machine/runner.ts";
+import { ENTRY_WORDS } from "../../machine/entries.ts";
+import { ENTRY_SIZE, OP } from "../../machine/runner.ts";
 import { awaitTables, startTables } from "../hold/many-tasks.ts";
 import type { Task } from "../hold/task.ts";
 import type { Calls } from "../table/calls.ts";
 import type { Region } from "../table/table.ts";
 
-const ENTRY_WORDS = ENTRY_SIZE / 4;
 const DATA_ALIGN = 16;
 
 export class ThreadTables implements Calls {
@@ -60,7 +60,7 @@ export class ThreadTables implements Calls {
 
   must(object: string, nr: number, ...args: number[]): void {
     this.#add(object, nr, args);
-    this.#layout.words[(this.#objects.length - 1) * ENTRY_WORDS + 1] = FLAG_MUST;
+    this.#layout.must(this.#objects.length - 1);
   }
 
   data(bytes: Uint8Array): number {

@@ -18,7 +18,8 @@ import { type Mapping, readSmaps } from "../../linux/proc.ts";
 import { getRegister, PTRACE, setRegisters, setSignalMask, userRegs } from "../../linux/ptrace.ts";
 import { MASK_ALL, SIG, sigaction } from "../../linux/signal.ts";
 import { word } from "../../linux/struct.ts";
-import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../../machine/runner.ts";
+import { type Entry, entryAt, resultAt, setWide, wordsOf } from "../../machine/entries.ts";
+import { FLAG_MUST, OP } from "../../machine/runner.ts";
 import { callRegisters } from "../hold/many-tasks.ts";
 import { findGap, spansOf } from "../table/area.ts";
 import { type Region, Table, type TableExecutor } from "../table/table.ts";
@@ -176,8 +177,8 @@ export class CallByCall implements Entered {
     if (data.length > 0) writeMemory(pid, dataAt, data);
     const words = new TableWords(pid, address, entries);
     this.#away(thread, NOTHING, (call) => {
-      for (let at = 0; ; at += ENTRY_SIZE) {
-        const { op, flags, args } = words.entry(at);
+      for (let index = 0; ; index++) {
+        const { op, flags, args } = words.entry(index);
         if (op === OP.END) return;
         if (op === OP.MOVE) {
           const [from = 0, to = 0] = args;
@@ -186,7 +187,7 @@ export class CallByCall implements Entered {
         }
         if (op > OP.MOVE) throw new Error(`operation ${op} in a table of calls`);
         const result = call(op, args);
-        words.setResult(at, result);
+        words.setResult(index, result);
         if (flags === FLAG_MUST && result < 0 && result > -4096) return;
       }
     });
@@ -236,7 +237,7 @@ type Call = (nr: number, args: readonly number[]) => number;
 
 /** The entries of a table, which are ours alone, and the process' memory, for who works through them. */
 class TableWords {
-  readonly #view: DataView;
+  readonly #words: Uint32Array;
 
   constructor(
     private readonly pid: HostPid,
@@ -244,17 +245,15 @@ class TableWords {
     private readonly address: number,
     private readonly entries: Uint8Array,
   ) {
-    this.#view = new DataView(entries.buffer, entries.byteOffset, entries.length);
+    this.#words = wordsOf(entries);
   }
 
-  entry(at: number): { op: number; flags: number; args: number[] } {
-    const args: number[] = [];
-    for (let i = 0; i < 6; i++) args.push(Number(this.#view.getBigInt64(at + ENTRY_ARGS + i * 8, true)));
-    return { op: this.#view.getUint32(at, true), flags: this.#view.getUint32(at + 4, true), args };
+  entry(index: number): Entry {
+    return entryAt(this.#words, index);
   }
 
-  setResult(at: number, result: number): void {
-    this.#view.setBigInt64(at + ENTRY_RESULT, BigInt(result), true);
+  setResult(index: number, result: number): void {
+    setWide(this.#words, resultAt(index), result);
   }
 
   /** Copies a word from one address to another. */

@@ -50,6 +50,8 @@ function unfrozen(pid: HostPid, parent: FrozenProcess | undefined): FrozenProces
 }
 
 export class FrozenTree {
+  #isHeld = true;
+
   private constructor(readonly root: FrozenProcess) {}
 
   get processes(): FrozenProcess[] {
@@ -121,6 +123,7 @@ export class FrozenTree {
 
   /** Ends every process and waits until each has ended; its parent finds it so. `sent` is called when none lives on. */
   kill(sent: () => void): void {
+    this.#isHeld = false;
     for (const { pid, zombie } of this.processes) {
       if (zombie) continue;
       instant();
@@ -139,7 +142,14 @@ export class FrozenTree {
 
   /** Lets every task run on; a process that had been stopped by a signal goes back to that. */
   release(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
     for (const process of this.processes) for (const task of process.threads) if (!task.gone) task.detach();
+  }
+
+  /** As release, unless that or the end of the tree has come before. */
+  [Symbol.dispose](): void {
+    this.release();
   }
 }
 

@@ -1,8 +1,8 @@
 /** Tables that are written from outside, entry by entry: those that lead a thread in and out. */
 
 import { sigframeStack } from "../../linux/signal.ts";
-import { viewOf } from "../../linux/struct.ts";
-import { ENTRY_ARGS, ENTRY_SIZE, OP, SLOT_STACK } from "../../machine/runner.ts";
+import { setEntry, wordsOf } from "../../machine/entries.ts";
+import { OP, SLOT_STACK } from "../../machine/runner.ts";
 
 /** An entry of a table that is written from outside. */
 export interface RawEntry {
@@ -18,13 +18,10 @@ export function moveStack(slot: number, frame: number): RawEntry[] {
   }));
 }
 
-/** Writes entries, the first at byte `at`. */
+/** Writes entries, the first at byte `at`, a multiple of 4. */
 export function encodeTable(buffer: Uint8Array, at: number, entries: readonly RawEntry[]): void {
-  const view = viewOf(buffer);
+  const words = wordsOf(buffer.subarray(at));
   entries.forEach(({ op, args }, i) => {
-    view.setUint32(at + i * ENTRY_SIZE, op, true);
-    args.forEach((arg, k) => {
-      view.setBigInt64(at + i * ENTRY_SIZE + ENTRY_ARGS + k * 8, BigInt(arg), true);
-    });
+    setEntry(words, i, op, args);
   });
 }

@@ -13,8 +13,16 @@
 import { KernelError } from "../../linux/errno.ts";
 import { type Piece, readMemory, readPieces, writeMemory, writePieces } from "../../linux/memory.ts";
 import type { HostPid } from "../../linux/pid.ts";
-import { viewOf } from "../../linux/struct.ts";
 import { callName, checkResult } from "../../linux/syscall.ts";
+import {
+  ENTRY_WORDS,
+  resultAt,
+  setEntry,
+  setFlags,
+  setWide,
+  wideAt,
+  wordsOf,
+} from "../../machine/entries.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../../machine/runner.ts";
 
 /** Memory of the task that tables are laid out in. */
@@ -104,6 +112,8 @@ export type Argument = number | Result | Stored;
 
 const DATA_ALIGN = 16;
 const NO_DATA = new Uint8Array();
+const NO_ARGUMENTS: readonly number[] = [];
+const WORD = 4;
 /**
  * So large is a mirror at first, in bytes. The allocator clears all of it, and each page that it touches in that is a fault
  * of some microseconds: with hundreds of tables, most of what they cost.
@@ -128,7 +138,6 @@ const wantedOnce = new WeakSet<object>();
 export class Table {
   /** What is laid: entries from the beginning on, data up to the end. It has no more bytes than that needs. */
   #mirror: Uint8Array;
-  #view: DataView;
   #words: Uint32Array;
   /** What the region has more than the mirror: so far before its place in the region stands data in the mirror. */
   #gap: number;
@@ -147,8 +156,7 @@ export class Table {
   ) {
     const size = Math.min(region.size, MIRROR_SIZE);
     this.#mirror = new Uint8Array(size);
-    this.#view = viewOf(this.#mirror);
-    this.#words = new Uint32Array(this.#mirror.buffer);
+    this.#words = wordsOf(this.#mirror);
     this.#gap = region.size - size;
     this.#dataStart = region.size;
   }
@@ -166,10 +174,7 @@ export class Table {
   /** An entry that is no call: an operation of the runner's own. */
   operation(op: number, ...args: number[]): void {
     this.#makeRoom(ENTRY_SIZE);
-    args.forEach((arg, i) => {
-      this.#writeWord(this.#used + ENTRY_ARGS + i * 8, arg);
-    });
-    this.#view.setUint32(this.#used, op, true);
+    setEntry(this.#words, this.#used / ENTRY_SIZE, op, args);
     this.#used += ENTRY_SIZE;
   }
 
@@ -212,7 +217,7 @@ export class Table {
   each(nr: number, before: readonly number[], values: readonly number[], after: readonly number[]): number[] {
     this.run();
     const { pid, address, size } = this.region;
-    const step = ENTRY_SIZE / 4;
+    const step = ENTRY_WORDS;
     const most = Math.floor(size / ENTRY_SIZE) - 1;
     this.#makeRoom(Math.min(most, values.length) * ENTRY_SIZE);
     const words = this.#words;
@@ -236,7 +241,7 @@ export class Table {
         this.executor.awaitTable();
         readMemory(pid, address, used);
       }
-      for (let i = 0; i < count; i++) results.push((words[i * step + ENTRY_RESULT / 4] ?? 0) | 0);
+      for (let i = 0; i < count; i++) results.push((words[resultAt(i)] ?? 0) | 0);
       used.fill(0);
     }
     return results;
@@ -273,7 +278,7 @@ export class Table {
   /** What is to be written before it runs, valid until then: its entries, to the region's beginning; its data, to the end. */
   get laid(): { readonly entries: Uint8Array; readonly data: Uint8Array } {
     this.#makeRoom(0);
-    this.#view.setUint32(this.#used, OP.END, true);
+    setEntry(this.#words, this.#used / ENTRY_SIZE, OP.END, NO_ARGUMENTS);
     return {
       entries: this.#mirror.subarray(0, this.#used + ENTRY_SIZE),
       data: this.#mirror.subarray(this.#dataStart - this.#gap),
@@ -364,7 +369,7 @@ export class Table {
     for (let at = first; at < this.#used; at += ENTRY_SIZE) {
       for (let word = at + ENTRY_ARGS; word < at + ENTRY_RESULT; word += 8) {
         const value = this.#readWord(word);
-        if (value >= low && value < high) addresses.push((word - first) / 4);
+        if (value >= low && value < high) addresses.push((word - first) / WORD);
       }
     }
     return {
@@ -386,7 +391,7 @@ export class Table {
     const moved = this.region.address + this.#dataStart - dataAt;
     const words = this.#words;
     for (let i = 0; i < addresses.length; i++) {
-      const word = at / 4 + (addresses[i] ?? 0);
+      const word = at / WORD + (addresses[i] ?? 0);
       const low = (words[word] ?? 0) + moved;
       words[word] = low;
       words[word + 1] = (words[word + 1] ?? 0) + Math.floor(low / 0x1_0000_0000);
@@ -397,14 +402,14 @@ export class Table {
 
   #refuseFailureIn({ objects }: Sheet, at: number, pid: HostPid): void {
     const words = this.#words;
-    const high = (at + ENTRY_RESULT) / 4 + 1;
+    const high = resultAt(at / ENTRY_SIZE) + 1;
     for (let i = 0; i < objects.length; i++) {
       // Nearly all have succeeded, and the high half of a result shows it.
-      if (words[high + (i * ENTRY_SIZE) / 4] !== 0xffff_ffff) continue;
+      if (words[high + i * ENTRY_WORDS] !== 0xffff_ffff) continue;
       const value = this.#readWord(at + i * ENTRY_SIZE + ENTRY_RESULT);
       const object = objects[i];
       if (object === undefined || value <= -4096) continue;
-      const nr = this.#view.getUint32(at + i * ENTRY_SIZE, true);
+      const nr = words[at / WORD + i * ENTRY_WORDS] ?? 0;
       throw new KernelError(callName(nr), `${object} in process ${pid}`, -value);
     }
   }
@@ -421,6 +426,9 @@ export class Table {
     if (this.#used + needed > this.#dataStart) throw new RangeError("the table of calls is full");
     this.#makeRoom(needed);
     const entry = this.#used + moves * ENTRY_SIZE;
+    const index = entry / ENTRY_SIZE;
+    setEntry(this.#words, index, nr, NO_ARGUMENTS);
+    if (object !== undefined) setFlags(this.#words, index, FLAG_MUST);
     for (let i = 0, at = entry + ENTRY_ARGS; i < args.length; i++, at += 8) {
       const arg = args[i] ?? 0;
       if (typeof arg === "number") this.#writeWord(at, arg);
@@ -428,8 +436,6 @@ export class Table {
       else if (arg.settled) this.#writeWord(at, arg.value);
       else this.#addMove(this.resultAt(arg), at);
     }
-    this.#view.setUint32(entry, nr, true);
-    this.#view.setUint32(entry + 4, object === undefined ? 0 : FLAG_MUST, true);
     this.#used = entry + ENTRY_SIZE;
     const result = new Result(nr, object, entry);
     this.#pending.push(result);
@@ -437,9 +443,7 @@ export class Table {
   }
 
   #addMove(from: number, to: number): void {
-    this.#view.setUint32(this.#used, OP.MOVE, true);
-    this.#writeWord(this.#used + ENTRY_ARGS, from);
-    this.#writeWord(this.#used + ENTRY_ARGS + 8, this.region.address + to);
+    setEntry(this.#words, this.#used / ENTRY_SIZE, OP.MOVE, [from, this.region.address + to]);
     this.#used += ENTRY_SIZE;
   }
 
@@ -460,8 +464,7 @@ export class Table {
     larger.set(this.#mirror.subarray(0, this.#used));
     larger.set(this.#mirror.subarray(this.#dataStart - this.#gap), larger.length - data);
     this.#mirror = larger;
-    this.#view = viewOf(larger);
-    this.#words = new Uint32Array(larger.buffer);
+    this.#words = wordsOf(larger);
     this.#gap = size - larger.length;
   }
 
@@ -477,12 +480,11 @@ export class Table {
   }
 
   #writeWord(at: number, value: number): void {
-    this.#words[at / 4] = value;
-    this.#words[at / 4 + 1] = Math.floor(value / 0x1_0000_0000);
+    setWide(this.#words, at / WORD, value);
   }
 
   #readWord(at: number): number {
-    return this.#view.getInt32(at + 4, true) * 0x1_0000_0000 + this.#view.getUint32(at, true);
+    return wideAt(this.#words, at / WORD);
   }
 }
 
