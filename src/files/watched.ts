@@ -10,6 +10,7 @@ import { openByHandle } from "../linux/file-handle.ts";
 import { O } from "../linux/io.ts";
 import { readMountinfo } from "../linux/mountinfo.ts";
 import { NR } from "../linux/nr.ts";
+import { ourPath, type PathAt } from "../linux/path-at.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { statusOf } from "../linux/statx.ts";
 import { checkResult } from "../linux/syscall.ts";
@@ -60,14 +61,18 @@ export function fieldsOf(line: string, where: string): (name: string) => string 
   };
 }
 
-/** Opens a handle by each mount of its file system that `pid` has. @throws KernelError where none can */
-function openHandle(device: number, handle: FhEntry, pid: HostPid | "self"): Fd {
+/** Where a process, or we, have the mounts of a file system. */
+function mountsOf(device: number, pid: HostPid | "self"): PathAt[] {
+  const mounts = readMountinfo(pid).filter((mount) => mount.device === device);
+  return mounts.map(({ mountpoint }) => ourPath(`/proc/${pid}/root${mountpoint}`));
+}
+
+/** Opens a handle by one of the mounts of its file system. @throws KernelError where none can */
+function openHandle(mounts: readonly PathAt[], handle: FhEntry): Fd {
   let refused = new KernelError("open_by_handle_at", "no mount of its file system", ERRNO.ESTALE);
-  for (const mount of readMountinfo(pid)) {
-    if (mount.device !== device) continue;
-    const { mountpoint } = mount;
+  for (const { directory, path } of mounts) {
     try {
-      using root = Fd.own(openPath(`/proc/${pid}/root${mountpoint}`, O.PATH | O.DIRECTORY));
+      using root = Fd.openAt(directory, path, O.PATH | O.DIRECTORY);
       // Only a descriptor that is open for reading will do.
       using readable = Fd.own(openPath(selfPath(root.number), O.RDONLY | O.DIRECTORY | O.NONBLOCK));
       return Fd.own(openByHandle(readable.number, handle.type, handleBytes(handle), O.PATH));
@@ -96,10 +101,12 @@ export function traceWatched(
   const what = `${file.where}: the watched inode ${device.toString(16)}:${inode}`;
   if (!context.options.forceIrmap) {
     try {
-      using fd = openHandle(device, handle, file.pid);
+      const { mounts } = context;
+      using fd = openHandle(mounts.any ? mounts.onDevice(device) : mountsOf(device, file.pid), handle);
       const path = linkOf(fd.number);
-      const { nlink } = statusOf(fd.number);
-      if (!saysDeleted(path) && leadsTo(context, path, fd.number)) return { ...handle, path };
+      const { nlink, mntId } = statusOf(fd.number);
+      if (!saysDeleted(path) && leadsTo(context, path, fd.number))
+        return { ...handle, path, ...(mounts.any && { mnt_id: mntId }) };
       const open = nlink === 0 || saysDeleted(path) ? openFileOf(context, fd.number) : undefined;
       if (open !== undefined) return { ...handle, file_id: open };
       if (nlink > 0) {
@@ -123,9 +130,10 @@ export function traceWatched(
 
 function leadsTo({ mounts }: DumpContext, path: string, fd: number): boolean {
   try {
-    const at = mounts.fromRoot(path);
+    const b = statusOf(fd);
+    const at = mounts.fromRoot(path, b.mntId);
     using there = Fd.openAt(at.directory, at.path, O.PATH | O.NOFOLLOW);
-    const [a, b] = [statusOf(there.number), statusOf(fd)];
+    const a = statusOf(there.number);
     return a.ino === b.ino && a.dev === b.dev;
   } catch {
     return false;
@@ -150,8 +158,8 @@ export function openWatched(context: RestoreContext, device: number, inode: bigi
   const open = file_id === undefined ? context.paths.ghost(device, inode) : context.descriptor(file_id);
   if (open !== undefined) return Fd.own(openPath(selfPath(open), O.PATH));
   if (path !== undefined) {
-    const at = { mount: undefined, path: path.startsWith("/") ? path : `/${path}` };
+    const at = { mount: handle.mnt_id, path: path.startsWith("/") ? path : `/${path}` };
     return Fd.own(checkResult(context.mounts.open(at, O.PATH), NR.openat, path));
   }
-  return openHandle(device, handle, "self");
+  return openHandle(mountsOf(device, "self"), handle);
 }

@@ -50,8 +50,10 @@ export interface TreeMounts {
   rootFor(mount: number): number;
   /** Whether it is one of the tree's. */
   has(mount: number): boolean;
-  /** As what a path from the root of the tree's mount namespace is looked up. */
-  fromRoot(path: string): PathAt;
+  /** As what a path from the root of the tree's mount namespace is looked up, or of that which has a mount of this number. */
+  fromRoot(path: string, mount?: number): PathAt;
+  /** Where the mounts of a file system are, which may be covered. */
+  onDevice(device: number): PathAt[];
   /** What stands at a path on a mount that is covered by others; a negative errno where nothing can be reached. @throws KernelError */
   lookUnder(mount: number, path: string): FileStatus | number;
   /** How to make something at a path; its directory stays open until the command ends. @throws KernelError */
@@ -92,6 +94,7 @@ export const OUR_MOUNTS: TreeMounts = {
   rootFor: () => AT.FDCWD,
   has: () => true,
   fromRoot: ourPath,
+  onDevice: () => [],
   lookUnder: () => -ERRNO.ENOENT,
   place: (_, path) => ourPath(path),
 };

@@ -121,9 +121,15 @@ export class MountsDump implements TreeMounts, Disposable {
     return this.#byId.get(mount)?.found.root.number ?? AT.FDCWD;
   }
 
-  fromRoot(path: string): PathAt {
-    const root = this.#trees[0]?.root.number;
+  fromRoot(path: string, mount?: number): PathAt {
+    const known = mount === undefined ? undefined : this.#byId.get(mount)?.found;
+    const root = (known ?? this.#trees[0])?.root.number;
     return root === undefined ? ourPath(path) : { directory: root, path: path === "/" ? "." : path.slice(1) };
+  }
+
+  onDevice(device: number): PathAt[] {
+    const mounts = this.#mounts.filter((mount) => mount.device === device);
+    return mounts.map(({ id, mountpoint }) => this.fromRoot(mountpoint, id));
   }
 
   lookUnder(id: number, path: string): FileStatus | number {
