@@ -28,6 +28,11 @@ export interface MountPaths {
    * system, read-only ones too. @throws MountRestoreError, KernelError where the directory cannot be opened
    */
   place(at: MountPath): PathAt;
+  /**
+   * The master of terminal `index` among those of the mount that a path is on, where it was opened already, for its slave is mounted
+   * somewhere; the caller's.
+   */
+  takeTerminal(at: MountPath, index: number): number | undefined;
   /** Whether a process that is born now has this directory, which is lent, for its root. */
   isRoot(directory: number): boolean;
   /** As what a path is looked up; undefined where the mounts are ours, and absolute paths do. @throws as open */
@@ -85,6 +90,7 @@ export const OUR_PATHS: MountPaths = {
     const ours = statusAt(AT.FDCWD, pathAddress("/"));
     return typeof ours !== "number" && ours.dev === theirs.dev && ours.ino === theirs.ino;
   },
+  takeTerminal: () => undefined,
   lookUp: () => undefined,
 };
 

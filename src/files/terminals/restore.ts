@@ -244,6 +244,8 @@ export class TtyRestore implements FileRestorer {
   /** Opens masters until one has the wanted number; the others are closed again. */
   #openNumbered(file: TtyFileEntry, info: TtyInfoEntry, hasMaster: boolean): number {
     const wanted = info.pty?.index;
+    const opened = this.#openedBefore(file, info, wanted);
+    if (opened !== undefined) return opened;
     const others: Fd[] = [];
     try {
       for (;;) {
@@ -262,11 +264,22 @@ export class TtyRestore implements FileRestorer {
     }
   }
 
+  /** A master that the mounts needed; its path or that of its slave says of which mount it is. */
+  #openedBefore(file: TtyFileEntry, info: TtyInfoEntry, index: number | undefined): number | undefined {
+    const path = this.#masterFileOf(info)?.regf_id ?? file.regf_id;
+    if (path === undefined || index === undefined) return undefined;
+    const { mnt_id, name } = this.context.paths.entryOf(path);
+    const mount = mnt_id === undefined || mnt_id < 0 ? undefined : mnt_id;
+    return this.context.mounts.takeTerminal({ mount, path: name }, index);
+  }
+
+  #masterFileOf({ id }: TtyInfoEntry): TtyFileEntry | undefined {
+    const master = 2 * pairOf(id) + 1;
+    return [...this.context.entries.values()].find(({ tty }) => tty?.tty_info_id === master)?.tty;
+  }
+
   #openMultiplexer(file: TtyFileEntry, info: TtyInfoEntry, hasMaster: boolean): number {
-    const number = pairOf(info.id);
-    const masterFile = [...this.context.entries.values()].find(
-      ({ tty }) => tty?.tty_info_id === 2 * number + 1,
-    )?.tty;
+    const masterFile = this.#masterFileOf(info);
     const flags = O.RDWR | O.NOCTTY | O.NONBLOCK;
     if (hasMaster && masterFile?.regf_id !== undefined)
       return this.context.paths.openPlain(masterFile.regf_id, flags);

@@ -41,6 +41,7 @@ import { NR } from "../../linux/nr.ts";
 import type { Owners } from "../../linux/owners.ts";
 import { statusOf } from "../../linux/statx.ts";
 import { addressOf, checkResult, cString, nameAddress, rawSyscall, syscall } from "../../linux/syscall.ts";
+import { TIOC, ttyNumber } from "../../linux/tty.ts";
 import { log } from "../../log.ts";
 import type { Restoree } from "../../tracee/build/restoree.ts";
 import type { Result } from "../../tracee/table/table.ts";
@@ -57,6 +58,8 @@ const ROOM = 0x4000;
 /** A mountpoint or the root of a bind, from the mount that it is in. */
 const INSIDE = RESOLVE.IN_ROOT | RESOLVE.NO_XDEV | RESOLVE.NO_MAGICLINKS;
 const AT_REMOVEDIR = 0x200;
+/** So many terminals are opened on the way to one with a wanted number. */
+const MOST_TERMINALS = 4096;
 
 /** A mount that has been made. */
 export interface MadeMount {
@@ -83,6 +86,9 @@ export class MountsBuilder implements Disposable {
   /** Of first mounts, copies by which names are made in the file system: attached nowhere, not read-only, nothing stands on them. */
   readonly forNames = new Map<Mount, MadeMount>();
   readonly namespaces: MadeNamespace[] = [];
+  /** Masters of terminals whose slaves are mounted somewhere. */
+  readonly terminals: { readonly peers: readonly Mount[]; readonly index: number; readonly master: Fd }[] =
+    [];
   readonly #deferred: ReadonlySet<Mount>;
   readonly #pidfd: Fd;
   readonly #temporary: UndoEntry[] = [];
@@ -127,6 +133,7 @@ export class MountsBuilder implements Disposable {
     this.#pidfd.close();
     for (const { fd } of [...this.made.values(), ...this.copies.values(), ...this.forNames.values()])
       fd.close();
+    for (const { master } of this.terminals) master.close();
     for (const { namespace, root } of this.namespaces) {
       namespace.close();
       root.close();
@@ -187,6 +194,7 @@ export class MountsBuilder implements Disposable {
         const { fd, pending } = this.#mountInside(planned, origin.fsName);
         const made = this.#settle(planned, fd);
         if (pending) this.#fill(made);
+        if (planned.fileSystem.code === Fstype.DEVPTS) this.#openTerminals(made);
         return made;
       }
       case "device": {
@@ -218,6 +226,31 @@ export class MountsBuilder implements Disposable {
     const flags = pending ? mount.flags & ~MS.RDONLY : mount.flags;
     const { fd } = addMount(table, describe(mount), fsName, parameters, flags);
     return { fd, pending };
+  }
+
+  /** A terminal is there as long as its master is open: those whose slaves are mounted somewhere have to be there before. */
+  #openTerminals({ planned, fd }: MadeMount): void {
+    const { mount } = planned;
+    const indexes = new Set<number>();
+    for (const { root } of mount.peers) {
+      const [, index] = /^\/(\d{1,7})$/.exec(root) ?? [];
+      if (index !== undefined) indexes.add(Number(index));
+    }
+    const others: Fd[] = [];
+    try {
+      while (indexes.size > 0) {
+        const flags = O.RDWR | O.NOCTTY | O.NONBLOCK;
+        const result = rawOpenat2(fd.number, "ptmx", flags, INSIDE);
+        const master = Fd.own(checkResult(result, NR.openat2, `${describe(mount)}: a terminal`));
+        const index = ttyNumber(master.number, TIOC.GPTN);
+        if (indexes.delete(index)) this.terminals.push({ peers: mount.peers, index, master });
+        else others.push(master);
+        if (others.length > MOST_TERMINALS)
+          throw new MountRestoreError(`${describe(mount)}: there are no such terminals`);
+      }
+    } finally {
+      for (const other of others) other.close();
+    }
   }
 
   #fill({ planned, fd, inside }: MadeMount): void {

@@ -56,6 +56,8 @@ export interface PlanOptions {
   readonly externals: Externals;
   /** The names of --enable-fs. */
   readonly enabled: ReadonlySet<string>;
+  /** The SELinux context of mounts that have one (--lsm-mount-context). */
+  readonly context: string | undefined;
 }
 
 interface Read {
@@ -89,7 +91,7 @@ class Planner {
     const file = `mountpoints-${number}.img`;
     const entries = images.readAll(IMAGES.mnts, number).reverse();
     if (entries.length === 0) throw new MountRestoreError(`${file}: it is not there, or has no mounts`);
-    const infos = entries.map((entry) => infoOf(entry, file));
+    const infos = entries.map((entry) => infoOf(entry, file, this.options.context));
     try {
       const tree = buildTree(infos, number);
       tree.all.forEach((mount, i) => {
@@ -266,7 +268,7 @@ class Planner {
 const OLD_MOUNT_FLAGS =
   MS_PROPAGATION | MS.NOSUID | MS.NODEV | MS.NOEXEC | MS.NOATIME | MS.NODIRATIME | MS.RELATIME;
 
-function infoOf(entry: MntEntry, file: string): MountInfo {
+function infoOf(entry: MntEntry, file: string, context: string | undefined): MountInfo {
   const where = `${file}: mount ${entry.mnt_id}`;
   const sharedId = entry.shared_id ?? 0;
   const masterId = entry.master_id ?? 0;
@@ -286,9 +288,17 @@ function infoOf(entry: MntEntry, file: string): MountInfo {
     type: entry.fsname ?? fileSystemOfCode(entry.fstype, undefined).name,
     source: entry.source,
     superFlags: entry.sb_flags ?? entry.flags & ~OLD_MOUNT_FLAGS,
-    options: entry.options,
+    options: context === undefined ? entry.options : withContext(entry.options, context),
     idmapped: false,
   };
+}
+
+/** Options with another SELinux context in the place of theirs, if they have one. */
+export function withContext(options: string, context: string): string {
+  const changed = splitOptions(options).map((option) =>
+    option.replace(/(context=).*$/s, (_, key) => `${key}"${context}"`),
+  );
+  return changed.join(",");
 }
 
 function checkPath(path: string, where: string, what: string): string {

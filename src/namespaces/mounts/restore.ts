@@ -26,6 +26,7 @@ import { nameOf, pathBelow } from "./tree.ts";
 export interface MountsRestoreOptions extends ExternalOptions {
   readonly root: string | undefined;
   readonly enableFs: readonly string[];
+  readonly lsmMountContext: string | undefined;
 }
 
 /** A path on a mount, which nothing that is mounted on it takes elsewhere, and no link. */
@@ -59,6 +60,7 @@ export class MountsRestore implements MountPaths, Disposable {
       root: this.options.root,
       externals: new Externals(this.options),
       enabled: enabledNames(this.options.enableFs),
+      context: this.options.lsmMountContext,
     });
     const makesNames = this.images.has(IMAGES.remap_fpath);
     const builder = new MountsBuilder(root, this.images, plan, this.owners, this.undo, makesNames);
@@ -117,6 +119,15 @@ export class MountsRestore implements MountPaths, Disposable {
     if (root === undefined) return OUR_PATHS.isRoot(directory);
     const [theirs, ours] = [statusOf(directory), statusOf(root.number)];
     return ours.dev === theirs.dev && ours.ino === theirs.ino && ours.mntId === theirs.mntId;
+  }
+
+  takeTerminal({ mount }: MountPath, index: number): number | undefined {
+    const on = mount === undefined ? undefined : this.#byId.get(mount)?.planned.mount.peers;
+    const terminals = this.#builder?.terminals ?? [];
+    const found = terminals.find(
+      (each) => each.index === index && each.master.isOpen && (on === undefined || on === each.peers),
+    );
+    return found?.master.release();
   }
 
   lookUp(at: MountPath): LookUp | undefined {

@@ -4,6 +4,7 @@ import { parseMountinfo } from "../../linux/mountinfo.ts";
 import { uncovering } from "./access.ts";
 import { parametersOf } from "./context.ts";
 import { Externals } from "./external.ts";
+import { withContext } from "./plan.ts";
 import { buildTree, fromRoot, isCovered, type Mount, pathBelow, visibleAt } from "./tree.ts";
 
 /** Lines of mountinfo as the kernel writes them, of which these tests need little: id, parent, mountpoint. */
@@ -26,6 +27,16 @@ describe("a file system", () => {
       { key: "lowerdir", value: "/a,b:/c" },
       { key: "nodev_thing", value: undefined },
     ]);
+  });
+});
+
+describe("a context of SELinux", () => {
+  test("takes the place of the one that a mount had", () => {
+    expect(withContext('size=1k,context="a:b:c:s0:c1,c2",inode64', "x:y:z")).toBe(
+      'size=1k,context="x:y:z",inode64',
+    );
+    expect(withContext("fscontext=a,mode=755", "x:y")).toBe('fscontext="x:y",mode=755');
+    expect(withContext("size=1k", "x:y")).toBe("size=1k");
   });
 });
 
