@@ -5,7 +5,7 @@
  */
 
 import { ERRNO } from "./errno.ts";
-import { close, O, open } from "./io.ts";
+import { close, O, open, withFd } from "./io.ts";
 import { PAGE_SIZE, TASK_SIZE } from "./memory.ts";
 import { NR } from "./nr.ts";
 import { oncePerRun } from "./once-per-run.ts";
@@ -16,7 +16,14 @@ import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "./syscall
 /** PAGE_IS_* (include/uapi/linux/fs.h). */
 const PAGE_IS = { FILE: 4n, PRESENT: 8n, SWAPPED: 16n, PFNZERO: 32n, GUARD: 256n } as const;
 /** The same in the words of the file. */
-const PM = { FILE: 1 << 29, SWAP: 1 << 30, PRESENT: 1 << 31, GUARD: 1 << 26, FRAME_HIGH: 0x7f_ffff } as const;
+const PM = {
+  FILE: 1 << 29,
+  SWAP: 1 << 30,
+  PRESENT: 1 << 31,
+  GUARD: 1 << 26,
+  EXCLUSIVE: 1 << 24,
+  FRAME_HIGH: 0x7f_ffff,
+} as const;
 
 /** _IOWR('f', 16, struct pm_scan_arg) */
 const PAGEMAP_SCAN = 0xc060_6610;
@@ -197,6 +204,33 @@ export function scanPages(
   } finally {
     close(fd);
   }
+}
+
+/**
+ * How many pages of a stretch of anonymous memory a write would need memory for: those that are not there, are swapped out,
+ * are the zero page, or are shared with a process that was forked. @throws KernelError
+ */
+export function pagesToCome(pid: HostPid, address: number, size: number): number {
+  const zero = zeroFrame();
+  const from = Math.floor(address / PAGE_SIZE);
+  const count = Math.ceil((address + size) / PAGE_SIZE) - from;
+  const words = new Uint8Array(count * 8);
+  const view = viewOf(words);
+  withFd(open(`/proc/${pid}/pagemap`, O.RDONLY), (fd) => {
+    syscall(() => `pagemap of process ${pid}`, NR.pread64, fd, addressOf(words), words.length, from * 8);
+  });
+  let missing = 0;
+  for (let i = 0; i < words.length; i += 8) {
+    const high = view.getUint32(i + 4, true);
+    const isZeroPage =
+      (high & PM.FRAME_HIGH) === zero.high &&
+      view.getUint32(i, true) === zero.low &&
+      (zero.high | zero.low) !== 0;
+    const own =
+      (high & PM.PRESENT) !== 0 && (high & PM.EXCLUSIVE) !== 0 && (high & PM.FILE) === 0 && !isZeroPage;
+    if (!own) missing++;
+  }
+  return missing;
 }
 
 /** The same by the words of the file alone, for tests. */

@@ -13,6 +13,7 @@ import { stage } from "../../faults.ts";
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { MAP, PAGE_SIZE, PROT, readMemory, writeMemory } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
+import { pagesToCome } from "../../linux/pagemap.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { type Mapping, readSmaps } from "../../linux/proc.ts";
 import { getRegister, PTRACE, setRegisters, setSignalMask, userRegs } from "../../linux/ptrace.ts";
@@ -31,6 +32,8 @@ import { layWayOut, type Stretch, unusedStack, wayOutSize } from "./way-out.ts";
 
 /** Bytes for what the calls of a table read and write. */
 const DATA_ROOM = 0x2000;
+/** So much of it most tables use. */
+const DATA_USED = PAGE_SIZE;
 /** Addresses that a table counts on; only what its calls read and write, at their end, is there. */
 const TABLE_SIZE = 0x10000;
 const NOTHING: Stretch = { address: 0, size: 0 };
@@ -41,6 +44,9 @@ export class CallByCall implements Entered {
   readonly #stack: Stretch;
   readonly #original: Uint8Array;
   readonly #region: Region;
+  /** What has been written to: the way out up to here, and data from there on. */
+  #wayOutTo = 0;
+  #dataFrom: number;
   /** Milliseconds that each call may sleep. */
   #patience = Number.POSITIVE_INFINITY;
 
@@ -53,24 +59,37 @@ export class CallByCall implements Entered {
     private readonly mates: CallByCall[],
     /** Bytes of the way out of the thread that needs most. */
     private readonly wayOutRoom: number,
+    /** Bytes of memory that the process may still take. */
+    left: number,
   ) {
     const size = wayOutRoom + DATA_ROOM;
-    const taken = mates.map((mate) => mate.#stack);
-    const address = unusedStack(pid, Number(carrier.saved.registers.sp), size, maps, taken);
+    const address = this.#placeFor(size, left);
     this.#stack = { address, size };
+    this.#dataFrom = address + size;
     this.#original = readMemory(pid, address, new Uint8Array(size));
     this.#region = { pid, address: address + size - TABLE_SIZE, size: TABLE_SIZE, room: DATA_ROOM };
     this.table = new Table(this.#executor(carrier), this.#region);
     mates.push(this);
   }
 
-  /** Enters a process, of which nothing is changed by that alone. `mates` are those in the same memory. @throws KernelError */
-  static enter(request: EnterRequest, mates: CallByCall[]): CallByCall {
+  /**
+   * Enters a process, of which nothing is changed by that alone. `mates` are those in the same memory; `left` is how many bytes of
+   * memory it may still take. @throws KernelError ENOMEM where that is not enough
+   */
+  static enter(request: EnterRequest, mates: CallByCall[], left = Number.POSITIVE_INFINITY): CallByCall {
     const { carrier, saved, maps } = request;
     const { pid } = carrier;
     // The extended state may be longer in threads that have used more of it.
     const room = Math.ceil((wayOutSize(saved) + LONGER_STATE) / 64) * 64;
-    const entered = new CallByCall(pid, { task: carrier, saved }, gadgetsOf(pid, maps), maps, mates, room);
+    const entered = new CallByCall(
+      pid,
+      { task: carrier, saved },
+      gadgetsOf(pid, maps),
+      maps,
+      mates,
+      room,
+      left,
+    );
     stage("dump/laid");
     stage("dump/mapped");
     return entered;
@@ -138,7 +157,30 @@ export class CallByCall implements Entered {
 
   /** Puts the stack back: the process is as it was found. @throws KernelError, TaskGoneError */
   leave(): void {
-    writeMemory(this.pid, this.#stack.address, this.#original);
+    const { address, size } = this.#stack;
+    const putBack = (from: number, to: number) => {
+      if (to > from) writeMemory(this.pid, from, this.#original.subarray(from - address, to - address));
+    };
+    putBack(address, this.#wayOutTo);
+    putBack(this.#dataFrom, address + size);
+  }
+
+  /** @throws KernelError ENOMEM where each place has pages to come for which there is no memory left */
+  #placeFor(size: number, left: number): number {
+    const { pid, maps } = this;
+    const sp = Number(this.carrier.saved.registers.sp);
+    const taken = this.mates.map((mate) => mate.#stack);
+    const address = unusedStack(pid, sp, size, maps, taken);
+    if (left === Number.POSITIVE_INFINITY) return address;
+    const needed = (at: number) =>
+      (pagesToCome(pid, at, wayOutSize(this.carrier.saved)) +
+        pagesToCome(pid, at + size - DATA_USED, DATA_USED)) *
+      PAGE_SIZE;
+    const below = unusedStack(pid, sp, size, [], taken);
+    const found = [below, address].find((at) => needed(at) <= left);
+    if (found !== undefined) return found;
+    const what = `process ${pid}: its control group has ${left} bytes of memory left, ${needed(address)} more are needed`;
+    throw new KernelError("entering", what, ERRNO.ENOMEM);
   }
 
   #executor(thread: ThreadRequest): TableExecutor {
@@ -174,6 +216,7 @@ export class CallByCall implements Entered {
   #callEach(thread: ThreadRequest, entries: Uint8Array, data: Uint8Array): void {
     const { pid, address, size } = this.#region;
     const dataAt = address + size - data.length;
+    this.#dataFrom = Math.min(this.#dataFrom, dataAt);
     if (data.length > 0) writeMemory(pid, dataAt, data);
     const words = new TableWords(pid, address, entries);
     this.#away(thread, NOTHING, (call) => {
@@ -200,6 +243,7 @@ export class CallByCall implements Entered {
       throw new KernelError("entering", `task ${task.tid}: its state is too large`, ERRNO.E2BIG);
     const { tid } = task;
     const wayOut = layWayOut(this.pid, saved, unmapped, this.gadgets, this.#stack.address);
+    this.#wayOutTo = Math.max(this.#wayOutTo, wayOut.address + wayOut.original.length);
     const stack = unmapped.size === 0 ? wayOut.returning : wayOut.unmapping;
     let isAway = false;
     const call: Call = (nr, args) => {

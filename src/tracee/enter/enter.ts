@@ -2,6 +2,8 @@
 
 import { callsOneByOne } from "../../faults.ts";
 import type { KernelError } from "../../linux/errno.ts";
+import { PAGE_SIZE } from "../../linux/memory.ts";
+import { memoryLeft } from "../../linux/memory-cgroup.ts";
 import { peekSiginfo } from "../../linux/ptrace.ts";
 import { withPending } from "../../linux/ptrace-many.ts";
 import { SIG, siginfoHead } from "../../linux/signal.ts";
@@ -12,6 +14,10 @@ import type { Table } from "../table/table.ts";
 import { CallByCall } from "./call-by-call.ts";
 import type { Answers, Entered, EnterRequest } from "./entered.ts";
 import { Infection } from "./infection.ts";
+
+/** Pages that an area takes of a process, with those of page tables; and those of each of its threads. */
+const AREA_PAGES = 64;
+const THREAD_PAGES = 3;
 
 /**
  * Enters processes, all at once. Each is given by its `carrier`, a task in a PTRACE_EVENT_STOP all of whose fellow threads are
@@ -26,6 +32,13 @@ export function enterAll(requests: readonly EnterRequest[], entered: Entered[]):
     const signal = signalInTheWay(threads);
     if (signal !== undefined) without.set(vm, `signal ${signal} is pending`);
   }
+  const left = new Map<number, number>();
+  for (const { vm, carrier, threads } of requests) {
+    const bytes = memoryLeft(carrier.pid);
+    if (bytes >= (AREA_PAGES + threads.length * THREAD_PAGES) * PAGE_SIZE) continue;
+    left.set(vm, bytes);
+    without.set(vm, `its control group has ${bytes} bytes of memory left`);
+  }
   const byArea = requests.filter(({ vm }) => !without.has(vm));
   Infection.enterAll(byArea, entered, (vm, error: KernelError) => without.set(vm, error.message));
   const mates = new Map<number, CallByCall[]>();
@@ -36,7 +49,7 @@ export function enterAll(requests: readonly EnterRequest[], entered: Entered[]):
     log.info("enter", `process ${carrier.pid}: calls are made from outside, one by one: ${why}`);
     const others = mates.get(vm) ?? [];
     mates.set(vm, others);
-    entered.push(CallByCall.enter(request, others));
+    entered.push(CallByCall.enter(request, others, left.get(vm)));
   }
   return requests.flatMap(({ carrier }) => entered.filter(({ pid }) => pid === carrier.pid));
 }
