@@ -30,7 +30,7 @@ function findHierarchy(version: keyof typeof FILES): Hierarchy | undefined {
   if (!isAbsent(`${usual}/${known}`)) return { mount: usual, root: "/", ...files };
   const type = version === "first" ? "cgroup" : "cgroup2";
   const mount = readMountinfo("self").find(
-    (each) => each.type === type && (version === "second" || each.superOptions.split(",").includes("memory")),
+    (each) => each.type === type && (version === "second" || each.options.split(",").includes("memory")),
   );
   return mount === undefined ? undefined : { mount: mount.mountpoint, root: mount.root, ...files };
 }
