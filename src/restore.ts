@@ -22,7 +22,7 @@ import { kill } from "./linux/kill.ts";
 import { NR } from "./linux/nr.ts";
 import { type HostPid, type Identity, type NsPid, ownNumber, sameHost } from "./linux/pid.ts";
 import { ourMaps, readChildrenOf, readThreads } from "./linux/proc.ts";
-import { wait } from "./linux/ptrace.ts";
+import { WAIT, wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
 import { SLOT_SIZE } from "./machine/runner.ts";
@@ -55,6 +55,7 @@ import { hasOwnMemory, type PlannedProcess, type PstreePlan, planPstree } from "
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { lastOfSharers } from "./process/sharing.ts";
 import { finalState, giveThread, giveThreadLast, THREAD_ROOM } from "./process/thread.ts";
+import { stopWith } from "./shell-job.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/build/release.ts";
 import type { Restoree } from "./tracee/build/restoree.ts";
@@ -97,7 +98,7 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
   const rootPid = await plugins.during(() =>
     restoreFrom(images, inventory, sameCpu, options, actions, plugins),
   );
-  if (!options.restoreDetached && !options.execCmd) awaitRoot(rootPid);
+  if (!options.restoreDetached && !options.execCmd) awaitRoot(rootPid, options.shellJob);
   return 0;
 }
 
@@ -203,10 +204,11 @@ function writeStats(options: Options, stats: RestoreStats): void {
 }
 
 /** Without --restore-detached we stay the parent of the root until it ends. */
-function awaitRoot(pid: HostPid): void {
+function awaitRoot(pid: HostPid, isJob: boolean): void {
   for (;;) {
-    const end = wait(pid);
+    const end = wait(pid, isJob ? WAIT.UNTRACED : 0);
     if (end === undefined || end.status.kind !== "stopped") return;
+    if (isJob) stopWith(pid);
   }
 }
 

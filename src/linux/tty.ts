@@ -111,8 +111,8 @@ export function isTerminal(fd: number): boolean {
 
 /** Attributes that are known without speeds (TCGETS, TCSETS) leave those as they are. @throws KernelError */
 export function setTermios(fd: number, termios: Termios): void {
-  const request = termios.ispeed === 0 && termios.ospeed === 0 ? TCSETS : TCSETS2;
-  checkResult(rawSyscall(NR.ioctl, fd, request, addressOf(encodeTermios(termios))), NR.ioctl, "TCSETS");
+  const { request, bytes } = termiosCall(termios);
+  checkResult(rawSyscall(NR.ioctl, fd, request, addressOf(bytes)), NR.ioctl, "TCSETS");
 }
 
 /** @throws KernelError (EPERM: no CAP_SYS_ADMIN) */
@@ -123,7 +123,8 @@ export function setLockedTermios(fd: number, termios: Termios): void {
 
 /** The request that sets attributes, and what it reads: for calls that others make. */
 export function termiosCall(termios: Termios): { readonly request: number; readonly bytes: Uint8Array } {
-  return { request: TCSETS2, bytes: encodeTermios(termios) };
+  const request = termios.ispeed === 0 && termios.ospeed === 0 ? TCSETS : TCSETS2;
+  return { request, bytes: encodeTermios(termios) };
 }
 
 function decode(bytes: Uint8Array): Termios {
@@ -148,6 +149,11 @@ export function getWinsize(fd: number): Winsize {
 
 /** @throws KernelError */
 export function setWinsize(fd: number, size: Winsize): void {
-  const bytes = winsizeOf.encode(size);
+  const bytes = encodeWinsize(size);
   checkResult(rawSyscall(NR.ioctl, fd, TIOC.SWINSZ, addressOf(bytes)), NR.ioctl, "TIOCSWINSZ");
+}
+
+/** What TIOCSWINSZ reads. */
+export function encodeWinsize(size: Winsize): Uint8Array {
+  return winsizeOf.encode(size);
 }

@@ -27,13 +27,23 @@ export interface SessionOptions {
   readonly job?: boolean;
 }
 
-/** What a terminal has shown, without the sequences that move its cursor and set its colours. */
+/** Operating system commands, strings to the device, control sequences, other escapes, and single controls but the newline. */
+const ESC = "\\x1b";
+const CONTROLS = RegExp(
+  [
+    `${ESC}\\][^\\x07${ESC}]*(?:\\x07|${ESC}\\\\)`,
+    `${ESC}[P^_][^${ESC}]*${ESC}\\\\`,
+    `${ESC}\\[[0-9;:?<=>!]*[ -/]*[@-~]`,
+    `${ESC}[()*+][A-Za-z0-9]`,
+    `${ESC}[=>78cDEHMNOZ]`,
+    "[\\x0e\\x0f\\r]",
+  ].join("|"),
+  "g",
+);
+
+/** What a terminal has shown, without what moves its cursor and sets its colours. */
 function plain(shown: string): string {
-  return shown
-    .replaceAll(/\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)/g, "")
-    .replaceAll(/\x1b[P^_][^\x1b]*\x1b\\/g, "")
-    .replaceAll(/\x1b\[[0-9;:?<=>!]*[ -/]*[@-~]/g, "")
-    .replaceAll(/\x1b[()*+][A-Za-z0-9]|\x1b[=>78cDEHMNOZ]|[\x0e\x0f\r]/g, "");
+  return shown.replaceAll(CONTROLS, "");
 }
 
 export class Session {
@@ -183,9 +193,13 @@ export class Session {
   }
 
   private async restoreAsJob(images: string, options: string[]): Promise<void> {
-    await this.until("the shell has its terminal back", () => this.processes("bash").every((pid) => childrenOf(pid).length === 0));
+    await this.until("the shell has its terminal back", () =>
+      this.processes("bash").every((pid) => childrenOf(pid).length === 0),
+    );
     const pidfile = join(images, "pid");
-    this.type(`${[...ourTool(), "restore", "-D", images, "--pidfile", pidfile, "-v4", "-o", "restore.log", ...options].join(" ")}\r`);
+    this.type(
+      `${[...ourTool(), "restore", "-D", images, "--pidfile", pidfile, "-v4", "-o", "restore.log", ...options].join(" ")}\r`,
+    );
     await this.until("it is restored", () => existsSync(pidfile));
     this.times.push("job");
   }
@@ -193,7 +207,8 @@ export class Session {
   /** Waits for the end of everything. @throws FixtureFailed when the command's exit status is another one */
   async ends(status = 0): Promise<void> {
     await this.until("it ends", () => existsSync(join(this.dir, "status")));
-    if (this.file("status") !== String(status)) throw new FixtureFailed(`status ${this.file("status")}\n${this.state()}`);
+    if (this.file("status") !== String(status))
+      throw new FixtureFailed(`status ${this.file("status")}\n${this.state()}`);
   }
 
   /** Writes a file into the directory. */

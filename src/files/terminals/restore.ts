@@ -18,12 +18,14 @@ import { NR } from "../../linux/nr.ts";
 import { type NsPid, nsPid } from "../../linux/pid.ts";
 import { cString, syscall } from "../../linux/syscall.ts";
 import {
+  encodeWinsize,
   openPeer,
   setLockedTermios,
   setTermios,
   setTtyNumber,
   setWinsize,
   TIOC,
+  termiosCall,
   ttyNumber,
 } from "../../linux/tty.ts";
 import { FileRestoreError, restoring } from "../errors.ts";
@@ -84,15 +86,29 @@ export class TtyRestore implements FileRestorer {
     if (job !== undefined) this.#bringToForeground(job);
   }
 
-  /** A job that we are started for from a shell gets what is typed, as it would from the shell itself. */
+  /**
+   * A job that we are started for from a shell has the shell's terminal as it left its own, and gets what is typed. It sets that
+   * itself: of us, who are in the background then, the kernel would make a stopped job.
+   */
   #bringToForeground({ restoree, group }: ShellJob): void {
-    const inherited = [...(this.#infos?.values() ?? [])].find(
+    const all = [...(this.#infos?.values() ?? [])].filter(
       ({ id }) => this.#first.has(id) && !this.#pairs.has(pairOf(id)),
     );
+    // /dev/tty is another of the same terminal, without attributes.
+    const inherited = all.find(({ termios }) => termios !== undefined) ?? all[0];
     const fd = inherited && this.#first.get(inherited.id);
-    if (fd === undefined) return;
+    if (inherited === undefined || fd === undefined) return;
     const { table } = restoree;
     const inside = restoree.fetch("its terminal", fd);
+    const { termios, winsize, id } = inherited;
+    if (termios !== undefined) {
+      const { request, bytes } = termiosCall(fromTermiosEntry(termios, id));
+      table.must("its terminal", NR.ioctl, inside, request, table.data(bytes));
+    }
+    if (winsize !== undefined) {
+      const bytes = encodeWinsize(fromWinsizeEntry(winsize));
+      table.must("its terminal", NR.ioctl, inside, TIOC.SWINSZ, table.data(bytes));
+    }
     table.call(NR.ioctl, inside, TIOC.SPGRP, table.data(new Uint8Array(Int32Array.of(group).buffer)));
     table.must("its terminal", NR.close, inside);
     table.run();
