@@ -26,7 +26,9 @@ import { ipc } from "./namespaces/ipc/ipc.ts";
 import { LOCK_METHOD, networkLock, newRunId } from "./namespaces/lock-methods.ts";
 import { mnt } from "./namespaces/mnt.ts";
 import { MountsDump } from "./namespaces/mounts/dump.ts";
+import { net } from "./namespaces/net.ts";
 import { dumpClocks, time } from "./namespaces/time.ts";
+import { TreeNetwork } from "./namespaces/tree-network.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import { Plugins } from "./plugins/plugins.ts";
@@ -98,14 +100,15 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   using mounts = new MountsDump(options, undo, numbers.owners);
   using cgroups = new CgroupsDump(options, freezer);
   cgroups.lookAtRoot(rootPid);
-  using lock = networkLock(options.networkLock, runId);
+  using network = new TreeNetwork(() => rootPid);
+  using lock = networkLock(options.networkLock, runId, network);
   const saving = new Saving(
     options,
     images,
     undo,
     mounts,
     cgroups,
-    { lock, leaves },
+    { tree: network, lock, leaves },
     stats,
     numbers,
     plugins,
@@ -247,7 +250,7 @@ class Saving {
     undo: Undo,
     private readonly mounts: MountsDump,
     private readonly cgroups: CgroupsDump,
-    network: NetworkDump,
+    network: Omit<NetworkDump, "number">,
     stats: DumpStats,
     private readonly numbers: TaskNumbers,
     plugins: Plugins,
@@ -259,7 +262,7 @@ class Saving {
       { ...options, orphanPtsMaster },
       undo,
       mounts,
-      network,
+      { ...network, number: () => this.#namespaces.find(`net:[${network.tree.inode}]`) ?? net.own },
       this.#namespaces,
       stats,
       numbers,

@@ -28,10 +28,12 @@ import { log } from "./log.ts";
 import { SLOT_SIZE } from "./machine/runner.ts";
 import { MemoryRestore } from "./memory/restore.ts";
 import { ipc } from "./namespaces/ipc/ipc.ts";
-import { type Unlocking, unlocking } from "./namespaces/lock-methods.ts";
+import { newRunId, type Unlocking, unlocking } from "./namespaces/lock-methods.ts";
 import { MountsRestore } from "./namespaces/mounts/restore.ts";
 import { net } from "./namespaces/net.ts";
+import { NftablesLock } from "./namespaces/nftables-lock.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
+import { TreeNetwork } from "./namespaces/tree-network.ts";
 import { treeOwners } from "./namespaces/user.ts";
 import type { Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
@@ -250,6 +252,8 @@ class Restoration {
   readonly #states: FinalState[] = [];
   #root: Restoree | undefined;
   #unlocking: Unlocking | undefined;
+  #hold: NftablesLock | undefined;
+  readonly #network: TreeNetwork;
   #seccomp: SeccompEntry | undefined;
 
   constructor(
@@ -272,6 +276,8 @@ class Restoration {
     const orphanPtsMaster = actions.takesMasters
       ? (master: number) => void actions.handOverMaster(master)
       : undefined;
+    const ids = plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost));
+    this.#network = new TreeNetwork(() => this.#root?.pid, new Set(ids));
     this.#files = new FilesRestore(
       images,
       { ...options, orphanPtsMaster },
@@ -283,6 +289,7 @@ class Restoration {
         processOf: (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
         owners: namespaces.owners,
         livesIn: (kind, number) => this.#livesIn(kind, number),
+        network: this.#network,
       },
       plugins,
     );
@@ -370,7 +377,12 @@ class Restoration {
     this.#memory.finish();
     this.#files.finish();
     this.cgroups.finish();
-    this.#unlocking = unlocking(inventory, this.plan.root.pid, this.#files.lockedConnections());
+    this.#unlocking = unlocking(
+      inventory,
+      this.plan.root.pid,
+      this.#files.lockedConnections(),
+      this.#network,
+    );
     // Laid last, it comes first.
     if (this.#unlocking !== undefined) this.undo.layAfter("network lock", this.#unlocking.steps);
   }
@@ -403,6 +415,7 @@ class Restoration {
     if (this.namespaces.any) this.actions.run("setup-namespaces");
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area, this.#root));
     this.namespaces.fillRoot(this.#root);
+    this.#holdNetwork();
     if (this.namespaces.any) this.actions.run("post-setup-namespaces");
     stage("restore/namespaces");
     this.#births.grow(this.#root);
@@ -411,6 +424,21 @@ class Restoration {
     this.#births.endTheDead();
     this.stats.forkingTime = forking.micros;
     return this.#root;
+  }
+
+  /**
+   * A network namespace of the tree's own may be told of packets for connections that are not there yet: none passes until they
+   * are. If we are killed that ends with us.
+   */
+  #holdNetwork(): void {
+    const connections = this.#files.lockedConnections();
+    if (connections.length === 0 || this.#network.isOurs) return;
+    const hold = new NftablesLock(newRunId(), this.#network);
+    hold.prepare(connections);
+    this.undo.lay("network lock", hold.undoing);
+    hold.lock();
+    this.undo.layAfter("network lock", hold.undoing);
+    this.#hold = hold;
   }
 
   /** The lowest descriptor number that no process of the tree uses. */
@@ -614,10 +642,16 @@ class Restoration {
 
   /** Lets all run. */
   release(): void {
-    this.#unlocking?.[Symbol.dispose]();
+    this.#endNetwork();
     this.#files.close();
     this.cgroups.freeze();
     detachAll(this.#births.living.flatMap(({ restoree }) => restoree.tasks));
+  }
+
+  #endNetwork(): void {
+    this.#hold?.[Symbol.dispose]();
+    this.#unlocking?.[Symbol.dispose]();
+    this.#network[Symbol.dispose]();
   }
 
   /** Removes every trace of a restore that failed. */
@@ -635,6 +669,6 @@ class Restoration {
     );
     this.#memory.abort();
     this.#files.close();
-    this.#unlocking?.[Symbol.dispose]();
+    this.#endNetwork();
   }
 }

@@ -23,6 +23,7 @@ import { OUR_MOUNTS, OUR_PATHS } from "../linux/path-at.ts";
 import { hostPid, nsPid, sameHost, sameNumber } from "../linux/pid.ts";
 import { readMaps, readProcess, readSmaps } from "../linux/proc.ts";
 import { noLock } from "../namespaces/network-lock.ts";
+import { TreeNetwork } from "../namespaces/tree-network.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { spawnRoot } from "../tracee/build/spawn.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
@@ -58,7 +59,13 @@ const OPTIONS: FilesDumpOptions = {
   tcpClose: false,
   skipInFlight: false,
 };
-const TREE = { hostOf: sameHost, processOf: () => undefined, owners: SAME_OWNERS, livesIn: () => undefined };
+const TREE = {
+  hostOf: sameHost,
+  processOf: () => undefined,
+  owners: SAME_OWNERS,
+  livesIn: () => undefined,
+  network: TreeNetwork.ours(),
+};
 
 function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions {
   return {
@@ -134,7 +141,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     { ...OPTIONS, ...options },
     undo,
     OUR_MOUNTS,
-    { lock: noLock, leaves: true },
+    { tree: TreeNetwork.ours(), number: () => 2, lock: noLock, leaves: true },
     { find: () => undefined },
     { sharedScanned: 0, sharedWritten: 0 },
     {

@@ -18,6 +18,7 @@ import type { MountPaths, TreeMounts } from "../linux/path-at.ts";
 import type { HostPid, NsPid, TreeTasks } from "../linux/pid.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
 import type { NetworkLock } from "../namespaces/network-lock.ts";
+import type { TreeNetwork } from "../namespaces/tree-network.ts";
 import type { Plugins } from "../plugins/plugins.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Undo } from "../undo/undo.ts";
@@ -84,6 +85,10 @@ export interface FilesRestoreOptions {
 
 /** What becomes of connections during a dump. */
 export interface NetworkDump {
+  /** Where the tree lives. */
+  readonly tree: TreeNetwork;
+  /** The number of that namespace in the images. */
+  number(): number;
   readonly lock: NetworkLock;
   /** The tree runs on afterwards. */
   readonly leaves: boolean;
@@ -168,6 +173,8 @@ export interface RestoreContext {
   readonly options: FilesRestoreOptions;
   /** What is changed outside of the tree is laid here before: it is undone if the restore fails, or is killed. */
   readonly undo: Undo;
+  /** Where the tree lives: its sockets are made there. */
+  readonly network: TreeNetwork;
   /** Paths are looked up in the mounts of the tree. */
   readonly mounts: MountPaths;
   readonly inherited: InheritedFds;

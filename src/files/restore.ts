@@ -60,7 +60,7 @@ interface Description {
 }
 
 /** The tree that the files are restored for. */
-export type RestoredTree = Pick<RestoreContext, "hostOf" | "processOf" | "owners" | "livesIn">;
+export type RestoredTree = Pick<RestoreContext, "hostOf" | "processOf" | "owners" | "livesIn" | "network">;
 
 export class FilesRestore {
   readonly #images: ImageDir;
@@ -111,6 +111,7 @@ export class FilesRestore {
       processOf: (number: NsPid) => tree.processOf(number),
       owners: tree.owners,
       livesIn: (kind: string, number: number) => tree.livesIn(kind, number),
+      network: tree.network,
       holderOf: (id: number) => this.#holderOf(id),
       descriptor: (id: number) => this.#descriptor(id),
       tableWith: (id: number) => this.#tableWith(id),

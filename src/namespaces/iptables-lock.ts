@@ -4,6 +4,7 @@
  * If we are killed the rules have to go as well. A shell is started beforehand that takes them away, unless it hears that they are
  * to stay, also if it never hears anything. A restore does it the other way round: the shell takes them away when it hears so.
  */
+import { NEW } from "../linux/clone.ts";
 import { Fd } from "../linux/fd.ts";
 import { lseek, O, SEEK, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
@@ -14,6 +15,7 @@ import { addressOf, cString, syscall } from "../linux/syscall.ts";
 import { textToBytes } from "../linux/text.ts";
 import { call, type UndoStep } from "../undo/calls.ts";
 import { type Connection, isV4, LOCK_MARK, type NetworkLock, reversed } from "./network-lock.ts";
+import type { TreeNetwork } from "./tree-network.ts";
 
 /** A lock that could not be put or taken away. */
 export class LockError extends Error {
@@ -52,6 +54,52 @@ function script(command: "-I" | "-D", connections: readonly Connection[]): strin
   return ["*filter", ...rulesOfAll(connections).map((rule) => `${command} ${rule}`), "COMMIT", ""].join("\n");
 }
 
+/** As CRIU blocks a network namespace that is the tree's own: nothing passes but what has the mark. */
+const BLOCK = [
+  "*filter",
+  ":CRIU - [0:0]",
+  "-I INPUT -j CRIU",
+  "-I OUTPUT -j CRIU",
+  `-A CRIU -m mark --mark 0x${LOCK_MARK.toString(16)} -j ACCEPT`,
+  "-A CRIU -j DROP",
+  "COMMIT",
+  "",
+].join("\n");
+const UNBLOCK = [
+  "*filter",
+  ":CRIU - [0:0]",
+  "-D INPUT -j CRIU",
+  "-D OUTPUT -j CRIU",
+  "COMMIT",
+  "*filter",
+  ":CRIU - [0:0]",
+  "-X CRIU",
+  "COMMIT",
+  "",
+].join("\n");
+
+/** What one of the programs is to be told. */
+interface Rules {
+  readonly program: string;
+  readonly put: string;
+  readonly take: string;
+  /** Each rule, where they can be taken away alone. */
+  readonly each: readonly string[];
+}
+
+function rulesFor(connections: readonly Connection[], network: TreeNetwork): Rules[] {
+  if (!network.isOurs)
+    return [PROGRAM.V4, PROGRAM.V6].map((program) => ({ program, put: BLOCK, take: UNBLOCK, each: [] }));
+  const families = [
+    { program: PROGRAM.V4, of: connections.filter(isV4) },
+    { program: PROGRAM.V6, of: connections.filter((each) => !isV4(each)) },
+  ];
+  return families.flatMap(({ program, of }) => {
+    const rules = { program, put: script("-I", of), take: script("-D", of), each: rulesOfAll(of) };
+    return of.length === 0 ? [] : [rules];
+  });
+}
+
 /** A file without a name that holds a text, to be read from its beginning. */
 function fileOf(text: string): Fd {
   const fd = Fd.own(syscall("of a text", NR.memfd_create, addressOf(cString("rules")), 1));
@@ -60,10 +108,30 @@ function fileOf(text: string): Fd {
   return fd;
 }
 
+/** Descriptor of the network namespace in a program that is to work there. */
+const NAMESPACE = 9;
+
+/** Starts a program that works in a network namespace. @throws KernelError where there is none */
+function startIn(
+  network: TreeNetwork,
+  path: string,
+  words: readonly string[],
+  descriptors: Map<number, number>,
+): HostPid {
+  const program = { path, words, closeOthers: true };
+  const outputs = [1, 2].filter((fd) => !descriptors.has(fd)).map((fd) => [fd, fd] as const);
+  const all = new Map([...descriptors, ...outputs]);
+  if (network.isOurs) return start({ ...program, descriptors: all });
+  using namespace = network.open();
+  all.set(NAMESPACE, namespace.number);
+  const enter = { what: "the network namespace", nr: NR.setns, args: [NAMESPACE, NEW.NET] };
+  return start({ ...program, descriptors: all, prepare: [enter] });
+}
+
 /** How the program ended, in words; undefined where it did what it was told. @throws KernelError where there is none */
-function failureOf(program: string, rules: string): string | undefined {
+function failureOf(program: string, rules: string, network: TreeNetwork): string | undefined {
   using input = fileOf(rules);
-  const pid = start({ path: program, words: [program, ...WORDS], descriptors: new Map([[0, input.number]]) });
+  const pid = startIn(network, program, [program, ...WORDS], new Map([[0, input.number]]));
   const status = awaitProgram(pid);
   return status.kind === "exited" && status.code === 0 ? undefined : `${program} ${endOf(status)}`;
 }
@@ -75,19 +143,6 @@ function pipe(): { read: Fd; write: Fd } {
   syscall("", NR.pipe2, addressOf(buffer), O.CLOEXEC);
   const { read, write } = ends.decode(buffer);
   return { read: Fd.own(read), write: Fd.own(write) };
-}
-
-interface Family {
-  readonly program: string;
-  readonly connections: readonly Connection[];
-}
-
-function families(connections: readonly Connection[]): Family[] {
-  const all = [
-    { program: PROGRAM.V4, connections: connections.filter(isV4) },
-    { program: PROGRAM.V6, connections: connections.filter((each) => !isV4(each)) },
-  ];
-  return all.filter((family) => family.connections.length > 0);
 }
 
 /** Numbers of descriptors that the shell has: for each family, all rules as one script, and a command for each rule. */
@@ -106,7 +161,7 @@ class Remover implements Disposable {
   readonly #say: Fd;
 
   /** @throws KernelError */
-  constructor(connections: readonly Connection[], unasked: "removes" | "ends") {
+  constructor(rules: readonly Rules[], network: TreeNetwork, unasked: "removes" | "ends") {
     const { read, write } = pipe();
     const files: Fd[] = [];
     try {
@@ -116,10 +171,10 @@ class Remover implements Disposable {
         files.push(file);
         descriptors.set(number, file.number);
       };
-      for (const { program, connections: of } of families(connections)) {
+      for (const { program, take, each } of rules) {
         const v4 = program === PROGRAM.V4;
-        give(v4 ? SHELL_FD.V4 : SHELL_FD.V6, script("-D", of));
-        give(v4 ? SHELL_FD.V4_EACH : SHELL_FD.V6_EACH, `${rulesOfAll(of).join("\n")}\n`);
+        give(v4 ? SHELL_FD.V4 : SHELL_FD.V6, take);
+        give(v4 ? SHELL_FD.V4_EACH : SHELL_FD.V6_EACH, `${each.join("\n")}\n`);
       }
       const shell = [
         unasked === "ends" ? "read -r word || exit 0" : "read -r word",
@@ -128,7 +183,7 @@ class Remover implements Disposable {
         removal(PROGRAM.V4, SHELL_FD.V4, SHELL_FD.V4_EACH),
         removal(PROGRAM.V6, SHELL_FD.V6, SHELL_FD.V6_EACH),
       ].join("\n");
-      this.#pid = start({ path: "/bin/sh", words: ["sh", "-c", shell], descriptors, closeOthers: true });
+      this.#pid = startIn(network, "/bin/sh", ["sh", "-c", shell], descriptors);
       this.#say = write;
     } catch (error) {
       write.close();
@@ -152,12 +207,14 @@ class Remover implements Disposable {
 }
 
 export class IptablesLock implements NetworkLock {
-  #connections: readonly Connection[] = [];
+  #rules: readonly Rules[] = [];
   #remover: Remover | undefined;
 
+  constructor(private readonly network: TreeNetwork) {}
+
   prepare(connections: readonly Connection[]): void {
-    this.#connections = connections;
-    this.#remover = new Remover(connections, "removes");
+    this.#rules = rulesFor(connections, this.network);
+    this.#remover = new Remover(this.#rules, this.network, "removes");
   }
 
   get undoing(): readonly UndoStep[] {
@@ -165,8 +222,8 @@ export class IptablesLock implements NetworkLock {
   }
 
   lock(): void {
-    for (const { program, connections } of families(this.#connections)) {
-      const failure = failureOf(program, script("-I", connections));
+    for (const { program, put } of this.#rules) {
+      const failure = failureOf(program, put, this.network);
       if (failure !== undefined)
         throw new LockError(`network lock: ${failure}: consider --network-lock nftables`);
     }
@@ -187,8 +244,8 @@ export class IptablesUnlocking implements Disposable {
   readonly steps: readonly UndoStep[];
 
   /** @throws KernelError */
-  constructor(connections: readonly Connection[]) {
-    this.#remover = new Remover(connections, "ends");
+  constructor(connections: readonly Connection[], network: TreeNetwork) {
+    this.#remover = new Remover(rulesFor(connections, network), network, "ends");
     this.steps = this.#remover.saying("remove");
   }
 

@@ -6,6 +6,7 @@ import type { UndoStep } from "../undo/calls.ts";
 import { IptablesLock, IptablesUnlocking } from "./iptables-lock.ts";
 import { type Connection, type NetworkLock, noLock } from "./network-lock.ts";
 import { NftablesLock, NftablesUnlocking, unlockNftables } from "./nftables-lock.ts";
+import type { TreeNetwork } from "./tree-network.ts";
 
 /** By their names in options and their numbers in images. */
 export const LOCK_METHOD = { iptables: 0, nftables: 1, skip: 2 } as const;
@@ -16,12 +17,12 @@ export function newRunId(): string {
   return readText("/proc/sys/kernel/random/uuid").trim();
 }
 
-export function networkLock(method: LockMethod, runId: string): NetworkLock {
+export function networkLock(method: LockMethod, runId: string, network: TreeNetwork): NetworkLock {
   switch (method) {
     case "iptables":
-      return new IptablesLock();
+      return new IptablesLock(network);
     case "nftables":
-      return new NftablesLock(runId);
+      return new NftablesLock(runId, network);
     case "skip":
       return noLock;
   }
@@ -40,14 +41,15 @@ export function unlocking(
   inventory: InventoryEntry,
   rootPid: number,
   connections: readonly Connection[],
+  network: TreeNetwork,
 ): Unlocking | undefined {
   const { network_lock_method: method = LOCK_METHOD.iptables, dump_criu_run_id: runId } = inventory;
   const id = runId ?? String(rootPid);
   if (connections.length > 0) {
-    if (method === LOCK_METHOD.nftables) return new NftablesUnlocking(id);
-    return method === LOCK_METHOD.iptables ? new IptablesUnlocking(connections) : undefined;
+    if (method === LOCK_METHOD.nftables) return new NftablesUnlocking(id, network);
+    return method === LOCK_METHOD.iptables ? new IptablesUnlocking(connections, network) : undefined;
   }
   // CRIU puts one whether there are connections or not.
-  if (method === LOCK_METHOD.nftables) unlockNftables(id);
+  if (method === LOCK_METHOD.nftables) unlockNftables(id, network);
   return undefined;
 }

@@ -3,7 +3,7 @@
  * ours alone and goes away with the socket that made it, if we are killed; to stay, it is replaced by one that is nobody's, at one
  * stroke.
  */
-import { NETLINK, Netlink } from "../linux/netlink.ts";
+import { NETLINK, type Netlink } from "../linux/netlink.ts";
 import {
   HOOK_AT,
   isIn,
@@ -22,6 +22,7 @@ import { IPPROTO } from "../linux/socket.ts";
 import { viewOf } from "../linux/struct.ts";
 import { call, type UndoStep } from "../undo/calls.ts";
 import { type Connection, isV4, LOCK_MARK, type NetworkLock, reversed } from "./network-lock.ts";
+import type { TreeNetwork } from "./tree-network.ts";
 
 /** How `nft list` names the types of a key's parts (libnftables' datatypes), 6 bits for each. */
 const DATATYPE = { IPV4: 7, IPV6: 8, SERVICE: 13 } as const;
@@ -119,19 +120,25 @@ function sending(netlink: Netlink, message: Uint8Array): UndoStep[] {
 
 export class NftablesLock implements NetworkLock {
   readonly #table: string;
-  readonly #open: () => Netlink;
   #netlink: Netlink | undefined;
   #connections: readonly Connection[] = [];
 
-  /** `open` gives a socket that speaks with the namespace's netfilter: our own, where it is not said. */
-  constructor(runId: string, open: () => Netlink = () => Netlink.open(NETLINK.NETFILTER)) {
+  /** In a network namespace that is not ours nothing passes at all, as the tree has it for itself. */
+  constructor(
+    runId: string,
+    private readonly network: TreeNetwork,
+  ) {
     this.#table = lockTable(runId);
-    this.#open = open;
   }
 
   get #socket(): Netlink {
-    this.#netlink ??= this.#open();
+    this.#netlink ??= this.network.netlink(NETLINK.NETFILTER);
     return this.#netlink;
+  }
+
+  #add(transaction: Transaction, flags: number): void {
+    if (this.network.isOurs) addConnections(transaction, this.#table, flags, this.#connections);
+    else addTable(transaction, this.#table, flags, VERDICT.DROP);
   }
 
   prepare(connections: readonly Connection[]): void {
@@ -145,13 +152,13 @@ export class NftablesLock implements NetworkLock {
 
   lock(): void {
     const transaction = new Transaction();
-    addConnections(transaction, this.#table, TABLE_FLAG.OWNER, this.#connections);
+    this.#add(transaction, TABLE_FLAG.OWNER);
     transaction.commit(this.#socket, "network lock");
   }
 
   get staying(): readonly UndoStep[] {
     const transaction = new Transaction().deleteTable(this.#table);
-    addConnections(transaction, this.#table, TABLE_FLAG.NONE, this.#connections);
+    this.#add(transaction, TABLE_FLAG.NONE);
     return sending(this.#socket, transaction.bytes());
   }
 
@@ -167,10 +174,10 @@ export class NftablesUnlocking implements Disposable {
   readonly #netlink: Netlink;
   readonly steps: readonly UndoStep[];
 
-  /** `netlink` speaks with the namespace's netfilter, and is this object's from now on. @throws KernelError */
-  constructor(runId: string, netlink: Netlink = Netlink.open(NETLINK.NETFILTER)) {
-    this.#netlink = netlink;
-    this.steps = sending(netlink, new Transaction().deleteTable(lockTable(runId)).bytes());
+  /** @throws KernelError */
+  constructor(runId: string, network: TreeNetwork) {
+    this.#netlink = network.netlink(NETLINK.NETFILTER);
+    this.steps = sending(this.#netlink, new Transaction().deleteTable(lockTable(runId)).bytes());
   }
 
   [Symbol.dispose](): void {
@@ -179,8 +186,8 @@ export class NftablesUnlocking implements Disposable {
 }
 
 /** Takes the lock of a dump away; false where there is none. @throws KernelError */
-export function unlockNftables(runId: string, netlink: Netlink = Netlink.open(NETLINK.NETFILTER)): boolean {
-  using socket = netlink;
+export function unlockNftables(runId: string, network: TreeNetwork): boolean {
+  using socket = network.netlink(NETLINK.NETFILTER);
   const table = lockTable(runId);
   if (!tableExists(socket, table)) return false;
   new Transaction().deleteTable(table).commit(socket, "network lock");

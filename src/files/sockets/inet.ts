@@ -12,7 +12,7 @@ import {
 import { F } from "../../linux/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
 import { fcntl, O, S } from "../../linux/io.ts";
-import { NETLINK, Netlink } from "../../linux/netlink.ts";
+import { NETLINK } from "../../linux/netlink.ts";
 import { PacketSender } from "../../linux/packets.ts";
 import { type InetSocket, inetSockets, TCP_STATE } from "../../linux/sock-diag.ts";
 import {
@@ -29,7 +29,6 @@ import {
   interfaceName,
   lastPeerName,
   listen,
-  openSocket,
   POLL,
   poll,
   SHUT,
@@ -125,6 +124,8 @@ class InetDump implements FileDumper {
     const names = namesOf(fd);
     const where = describe(file, type, names);
     refuse(fd, type, names, where);
+    const { tree } = this.context.network;
+    if (!tree.has(fd)) throw new FileDumpError(`${where}: is of another network namespace than the tree`);
     const { ino } = file.status;
     const { state, backlog } = this.#state(fd, type, names, ino, where);
     const connection = isTcp(type) && names.peer !== undefined;
@@ -149,6 +150,7 @@ class InetDump implements FileDumper {
       ifname: names.own.scope === 0 ? undefined : interfaceName(fd, names.own.scope),
       shutdown: this.#shutdown(fd, type, ino),
       tcp_opts: isTcp(type) || isMptcp(type) ? dumpTcpOptions(fd) : {},
+      ns_id: this.context.network.number(),
       members: [],
     };
     this.context.add({ type: FdTypes.INETSK, id, isk: entry });
@@ -204,7 +206,7 @@ class InetDump implements FileDumper {
     const key = `${family}:${protocol}`;
     let list = this.#lists.get(key);
     if (list === undefined) {
-      using netlink = Netlink.open(NETLINK.SOCK_DIAG);
+      using netlink = this.context.network.tree.netlink(NETLINK.SOCK_DIAG);
       list = inetSockets(netlink, family, protocol);
       this.#lists.set(key, list);
     }
@@ -273,15 +275,22 @@ function refuse(fd: number, type: SocketType, { peer }: Names, where: string): v
 // --- restore
 
 class InetRestore implements FileRestorer {
-  readonly #sender = new PacketSender(LOCK_MARK);
+  readonly #sender: PacketSender;
   /** How many sockets have a port. */
   #users: Map<string, number> | undefined;
 
-  constructor(private readonly context: RestoreContext) {}
+  constructor(private readonly context: RestoreContext) {
+    const { network } = context;
+    this.#sender = new PacketSender(LOCK_MARK, (family, type, protocol) =>
+      network.socket(family, type, protocol),
+    );
+  }
 
   make(entry: FileEntry): number {
     const sk = inetOf(entry);
-    return restoring(whatOf(entry), () => openSocket(sk.family, sk.type, sk.proto).release());
+    return restoring(whatOf(entry), () =>
+      this.context.network.socket(sk.family, sk.type, sk.proto).release(),
+    );
   }
 
   wire(entry: FileEntry, fd: number): void {

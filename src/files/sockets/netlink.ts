@@ -4,7 +4,7 @@ import type { FownEntry, NetlinkSkEntry } from "../../images/schema/generated/so
 import { ERRNO, isErrno } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
 import { fcntl, O, S } from "../../linux/io.ts";
-import { NETLINK, Netlink } from "../../linux/netlink.ts";
+import { NETLINK } from "../../linux/netlink.ts";
 import {
   NETLINK_CONNECTED,
   NETLINK_FLAG,
@@ -12,18 +12,7 @@ import {
   netlinkSockets,
   TCP_STATE,
 } from "../../linux/sock-diag.ts";
-import {
-  AF,
-  bind,
-  connect,
-  encodeNetlink,
-  openSocket,
-  POLL,
-  poll,
-  SOCK,
-  SOL,
-  setInt,
-} from "../../linux/socket.ts";
+import { AF, bind, connect, encodeNetlink, POLL, poll, SOCK, SOL, setInt } from "../../linux/socket.ts";
 import { NETLINK_OPTION } from "../../linux/socket-options.ts";
 import { log } from "../../log.ts";
 import { FileDumpError, FileRestoreError, restoring } from "../errors.ts";
@@ -55,7 +44,7 @@ export const netlink: FileKind = {
   type: FdTypes.NETLINKSK,
   recognises: (file) => file.format === S.IFSOCK && !file.isPath && socketFamily(file.copy) === AF.NETLINK,
   dumper: (context) => new NetlinkDump(context),
-  restorer: (context) => netlinkRestore(context),
+  restorer: (context) => new NetlinkRestore(context),
 };
 
 class NetlinkDump implements FileDumper {
@@ -90,13 +79,14 @@ class NetlinkDump implements FileDumper {
       fown: file.owner,
       opts: this.#options.dump(fd, type, TABLE, where),
       type: type.type === SOCK.RAW ? undefined : type.type,
+      ns_id: this.context.network.number(),
     };
     this.context.add({ type: FdTypes.NETLINKSK, id, nlsk: entry });
   }
 
   #all(): ReadonlyMap<number, NetlinkSocket> {
     if (this.#sockets === undefined) {
-      using diag = Netlink.open(NETLINK.SOCK_DIAG);
+      using diag = this.context.network.tree.netlink(NETLINK.SOCK_DIAG);
       this.#sockets = netlinkSockets(diag);
     }
     return this.#sockets;
@@ -109,13 +99,15 @@ function withoutZeros(words: readonly number[]): number[] {
   return words.slice(0, length);
 }
 
-const netlinkRestore = (context: RestoreContext): FileRestorer => ({
-  make(entry) {
-    const { type = SOCK.RAW, protocol } = netlinkOf(entry);
-    return restoring(whatOf(entry), () => openSocket(AF.NETLINK, type, protocol).release());
-  },
+class NetlinkRestore implements FileRestorer {
+  constructor(private readonly context: RestoreContext) {}
 
-  wire(entry, fd) {
+  make(entry: FileEntry): number {
+    const { type = SOCK.RAW, protocol } = netlinkOf(entry);
+    return restoring(whatOf(entry), () => this.context.network.socket(AF.NETLINK, type, protocol).release());
+  }
+
+  wire(entry: FileEntry, fd: number): void {
     const sk = netlinkOf(entry);
     const what = whatOf(entry);
     restoreEarlyOptions(fd, sk.opts, TABLE, what);
@@ -132,12 +124,17 @@ const netlinkRestore = (context: RestoreContext): FileRestorer => ({
       }
       fcntl(fd, F.SETFL, sk.flags & ~O.ASYNC);
     });
-    restoreOptions(fd, sk.opts, TABLE, what, context.owners);
-  },
+    restoreOptions(fd, sk.opts, TABLE, what, this.context.owners);
+  }
 
-  owner: (entry): FownEntry => netlinkOf(entry).fown,
-  asyncFlags: (entry) => withAsync(netlinkOf(entry).flags),
-});
+  owner(entry: FileEntry): FownEntry {
+    return netlinkOf(entry).fown;
+  }
+
+  asyncFlags(entry: FileEntry): number | undefined {
+    return withAsync(netlinkOf(entry).flags);
+  }
+}
 
 /** Few care for the number of their port, and it may have been given to another one meanwhile. */
 function bindPort(fd: number, port: number, what: string): void {

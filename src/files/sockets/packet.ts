@@ -8,20 +8,9 @@ import type {
 } from "../../images/schema/generated/sockets.ts";
 import { F } from "../../linux/fcntl.ts";
 import { fcntl, O, S } from "../../linux/io.ts";
-import { NETLINK, Netlink } from "../../linux/netlink.ts";
+import { NETLINK } from "../../linux/netlink.ts";
 import { PACKET_FLAG, type PacketSocket, packetSockets } from "../../linux/sock-diag.ts";
-import {
-  AF,
-  bind,
-  interfaceName,
-  openSocket,
-  POLL,
-  poll,
-  SOCK,
-  SOL,
-  setInt,
-  setOption,
-} from "../../linux/socket.ts";
+import { AF, bind, interfaceName, POLL, poll, SOCK, SOL, setInt, setOption } from "../../linux/socket.ts";
 import { PACKET_OPTION } from "../../linux/socket-options.ts";
 import { bytes, s32, struct, u8, u16, u32 } from "../../linux/struct.ts";
 import { textToBytes } from "../../linux/text.ts";
@@ -83,7 +72,7 @@ export const packet: FileKind = {
   type: FdTypes.PACKETSK,
   recognises: (file) => file.format === S.IFSOCK && !file.isPath && socketFamily(file.copy) === AF.PACKET,
   dumper: (context) => new PacketDump(context),
-  restorer: (context) => packetRestore(context),
+  restorer: (context) => new PacketRestore(context),
 };
 
 class PacketDump implements FileDumper {
@@ -134,26 +123,29 @@ class PacketDump implements FileDumper {
       fanout,
       rx_ring: found.receiveRing,
       tx_ring: found.sendRing,
+      ns_id: this.context.network.number(),
     };
     this.context.add({ type: FdTypes.PACKETSK, id, psk: entry });
   }
 
   #all(): ReadonlyMap<number, PacketSocket> {
     if (this.#sockets === undefined) {
-      using diag = Netlink.open(NETLINK.SOCK_DIAG);
+      using diag = this.context.network.tree.netlink(NETLINK.SOCK_DIAG);
       this.#sockets = packetSockets(diag);
     }
     return this.#sockets;
   }
 }
 
-const packetRestore = (context: RestoreContext): FileRestorer => ({
-  make(entry) {
-    const { type, protocol } = packetOf(entry);
-    return restoring(whatOf(entry), () => openSocket(AF.PACKET, type, protocol).release());
-  },
+class PacketRestore implements FileRestorer {
+  constructor(private readonly context: RestoreContext) {}
 
-  wire(entry, fd) {
+  make(entry: FileEntry): number {
+    const { type, protocol } = packetOf(entry);
+    return restoring(whatOf(entry), () => this.context.network.socket(AF.PACKET, type, protocol).release());
+  }
+
+  wire(entry: FileEntry, fd: number): void {
     const sk = packetOf(entry);
     const what = whatOf(entry);
     restoreEarlyOptions(fd, sk.opts, TABLE, what);
@@ -169,12 +161,17 @@ const packetRestore = (context: RestoreContext): FileRestorer => ({
       }
       fcntl(fd, F.SETFL, sk.flags & ~O.ASYNC);
     });
-    restoreOptions(fd, sk.opts, TABLE, what, context.owners);
-  },
+    restoreOptions(fd, sk.opts, TABLE, what, this.context.owners);
+  }
 
-  owner: (entry): FownEntry => packetOf(entry).fown,
-  asyncFlags: (entry) => withAsync(packetOf(entry).flags),
-});
+  owner(entry: FileEntry): FownEntry {
+    return packetOf(entry).fown;
+  }
+
+  asyncFlags(entry: FileEntry): number | undefined {
+    return withAsync(packetOf(entry).flags);
+  }
+}
 
 /** What CRIU has where there is no group. */
 const NO_FANOUT = 0xffff_ffff;

@@ -8,9 +8,10 @@
  */
 import type { Fd } from "../../linux/fd.ts";
 import { TCP_STATE } from "../../linux/sock-diag.ts";
-import { AF, connect, openSocket, SOCK } from "../../linux/socket.ts";
+import { AF, connect, SOCK } from "../../linux/socket.ts";
 import { u16 } from "../../linux/struct.ts";
 import { log } from "../../log.ts";
+import type { TreeNetwork } from "../../namespaces/tree-network.ts";
 import { FileRestoreError, restoring } from "../errors.ts";
 import { prepareQueues } from "./options.ts";
 import type { StoredPacket } from "./sk-queues.ts";
@@ -108,6 +109,7 @@ export class DatagramWiring implements Disposable {
     private readonly sender: Sender,
     private readonly binder: Binder,
     private readonly packetsOf: (socket: Socket) => readonly StoredPacket[],
+    private readonly network: TreeNetwork,
   ) {}
 
   /** All sockets are made and have their names. @throws FileRestoreError */
@@ -184,7 +186,7 @@ export class DatagramWiring implements Disposable {
     const key = Buffer.from(name).toString("latin1");
     let fd = this.#senders.get(key);
     if (fd === undefined) {
-      fd = openSocket(AF.UNIX, SOCK.DGRAM);
+      fd = this.network.socket(AF.UNIX, SOCK.DGRAM);
       this.#senders.set(key, fd);
       prepareQueues(fd.number);
       if (name.length > 0) bindSender(this.binder, fd.number, name)?.close();

@@ -16,7 +16,6 @@ import {
   accept,
   connect,
   encodeUnix,
-  openSocket,
   openSocketPair,
   SO,
   SOL,
@@ -146,7 +145,9 @@ export class UnixRestore implements FileRestorer {
     ];
     for (const socket of single)
       socket.fd = restoring(socket.what, () =>
-        this.#isOfService(socket) ? serviceSocket(socket) : openSocket(AF.UNIX, socket.entry.type),
+        this.#isOfService(socket)
+          ? serviceSocket(socket)
+          : this.context.network.socket(AF.UNIX, socket.entry.type),
       );
     const named = [...single, ...this.#datagrams.mates.flatMap(({ one, other }) => [one, other])];
     for (const socket of named) if (socket.isNamed) this.#name(socket);
@@ -225,7 +226,7 @@ export class UnixRestore implements FileRestorer {
     const known = this.#listeners.get(key);
     if (known !== undefined) return known;
     const listener = closedSocket(client, naming.name);
-    listener.fd = openSocket(AF.UNIX, entry.type);
+    listener.fd = this.context.network.socket(AF.UNIX, entry.type);
     this.#listeners.set(key, listener);
     listener.file = bindSender(this.#binder, listener.number, naming.name);
     // Where it could not have the name, any does.
@@ -274,7 +275,14 @@ export class UnixRestore implements FileRestorer {
   #wireDatagrams(sender: Sender): void {
     const ours = this.#sockets.ours.filter((socket) => socket.isDatagram);
     const packetsOf = ({ entry }: Socket) => this.#queues.of(entry.id);
-    using wiring = new DatagramWiring(this.#datagrams, ours, sender, this.#binder, packetsOf);
+    using wiring = new DatagramWiring(
+      this.#datagrams,
+      ours,
+      sender,
+      this.#binder,
+      packetsOf,
+      this.context.network,
+    );
     wiring.run();
   }
 

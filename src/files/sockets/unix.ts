@@ -11,7 +11,7 @@ import { ERRNO } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
 import { fcntl, S } from "../../linux/io.ts";
-import { NETLINK, Netlink } from "../../linux/netlink.ts";
+import { NETLINK } from "../../linux/netlink.ts";
 import { hostPid } from "../../linux/pid.ts";
 import { TCP_STATE, type UnixSocket, unixSockets } from "../../linux/sock-diag.ts";
 import {
@@ -26,7 +26,6 @@ import {
   SOCK,
   SOL,
 } from "../../linux/socket.ts";
-import { net } from "../../namespaces/net.ts";
 import { FileDumpError } from "../errors.ts";
 import type { DumpContext, FileDumper, FileKind } from "../kind.ts";
 import { NO_OWNER, type OpenFile } from "../open-file.ts";
@@ -100,7 +99,7 @@ class UnixDump implements FileDumper {
       opts: this.#options.dump(fd, { family: AF.UNIX, type: listed.type, protocol: 0 }, UNIX_OPTIONS, where),
       name: listed.name ?? new Uint8Array(0),
       ...fileOfName(file, listed, where),
-      ns_id: net.own,
+      ns_id: this.context.network.number(),
       ...this.#peerCredentials(facts),
       waiting: [...listed.waiting],
     };
@@ -129,7 +128,7 @@ class UnixDump implements FileDumper {
 
   #list(): ReadonlyMap<number, UnixSocket> {
     if (this.#listed === undefined) {
-      using netlink = Netlink.open(NETLINK.SOCK_DIAG);
+      using netlink = this.context.network.tree.netlink(NETLINK.SOCK_DIAG);
       this.#listed = unixSockets(netlink);
     }
     return this.#listed;
