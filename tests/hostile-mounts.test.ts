@@ -205,6 +205,9 @@ work("a container's images", () => {
     await refused(/--enable-fs ext4/, added({ ...disk, ext_key: "CRIU:EXTERNAL_DEV", source: "dev[x]" }));
     await refused(/cannot be mounted/, added({ fstype: Fstype.UNSUPPORTED, mountpoint: "/sub" }));
     await refused(/FUSE/, added({ fstype: Fstype.FUSE, mountpoint: "/sub" }));
+    await refused(/--enable-fs nfs/, added({ fstype: Fstype.AUTO, fsname: "nfs", mountpoint: "/sub" }));
+    const agent = `none,name=hostile,release_agent=${outside}/secret`;
+    await refused(/release_agent/, added({ fstype: Fstype.CGROUP, options: agent, mountpoint: "/sub" }));
   });
 
   test("hear of no mounts of ours", () =>

@@ -10,7 +10,7 @@ import { IMAGES } from "../../images/kinds.ts";
 import { Fstype, type MntEntry } from "../../images/schema/generated/namespaces.ts";
 import { majorOf, minorOf } from "../../linux/device.ts";
 import { MS, MS_PROPAGATION } from "../../linux/mount.ts";
-import { type MountInfo, ourMountOf, splitOptions } from "../../linux/mountinfo.ts";
+import { type MountInfo, ourMountOf, readMountinfo, splitOptions } from "../../linux/mountinfo.ts";
 import { MountRestoreError } from "./errors.ts";
 import { type Externals, KEY, NO_ROOT } from "./external.ts";
 import { type FileSystem, fileSystemOfCode } from "./file-systems.ts";
@@ -25,6 +25,9 @@ import {
   showsAll,
   TreeError,
 } from "./tree.ts";
+
+/** An option of control groups. */
+const RELEASE_AGENT = "release_agent=";
 
 /** How a mount comes into being. */
 export type Origin =
@@ -203,11 +206,29 @@ class Planner {
     if (code === Fstype.UNSUPPORTED) this.#refuse(mount, "its file system cannot be mounted");
     if (code === Fstype.FUSE) this.#refuse(mount, "the server of a FUSE file system is not in the images");
     if (code === Fstype.AUTOFS) this.#refuse(mount, "automounts cannot be restored yet");
+    if (code === Fstype.CGROUP) this.#refuseAgent(mount);
     const ours = code === Fstype.DEVPTS ? this.#ourTerminals(mount) : undefined;
     if (ours !== undefined) return { kind: "outside", path: ours };
     if (code !== Fstype.AUTO) return { kind: "new", fsName: fileSystem.name };
     if (majorOf(mount.device) !== 0) return this.#device(mount);
-    return { kind: "new", fsName: entry.fsname ?? "" };
+    const fsName = entry.fsname ?? "";
+    // The image alone must not have any file system mounted that the machine knows.
+    if (fileSystem.name !== fsName && !this.#isEnabled(fsName))
+      this.#refuse(mount, `it is ${fsName}, which --enable-fs ${fsName} allows`);
+    return { kind: "new", fsName };
+  }
+
+  #isEnabled(fsName: string): boolean {
+    return this.options.enabled.has("all") || this.options.enabled.has(fsName);
+  }
+
+  /** What a hierarchy of control groups runs when a group is empty, the machine runs, as its root. */
+  #refuseAgent(mount: Mount): void {
+    const agent = splitOptions(mount.options).find((option) => option.startsWith(RELEASE_AGENT));
+    if (agent === undefined) return;
+    const ours = readMountinfo("self").filter(({ type }) => type === "cgroup");
+    if (!ours.some(({ options }) => splitOptions(options).includes(agent)))
+      this.#refuse(mount, `${agent}, which no hierarchy of this machine has`);
   }
 
   /** Where we have the terminals that the machine has: those of a tree are its own, unless it says nothing of that. */
@@ -223,7 +244,7 @@ class Planner {
     if (path !== undefined) return { kind: "device", fsName, path };
     const device = `${majorOf(mount.device)}:${minorOf(mount.device)}`;
     // The image alone must not have a disk of the machine mounted.
-    if (!this.options.enabled.has("all") && !this.options.enabled.has(fsName)) {
+    if (!this.#isEnabled(fsName)) {
       this.#refuse(
         mount,
         `it is ${fsName} of device ${device}, ${mount.source}; --external dev[NAME]:PATH or --enable-fs ${fsName} allows it`,
