@@ -137,7 +137,7 @@ async function restoreFrom(
   using hierarchies = new Hierarchies(options.cgroupYard);
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
   const owners = treeOwners(images, plan.root.ids, inventory.root_ids);
-  using mounts = new MountsRestore(images, options, undo, owners);
+  using mounts = new MountsRestore(images, options, undo, owners, plugins);
   const rootSet = cgroupSetOf(plan.root);
   const cgroups = new CgroupsRestore(images, options, undo, hierarchies, inventory.root_cg_set, rootSet);
   using namespaces = new NamespacesRestore(

@@ -98,8 +98,11 @@ export interface Plugin {
 
   /** Saves a mount, by its path in its namespace, whose origin is not of the tree. [DUMP_EXT_MOUNT] */
   dumpExternalMount?(mountpoint: string, id: number): boolean | undefined;
-  /** Mounts it again at a path that we have made; `oldRoot` is where our own root is seen. [RESTORE_EXT_MOUNT] */
-  restoreExternalMount?(id: number, mountpoint: string, oldRoot: string): boolean | undefined;
+  /**
+   * Makes it again; gives a descriptor, which is ours then, of a mount that is attached nowhere: open_tree(2) with
+   * OPEN_TREE_CLONE, or fsmount(2). We give it the attributes that it had, and attach it. [RESTORE_EXT_MOUNT]
+   */
+  restoreExternalMount?(id: number, mountpoint: string): number | undefined;
 
   /** Whether a network device of unknown kind is taken care of from outside: its index, ARPHRD type, kind. [DUMP_EXT_LINK] */
   dumpExternalLink?(index: number, type: number, kind: string): boolean | undefined;

@@ -43,6 +43,7 @@ import { statusOf } from "../../linux/statx.ts";
 import { addressOf, checkResult, cString, nameAddress, rawSyscall, syscall } from "../../linux/syscall.ts";
 import { TIOC, ttyNumber } from "../../linux/tty.ts";
 import { log } from "../../log.ts";
+import type { Plugins } from "../../plugins/plugins.ts";
 import type { Restoree } from "../../tracee/build/restoree.ts";
 import type { Result } from "../../tracee/table/table.ts";
 import { unlinking } from "../../undo/calls.ts";
@@ -100,6 +101,7 @@ export class MountsBuilder implements Disposable {
     private readonly plan: MountsPlan,
     private readonly owners: Owners,
     private readonly undo: Undo,
+    private readonly plugins: Plugins,
     /** Whether names have to be made in the file systems. */
     private readonly makesNames: boolean,
   ) {
@@ -205,6 +207,13 @@ export class MountsBuilder implements Disposable {
         const fd = Fd.own(cloneMount(AT.FDCWD, origin.path));
         // It is of the group of the one that it was copied from, and has attributes that the process may have no right to change.
         setAttributes(fd.number, attrStruct(mount.flags, MS.PRIVATE), `${what}: ${origin.path}`);
+        return this.#handIn(planned, fd);
+      }
+      case "plugin": {
+        const given = this.plugins.ask("restoreExternalMount", mount.id, mount.mountpoint);
+        if (given === undefined) throw new MountRestoreError(`${what}: no plugin makes it again`);
+        const fd = Fd.own(given);
+        setAttributes(fd.number, attrStruct(mount.flags, MS.PRIVATE), `${what}: a plugin's mount`);
         return this.#handIn(planned, fd);
       }
       case "bind":

@@ -21,6 +21,7 @@ import type { HostPid } from "../../linux/pid.ts";
 import { type FileStatus, statusAt, statusOf } from "../../linux/statx.ts";
 import { checkResult, pathAddress } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
+import { Plugins } from "../../plugins/plugins.ts";
 import type { Undo } from "../../undo/undo.ts";
 import { CleanMounts, seeNamespace } from "./access.ts";
 import { MountDumpError } from "./errors.ts";
@@ -60,6 +61,8 @@ interface Judged {
   /** Where it differs from the kernel's. */
   source?: string;
   internalSharing?: true;
+  /** A plugin makes it again. */
+  withPlugin?: true;
 }
 
 interface FoundTree {
@@ -81,6 +84,7 @@ export class MountsDump implements TreeMounts, Disposable {
     private readonly options: MountsDumpOptions,
     private readonly undo: Undo,
     private readonly owners: Owners = SAME_OWNERS,
+    private readonly plugins: Plugins = Plugins.none(),
   ) {
     this.#externals = new Externals(options);
     this.#enabled = enabledNames(options.enableFs);
@@ -276,6 +280,10 @@ export class MountsDump implements TreeMounts, Disposable {
       if (fileSystem.code === Fstype.FUSE) refuse(`its server cannot be saved with it; ${help}`);
       if (fileSystem.code === Fstype.AUTOFS) refuse(`automounts cannot be saved yet; ${help}`);
     } else if (!mount.peers.some(showsAll)) {
+      if (this.plugins.ask("dumpExternalMount", mount.mountpoint, mount.id) !== undefined) {
+        this.#judge(mount).withPlugin = true;
+        return;
+      }
       refuse(`it shows a part of a file system whose root is mounted nowhere in the tree; ${help}`);
     }
   }
@@ -340,7 +348,7 @@ export class MountsDump implements TreeMounts, Disposable {
   }
 
   #entry(mount: Mount): MntEntry {
-    const { fileSystem, external, source, internalSharing } = this.#judge(mount);
+    const { fileSystem, external, source, internalSharing, withPlugin } = this.#judge(mount);
     const { code } = fileSystem;
     // The kernel mounts tracefs in it by itself, and lets no one have the one without the other.
     const flags = code === Fstype.DEBUGFS ? mount.flags | MS.REC : mount.flags;
@@ -358,6 +366,7 @@ export class MountsDump implements TreeMounts, Disposable {
       shared_id: mount.sharedId,
       master_id: mount.masterId,
       ...(code === Fstype.AUTO && { fsname: mount.type }),
+      ...(withPlugin && { with_plugin: true }),
       ...(internalSharing && { internal_sharing: true }),
       ...(mount.deleted && { deleted: true }),
       ...(external !== undefined && { ext_key: external }),

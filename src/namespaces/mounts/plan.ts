@@ -37,6 +37,8 @@ export type Origin =
   | { readonly kind: "new"; readonly fsName: string }
   /** The same of a device, or of what else only we may mount. */
   | { readonly kind: "device"; readonly fsName: string; readonly path: string }
+  /** What a plugin gives. */
+  | { readonly kind: "plugin" }
   /** A part of what another mount shows. */
   | { readonly kind: "bind"; readonly from: PlannedMount; readonly path: string };
 
@@ -170,6 +172,7 @@ class Planner {
         first(mount, { kind: "outside", path: root });
       } else if (external === KEY.DEVICE) first(mount, this.#device(mount));
       else if (external !== undefined) first(mount, { kind: "outside", path: external });
+      else if (this.#of(mount).entry.with_plugin === true) first(mount, { kind: "plugin" });
     }
     for (const mount of peers) {
       if (this.#planned.has(mount)) continue;

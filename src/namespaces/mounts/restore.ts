@@ -13,6 +13,7 @@ import { type Owners, SAME_OWNERS } from "../../linux/owners.ts";
 import { type LookUp, type MountPath, type MountPaths, OUR_PATHS, type PathAt } from "../../linux/path-at.ts";
 import { statusOf } from "../../linux/statx.ts";
 import { checkResult } from "../../linux/syscall.ts";
+import { Plugins } from "../../plugins/plugins.ts";
 import type { Restoree } from "../../tracee/build/restoree.ts";
 import type { Undo } from "../../undo/undo.ts";
 import { type MadeMount, MountsBuilder } from "./build.ts";
@@ -47,6 +48,7 @@ export class MountsRestore implements MountPaths, Disposable {
     private readonly options: MountsRestoreOptions,
     private readonly undo: Undo,
     private readonly owners: Owners = SAME_OWNERS,
+    private readonly plugins: Plugins = Plugins.none(),
   ) {}
 
   /**
@@ -63,7 +65,15 @@ export class MountsRestore implements MountPaths, Disposable {
       context: this.options.lsmMountContext,
     });
     const makesNames = this.images.has(IMAGES.remap_fpath);
-    const builder = new MountsBuilder(root, this.images, plan, this.owners, this.undo, makesNames);
+    const builder = new MountsBuilder(
+      root,
+      this.images,
+      plan,
+      this.owners,
+      this.undo,
+      this.plugins,
+      makesNames,
+    );
     this.#builder = builder;
     this.#own = own;
     builder.build();
