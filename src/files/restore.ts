@@ -37,7 +37,7 @@ import type { Opened, Wanted, Wish } from "./open-many.ts";
 import { restoreOwner, restoreSignal } from "./owner.ts";
 import { PathFileRestore, pathFile } from "./path-file.ts";
 import { readRemaps } from "./remap.ts";
-import { lockedConnections } from "./sockets/inet.ts";
+import { lockedConnections } from "./sockets/inet-restore.ts";
 
 /** Of ours beside the descriptions: images, the pages of processes at work, the log, what Bun has. */
 const SPARE_DESCRIPTORS = 1024;

@@ -365,7 +365,6 @@ export function restoreOptions(
     const setIf = (name: number, value: boolean | number | undefined): void => {
       if (value === true || (typeof value === "number" && value !== 0)) setInt(fd, SOL.SOCKET, name, 1);
     };
-    set(SO.PRIORITY, entry.so_priority);
     // It may enlarge the buffer, as long as that is not locked.
     set(SO.RCVLOWAT, entry.so_rcvlowat);
     if (entry.so_buf_lock !== undefined) unlockBuffers(fd, entry.so_buf_lock);
@@ -388,6 +387,10 @@ export function restoreOptions(
   });
   restoreFilter(fd, entry.so_filter, what);
   restoreOthers(fd, entry, table, what, false);
+  const { so_priority: priority } = entry;
+  // To set the type of service sets it as well.
+  if (priority !== undefined)
+    restoring(`${what}: its priority`, () => setInt(fd, SOL.SOCKET, SO.PRIORITY, priority));
 }
 
 /** MPTCP tells of the lock, and does not let it be set. */

@@ -1320,6 +1320,11 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "tcp_opts", id: 20, label: "optional", kind: "message", type: "tcp_opts_entry" },
     { name: "error", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
     { name: "members", id: 1001, label: "repeated", kind: "message", type: "sk_member_entry" },
+    { name: "datagrams", id: 1002, label: "repeated", kind: "message", type: "sk_datagram_entry" },
+  ],
+  sk_datagram_entry: [
+    { name: "from", id: 1, label: "required", kind: "scalar", type: "bytes" },
+    { name: "data", id: 2, label: "required", kind: "scalar", type: "bytes" },
   ],
   sk_member_entry: [
     { name: "ifname", id: 1, label: "required", kind: "scalar", type: "string" },

@@ -393,6 +393,8 @@ export interface InetSkEntry {
   /** Ours: the error that the next call will meet, and groups that the socket is a member of. */
   error?: number | undefined;
   members: SkMemberEntry[];
+  /** that wait to be read */
+  datagrams: SkDatagramEntry[];
 }
 
 export const InetSkEntry: Codec<InetSkEntry> = {
@@ -420,6 +422,7 @@ export const InetSkEntry: Codec<InetSkEntry> = {
     if (m.tcp_opts !== undefined) w.message(162, TcpOptsEntry, m.tcp_opts, "inet_sk_entry.tcp_opts");
     if (m.error !== undefined) w.uint32(8000, m.error, "inet_sk_entry.error");
     for (const v of m.members) w.message(8010, SkMemberEntry, v, "inet_sk_entry.members");
+    for (const v of m.datagrams) w.message(8018, SkDatagramEntry, v, "inet_sk_entry.datagrams");
   },
   read(r: Reader): InetSkEntry {
     let id: number | undefined;
@@ -444,6 +447,7 @@ export const InetSkEntry: Codec<InetSkEntry> = {
     let tcp_opts: TcpOptsEntry | undefined;
     let error: number | undefined;
     const members: SkMemberEntry[] = [];
+    const datagrams: SkDatagramEntry[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -519,6 +523,9 @@ export const InetSkEntry: Codec<InetSkEntry> = {
         case 8010:
           members.push(r.message(SkMemberEntry));
           break;
+        case 8018:
+          datagrams.push(r.message(SkDatagramEntry));
+          break;
         default:
           r.skip(tag);
       }
@@ -535,7 +542,41 @@ export const InetSkEntry: Codec<InetSkEntry> = {
     if (backlog === undefined) return r.missing("inet_sk_entry.backlog");
     if (fown === undefined) return r.missing("inet_sk_entry.fown");
     if (opts === undefined) return r.missing("inet_sk_entry.opts");
-    return { id, ino, family, type, proto, state, src_port, dst_port, flags, backlog, src_addr, dst_addr, fown, opts, v6only, ip_opts, ifname, ns_id, shutdown, tcp_opts, error, members };
+    return { id, ino, family, type, proto, state, src_port, dst_port, flags, backlog, src_addr, dst_addr, fown, opts, v6only, ip_opts, ifname, ns_id, shutdown, tcp_opts, error, members, datagrams };
+  },
+};
+
+export interface SkDatagramEntry {
+  /** struct sockaddr_in, sockaddr_in6 */
+  from: Uint8Array;
+  data: Uint8Array;
+}
+
+export const SkDatagramEntry: Codec<SkDatagramEntry> = {
+  name: "sk_datagram_entry",
+  write(w: Writer, m: SkDatagramEntry): void {
+    w.bytes(10, m.from, "sk_datagram_entry.from");
+    w.bytes(18, m.data, "sk_datagram_entry.data");
+  },
+  read(r: Reader): SkDatagramEntry {
+    let from: Uint8Array | undefined;
+    let data_: Uint8Array | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 10:
+          from = r.bytes();
+          break;
+        case 18:
+          data_ = r.bytes();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (from === undefined) return r.missing("sk_datagram_entry.from");
+    if (data_ === undefined) return r.missing("sk_datagram_entry.data");
+    return { from, data: data_ };
   },
 };
 
