@@ -2,7 +2,7 @@
 # Makes a fresh Debian machine with Node and npm ready: Debian's packages and the npm packages that are missing.
 # Says nothing and takes a few milliseconds when everything is there.
 #
-#     sh scripts/setup.sh [build|demo|test|servers|bench]
+#     sh scripts/setup.sh [build|demo|test|servers|programs|bench]
 #
 # Needs root only when a Debian package is missing, and says which.
 set -eu
@@ -22,14 +22,21 @@ case $purpose in
     optional="criu chromium-headless-shell golang-go golang-github-checkpoint-restore-go-criu-dev"
     # Servers that are dumped and restored under load; the lock by iptables.
     optional="$optional iptables redis-server nginx-light memcached"
+    # Programs on a terminal.
+    optional="$optional tmux vim sqlite3 make procps"
     ;;
   servers)
     wanted="$wanted gcc libc6-dev python3"
     optional="iptables redis-server nginx-light memcached haproxy mosquitto gunicorn python3-gunicorn openssh-server"
     optional="$optional openssh-client rsync postgresql mariadb-server default-jre-headless golang-go rabbitmq-server"
     ;;
+  programs)
+    wanted="$wanted gcc libc6-dev xz-utils zstd coreutils gzip python3 perl bc openssl bash util-linux"
+    optional="tmux vim screen procps less mc emacs-nox dbus dbus-bin make sqlite3 inotify-tools golang-go default-jdk-headless"
+    optional="$optional xvfb x11-apps x11-utils"
+    ;;
   *)
-    echo "setup: unknown purpose \"$purpose\": build, demo, test, servers or bench" >&2
+    echo "setup: unknown purpose \"$purpose\": build, demo, test, servers, programs or bench" >&2
     exit 2
     ;;
 esac

@@ -9,12 +9,14 @@ import {
 } from "../images/schema/generated/x86.ts";
 import { keepBytes } from "../images/wire.ts";
 import { XFEATURE, xsaveComponent, xsaveHead, xsaveSize } from "../linux/cpuid.ts";
+import { ERESTART } from "../linux/errno.ts";
 import { type Registers, userRegs } from "../linux/ptrace.ts";
 import { viewOf } from "../linux/struct.ts";
-import { restartedRegisters } from "../tracee/enter/saved.ts";
-import { UnsupportedError } from "./errors.ts";
+import { restartedRegisters, SYSCALL_LENGTH } from "../tracee/enter/saved.ts";
+import { ImageValueError, UnsupportedError } from "./errors.ts";
 
 const NATIVE = 1;
+const NO_CALL = BigInt.asUintN(64, -1n);
 
 /** cs of 64-bit user code; a 32-bit task has another one. */
 const USER_CS_64 = 0x33n;
@@ -29,12 +31,40 @@ export function dumpRegisters(registers: Registers): UserX86RegsEntry {
   return { ...restartedRegisters(registers), mode: NATIVE };
 }
 
-/** As struct user_regs_struct. */
-export function restoreRegisters(entry: UserX86RegsEntry): Uint8Array {
-  const registers = userRegs.encode(entry);
-  // No system call is being returned from: the kernel must not look for one to restart.
-  viewOf(registers).setBigInt64(userRegs.offset.orig_ax, -1n, true);
-  return registers;
+/**
+ * Which restart the kernel would have chosen for the call that a thread was interrupted in, as a signal's handler may end
+ * it; undefined where there is none, or it is made again in any case. What has a restart block (sleeps, poll(2)) ends by any handler.
+ */
+export function dumpInterrupted({ ax, orig_ax }: Registers): number | undefined {
+  if (BigInt.asIntN(64, orig_ax) < 0n) return undefined;
+  switch (-Number(BigInt.asIntN(64, ax))) {
+    case ERESTART.SYS:
+      return ERESTART.SYS;
+    case ERESTART.NOHAND:
+    case ERESTART.RESTARTBLOCK:
+      return ERESTART.NOHAND;
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * As struct user_regs_struct. A thread that was interrupted in a call is still in it: the kernel makes it again, or, where a
+ * signal's handler is to run first, has it fail with EINTR.
+ *
+ * @throws ImageValueError
+ */
+export function restoreRegisters(entry: UserX86RegsEntry, interrupted: number | undefined): Uint8Array {
+  // Else no system call is being returned from: the kernel must not look for one to restart.
+  if (interrupted === undefined) return userRegs.encode({ ...entry, orig_ax: NO_CALL });
+  if (interrupted !== ERESTART.SYS && interrupted !== ERESTART.NOHAND)
+    throw new ImageValueError(`a call interrupted by ${interrupted}`);
+  return userRegs.encode({
+    ...entry,
+    orig_ax: entry.ax,
+    ax: BigInt.asUintN(64, BigInt(-interrupted)),
+    ip: BigInt.asUintN(64, entry.ip + SYSCALL_LENGTH),
+  });
 }
 
 interface Component {

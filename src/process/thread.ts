@@ -20,7 +20,13 @@ import type { Calls } from "../tracee/table/calls.ts";
 import type { Table } from "../tracee/table/table.ts";
 import { askCredentials, giveCredentials } from "./credentials.ts";
 import { ImageValueError } from "./errors.ts";
-import { dumpExtendedState, dumpRegisters, restoreExtendedState, restoreRegisters } from "./registers.ts";
+import {
+  dumpExtendedState,
+  dumpInterrupted,
+  dumpRegisters,
+  restoreExtendedState,
+  restoreRegisters,
+} from "./registers.ts";
 import { dumpRseq, giveRseq } from "./rseq.ts";
 import { askScheduling, giveScheduling } from "./scheduling.ts";
 import { giveSeccomp, type SeccompDump } from "./seccomp.ts";
@@ -93,6 +99,8 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
     };
     const pdeathSignal = viewOf(pdeath.bytes).getUint32(0, true);
     if (pdeathSignal !== 0) core.pdeath_sig = pdeathSignal;
+    const interrupted = dumpInterrupted(saved.registers);
+    if (interrupted !== undefined) core.interrupted = interrupted;
     const rseq = dumpRseq(saved.rseq);
     if (rseq !== undefined) core.rseq_entry = rseq;
     return {
@@ -171,7 +179,7 @@ export function giveThreadLast(
 export function finalState(core: CoreEntry): FinalState {
   const { info, thread } = partsOf(core);
   return {
-    registers: restoreRegisters(info.gpregs),
+    registers: restoreRegisters(info.gpregs, thread.interrupted),
     extended: restoreExtendedState(info.fpregs),
     mask: thread.blk_sigset ?? core.tc?.blk_sigset ?? 0n,
   };

@@ -194,15 +194,20 @@ export const sessions: readonly SessionTest[] = [
     },
   },
   {
+    // It reads keys from /dev/tty, and its standard input is a pipe that nobody writes to any more.
     name: "less-job",
     needs: ["less"],
     job: true,
     command: "seq 1000 | less",
     async play(session) {
-      await session.shows("20");
-      await session.answers(" ", "50");
-      session.type("q");
-      await session.shows("ready> ");
+      await session.shows(/\n29\n/);
+      for (let i = 0; i < 3; i++) {
+        await session.cycle();
+        await session.answers(" ", RegExp(`\\n${29 * (i + 2)}\\n`));
+      }
+      await session.answers("q", "ready> ");
+      session.type("exit\r");
+      await session.ends();
     },
   },
   {
@@ -338,7 +343,7 @@ export const sessions: readonly SessionTest[] = [
   },
   {
     name: "dbus",
-    needs: ["dbus-daemon", "dbus-test-tool", "dbus-send", "dbus-monitor"],
+    needs: ["dbus-daemon", "dbus-send", "dbus-monitor"],
     command: `PS1='ready> ' exec bash --norc -i`,
     async play(session) {
       await session.shows("ready> ");
@@ -346,15 +351,12 @@ export const sessions: readonly SessionTest[] = [
         "export DBUS_SESSION_BUS_ADDRESS=unix:path=$PWD/bus; dbus-daemon --session --nofork --address=unix:path=$PWD/bus &\r",
       );
       await session.until("the bus is there", () => existsSync(join(session.dir, "bus")));
-      await session.answers(
-        "dbus-monitor --profile >monitor & dbus-test-tool echo --name=org.example.echo &\r",
-        "ready> ",
-      );
+      await session.answers("dbus-monitor --profile >monitor &\r", "ready> ");
       await session.until("the monitor is there", () => session.file("monitor").includes("NameAcquired"));
       for (let i = 0; i < 3; i++) {
         await session.cycle();
         await session.answers(
-          `dbus-send --print-reply --dest=org.example.echo /test org.example.round${i} string:text && echo done$((${i}+1))\r`,
+          `dbus-send --print-reply --dest=org.freedesktop.DBus /round${i} org.freedesktop.DBus.ListNames && echo done$((${i}+1))\r`,
           RegExp(`method return.*done${i + 1}`, "s"),
         );
         await session.until("the monitor has seen it", () => session.file("monitor").includes(`round${i}`));
@@ -374,7 +376,7 @@ export const sessions: readonly SessionTest[] = [
       await session.cycle();
       await session.answers(" two", "two");
       await session.answers("\x18\x13", "Wrote");
-      expect(session.file("text")).toBe("one two\n");
+      expect(session.file("text")).toBe("one two");
       await session.answers("\x1bxshell\r", /\$|#/);
       await session.cycle();
       await session.answers("echo in$((2+3))\r", "in5");
@@ -383,7 +385,7 @@ export const sessions: readonly SessionTest[] = [
       await session.answers("\x07", "Quit");
       await session.answers("\x18btext\r", "one two");
       session.type("\x1f\x18\x13");
-      await session.until("the undo is written", () => session.file("text") !== "one two\n");
+      await session.until("the undo is written", () => session.file("text") !== "one two");
       await session.answers("\x18\x03", "yes");
       session.type("yes\r");
       await session.ends();

@@ -12,7 +12,7 @@ import { hostMachine } from "../../machine/host.ts";
 import type { Task } from "../hold/task.ts";
 
 /** Bytes of the instruction that an interrupted call is made again with. */
-const SYSCALL_LENGTH = 2n;
+export const SYSCALL_LENGTH = 2n;
 
 /** State of a thread as it was found: what it must get back. */
 export interface Saved {

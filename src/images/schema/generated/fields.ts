@@ -916,6 +916,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "rseq_entry", id: 15, label: "optional", kind: "message", type: "rseq_entry" },
     { name: "cg_set", id: 16, label: "optional", kind: "scalar", type: "uint32" },
     { name: "timerslack_ns", id: 17, label: "optional", kind: "scalar", type: "uint64" },
+    { name: "interrupted", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
   ],
   task_kobj_ids_entry: [
     { name: "vm_id", id: 1, label: "required", kind: "scalar", type: "uint32" },

@@ -361,6 +361,8 @@ export interface ThreadCoreEntry {
   cg_set?: number | undefined;
   /** CRIU 4.3 */
   timerslack_ns?: bigint | undefined;
+  /** this program's own: how the kernel was to restart the call at ip (ERESTARTSYS, ERESTARTNOHAND) */
+  interrupted?: number | undefined;
 }
 
 export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
@@ -383,6 +385,7 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
     if (m.rseq_entry !== undefined) w.message(122, RseqEntry, m.rseq_entry, "thread_core_entry.rseq_entry");
     if (m.cg_set !== undefined) w.uint32(128, m.cg_set, "thread_core_entry.cg_set");
     if (m.timerslack_ns !== undefined) w.uint64(136, m.timerslack_ns, "thread_core_entry.timerslack_ns");
+    if (m.interrupted !== undefined) w.uint32(8000, m.interrupted, "thread_core_entry.interrupted");
   },
   read(r: Reader): ThreadCoreEntry {
     let futex_rla: bigint | undefined;
@@ -402,6 +405,7 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
     let rseq_entry: RseqEntry | undefined;
     let cg_set: number | undefined;
     let timerslack_ns: bigint | undefined;
+    let interrupted: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -456,13 +460,16 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
         case 136:
           timerslack_ns = r.uint64();
           break;
+        case 8000:
+          interrupted = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
     }
     if (futex_rla === undefined) return r.missing("thread_core_entry.futex_rla");
     if (futex_rla_len === undefined) return r.missing("thread_core_entry.futex_rla_len");
-    return { futex_rla, futex_rla_len, sched_nice, sched_policy, sched_prio, blk_sigset, sas, pdeath_sig, signals_p, creds, seccomp_mode, seccomp_filter, comm, blk_sigset_extended, rseq_entry, cg_set, timerslack_ns };
+    return { futex_rla, futex_rla_len, sched_nice, sched_policy, sched_prio, blk_sigset, sas, pdeath_sig, signals_p, creds, seccomp_mode, seccomp_filter, comm, blk_sigset_extended, rseq_entry, cg_set, timerslack_ns, interrupted };
   },
 };
 
