@@ -54,6 +54,7 @@ import { giveLateSignals } from "./process/late-signals.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
 import { refuseProfile } from "./process/lsm.ts";
 import { hasOwnMemory, type PlannedProcess, type PstreePlan, planPstree } from "./process/pstree.ts";
+import { favourRoot } from "./process/scheduling.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { lastOfSharers } from "./process/sharing.ts";
 import { finalState, giveThread, giveThreadLast, THREAD_ROOM } from "./process/thread.ts";
@@ -410,6 +411,10 @@ class Restoration {
       namespaces: this.namespaces.rootFlags,
       pidNamespace: this.namespaces.pidNamespace,
     });
+    favourRoot(
+      this.#root.pid,
+      [...this.#cores.values()].map(({ thread_core }) => thread_core),
+    );
     stage("restore/root");
     this.actions.root = this.#root.pid;
     if (this.namespaces.any) this.actions.run("setup-namespaces");

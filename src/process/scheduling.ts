@@ -1,8 +1,10 @@
 /** Scheduling of a thread: policy, priority, nice, timer slack (sched(7), prctl(2)). */
 import type { ThreadCoreEntry } from "../images/schema/generated/process.ts";
 import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { s32, struct } from "../linux/struct.ts";
+import { rawSyscall } from "../linux/syscall.ts";
 import type { Calls } from "../tracee/table/calls.ts";
 import type { Table } from "../tracee/table/table.ts";
 
@@ -32,6 +34,18 @@ export function askScheduling(table: Table): () => Scheduling {
     if (priority > 0) out.sched_prio = priority;
     return out;
   };
+}
+
+/**
+ * Gives the root of a tree, from outside, the best nice value that any thread of the tree has, before others are born of it. To get
+ * a worse one nobody needs a right; to get a better one a process in a user namespace would need CAP_SYS_NICE outside of it.
+ */
+export function favourRoot(pid: HostPid, tree: Iterable<Scheduling | undefined>): void {
+  const ours = NICE_ZERO - rawSyscall(NR.getpriority, PRIO_PROCESS, 0);
+  let best = ours;
+  for (const thread of tree) best = Math.min(best, thread?.sched_nice ?? 0);
+  // Where we may not do it either, the thread that cannot get its own says so.
+  if (best < ours) rawSyscall(NR.setpriority, PRIO_PROCESS, pid, best);
 }
 
 /** Sets policy and nice of the thread that runs the table. Only what differs from a new thread's needs a call. */
