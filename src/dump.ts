@@ -337,13 +337,15 @@ class Saving {
       const mappings = readSmaps(pid);
       const saved = saveThreads(pid, threads);
       refuseThreads(frozen, saved);
-      const [carrier] = threads;
-      const [first] = saved;
+      const requests = threads.flatMap((task, i) => {
+        const state = saved[i];
+        return state === undefined ? [] : [{ task, saved: state }];
+      });
+      const [carrier] = requests;
       const objects = ids.get(pid);
-      if (carrier === undefined || first === undefined || objects === undefined)
-        throw new Error(`no process ${pid}`);
+      if (carrier === undefined || objects === undefined) throw new Error(`no process ${pid}`);
       const { vm, sighand } = objects;
-      const request = { carrier, saved: first, threads, maps: mappings, vm, sighand };
+      const request = { carrier, threads: requests, maps: mappings, vm, sighand };
       return { frozen, objects, namespaces: this.#namespaces.idsOf(pid, objects), mappings, saved, request };
     });
     const namespaces = this.#namespaces.of(mnt).map(({ id, pid, isRoot }) => ({ number: id, pid, isRoot }));

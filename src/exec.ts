@@ -91,10 +91,11 @@ function callFrozen(
   refuseDeadLeader(root);
   const saved = saveThreads(pid, threads);
   refuseThreads(root, saved);
-  const [carrier] = threads;
+  const [task] = threads;
   const [first] = saved;
-  if (carrier === undefined || first === undefined) throw new Error(`no process ${pid}`);
-  const request = { carrier, saved: first, threads: [carrier], maps: readSmaps(pid), vm: 1, sighand: 1 };
+  if (task === undefined || first === undefined) throw new Error(`no process ${pid}`);
+  const carrier = { task, saved: first };
+  const request = { carrier, threads: [carrier], maps: readSmaps(pid), vm: 1, sighand: 1 };
   const entered: Entered[] = [];
   let answer: CallAnswer;
   try {

@@ -157,7 +157,8 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
   try {
     const [saved] = saveThreads(pid, [carrier]);
     if (saved === undefined) throw new Error("nothing saved");
-    const request = { carrier, saved, threads: [carrier], maps: mappings, vm: 2, sighand: 2 };
+    const thread = { task: carrier, saved };
+    const request = { carrier: thread, threads: [thread], maps: mappings, vm: 2, sighand: 2 };
     const [inside] = enterAll([request], entered);
     if (inside === undefined) throw new Error("not inside");
     const ids = { vm: 2, files: FILES_ID, fs: 2, sighand: 2 };

@@ -21,6 +21,7 @@ import {
 import { MASK_WHILE_RUNNING } from "./signal.ts";
 import { viewOf } from "./struct.ts";
 import { withTicks } from "./ticks.ts";
+import { type DispatchConfiguration, dispatchConfiguration } from "./user-dispatch.ts";
 
 /** Tasks in one native call. */
 export const CHUNK = 128;
@@ -141,15 +142,18 @@ export interface RawState {
   /** The extended state in the standard XSAVE layout, not to be changed. */
   readonly xstate: Uint8Array;
   readonly rseq: ReturnType<typeof rseqConfiguration.decode> | undefined;
+  /** How its system calls are dispatched, undefined where they are made as ever. */
+  readonly dispatch: DispatchConfiguration | undefined;
 }
 
-const STATE = { REGISTERS: 0, XSTATE: 1, MASK: 2, RSEQ: 3 } as const;
-const STATE_STEPS = 4;
+const STATE = { REGISTERS: 0, XSTATE: 1, MASK: 2, RSEQ: 3, DISPATCH: 4 } as const;
+const STATE_STEPS = 5;
 const REGISTERS_VECTOR_AT = 0;
 const XSTATE_VECTOR_AT = REGISTERS_VECTOR_AT + iovec.size;
 const SAVED_MASK_AT = XSTATE_VECTOR_AT + iovec.size;
 const RSEQ_AT = SAVED_MASK_AT + MASK_SIZE;
-const REGISTERS_AT = RSEQ_AT + wholeWords(rseqConfiguration.size);
+const DISPATCH_AT = RSEQ_AT + wholeWords(rseqConfiguration.size);
+const REGISTERS_AT = DISPATCH_AT + dispatchConfiguration.size;
 const XSTATE_AT = REGISTERS_AT + wholeWords(userRegs.size);
 const reading = lazily(
   () =>
@@ -163,6 +167,8 @@ const reading = lazily(
         lay(STATE.XSTATE, PTRACE.GETREGSET, NT.X86_XSTATE, own + XSTATE_VECTOR_AT);
         lay(STATE.MASK, PTRACE.GETSIGMASK, MASK_SIZE, own + SAVED_MASK_AT);
         lay(STATE.RSEQ, PTRACE.GET_RSEQ_CONFIGURATION, rseqConfiguration.size, own + RSEQ_AT);
+        const { GET_SYSCALL_USER_DISPATCH_CONFIG } = PTRACE;
+        lay(STATE.DISPATCH, GET_SYSCALL_USER_DISPATCH_CONFIG, dispatchConfiguration.size, own + DISPATCH_AT);
       },
     ),
 );
@@ -201,6 +207,9 @@ export function readStates<T extends { readonly tid: HostPid }>(tasks: readonly 
       // Kernels before 5.13 cannot tell.
       const tells = blocks.result(block, STATE.RSEQ) !== -ERRNO.EIO;
       if (tells) must(blocks, block, STATE.RSEQ, PTRACE.GET_RSEQ_CONFIGURATION, tid);
+      // Kernels before 6.4 cannot tell.
+      const dispatches =
+        blocks.result(block, STATE.DISPATCH) >= 0 && view.getBigUint64(own + DISPATCH_AT, true) !== 0n;
       const { length } = iovec.read(bytes, own + XSTATE_VECTOR_AT);
       const xstate = bytes.subarray(own + XSTATE_AT, own + XSTATE_AT + length);
       if (Buffer.compare(xstate, last) !== 0) last = xstate.slice();
@@ -209,6 +218,7 @@ export function readStates<T extends { readonly tid: HostPid }>(tasks: readonly 
         mask: view.getBigUint64(own + SAVED_MASK_AT, true),
         xstate: last,
         rseq: tells ? rseqConfiguration.read(bytes, own + RSEQ_AT) : undefined,
+        dispatch: dispatches ? dispatchConfiguration.decode(bytes, own + DISPATCH_AT) : undefined,
       });
     },
   );

@@ -12,7 +12,10 @@ const schedParam = struct({ priority: s32 });
 const SCHED_NORMAL = 0;
 const PRIO_PROCESS = 0;
 
-type Scheduling = Pick<ThreadCoreEntry, "sched_nice" | "sched_policy" | "sched_prio" | "timerslack_ns">;
+type Scheduling = Pick<
+  ThreadCoreEntry,
+  "sched_nice" | "sched_policy" | "sched_prio" | "timerslack_ns" | "timerslack_before"
+>;
 
 /** The raw getpriority(2) gives 20 less the nice value, so that it is never negative. */
 const NICE_ZERO = 20;
@@ -55,7 +58,6 @@ export function giveScheduling(table: Calls, entry: Scheduling): void {
   const parameters = table.data(schedParam.encode({ priority }));
   table.must("its nice value", NR.setpriority, PRIO_PROCESS, 0, entry.sched_nice ?? 0);
   table.must("its scheduling policy", NR.sched_setscheduler, 0, policy, parameters);
-  if (entry.timerslack_ns !== undefined) {
-    table.must("its timer slack", NR.prctl, PR.SET_TIMERSLACK, Number(entry.timerslack_ns), 0, 0, 0);
-  }
+  const slack = entry.timerslack_ns ?? entry.timerslack_before;
+  if (slack !== undefined) table.must("its timer slack", NR.prctl, PR.SET_TIMERSLACK, Number(slack), 0, 0, 0);
 }

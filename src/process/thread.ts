@@ -19,6 +19,7 @@ import type { Task } from "../tracee/hold/task.ts";
 import type { Calls } from "../tracee/table/calls.ts";
 import type { Table } from "../tracee/table/table.ts";
 import { askCredentials, giveCredentials } from "./credentials.ts";
+import { dumpDispatch, restoreDispatch } from "./dispatch.ts";
 import { ImageValueError } from "./errors.ts";
 import {
   dumpExtendedState,
@@ -103,6 +104,8 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
     if (interrupted !== undefined) core.interrupted = interrupted;
     const rseq = dumpRseq(saved.rseq);
     if (rseq !== undefined) core.rseq_entry = rseq;
+    const dispatch = dumpDispatch(saved);
+    if (dispatch !== undefined) core.syscall_dispatch = dispatch;
     return {
       thread_info: {
         clear_tid_addr: u64.read(clearTid.bytes, 0),
@@ -182,5 +185,6 @@ export function finalState(core: CoreEntry): FinalState {
     registers: restoreRegisters(info.gpregs, thread.interrupted),
     extended: restoreExtendedState(info.fpregs),
     mask: thread.blk_sigset ?? core.tc?.blk_sigset ?? 0n,
+    dispatch: restoreDispatch(thread.syscall_dispatch),
   };
 }

@@ -19,11 +19,13 @@ import { type Mapping, readSmaps } from "../../linux/proc.ts";
 import { getRegister, PTRACE, setRegisters, setSignalMask, userRegs } from "../../linux/ptrace.ts";
 import { MASK_ALL, SIG, sigaction } from "../../linux/signal.ts";
 import { word } from "../../linux/struct.ts";
+import { setDispatch } from "../../linux/user-dispatch.ts";
 import { type Entry, entryAt, resultAt, setWide, wordsOf } from "../../machine/entries.ts";
 import { FLAG_MUST, OP } from "../../machine/runner.ts";
 import { callRegisters } from "../hold/many-tasks.ts";
 import { findGap, spansOf } from "../table/area.ts";
 import { type Region, Table, type TableExecutor } from "../table/table.ts";
+import { passingGadgets } from "./dispatched.ts";
 import type { Answers, Entered, EnterRequest, ThreadRequest } from "./entered.ts";
 import { type Gadgets, gadgetsOf } from "./gadgets.ts";
 import { FLAGS_TF_DF, putBack } from "./inside-thread.ts";
@@ -77,19 +79,11 @@ export class CallByCall implements Entered {
    * memory it may still take. @throws KernelError ENOMEM where that is not enough
    */
   static enter(request: EnterRequest, mates: CallByCall[], left = Number.POSITIVE_INFINITY): CallByCall {
-    const { carrier, saved, maps } = request;
-    const { pid } = carrier;
+    const { carrier, maps } = request;
+    const { pid } = carrier.task;
     // The extended state may be longer in threads that have used more of it.
-    const room = Math.ceil((wayOutSize(saved) + LONGER_STATE) / 64) * 64;
-    const entered = new CallByCall(
-      pid,
-      { task: carrier, saved },
-      gadgetsOf(pid, maps),
-      maps,
-      mates,
-      room,
-      left,
-    );
+    const room = Math.ceil((wayOutSize(carrier.saved) + LONGER_STATE) / 64) * 64;
+    const entered = new CallByCall(pid, carrier, gadgetsOf(pid, maps), maps, mates, room, left);
     stage("dump/laid");
     stage("dump/mapped");
     return entered;
@@ -242,12 +236,14 @@ export class CallByCall implements Entered {
     if (wayOutSize(saved) > this.wayOutRoom)
       throw new KernelError("entering", `task ${task.tid}: its state is too large`, ERRNO.E2BIG);
     const { tid } = task;
-    const wayOut = layWayOut(this.pid, saved, unmapped, this.gadgets, this.#stack.address);
+    const { gadgets, meanwhile } = passingGadgets(task, saved, this.maps, this.gadgets);
+    const wayOut = layWayOut(this.pid, saved, unmapped, gadgets, this.#stack.address);
+    if (meanwhile !== undefined) setDispatch(tid, meanwhile);
     this.#wayOutTo = Math.max(this.#wayOutTo, wayOut.address + wayOut.original.length);
     const stack = unmapped.size === 0 ? wayOut.returning : wayOut.unmapping;
     let isAway = false;
     const call: Call = (nr, args) => {
-      const made = callRegisters(saved.bytes, this.gadgets.callAndReturn, nr, args);
+      const made = callRegisters(saved.bytes, gadgets.callAndReturn, nr, args);
       userRegs.encodeInto(made, 0, { sp: BigInt(stack), flags: saved.registers.flags & ~FLAGS_TF_DF });
       setRegisters(tid, made);
       // Registers first: whatever happens next, the thread is on the way that leads back.
@@ -267,6 +263,7 @@ export class CallByCall implements Entered {
       if (!task.gone) {
         if (isAway) task.eventStop();
         putBack(task, saved);
+        if (meanwhile !== undefined && saved.dispatch !== undefined) setDispatch(tid, saved.dispatch);
       }
     }
   }

@@ -29,12 +29,14 @@ export function enterAll(requests: readonly EnterRequest[], entered: Entered[]):
   const without = new Map<number, string>();
   if (callsOneByOne()) for (const { vm } of requests) without.set(vm, "as asked");
   for (const { vm, threads } of requests) {
-    const signal = signalInTheWay(threads);
+    const signal = signalInTheWay(threads.map(({ task }) => task));
     if (signal !== undefined) without.set(vm, `signal ${signal} is pending`);
+    if (threads.some(({ saved }) => saved.dispatch !== undefined))
+      without.set(vm, "system calls are dispatched (PR_SET_SYSCALL_USER_DISPATCH)");
   }
   const left = new Map<number, number>();
   for (const { vm, carrier, threads } of requests) {
-    const bytes = memoryLeft(carrier.pid);
+    const bytes = memoryLeft(carrier.task.pid);
     if (bytes >= (AREA_PAGES + threads.length * THREAD_PAGES) * PAGE_SIZE) continue;
     left.set(vm, bytes);
     without.set(vm, `its control group has ${bytes} bytes of memory left`);
@@ -46,12 +48,12 @@ export function enterAll(requests: readonly EnterRequest[], entered: Entered[]):
     const { vm, carrier } = request;
     const why = without.get(vm);
     if (why === undefined) continue;
-    log.info("enter", `process ${carrier.pid}: calls are made from outside, one by one: ${why}`);
+    log.info("enter", `process ${carrier.task.pid}: calls are made from outside, one by one: ${why}`);
     const others = mates.get(vm) ?? [];
     mates.set(vm, others);
     entered.push(CallByCall.enter(request, others, left.get(vm)));
   }
-  return requests.flatMap(({ carrier }) => entered.filter(({ pid }) => pid === carrier.pid));
+  return requests.flatMap(({ carrier }) => entered.filter(({ pid }) => pid === carrier.task.pid));
 }
 
 /**

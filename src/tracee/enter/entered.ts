@@ -14,10 +14,9 @@ export interface ThreadRequest {
 
 /** A process to be entered. */
 export interface EnterRequest {
-  readonly carrier: Task;
-  readonly saved: Saved;
+  readonly carrier: ThreadRequest;
   /** All threads that are going to be asked, the carrier among them. */
-  readonly threads: readonly Task[];
+  readonly threads: readonly ThreadRequest[];
   readonly maps: readonly Mapping[];
   /** Numbers of its memory and of its signal handlers: those that are equal are one. */
   readonly vm: number;

@@ -194,17 +194,17 @@ export class Infection implements Entered {
   }
 
   static #lay(
-    { carrier, saved, threads, maps, vm }: EnterRequest,
+    { carrier: { task, saved }, threads, maps, vm }: EnterRequest,
     mates: Infection[],
     keeper: Infection | undefined,
   ): Infection {
-    const { pid } = carrier;
+    const { pid } = task;
     const gadgets = gadgetsOf(pid, maps);
     const taken = mates.map(({ area: { address, end } }) => ({ start: address, end }));
     const area = Area.place([...spansOf(maps), ...taken], threads.length, BULK.DUMP);
     const base = unusedStack(pid, Number(saved.registers.sp), wayOutSize(saved), maps, []);
     const wayOut = layWayOut(pid, saved, area, gadgets, base);
-    return new Infection(pid, vm, area, gadgets, wayOut, carrier, saved, mates, keeper);
+    return new Infection(pid, vm, area, gadgets, wayOut, task, saved, mates, keeper);
   }
 
   /** Whether it is the first one inside its memory, and so the one to save it. */

@@ -8,6 +8,7 @@ import { type Registers, userRegs } from "../../linux/ptrace.ts";
 import { readStates } from "../../linux/ptrace-many.ts";
 import { type RseqConfiguration, rseqAborts } from "../../linux/rseq.ts";
 import { viewOf, word } from "../../linux/struct.ts";
+import type { DispatchConfiguration } from "../../linux/user-dispatch.ts";
 import { hostMachine } from "../../machine/host.ts";
 import type { Task } from "../hold/task.ts";
 
@@ -25,6 +26,8 @@ export interface Saved {
   readonly xstate: Uint8Array;
   /** The registration, if there is one. */
   readonly rseq: RseqConfiguration | undefined;
+  /** How its system calls are dispatched (PR_SET_SYSCALL_USER_DISPATCH), undefined where they are made as ever. */
+  readonly dispatch: DispatchConfiguration | undefined;
 }
 
 /**
@@ -142,12 +145,12 @@ export function saveThreads(pid: HostPid, tasks: readonly Task[]): Saved[] {
     pid,
     found.map(({ rseq, named }) => ({ rseq, ip: named.ip })),
   );
-  return found.map(({ registers: bytes, named, mask, xstate, rseq }, i) => {
+  return found.map(({ registers: bytes, named, mask, xstate, rseq, dispatch }, i) => {
     const abort = aborts[i];
     const call = nameRestarted(pid, named);
     const registers = abort === undefined ? call : { ...call, ip: abort };
     if (registers !== named) userRegs.encodeInto(bytes, 0, registers);
     const registered = rseq !== undefined && rseq.rseq_abi_pointer !== 0n;
-    return { registers, bytes, mask, xstate, rseq: registered ? rseq : undefined };
+    return { registers, bytes, mask, xstate, rseq: registered ? rseq : undefined, dispatch };
   });
 }

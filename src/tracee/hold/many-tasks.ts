@@ -7,6 +7,7 @@ import { CHUNK, MASK_SIZE, must, startMany, waitMany } from "../../linux/ptrace-
 import { MASK_ALL } from "../../linux/signal.ts";
 import { viewOf } from "../../linux/struct.ts";
 import { addressOf } from "../../linux/syscall.ts";
+import { DISPATCH_OFF, type DispatchConfiguration, setDispatch } from "../../linux/user-dispatch.ts";
 import { SYSCALL_STOP, Task } from "./task.ts";
 
 /** What a task is let go with. Several may have the same bytes. */
@@ -17,6 +18,8 @@ export interface FinalState {
   readonly extended: Uint8Array;
   /** Blocked signals. */
   readonly mask: bigint;
+  /** How its system calls are dispatched, undefined where they are made as ever. */
+  readonly dispatch?: DispatchConfiguration | undefined;
 }
 
 /** Waits for the first stops of tasks just born. @throws TaskGoneError, KernelError */
@@ -138,6 +141,18 @@ function setStates(
 /** Gives tasks that run nothing of ours any more their own state. @throws KernelError */
 export function giveStates(tasks: readonly Task[], states: readonly FinalState[]): void {
   setStates(tasks, states, (state) => state);
+  eachDispatch(tasks, states, ({ tid }, dispatch) => setDispatch(tid, dispatch));
+}
+
+function eachDispatch(
+  tasks: readonly Task[],
+  states: readonly FinalState[],
+  use: (task: Task, dispatch: DispatchConfiguration) => void,
+): void {
+  tasks.forEach((task, i) => {
+    const dispatch = states[i]?.dispatch;
+    if (dispatch !== undefined) use(task, dispatch);
+  });
 }
 
 /**
@@ -150,6 +165,10 @@ export function tryStates(
   registers: Uint8Array,
 ): void {
   setStates(tasks, states, ({ extended }) => ({ extended, registers, mask: MASK_ALL }));
+  eachDispatch(tasks, states, ({ tid }, dispatch) => {
+    setDispatch(tid, dispatch);
+    setDispatch(tid, DISPATCH_OFF);
+  });
 }
 
 /** `registers` (struct user_regs_struct), but about to make a call with the instruction at an address; a copy. */

@@ -916,7 +916,15 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "rseq_entry", id: 15, label: "optional", kind: "message", type: "rseq_entry" },
     { name: "cg_set", id: 16, label: "optional", kind: "scalar", type: "uint32" },
     { name: "timerslack_ns", id: 17, label: "optional", kind: "scalar", type: "uint64" },
-    { name: "interrupted", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "timerslack_before", id: 1000, label: "optional", kind: "scalar", type: "uint64" },
+    { name: "syscall_dispatch", id: 1001, label: "optional", kind: "message", type: "syscall_dispatch_entry" },
+    { name: "interrupted", id: 1002, label: "optional", kind: "scalar", type: "uint32" },
+  ],
+  syscall_dispatch_entry: [
+    { name: "mode", id: 1, label: "required", kind: "scalar", type: "uint32" },
+    { name: "selector", id: 2, label: "required", kind: "scalar", type: "uint64", hints: { hex: true } },
+    { name: "offset", id: 3, label: "required", kind: "scalar", type: "uint64", hints: { hex: true } },
+    { name: "len", id: 4, label: "required", kind: "scalar", type: "uint64", hints: { hex: true } },
   ],
   task_kobj_ids_entry: [
     { name: "vm_id", id: 1, label: "required", kind: "scalar", type: "uint32" },

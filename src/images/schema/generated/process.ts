@@ -361,7 +361,10 @@ export interface ThreadCoreEntry {
   cg_set?: number | undefined;
   /** CRIU 4.3 */
   timerslack_ns?: bigint | undefined;
-  /** this program's own: how the kernel was to restart the call at ip (ERESTARTSYS, ERESTARTNOHAND) */
+  /** Of criu-ts only; 1000 is the timer slack in older images of ours. */
+  timerslack_before?: bigint | undefined;
+  syscall_dispatch?: SyscallDispatchEntry | undefined;
+  /** how the kernel was to restart the call at ip (ERESTARTSYS, ERESTARTNOHAND) */
   interrupted?: number | undefined;
 }
 
@@ -385,7 +388,9 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
     if (m.rseq_entry !== undefined) w.message(122, RseqEntry, m.rseq_entry, "thread_core_entry.rseq_entry");
     if (m.cg_set !== undefined) w.uint32(128, m.cg_set, "thread_core_entry.cg_set");
     if (m.timerslack_ns !== undefined) w.uint64(136, m.timerslack_ns, "thread_core_entry.timerslack_ns");
-    if (m.interrupted !== undefined) w.uint32(8000, m.interrupted, "thread_core_entry.interrupted");
+    if (m.timerslack_before !== undefined) w.uint64(8000, m.timerslack_before, "thread_core_entry.timerslack_before");
+    if (m.syscall_dispatch !== undefined) w.message(8010, SyscallDispatchEntry, m.syscall_dispatch, "thread_core_entry.syscall_dispatch");
+    if (m.interrupted !== undefined) w.uint32(8016, m.interrupted, "thread_core_entry.interrupted");
   },
   read(r: Reader): ThreadCoreEntry {
     let futex_rla: bigint | undefined;
@@ -405,6 +410,8 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
     let rseq_entry: RseqEntry | undefined;
     let cg_set: number | undefined;
     let timerslack_ns: bigint | undefined;
+    let timerslack_before: bigint | undefined;
+    let syscall_dispatch: SyscallDispatchEntry | undefined;
     let interrupted: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
@@ -461,6 +468,12 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
           timerslack_ns = r.uint64();
           break;
         case 8000:
+          timerslack_before = r.uint64();
+          break;
+        case 8010:
+          syscall_dispatch = r.message(SyscallDispatchEntry);
+          break;
+        case 8016:
           interrupted = r.uint32();
           break;
         default:
@@ -469,7 +482,55 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
     }
     if (futex_rla === undefined) return r.missing("thread_core_entry.futex_rla");
     if (futex_rla_len === undefined) return r.missing("thread_core_entry.futex_rla_len");
-    return { futex_rla, futex_rla_len, sched_nice, sched_policy, sched_prio, blk_sigset, sas, pdeath_sig, signals_p, creds, seccomp_mode, seccomp_filter, comm, blk_sigset_extended, rseq_entry, cg_set, timerslack_ns, interrupted };
+    return { futex_rla, futex_rla_len, sched_nice, sched_policy, sched_prio, blk_sigset, sas, pdeath_sig, signals_p, creds, seccomp_mode, seccomp_filter, comm, blk_sigset_extended, rseq_entry, cg_set, timerslack_ns, timerslack_before, syscall_dispatch, interrupted };
+  },
+};
+
+/** Of criu-ts only: PR_SET_SYSCALL_USER_DISPATCH. */
+export interface SyscallDispatchEntry {
+  mode: number;
+  selector: bigint;
+  offset: bigint;
+  len: bigint;
+}
+
+export const SyscallDispatchEntry: Codec<SyscallDispatchEntry> = {
+  name: "syscall_dispatch_entry",
+  write(w: Writer, m: SyscallDispatchEntry): void {
+    w.uint32(8, m.mode, "syscall_dispatch_entry.mode");
+    w.uint64(16, m.selector, "syscall_dispatch_entry.selector");
+    w.uint64(24, m.offset, "syscall_dispatch_entry.offset");
+    w.uint64(32, m.len, "syscall_dispatch_entry.len");
+  },
+  read(r: Reader): SyscallDispatchEntry {
+    let mode: number | undefined;
+    let selector: bigint | undefined;
+    let offset: bigint | undefined;
+    let len: bigint | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          mode = r.uint32();
+          break;
+        case 16:
+          selector = r.uint64();
+          break;
+        case 24:
+          offset = r.uint64();
+          break;
+        case 32:
+          len = r.uint64();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (mode === undefined) return r.missing("syscall_dispatch_entry.mode");
+    if (selector === undefined) return r.missing("syscall_dispatch_entry.selector");
+    if (offset === undefined) return r.missing("syscall_dispatch_entry.offset");
+    if (len === undefined) return r.missing("syscall_dispatch_entry.len");
+    return { mode, selector, offset, len };
   },
 };
 
