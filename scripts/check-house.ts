@@ -11,7 +11,7 @@ import { dirname, join, normalize } from "node:path";
 const FLOORS: readonly (readonly string[])[] = [
   ["machine"],
   ["linux"],
-  ["log.ts", "faults.ts", "options.ts", "version.ts"],
+  ["events.ts", "event-channel.ts", "log.ts", "faults.ts", "options.ts", "version.ts"],
   ["undo"],
   ["plugins"],
   ["images"],
@@ -25,6 +25,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["dump.ts", "restore.ts"],
   ["cli", "rpc"],
   ["warm"],
+  ["library"],
   ["index.ts", "main.ts"],
 ];
 
@@ -64,7 +65,11 @@ const ALLOWED: readonly Exception[] = [
     "src/warm/make.ts: node:",
     "src/warm/program.ts: Bun.sleepSync",
   ),
-  ...allow("the library's, for any runtime; the executable does not load it", "src/read-images.ts: node:fs"),
+  ...allow(
+    "the library's, for any runtime; the executable does not load it",
+    "src/read-images.ts: node:fs",
+    "src/library/",
+  ),
   ...allow(
     "before anything else: it asks whether there is anything to do",
     "src/main.ts: process.argv",
@@ -99,6 +104,7 @@ const KEPT: readonly Exception[] = [
   ),
   ...allow(
     "armed by the environment of every run",
+    "src/event-channel.ts: fd:",
     "src/faults.ts: wanted:",
     "src/faults.ts: untilFault:",
     "src/faults.ts: oneByOne:",

@@ -8,6 +8,7 @@ import { ActionError, type Actions } from "./actions.ts";
 import { CgroupsDump, OWN_SET } from "./cgroups/dump.ts";
 import { Freezer } from "./cgroups/freezer.ts";
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
+import { tell } from "./event-channel.ts";
 import { stage } from "./faults.ts";
 import { FilesDump } from "./files/dump.ts";
 import type { FilesDumpOptions, NetworkDump } from "./files/kind.ts";
@@ -179,6 +180,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     tree.kill(() => ending?.drop());
   }
   undo.finish();
+  tell({ kind: "answer", answer: { to: "dump", pid: rootPid, processes: tree.processes.length } });
   log.info("dump", `dumped ${tree.processes.length} processes, root ${rootPid}`);
   if (options.displayStats) (await import("./stats-display.ts")).displayDumpStats(stats.entry);
   return 0;

@@ -5,6 +5,7 @@
  */
 
 import type { Actions } from "./actions.ts";
+import { tell } from "./event-channel.ts";
 import { errnoName } from "./linux/errno.ts";
 import { NR } from "./linux/nr.ts";
 import { ourPid } from "./linux/ourselves.ts";
@@ -146,6 +147,8 @@ export function exec(options: Options, _actions: Actions, words: readonly string
     throw error;
   }
   const { result, buffers } = answer;
+  const encoded = buffers.map((bytes) => Buffer.from(bytes).toString("base64"));
+  tell({ kind: "answer", answer: { to: "exec", result, buffers: encoded } });
   const failed = result < 0 && result > -4096;
   say(
     `${callName(nr)}(${args.map(argumentText).join(", ")}) = ${failed ? `-1 ${errnoName(-result)}` : numberText(result)}\n`,

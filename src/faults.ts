@@ -5,6 +5,7 @@
  * death at a chosen instant see linux/instants.ts. `CRIU_TS_CALLS=one-by-one` has a dump enter all processes as those that it
  * can map nothing into (tracee/enter/call-by-call.ts).
  */
+import { isListening, tell } from "./event-channel.ts";
 import { armDeath } from "./linux/instants.ts";
 
 export class InjectedFault extends Error {
@@ -70,8 +71,9 @@ export function armFaults({
   armDeath(Number(CRIU_TS_DEATH ?? 0));
 }
 
-/** Marks a stage; throws {@link InjectedFault} when a test asked for its failure. */
+/** Marks a stage, and tells of it; throws {@link InjectedFault} when a test asked for its failure. */
 export function stage(name: Stage): void {
+  if (isListening()) tell({ kind: "stage", stage: name });
   if (wanted === name && --untilFault === 0) throw new InjectedFault(`stage ${name} fails as asked`);
 }
 

@@ -1,5 +1,5 @@
 /**
- * The log. Every room above `linux/` may import it; it imports `linux/` alone, and makes its own system calls, as
+ * The log. Every folder above `linux/` may import it; it makes its own system calls, as
  * node:fs takes 1 to 2 ms of a start.
  *
  * A line is made, in this order, of
@@ -16,6 +16,7 @@
  * stops the work: such failures are swallowed.
  */
 
+import { isListening, tell } from "./event-channel.ts";
 import { close, O, open, writeAll } from "./linux/io.ts";
 import { isTerminal } from "./linux/tty.ts";
 
@@ -147,21 +148,39 @@ class Writer implements Log {
     // Made even when not written: the first error is kept for whoever asked for the work.
     if (firstErrorText === undefined || level >= Level.error) {
       const line = `Error (${place}): ${said(text)}`;
+      this.#tell("error", place, text);
       firstErrorText ??= line.slice(0, FIRST_ERROR_LIMIT);
       if (level >= Level.error || !opened) write(Level.error, this.#pid, line);
     }
   }
 
   warn(place: string, text: Text): void {
-    if (level >= Level.warn || holding) write(Level.warn, this.#pid, `Warn  (${place}): ${said(text)}`);
+    if (level < Level.warn && !holding) return;
+    write(Level.warn, this.#pid, `Warn  (${place}): ${said(text)}`);
+    this.#tell("warn", place, text);
   }
 
   info(place: string, text: Text): void {
-    if (level >= Level.info || holding) write(Level.info, this.#pid, prefixed(place, text));
+    if (level < Level.info && !holding) return;
+    write(Level.info, this.#pid, prefixed(place, text));
+    this.#tell("info", place, text);
   }
 
   debug(place: string, text: Text): void {
-    if (level >= Level.debug || holding) write(Level.debug, this.#pid, prefixed(place, text));
+    if (level < Level.debug && !holding) return;
+    write(Level.debug, this.#pid, prefixed(place, text));
+    this.#tell("debug", place, text);
+  }
+
+  #tell(of: keyof Omit<typeof Level, "none">, place: string, text: Text): void {
+    if (!isListening() || level < Level[of]) return;
+    tell({
+      kind: "log",
+      level: of,
+      place,
+      text: said(text),
+      ...(this.#pid !== undefined && { pid: this.#pid }),
+    });
   }
 
   enabled(of: number): boolean {

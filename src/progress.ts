@@ -1,4 +1,5 @@
 /** What goes on for longer than a second is shown on a terminal: how much has been moved, and how fast. */
+import { tell } from "./event-channel.ts";
 import { showStatus } from "./log.ts";
 
 /** Milliseconds before anything is shown, and between two showings. */
@@ -25,6 +26,7 @@ export class Meter {
     if (now - this.#began < AFTER || now - this.#shown < EVERY) return;
     this.#shown = now;
     const rate = (this.#bytes * 1000) / (now - this.#began);
+    tell({ kind: "progress", what: this.what, bytes: this.#bytes, bytesPerSecond: Math.round(rate) });
     this.show(`${this.what}: ${amount(this.#bytes)}, ${amount(rate)}/s`);
   }
 

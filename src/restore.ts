@@ -10,6 +10,7 @@ import type { Actions } from "./actions.ts";
 import { Hierarchies } from "./cgroups/hierarchies.ts";
 import { CgroupsRestore } from "./cgroups/restore.ts";
 import { checkCpuinfo } from "./check/cpuinfo.ts";
+import { tell } from "./event-channel.ts";
 import { stage } from "./faults.ts";
 import type { ShellJob } from "./files/kind.ts";
 import { FilesRestore } from "./files/restore.ts";
@@ -191,6 +192,8 @@ async function restoreFrom(
   restoration.release();
   writeStats(options, stats);
   actions.announce("post-resume");
+  const { rootPid, living } = restoration;
+  tell({ kind: "answer", answer: { to: "restore", pid: rootPid, processes: living.length } });
   log.info("restore", `restored ${plan.all.length} processes, root ${plan.root.pid}`);
   if (options.displayStats) (await import("./stats-display.ts")).displayRestoreStats(stats.entry);
   return restoration.rootPid;

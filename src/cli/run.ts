@@ -1,7 +1,10 @@
 /** From the words of the command line to the exit code. */
 
 import { Actions } from "../actions.ts";
+import { openEvents, tell } from "../event-channel.ts";
+import type { Failure } from "../events.ts";
 import { armFaults } from "../faults.ts";
+import { errnoName, KernelError } from "../linux/errno.ts";
 import { environment } from "../linux/ourselves.ts";
 import { become } from "../linux/program.ts";
 import { closeLog, getLevel, Level, log, say, setLevel } from "../log.ts";
@@ -27,6 +30,7 @@ export type Procedures = { readonly [C in Command]?: () => Promise<Procedure> };
 export async function run(args: readonly string[], procedures: Procedures): Promise<number> {
   try {
     const env = environment();
+    openEvents(env);
     armFaults(env);
     const request = readCommandLine(args, env);
     if (request === "version") {
@@ -51,9 +55,17 @@ export async function run(args: readonly string[], procedures: Procedures): Prom
     // What is wrong with the request is said on standard error even under -v0.
     if (error instanceof OptionError) setLevel(Math.max(getLevel(), Level.error));
     log.error("criu", error instanceof Error ? error.message : String(error));
+    tell({ kind: "failure", failure: failureOf(error) });
     if (error instanceof Error && !(error instanceof OptionError)) log.debug("criu", error.stack ?? "");
     return 1;
   } finally {
     closeLog();
   }
+}
+
+function failureOf(error: unknown): Failure {
+  if (!(error instanceof Error)) return { name: "Error", message: String(error) };
+  const { name, message } = error;
+  if (!(error instanceof KernelError)) return { name, message };
+  return { name, message, call: error.call, object: error.object, errno: errnoName(error.errno) };
 }
