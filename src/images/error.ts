@@ -1,4 +1,4 @@
-// The one error of this room.
+// The one error of images.
 
 import { errnoName, KernelError } from "../linux/errno.ts";
 

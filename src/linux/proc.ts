@@ -109,7 +109,7 @@ export function readStatus(pid: HostPid, tid?: HostPid): TaskStatus {
   return new TaskStatus(readPiece(taskPath(pid, tid, "status")));
 }
 
-/** What several rooms want to know of a process, of its small files in /proc. */
+/** What several folders want to know of a process, of its small files in /proc. */
 export interface ProcessFiles {
   readonly stat: TaskStat;
   readonly status: TaskStatus;
