@@ -14,6 +14,7 @@ import { tell } from "./event-channel.ts";
 import { stage } from "./faults.ts";
 import type { ShellJob } from "./files/kind.ts";
 import { FilesRestore } from "./files/restore.ts";
+import { ImageError } from "./images/error.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { InventoryEntry } from "./images/schema/generated/inventory.ts";
@@ -90,7 +91,11 @@ export async function restore(options: Options, actions: Actions): Promise<numbe
 
 async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): Promise<number> {
   const images = ImageDir.open(options.imagesDir);
-  const inventory = images.readOne(IMAGES.inventory);
+  const inventory = images.tryReadOne(IMAGES.inventory);
+  if (inventory === undefined) {
+    const what = `${options.imagesDir} holds no dump that came to its end: ENOENT`;
+    throw new ImageError(what, { file: "inventory.img", errno: "ENOENT" });
+  }
   if (inventory.img_version !== IMG_VERSION) {
     throw new ImageValueError(
       `inventory.img: version ${inventory.img_version} of the images, ${IMG_VERSION} is known`,

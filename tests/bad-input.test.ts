@@ -342,7 +342,7 @@ test(
       );
       await dumped.refusedFrom(join(place, "absent"), /--images-dir .*absent: ENOENT$/);
       await dumped.refusedFrom("/etc/passwd", /--images-dir \/etc\/passwd is not a directory$/);
-      await dumped.refusedFrom(emptyDir(), /inventory\.img: cannot open: ENOENT$/);
+      await dumped.refusedFrom(emptyDir(), /inventory\.img: .* holds no dump that came to its end: ENOENT$/);
       await dumped.bringBack();
     }),
   60_000,
@@ -353,7 +353,10 @@ test("restore where the pid is taken", () =>
     const images = emptyDir();
     const witness = Witness.of(fixture);
     expect((await dump(fixture.pid, images, { options: ["-R"] })).ok).toBe(true);
-    expectRefusal(criu("restore", "-d", "-D", images), new RegExp(`with pid ${fixture.pid}: EEXIST$`));
+    expectRefusal(
+      criu("restore", "-d", "-D", images),
+      new RegExp(`with pid ${fixture.pid}, which is in use: EEXIST$`),
+    );
     expect((await witness.settled(500)).differences).toEqual([]);
     expect(await fixture.finish()).toBe("PASS");
   }));

@@ -228,6 +228,13 @@ export interface ShellJob {
   readonly group: NsPid;
 }
 
+export interface ControllingTerminal {
+  /** Our descriptor, the caller's. */
+  readonly fd: number;
+  /** It came from outside: where it controls another session already that keeps it. */
+  readonly fromOutside: boolean;
+}
+
 /** Restores the files of one kind; made once per restore. */
 export interface FileRestorer {
   /** Makes the bare description; gives our descriptor of it, which is the caller's. @throws FileRestoreError */
@@ -248,10 +255,10 @@ export interface FileRestorer {
   /** Everything is in place: lets the file work again, by our descriptor, as the last thing before processes run. */
   thaw?(entry: FileEntry, fd: number): void;
   /**
-   * Our descriptor, the caller's, of the terminal that controls a session; undefined where no file of this kind does. Asked when
+   * The terminal that controls a session; undefined where no file of this kind does. Asked when
    * the session has been made, before others are born into it. @throws FileRestoreError
    */
-  controllingTerminal?(session: NsPid): number | undefined;
+  controllingTerminal?(session: NsPid): ControllingTerminal | undefined;
   /** Who gets its signals. */
   owner(entry: FileEntry): FownEntry | undefined;
   /**

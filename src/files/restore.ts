@@ -7,6 +7,7 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { type FdinfoEntry, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import { ERRNO } from "../linux/errno.ts";
 import { FD_CLOEXEC } from "../linux/fcntl.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
@@ -300,14 +301,21 @@ export class FilesRestore {
    */
   giveTerminal(restoree: Restoree, session: NsPid): void {
     for (const restorer of [...this.#restorers.values()]) {
-      const fd = restorer.controllingTerminal?.(session);
-      if (fd === undefined) continue;
+      const terminal = restorer.controllingTerminal?.(session);
+      if (terminal === undefined) continue;
+      const { fd, fromOutside } = terminal;
       const { table } = restoree;
       const what = `the terminal of session ${session}`;
       const inside = restoree.fetch(what, this.#kept.keep(fd));
-      table.must(what, NR.ioctl, inside, TIOC.SCTTY, 1);
+      const taken = table.call(NR.ioctl, inside, TIOC.SCTTY, fromOutside ? 0 : 1);
       table.must(what, NR.close, inside);
       table.run();
+      if (fromOutside && taken.raw === -ERRNO.EPERM)
+        log.warn(
+          "files/restore",
+          `${what} controls another one already: it has none now, and no job control`,
+        );
+      else taken.checked(what);
       this.#kept.drop(fd);
     }
   }

@@ -29,7 +29,7 @@ import {
   ttyNumber,
 } from "../../linux/tty.ts";
 import { FileRestoreError, restoring } from "../errors.ts";
-import type { FileRestorer, RestoreContext, ShellJob } from "../kind.ts";
+import type { ControllingTerminal, FileRestorer, RestoreContext, ShellJob } from "../kind.ts";
 import { openPath, selfPath } from "../path.ts";
 import { withAsync, withFlags } from "../status-flags.ts";
 import { fromTermiosEntry, fromWinsizeEntry, isHungUp, isMasterId, pairOf } from "./info.ts";
@@ -84,6 +84,14 @@ export class TtyRestore implements FileRestorer {
     }
     for (const info of this.#infos?.values() ?? []) this.#setForeground(info);
     if (job !== undefined) this.#bringToForeground(job);
+    else for (const info of this.#infos?.values() ?? []) this.#giveInherited(info);
+  }
+
+  #giveInherited(info: TtyInfoEntry): void {
+    const fd = this.#first.get(info.id);
+    if (fd === undefined || !this.#comesFromOutside(info)) return;
+    if (info.termios !== undefined) setTermios(fd, fromTermiosEntry(info.termios, info.id));
+    if (info.winsize !== undefined) setWinsize(fd, fromWinsizeEntry(info.winsize));
   }
 
   /**
@@ -135,15 +143,16 @@ export class TtyRestore implements FileRestorer {
     return withAsync(ttyOf(entry).flags);
   }
 
-  controllingTerminal(session: NsPid): number | undefined {
+  controllingTerminal(session: NsPid): ControllingTerminal | undefined {
     const of = [...this.#readInfos().values()].filter(
       ({ sid, type }) => sid === session && type !== TtyType.CTTY,
     );
     const info = of.find(({ id, type }) => type === TtyType.PTY && !isMasterId(id)) ?? of[0];
     if (info === undefined || isHungUp(info)) return undefined;
-    return restoring(`tty-info.img: terminal ${info.id} of session ${session}`, () =>
-      this.#openToControl(info),
-    );
+    return restoring(`tty-info.img: terminal ${info.id} of session ${session}`, () => ({
+      fd: this.#openToControl(info),
+      fromOutside: this.#comesFromOutside(info),
+    }));
   }
 
   /** A description of the terminal, or of the slave of a pty, that can be read; the caller's. */
@@ -152,6 +161,7 @@ export class TtyRestore implements FileRestorer {
     const entry = [...this.context.entries.values()].find(({ tty }) => tty?.tty_info_id === info.id);
     if (entry?.tty === undefined)
       throw new FileRestoreError(`tty-info.img: nobody has terminal ${info.id} open`);
+    if (this.#comesFromOutside(info)) return this.#openInherited({ flags });
     if (info.type === TtyType.PTY) return openPeer(this.#pairOf(entry.tty, info).master, flags);
     return openPath(selfPath(this.context.descriptor(entry.id)), flags);
   }
@@ -191,7 +201,7 @@ export class TtyRestore implements FileRestorer {
   }
 
   /** The terminal that we were started from (--shell-job), opened anew. */
-  #openInherited({ flags }: TtyFileEntry): number {
+  #openInherited({ flags }: Pick<TtyFileEntry, "flags">): number {
     if (ttyNumber(0, TIOC.GPTN) < 0 && ttyNumber(0, TIOC.GETD) < 0) {
       throw new FileRestoreError(
         "--shell-job gives it the terminal at our standard input, which is none",
@@ -228,6 +238,10 @@ export class TtyRestore implements FileRestorer {
     table.must("/dev/tty", NR.close, number);
     table.run();
     return fd;
+  }
+
+  #comesFromOutside(info: TtyInfoEntry): boolean {
+    return info.type === TtyType.PTY && !isMasterId(info.id) && this.#isInherited(info);
   }
 
   /** Whether it is the terminal that we were started from that takes the place of one whose other end was outside. */
@@ -355,7 +369,10 @@ export class TtyRestore implements FileRestorer {
     table.must("its terminal", NR.close, inside);
     table.run();
     // A group without members is none.
-    if (set.failed && set.raw !== -ERRNO.ESRCH) set.checked(`the foreground group ${pgrp} of session ${sid}`);
+    if (set.raw === -ERRNO.ESRCH) return;
+    // What was given is the terminal of another session.
+    if (set.raw === -ERRNO.ENOTTY && this.#comesFromOutside(info)) return;
+    if (set.failed) set.checked(`the foreground group ${pgrp} of session ${sid}`);
   }
 
   #infoOf({ tty_info_id }: TtyFileEntry): TtyInfoEntry {

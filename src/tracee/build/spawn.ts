@@ -27,7 +27,7 @@ import {
 import { readChildrenOf, readNumbers, readParent, readThreads } from "../../linux/proc.ts";
 import { getRseq, PTRACE_O, setSignalMask, WAIT } from "../../linux/ptrace.ts";
 import { MASK_WHILE_RUNNING, SIG } from "../../linux/signal.ts";
-import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "../../linux/syscall.ts";
+import { addressOf, memoryAt, rawSyscall, syscall } from "../../linux/syscall.ts";
 import { hostMachine } from "../../machine/host.ts";
 import { ENTRY_RESULT, ENTRY_SIZE } from "../../machine/runner.ts";
 import { awaitNewborn } from "../hold/many-tasks.ts";
@@ -147,6 +147,11 @@ interface Waiting {
   closePipe(): void;
 }
 
+/** That a number is taken mostly means that what was dumped still runs. */
+function notBorn(what: string, errno: number): KernelError {
+  return new KernelError("clone3", errno === ERRNO.EEXIST ? `${what}, which is in use` : what, errno);
+}
+
 /** Clones a process from us with id `number` or any other, which does nothing and dies with us. */
 function cloneWaiting(number: NsPid | undefined, area: Area, asSibling: boolean, namespaces = 0): Waiting {
   const mapped = syscall(
@@ -184,7 +189,9 @@ function cloneWaiting(number: NsPid | undefined, area: Area, asSibling: boolean,
       ...(ids && { set_tid: addressOf(ids), set_tid_size: 1 }),
     });
     const what = `with pid ${number ?? "of any number"}`;
-    const child = hostPid(checkResult(spawnMasked(args, table), NR.clone3, what));
+    const result = spawnMasked(args, table);
+    if (result < 0) throw notBorn(what, -result);
+    const child = hostPid(result);
     const end = () => {
       kill(child, SIG.KILL);
       rawSyscall(NR.wait4, child, 0, WAIT.ALL, 0);
@@ -363,8 +370,7 @@ function* bear(
       const wanted = numberTo(maker, birth);
       const result = table.resultOf(i);
       const what = (birth.flags & CLONE.THREAD) !== 0 ? "thread" : "with pid";
-      if (result !== wanted)
-        throw new KernelError("clone3", `${what} ${birth.number} in process ${maker.number}`, -result);
+      if (result !== wanted) throw notBorn(`${what} ${birth.number} in process ${maker.number}`, -result);
     });
     before = identitiesOf(maker, some);
   }

@@ -5,8 +5,16 @@ import { instant } from "../../linux/instants.ts";
 import { close } from "../../linux/io.ts";
 import { kill } from "../../linux/kill.ts";
 import { NR } from "../../linux/nr.ts";
-import type { HostPid } from "../../linux/pid.ts";
-import { hasEnded, readChildren, readStat, readStats, readThreads, stateOf } from "../../linux/proc.ts";
+import { type HostPid, hostPid } from "../../linux/pid.ts";
+import {
+  hasEnded,
+  readChildren,
+  readStat,
+  readStats,
+  readStatus,
+  readThreads,
+  stateOf,
+} from "../../linux/proc.ts";
 import { WAIT } from "../../linux/ptrace.ts";
 import { waitMany } from "../../linux/ptrace-many.ts";
 import { SIG } from "../../linux/signal.ts";
@@ -271,6 +279,22 @@ function freezeChild(process: FrozenProcess, deadline: number, seized: SeizedTas
   }
 }
 
+/** A task has one tracer: a debugger, strace, another dump. */
+function withTracer(pid: HostPid, tid: HostPid, error: KernelError): KernelError {
+  try {
+    const tracer = Number(readStatus(pid, tid).get("TracerPid"));
+    if (tracer === 0) return error;
+    const name = readStatus(hostPid(tracer)).get("Name");
+    return new KernelError(
+      error.call,
+      `${error.object}, which process ${tracer} (${name}) traces`,
+      error.errno,
+    );
+  } catch {
+    return error;
+  }
+}
+
 /**
  * Stops every thread of a process: until those that we hold, with the dead, are as many as it has. A listing without
  * news would not tell that: it may lack threads that live, when others ended while it was made.
@@ -295,7 +319,8 @@ function freezeProcess(process: FrozenProcess, deadline: number, seized: SeizedT
     }
     for (const [tid, error] of refused) {
       // The thread ended between the listing and now. One that is just ending may not be seized (EPERM).
-      if (!isErrno(error, ERRNO.ESRCH, ERRNO.EPERM) || tid === pid || !hasEnded(pid, tid)) throw error;
+      if (!isErrno(error, ERRNO.ESRCH, ERRNO.EPERM) || tid === pid || !hasEnded(pid, tid))
+        throw withTracer(pid, tid, error);
       if (ended.has(tid)) dead++;
       ended.add(tid);
     }
