@@ -244,6 +244,8 @@ class Saving {
   readonly #seccomp = new SeccompDump();
   readonly #objects = new SharedObjects();
   readonly #namespaces: NamespacesDump;
+  /** What ids-PID is to hold. */
+  readonly #idsOf = new Map<HostPid, TaskKobjIdsEntry>();
   readonly #entered: Entered[] = [];
 
   constructor(
@@ -288,9 +290,16 @@ class Saving {
       this.images.writeBehind();
     const ids = new Map<HostPid, ObjectIds>();
     for (const { pid, zombie } of tree.processes) if (!zombie) ids.set(pid, this.#objects.idsOf(pid));
-    dumpPstree(this.images, tree, ids, this.numbers, this.options.shellJob);
-    stage("dump/tree");
     const living = tree.processes.filter((process) => !process.zombie);
+    for (const process of living) {
+      refuseDeadLeader(process);
+      const objects = ids.get(process.pid);
+      if (objects !== undefined) this.#idsOf.set(process.pid, this.#namespaces.idsOf(process.pid, objects));
+    }
+    this.#namespaces.check();
+    const nested = this.#namespaces.hasNestedPids ? this.#namespaces : undefined;
+    dumpPstree(this.images, tree, ids, this.numbers, this.options.shellJob, nested);
+    stage("dump/tree");
     for (const process of tree.processes)
       if (process.zombie) dumpZombie(this.images, process, this.numbers.numberOf(process.pid));
     // One step is taken by all processes before the next, so that they work while we look at the others.
@@ -345,12 +354,16 @@ class Saving {
       });
       const [carrier] = requests;
       const objects = ids.get(pid);
-      if (carrier === undefined || objects === undefined) throw new Error(`no process ${pid}`);
+      const namespaces = this.#idsOf.get(pid);
+      if (carrier === undefined || objects === undefined || namespaces === undefined)
+        throw new Error(`no process ${pid}`);
       const { vm, sighand } = objects;
       const request = { carrier, threads: requests, maps: mappings, vm, sighand };
-      return { frozen, objects, namespaces: this.#namespaces.idsOf(pid, objects), mappings, saved, request };
+      return { frozen, objects, namespaces, mappings, saved, request };
     });
-    const namespaces = this.#namespaces.of(mnt).map(({ id, pid, isRoot }) => ({ number: id, pid, isRoot }));
+    const namespaces = this.#namespaces
+      .of(mnt)
+      .flatMap(({ id, pid, isRoot }) => (pid === undefined ? [] : [{ number: id, pid, isRoot }]));
     this.mounts.read(namespaces.sort((a, b) => Number(b.isRoot) - Number(a.isRoot)));
     const all = enterAll(
       found.map(({ request }) => request),

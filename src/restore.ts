@@ -18,7 +18,7 @@ import { ImageError } from "./images/error.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { InventoryEntry } from "./images/schema/generated/inventory.ts";
-import type { CoreEntry, SeccompEntry, TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
+import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.ts";
 import { lastCapability } from "./linux/capability.ts";
 import { kill } from "./linux/kill.ts";
 import { NR } from "./linux/nr.ts";
@@ -29,9 +29,9 @@ import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
 import { SLOT_SIZE } from "./machine/runner.ts";
 import { MemoryRestore } from "./memory/restore.ts";
-import { ipc } from "./namespaces/ipc/ipc.ts";
 import { newRunId, type Unlocking, unlocking } from "./namespaces/lock-methods.ts";
 import { MountsRestore } from "./namespaces/mounts/restore.ts";
+import { idsAtBirth } from "./namespaces/nested.ts";
 import { net } from "./namespaces/net.ts";
 import { NftablesLock } from "./namespaces/nftables-lock.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
@@ -240,12 +240,6 @@ function threadsOf(pid: HostPid): HostPid[] {
   }
 }
 
-/** Where a process is born: in the namespaces of its maker, or, if that is a helper, of that one's. */
-function makerIdsOf({ maker, ids }: PlannedProcess): TaskKobjIdsEntry | undefined {
-  if (maker === undefined) return ids;
-  return maker.ids ?? makerIdsOf(maker);
-}
-
 class Restoration {
   readonly #files: FilesRestore;
   readonly #memory: MemoryRestore;
@@ -307,15 +301,17 @@ class Restoration {
       this.#files,
       undo,
       tasks.filter(hasOwnMemory).map(({ pid }) => pid),
-      namespaces.idOf(ipc),
+      (pid) => namespaces.ipcOf(pid),
       stats,
     );
     this.#births = new Births(
       plan,
+      namespaces.nested,
       ({ planned, restoree }, memory) => {
+        namespaces.nested.enter(planned, restoree);
         if (planned.kind === "task") {
           this.cgroups.place(restoree.pid, cgroupSetOf(planned), inheritedSet(planned));
-          this.mounts.enter(restoree, planned.ids?.mnt_ns_id, makerIdsOf(planned)?.mnt_ns_id);
+          this.mounts.enter(restoree, planned.ids?.mnt_ns_id, idsAtBirth(planned)?.mnt_ns_id);
           if (hasOwnMemory(planned)) this.#memory.premap(restoree, memory?.restoree);
           else if (memory !== undefined) this.#memory.shareMemory(restoree, memory.restoree);
         }
@@ -354,7 +350,7 @@ class Restoration {
     const root = this.#bear();
     stage("restore/born");
     this.plugins.ask("postForking");
-    this.#furnish(root);
+    this.#furnish();
     stage("restore/files");
     this.#makeThreads();
     stage("restore/threads");
@@ -469,7 +465,7 @@ class Restoration {
   }
 
   /** Memory, files and directories of all processes, which work on them while we see to the next ones. */
-  #furnish(root: Restoree): void {
+  #furnish(): void {
     /** Who makes each table of descriptors. */
     const makers = new Map<number, Restoree>();
     const installed: (() => void)[] = [];
@@ -503,7 +499,7 @@ class Restoration {
     for (const { planned, restoree } of this.#births.living)
       if (hasOwnMemory(planned)) this.#memory.restoreRings(restoree);
     for (const check of installed) check();
-    this.namespaces.settle(root);
+    this.namespaces.nested.settle();
     stage("restore/memory");
     this.#files.arm();
     for (const { restoree } of this.#births.living) restoree.table.run();
@@ -522,7 +518,7 @@ class Restoration {
         this.#giveCommonFilters(restoree, planned.threads);
         const unborn = spawnThreads(
           restoree,
-          tids.map((number) => ({ number, nested: [] })),
+          tids.map((number) => ({ number, nested: planned.nestedThreads.get(number) ?? [] })),
         );
         restoree.threads.push(...unborn.tasks);
         this.#unborn.set(restoree, unborn);
@@ -567,6 +563,7 @@ class Restoration {
       const task = taskOf(planned.core, planned.pid);
       const { leader, pid, number, identity } = restoree;
       this.#giveThreads(restoree, highest);
+      this.namespaces.nested.giveForChildren(planned, restoree);
       giveThread(leader.table, this.#core(number));
       const running = giveTask(restoree, task, inherited, this.#births.signalsOfDead(planned));
       restoreProc(pid, task, inherited);

@@ -253,7 +253,7 @@ describe("a message of what is wrong", () => {
   });
 
   test("an entry that cannot be written", () => {
-    const error = errorOf(() => dir.writeAll(IMAGES.pstree, [pstree, { ...pstree, pid: -1 }]));
+    const error = errorOf(() => dir.writeAll(IMAGES.pstree, [pstree, { ...pstree, pid: nsPid(-1) }]));
     expect(error.message).toBe("pstree.img: entry 1: pstree_entry.pid: -1 is no uint32");
     const writer = dir.writer(IMAGES.pipes_data);
     expect(errorOf(() => writer.add({ pipe_id: 1, bytes: 2, packets: [] }, new Uint8Array(3))).what).toBe(

@@ -57,6 +57,16 @@ export function ownNumber({ number, nested }: TreeNumbers): NsPid {
   return nested[0] ?? number;
 }
 
+/** A task's numbers from its own pid namespace upwards: the set_tid of clone3(2). */
+export function allNumbers({ number, nested }: TreeNumbers): readonly NsPid[] {
+  return [...nested, number];
+}
+
+/** What a task calls another one that lives in its namespace or below. */
+export function numberSeenBy({ nested }: TreeNumbers, other: TreeNumbers): NsPid {
+  return allNumbers(other).at(-1 - nested.length) ?? other.number;
+}
+
 function isHostPid(number: number): number is HostPid {
   return Number.isInteger(number);
 }

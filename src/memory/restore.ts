@@ -159,18 +159,18 @@ export class MemoryRestore {
   readonly #begun = new Map<Plan, Steps>();
 
   /**
-   * Reads and checks the images of all given processes. `ipcNamespace` is the number of the IPC namespace that the tree has of
-   * its own, undefined where it lives in ours. @throws ImageError
+   * Reads and checks the images of all given processes. `ipcOf` gives the number of the IPC namespace that a process has its
+   * segments of, undefined where that is ours. @throws ImageError
    */
   constructor(
     private readonly images: ImageDir,
     private readonly files: MappableFiles,
     undo: Undo,
     pids: readonly NsPid[],
-    ipcNamespace: number | undefined,
+    ipcOf: (pid: NsPid) => number | undefined,
     private readonly stats: MemoryRestoreStats = { pagesCompared: 0, pagesSkippedCow: 0, pagesRestored: 0 },
   ) {
-    this.#sysv = new SysvRestore(images, undo, ipcNamespace);
+    this.#sysv = new SysvRestore(images, undo, ipcOf);
     images.loadAhead(IMAGES.mm, pids);
     images.loadAhead(IMAGES.pagemap, pids);
     for (const pid of pids) this.#plans.set(pid, this.#load(pid));
@@ -386,7 +386,7 @@ export class MemoryRestore {
   #noteShared(pid: NsPid, vma: Vma): void {
     const size = vma.pgoff + vma.end - vma.start;
     if (has(vma, STATUS.SYSVIPC)) {
-      const whole = this.#sysv.size(vma.object);
+      const whole = this.#sysv.size(pid, vma.object);
       const problem =
         whole === undefined ? "is not in the image" : size > whole + (1 << 30) ? "is too small" : undefined;
       if (problem !== undefined) {
@@ -552,12 +552,12 @@ export class MemoryRestore {
       const [first] = group;
       if (first === undefined) continue;
       const object = `mapping ${rangeText(first)}`;
-      naming(plan.pid, first, () => this.#sysv.ready(first.object));
+      naming(plan.pid, first, () => this.#sysv.ready(plan.pid, first.object));
       const exec = group.some((vma) => (vma.prot & PROT.EXEC) !== 0) ? SHM.EXEC : 0;
       const flags = (first.writableFile ? 0 : SHM.RDONLY) | exec;
       const attached = steps.must(object, NR.shmat, first.object, 0, flags);
       steps.run();
-      const size = pageUp(this.#sysv.size(first.object) ?? 0);
+      const size = pageUp(this.#sysv.size(plan.pid, first.object) ?? 0);
       let at = 0;
       for (const vma of group) {
         const length = vma.end - vma.start;

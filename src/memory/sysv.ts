@@ -13,7 +13,7 @@ import { ERRNO, isErrno } from "../linux/errno.ts";
 import { AT, fstat, listDirectory, O, open, readLink, withFd, writeAll } from "../linux/io.ts";
 import { MAP_MORE } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
-import type { HostPid } from "../linux/pid.ts";
+import type { HostPid, NsPid } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { cString, rawSyscall, syscall } from "../linux/syscall.ts";
 import { IPC, SHM } from "../linux/sysv-ipc.ts";
@@ -135,17 +135,18 @@ export function openAttached(
   return { fd, path: readLink(path) };
 }
 
-/** Fills a segment that a process, or we, have attached at an address. @throws KernelError, ImageError */
+/** Fills a segment that a process, or we, have attached at an address, with the content of that number. @throws KernelError, ImageError */
 export function fillSegment(
   images: ImageDir,
   { desc, size, in_pagemaps }: IpcShmEntry,
   payload: Uint8Array,
   pid: HostPid | "self",
   address: number,
+  content = desc.id,
 ): void {
   withFd(openAttached(pid, address, O.RDWR).fd, (fd) => {
     // Older images have the content behind the entry.
-    if (in_pagemaps === true) fillShmem(images, desc.id, fd, Number(size));
+    if (in_pagemaps === true) fillShmem(images, content, fd, Number(size));
     else writeAll(fd, payload.subarray(0, Number(size)));
   });
 }
@@ -212,32 +213,40 @@ function isSegment(segment: Segment, { desc, size }: IpcShmEntry): boolean {
 
 /** Makes the segments of an image available to be attached, and lets removed ones go in the end. */
 export class SysvRestore {
-  readonly #entries = new Map<number, WithPayload<IpcShmEntry>>();
+  readonly #entries = new Map<number, ReadonlyMap<number, WithPayload<IpcShmEntry>>>();
   /** Those that are there to be attached. */
   readonly #ready = new Map<number, IpcShmEntry>();
 
   constructor(
     private readonly images: ImageDir,
     private readonly undo: Undo,
-    /** The number of the tree's own IPC namespace, in which the segments have been made; undefined where it is ours. */
-    private readonly namespace: number | undefined,
-  ) {
-    for (const { entry, payload } of images.readWithPayload(IMAGES.ipcns_shm, namespace ?? IPC_NAMESPACE))
-      this.#entries.set(entry.desc.id, { entry, payload });
+    /** The number of the IPC namespace of a process, in which all segments have been made; undefined where it is ours. */
+    private readonly namespaceOf: (pid: NsPid) => number | undefined,
+  ) {}
+
+  /** The segments of the namespace of a process. */
+  #entriesOf(pid: NsPid): ReadonlyMap<number, WithPayload<IpcShmEntry>> {
+    const namespace = this.namespaceOf(pid) ?? IPC_NAMESPACE;
+    let entries = this.#entries.get(namespace);
+    if (entries === undefined) {
+      const all = this.images.readWithPayload(IMAGES.ipcns_shm, namespace);
+      entries = new Map(all.map((each) => [each.entry.desc.id, each]));
+      this.#entries.set(namespace, entries);
+    }
+    return entries;
   }
 
-  /** Size in bytes of a segment of the image, undefined where it has none. */
-  size(id: number): number | undefined {
-    const known = this.#entries.get(id);
+  /** Size in bytes of a segment that a process has attached, undefined where the images have none. */
+  size(pid: NsPid, id: number): number | undefined {
+    const known = this.#entriesOf(pid).get(id);
     return known === undefined ? undefined : Number(known.entry.size);
   }
 
   /** The segment exists, with its content. @throws KernelError, ImageError */
-  ready(id: number): void {
-    if (this.#ready.has(id)) return;
-    const known = this.#entries.get(id);
+  ready(pid: NsPid, id: number): void {
+    const known = this.#entriesOf(pid).get(id);
     if (known === undefined) throw new Error(`System V segment ${id} is not in the image`);
-    if (this.namespace !== undefined) return;
+    if (this.#ready.has(id) || this.namespaceOf(pid) !== undefined) return;
     const { entry } = known;
     const there = findSegment(id);
     if (there !== undefined && !isSegment(there, entry))

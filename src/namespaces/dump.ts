@@ -7,16 +7,25 @@ import { oncePerRun } from "../linux/once-per-run.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { readLinks } from "../linux/read-many.ts";
 import { UnsupportedError } from "../process/errors.ts";
+import type { NestedTasks } from "../process/pstree.ts";
 import type { ObjectIds } from "../tracee/enter/dumpee.ts";
 import { KINDS } from "./kinds.ts";
 import { mnt } from "./mnt.ts";
 import type { FoundNamespace, NamespaceDumpContext, NamespaceKind } from "./namespace.ts";
+import { pid as pidKind } from "./pid.ts";
+import { time } from "./time.ts";
 
 /** The kinds that unshare(2) changes for processes yet to be born alone. */
-const FOR_CHILDREN = KINDS.filter(({ name }) => name === "pid" || name === "time");
+const FOR_CHILDREN = [
+  { kind: pidKind, field: "pid_for_children_ns_id" },
+  { kind: time, field: "time_for_children_ns_id" },
+] as const;
 
 /** Links of /proc/PID/ns: those of the kinds, then those for children. */
-const LINKS = [...KINDS.map(({ name }) => name), ...FOR_CHILDREN.map(({ name }) => `${name}_for_children`)];
+const LINKS = [
+  ...KINDS.map(({ name }) => name),
+  ...FOR_CHILDREN.map(({ kind }) => `${kind.name}_for_children`),
+];
 
 /** What they say, in their order; undefined for a kind that this kernel is built without. @throws KernelError */
 function namespacesOf(pid: HostPid | "self"): (string | undefined)[] {
@@ -39,9 +48,14 @@ function inodeOf(link: string): number {
   return Number(/\[(\d+)\]/.exec(link)?.[1]);
 }
 
-export class NamespacesDump {
+interface Found extends FoundNamespace {
+  readonly kind: NamespaceKind;
+  pid: HostPid | undefined;
+}
+
+export class NamespacesDump implements NestedTasks {
   /** By the text of the link, of which the kind is a part. */
-  readonly #found = new Map<string, FoundNamespace & { readonly kind: NamespaceKind }>();
+  readonly #found = new Map<string, Found>();
   readonly #ids = new Map<HostPid, TaskKobjIdsEntry>();
   #lastId = Math.max(...KINDS.map(({ own }) => own));
 
@@ -63,12 +77,11 @@ export class NamespacesDump {
       if (link === undefined) return;
       entry[kind.field] = link === own[i] ? kind.own : this.#idOf(kind, link, pid);
     });
-    FOR_CHILDREN.forEach((kind, i) => {
+    FOR_CHILDREN.forEach(({ kind, field }, i) => {
       const link = theirs[KINDS.indexOf(kind)];
-      if (link === undefined || theirs[KINDS.length + i] === link) return;
-      throw new UnsupportedError(
-        `process ${pid}: has another ${kind.name} namespace for its children, which cannot be dumped yet`,
-      );
+      const forChildren = theirs[KINDS.length + i];
+      if (link === undefined || forChildren === link) return;
+      entry[field] = this.#idForChildren(kind, forChildren, pid);
     });
     this.#ids.set(pid, entry);
     return entry;
@@ -100,22 +113,56 @@ export class NamespacesDump {
     }
   }
 
+  /** Whether there are tasks in pid namespaces below that of the root. */
+  get hasNestedPids(): boolean {
+    return this.of(pidKind).some(({ isRoot }) => !isRoot);
+  }
+
+  pidNamespaceOf(pid: HostPid): number | undefined {
+    const [link] = readLinks([`/proc/${pid}/ns/pid`]);
+    return link === undefined ? undefined : this.find(link);
+  }
+
+  /** All have been asked for: refuses those that nobody could make again. @throws UnsupportedError */
+  check(): void {
+    for (const { kind, pid, ancestor, inode } of this.#found.values()) {
+      if (kind !== pidKind || pid !== undefined || Number.isNaN(inode)) continue;
+      throw new UnsupportedError(
+        `process ${ancestor}: pid:[${inode}], the namespace of its children, has no process of the tree`,
+      );
+    }
+  }
+
   /** Whether others may live in another one than the root. */
   #mayDiffer(kind: NamespaceKind): boolean {
-    return kind === mnt && this.of(mnt).some(({ isRoot }) => isRoot);
+    return kind.nests === true || (kind === mnt && this.of(mnt).some(({ isRoot }) => isRoot));
   }
 
   #idOf(kind: NamespaceKind, link: string, pid: HostPid): number {
     const known = this.#found.get(link);
-    if (known !== undefined) return known.id;
+    if (known !== undefined) {
+      known.pid ??= pid;
+      return known.id;
+    }
     const isRoot = pid === this.root;
     if (kind.dump === undefined || !(isRoot || this.#mayDiffer(kind))) {
       throw new UnsupportedError(
         `process ${pid}: lives in a ${kind.name} namespace of its own, which cannot be dumped yet`,
       );
     }
+    const found = { kind, id: ++this.#lastId, inode: inodeOf(link), pid, ancestor: undefined, isRoot };
+    this.#found.set(link, found);
+    return found.id;
+  }
+
+  /** That which the children of a process are born into. The kernel does not tell of one of pids in which nobody was born yet. */
+  #idForChildren(kind: NamespaceKind, link: string | undefined, pid: HostPid): number {
+    if (link !== undefined && link === ownNamespaces()[KINDS.indexOf(kind)]) return kind.own;
+    const key = link ?? `${kind.name} for children of ${pid}`;
+    const known = this.#found.get(key);
+    if (known !== undefined) return known.id;
     const id = ++this.#lastId;
-    this.#found.set(link, { kind, id, inode: inodeOf(link), pid, isRoot });
+    this.#found.set(key, { kind, id, inode: inodeOf(key), pid: undefined, ancestor: pid, isRoot: false });
     return id;
   }
 }

@@ -22,8 +22,10 @@ export interface FoundNamespace {
   readonly id: number;
   /** Of its file in /proc/PID/ns. */
   readonly inode: number;
-  /** The first process that was found in it. */
-  readonly pid: HostPid;
+  /** The first process that was found in it; undefined where that is only one whose children are to live there. */
+  readonly pid: HostPid | undefined;
+  /** That one. */
+  readonly ancestor: HostPid | undefined;
   /** Whether the root of the tree lives in it. */
   readonly isRoot: boolean;
 }
@@ -66,6 +68,8 @@ export interface NamespaceKind {
   /** Of clone3(2), unshare(2) and setns(2). */
   readonly flag: number;
   readonly field: NamespaceField;
+  /** Whether processes below the root may live in others. */
+  readonly nests?: true;
   /** The number that images have for that of who dumps. */
   readonly own: number;
   /**

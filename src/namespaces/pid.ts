@@ -17,6 +17,7 @@ export const pid: NamespaceKind = {
   flag: NEW.PID,
   field: "pid_ns_id",
   own: 1,
+  nests: true,
   dump: (found, context) => {
     for (const each of found) dumpPid(each, context);
   },
@@ -30,7 +31,7 @@ function dumpPid({ id, inode, pid: first, isRoot }: FoundNamespace, context: Nam
   const { images, options, tasks } = context;
   const name = externalName(options, "pid", inode);
   if (name !== undefined) images.writeAll(IMAGES.pidns, [{ ext_key: name }], id);
-  else if (isRoot && tasks.numberOf(first) !== INIT) {
+  else if (isRoot && first !== undefined && tasks.numberOf(first) !== INIT) {
     throw new UnsupportedError(
       `process ${first}: it is not the init of its pid namespace, without which that cannot be dumped; --external pid[${inode}]:NAME has a restore be given one`,
     );

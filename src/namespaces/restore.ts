@@ -5,13 +5,11 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { NEW } from "../linux/clone.ts";
-import { Fd } from "../linux/fd.ts";
-import { O } from "../linux/io.ts";
-import { NR } from "../linux/nr.ts";
 import type { Owners } from "../linux/owners.ts";
 import type { NsPid } from "../linux/pid.ts";
 import type { Options } from "../options.ts";
 import { UnsupportedError } from "../process/errors.ts";
+import type { PlannedProcess } from "../process/pstree.ts";
 import { Keeper } from "../tracee/build/keeper.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { KINDS } from "./kinds.ts";
@@ -23,26 +21,21 @@ import type {
   NamespaceRestoreContext,
   PlannedNamespace,
 } from "./namespace.ts";
+import { BY_ITSELF, NestedNamespaces, setNamespace } from "./nested.ts";
 import { joinedPids } from "./pid.ts";
 import { keepClocks } from "./time.ts";
 import { keepsGroups, treeOwners, user } from "./user.ts";
 
-/** A process of the images. */
-interface Member {
-  readonly pid: NsPid;
-  /** undefined for the dead. */
-  readonly ids: TaskKobjIdsEntry | undefined;
-}
-
-/** What a process makes by itself, with unshare(2), when it is there. */
-const BY_ITSELF = NEW.TIME | NEW.CGROUP;
 /** What a tree can be made to join (--join-ns). */
 const JOINABLE: readonly string[] = ["net", "uts", "time", "ipc"];
 
 export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   /** Those that the root begins. */
   readonly #begun: readonly PlannedNamespace[];
-  readonly #all: readonly Member[];
+  readonly #all: readonly PlannedProcess[];
+  readonly #root: PlannedProcess;
+  /** Those of the processes below the root. */
+  readonly nested: NestedNamespaces;
   readonly #own: TaskKobjIdsEntry | undefined;
   readonly owners: Owners;
   readonly keeper: Keeper | undefined;
@@ -62,11 +55,12 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
     readonly options: Options,
     readonly mounts: MountsRestore,
     readonly beginCgroups: (root: Restoree) => void,
-    root: Member,
-    all: readonly Member[],
+    root: PlannedProcess,
+    all: readonly PlannedProcess[],
     own: TaskKobjIdsEntry | undefined,
   ) {
     this.#all = all;
+    this.#root = root;
     this.#own = own;
     const isOwn = (ids: TaskKobjIdsEntry, { field }: PlannedNamespace["kind"]) =>
       ids[field] === undefined || own?.[field] === undefined || ids[field] === own[field];
@@ -82,14 +76,7 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
       throw new UnsupportedError(
         "--root is given, and the images have no mount namespace that it would be the root of",
       );
-    for (const process of all) {
-      const { ids } = process;
-      if (ids === undefined) continue;
-      const other = KINDS.find(
-        (kind) => ids[kind.field] !== root.ids?.[kind.field] && !this.#mayDiffer(kind),
-      );
-      if (other !== undefined) throw unsupported(process, other.name);
-    }
+    this.nested = new NestedNamespaces(this, all, this.#begun);
     this.#joined = joinedBy(options.joinNs);
     const pids = root.ids?.pid_ns_id;
     this.pidNamespace = pids === undefined ? undefined : joinedPids(images, options, pids);
@@ -102,11 +89,6 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   /** Ends what was of use on the way. Never throws. */
   [Symbol.dispose](): void {
     this.keeper?.[Symbol.dispose]();
-  }
-
-  /** Whether others may live in another one than the root. */
-  #mayDiffer(kind: NamespaceKind): boolean {
-    return kind === mnt && this.#begun.some((each) => each.kind === mnt);
   }
 
   numbers(kind: NamespaceKind): number[] {
@@ -133,18 +115,14 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
 
   /** The root has just been born with its flags: fills its namespaces. @throws as NamespaceKind.fill */
   fillRoot(root: Restoree): void {
+    this.nested.rootIs(root, this.#root);
     for (const kind of KINDS) {
       const begun = this.#begun.find((each) => each.kind === kind);
       const path = this.#joined.get(kind.name);
-      if (path !== undefined) join(root, kind, path);
+      if (path !== undefined) setNamespace(root, kind, path);
       else if (begun !== undefined) kind.fill?.(begun, root, this);
       else if (kind.flag === NEW.TIME) keepClocks(this.images, root);
     }
-  }
-
-  /** All processes have their memory and files. @throws as NamespaceKind.settle */
-  settle(root: Restoree): void {
-    for (const namespace of this.#begun) namespace.kind.settle?.(namespace, root, this);
   }
 
   /** Where images have the numbers of a kind. */
@@ -155,6 +133,12 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   /** Whether a number of the images is that of who dumped them. */
   isOurs(field: NamespaceField, number: number): boolean {
     return this.#own?.[field] === number;
+  }
+
+  /** The number of the IPC namespace that a process has its segments of; undefined where that is ours. */
+  ipcOf(pid: NsPid): number | undefined {
+    const number = this.#all.find((each) => each.pid === pid)?.ids?.ipc_ns_id;
+    return number === this.#own?.ipc_ns_id ? undefined : number;
   }
 
   /** The number of the namespace of a kind that the tree has of its own; undefined where it lives in ours. */
@@ -177,17 +161,7 @@ function joinedBy(entries: readonly string[]): Map<string, string> {
   return joined;
 }
 
-/** Puts a process into the namespace of a file. @throws KernelError */
-function join(process: Restoree, { name, flag }: NamespaceKind, path: string): void {
-  using namespace = Fd.open(path, O.RDONLY);
-  const what = `${name} namespace ${path}`;
-  const inside = process.fetch(what, namespace.number);
-  process.table.must(what, NR.setns, inside, flag);
-  process.table.must(what, NR.close, inside);
-  process.table.run();
-}
-
-function unsupported({ pid }: Member, name: string): UnsupportedError {
+function unsupported({ pid }: PlannedProcess, name: string): UnsupportedError {
   return new UnsupportedError(
     `process ${pid}: lived in a ${name} namespace of its own, which cannot be restored yet`,
   );

@@ -11,6 +11,7 @@ import { NEW } from "../linux/clone.ts";
 import { AT, exists, O, open, readText, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { cString } from "../linux/syscall.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Table } from "../tracee/table/table.ts";
@@ -29,8 +30,12 @@ export const time: NamespaceKind = {
   flag: NEW.TIME,
   field: "time_ns_id",
   own: 5,
+  nests: true,
   dump: (found, { images, tableOf }) => {
-    for (const { id, pid } of found) dumpInside(images, id, tableOf(pid));
+    for (const { id, pid, ancestor } of found) {
+      if (pid !== undefined) dumpInside(images, id, tableOf(pid));
+      else if (ancestor !== undefined) dumpForChildren(images, id, ancestor);
+    }
   },
   fill: ({ id }, first, { images }) => goOn(images.readOne(IMAGES.timens, id), first),
 };
@@ -67,9 +72,23 @@ export function dumpClocks(images: ImageDir): void {
   );
 }
 
-/** How far our clocks are from those of the machine, in nanoseconds, by their names: a line each, with seconds and the rest. */
-function ownOffsets(): ReadonlyMap<string, bigint> {
-  const lines = readText("/proc/self/timens_offsets").trim().split("\n");
+/** One that nobody lives in yet: what its clocks would show now. */
+function dumpForChildren(images: ImageDir, id: number, ancestor: HostPid): void {
+  const offsets = offsetsOf(ancestor);
+  const own = offsetsOf("self");
+  const show = ({ field, clock }: (typeof CLOCKS)[number]): Timespec => {
+    const now = readClock(clock) - (own.get(field) ?? 0n) + (offsets.get(field) ?? 0n);
+    return { tv_sec: now / NSEC_PER_SEC, tv_nsec: now % NSEC_PER_SEC };
+  };
+  images.writeAll(IMAGES.timens, [{ monotonic: show(CLOCKS[0]), boottime: show(CLOCKS[1]) }], id);
+}
+
+/**
+ * How far the clocks that children of a process are born with are from those of the machine, in nanoseconds, by their names: a line
+ * each, with seconds and the rest.
+ */
+function offsetsOf(pid: HostPid | "self"): ReadonlyMap<string, bigint> {
+  const lines = readText(`/proc/${pid}/timens_offsets`).trim().split("\n");
   return new Map(
     lines.map((line) => {
       const [name = "", seconds = "0", rest = "0"] = line.trim().split(/\s+/);
@@ -83,10 +102,21 @@ function ownOffsets(): ReadonlyMap<string, bigint> {
  * count from the clocks of the machine, and can be set as long as nobody is inside: so it makes one for its children first.
  * @throws KernelError (EPERM without CAP_SYS_TIME; ERANGE: no clock can show that)
  */
-function goOn(clocks: TimensEntry, { pid, table }: Restoree): void {
+function goOn(clocks: TimensEntry, process: Restoree): void {
+  beginForChildren(clocks, process);
+  const { table } = process;
+  const path = table.data(cString("/proc/self/ns/time_for_children"));
+  const fd = table.must("its time namespace", NR.openat, AT.FDCWD, path, O.RDONLY | O.CLOEXEC, 0);
+  table.must("its time namespace", NR.setns, fd, NEW.TIME);
+  table.must("its time namespace", NR.close, fd);
+  table.run();
+}
+
+/** Begins a time namespace for the children of a process that are yet to be born. @throws as goOn */
+export function beginForChildren(clocks: TimensEntry, { pid, table }: Restoree): void {
   table.must("its time namespace", NR.unshare, NEW.TIME);
   table.run();
-  const own = ownOffsets();
+  const own = offsetsOf("self");
   const lines = CLOCKS.map(({ field, clock }) => {
     const { tv_sec, tv_nsec } = clocks[field];
     const offset = tv_sec * NSEC_PER_SEC + tv_nsec - (readClock(clock) - (own.get(field) ?? 0n));
@@ -96,11 +126,6 @@ function goOn(clocks: TimensEntry, { pid, table }: Restoree): void {
   withFd(open(`/proc/${pid}/timens_offsets`, O.WRONLY), (fd) => {
     writeAll(fd, new TextEncoder().encode(lines.join("")));
   });
-  const path = table.data(cString("/proc/self/ns/time_for_children"));
-  const fd = table.must("its time namespace", NR.openat, AT.FDCWD, path, O.RDONLY | O.CLOEXEC, 0);
-  table.must("its time namespace", NR.setns, fd, NEW.TIME);
-  table.must("its time namespace", NR.close, fd);
-  table.run();
 }
 
 /**

@@ -21,7 +21,8 @@ export const user: NamespaceKind = {
   field: "user_ns_id",
   own: 7,
   dump: (found, { images }) => {
-    for (const { id, pid } of found) images.writeAll(IMAGES.userns, [entryOf(pid)], id);
+    for (const { id, pid } of found)
+      if (pid !== undefined) images.writeAll(IMAGES.userns, [entryOf(pid)], id);
   },
   fill: ({ id }, first, context) => fillUser(id, first, context),
 };

@@ -13,6 +13,7 @@ export const uts: NamespaceKind = {
   flag: NEW.UTS,
   field: "uts_ns_id",
   own: 4,
+  nests: true,
   dump: (found, context) => {
     for (const each of found) dumpUts(each, context);
   },
@@ -20,6 +21,7 @@ export const uts: NamespaceKind = {
 };
 
 function dumpUts({ id, pid }: FoundNamespace, { images, tableOf }: NamespaceDumpContext): void {
+  if (pid === undefined) return;
   const table = tableOf(pid);
   const space = table.space(utsname.size);
   table.must("the names of its host", NR.uname, space.address);

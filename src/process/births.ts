@@ -1,7 +1,7 @@
 /** Bringing a planned tree into being: births in the order that sessions ask for, groups, and the ends of the dead. */
 
 import { NR } from "../linux/nr.ts";
-import type { HostPid, NsPid } from "../linux/pid.ts";
+import { type HostPid, type NsPid, numberSeenBy } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { SIG } from "../linux/signal.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
@@ -17,6 +17,20 @@ export interface Born {
   readonly restoree: Restoree;
 }
 
+/** What has to be so in a process while it bears others. */
+export interface Preparation {
+  before(maker: Restoree): void;
+  after(maker: Restoree): void;
+}
+
+/** Where processes are born. */
+export interface BirthPlaces {
+  /** Flags of clone3(2) of the namespaces that a process begins. */
+  flagsOf(planned: PlannedProcess): number;
+  /** What its birth takes; the same object for those that need the same. */
+  preparationOf(planned: PlannedProcess): Preparation | undefined;
+}
+
 export class Births {
   /** In the order of birth: makers before those that they bear. */
   readonly all: Born[] = [];
@@ -25,6 +39,7 @@ export class Births {
 
   constructor(
     private readonly plan: PstreePlan,
+    private readonly places: BirthPlaces,
     /**
      * Called for each process right after its birth and before it bears any, to put its memory in place. `memory`
      * is whose memory it was born with: its maker's, or, if that is a helper, that one's maker's.
@@ -66,10 +81,23 @@ export class Births {
   }
 
   #bear(maker: Born, memory: Born | undefined, planned: readonly PlannedProcess[]): void {
-    if (planned.length === 0) return;
+    let from = 0;
+    planned.forEach((each, i) => {
+      const next = planned[i + 1];
+      const preparation = this.places.preparationOf(each);
+      if (next !== undefined && this.places.preparationOf(next) === preparation) return;
+      preparation?.before(maker.restoree);
+      this.#bearTogether(maker, memory, planned.slice(from, i + 1));
+      preparation?.after(maker.restoree);
+      from = i + 1;
+    });
+  }
+
+  #bearTogether(maker: Born, memory: Born | undefined, planned: readonly PlannedProcess[]): void {
     const unborn = planned.values();
-    const births = planned.map(({ pid, nested, flags, exitSignal, room }) => {
-      return { number: pid, nested, flags, exitSignal, room };
+    const births = planned.map((each) => {
+      const { pid, nested, flags, exitSignal, room } = each;
+      return { number: pid, nested, flags: flags + this.places.flagsOf(each), exitSignal, room };
     });
     spawnChildren(maker.restoree, births, (restorees) => {
       for (const restoree of restorees) {
@@ -87,7 +115,9 @@ export class Births {
     for (const leads of [true, false]) {
       const joining = tables.filter(({ planned }) => (planned.pgid === planned.pid) === leads);
       for (const { planned, restoree } of joining) {
-        restoree.table.must(`group ${planned.pgid}`, NR.setpgid, 0, planned.pgid);
+        const group = planned.ownGroup ?? planned.pgid;
+        // One that it cannot see it has from its birth.
+        if (group > 0) restoree.table.must(`group ${planned.pgid}`, NR.setpgid, 0, group);
       }
       runTogether(joining.map(({ restoree }) => restoree.table));
     }
@@ -107,7 +137,8 @@ export class Births {
       if (planned.kind !== "helper") continue;
       const parent = this.all.find((each) => each.planned === planned.parent);
       if (parent === undefined || parent.planned.kind !== "task") continue;
-      parent.restoree.table.must(`helper ${planned.pid}`, NR.wait4, planned.pid, 0, 0, 0);
+      const number = numberSeenBy(parent.restoree.identity, { number: planned.pid, nested: planned.nested });
+      parent.restoree.table.must(`helper ${planned.pid}`, NR.wait4, number, 0, 0, 0);
       parent.restoree.table.run();
     }
   }

@@ -230,17 +230,20 @@ export function ownAttributes(): InheritedAttributes {
  * signals, other than SIGCHLD, of its children that are dead already. Returns the ids of the timers that run already.
  */
 export function giveTask(
-  { table, pid, number }: Restoree,
+  restoree: Restoree,
   task: TaskCoreEntry,
   inherited: InheritedAttributes,
   ended: readonly number[],
 ): ReadonlySet<number> {
+  const { table, pid, number } = restoree;
   giveDrain(table, ended);
   table.share(task.sigactions, () => giveSigactions(table, number, task.sigactions));
   table.must("its personality", NR.personality, task.personality);
   let running: ReadonlySet<number> = new Set();
   if (task.timers !== undefined) {
-    createPosixTimers(table, task.timers.posix);
+    createPosixTimers(table, task.timers.posix, (tid) =>
+      ownNumber(restoree.thread(tid) ?? restoree.identity),
+    );
     running = giveOverruns(table, number, task.timers.posix);
   }
   for (let bit = 0; bit < MEMBARRIER_BITS; bit++) {

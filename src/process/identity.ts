@@ -25,6 +25,11 @@ export function ownersIn(pid: HostPid): Owners {
 export class TaskNumbers implements TreeTasks {
   /** By our number, in the order of the kernel: ours first. Undefined where the root lives in our pid namespace. */
   #known: ReadonlyMap<HostPid, readonly number[]> | undefined;
+  /** Of processes: those of their groups and sessions. */
+  readonly #groups = new Map<
+    HostPid,
+    { readonly group: readonly number[]; readonly session: readonly number[] }
+  >();
   /** How far below ours the namespace of the root is; undefined before it was asked. */
   #depth: number | undefined;
 
@@ -74,7 +79,17 @@ export class TaskNumbers implements TreeTasks {
 
   /** The numbers that a task has in pid namespaces below that of the root, its own first. @throws KernelError */
   nestedOf(host: HostPid): readonly NsPid[] {
-    const numbers = this.#numbers().get(host) ?? [];
+    return this.#below(this.#numbers().get(host));
+  }
+
+  /** The same of the group and of the session of a process; 0 where it cannot see them. @throws KernelError */
+  nestedGroupsOf(host: HostPid): { readonly group: readonly NsPid[]; readonly session: readonly NsPid[] } {
+    this.#numbers();
+    const { group, session } = this.#groups.get(host) ?? {};
+    return { group: this.#below(group), session: this.#below(session) };
+  }
+
+  #below(numbers: readonly number[] = []): readonly NsPid[] {
     return numbers
       .slice(this.depth + 1)
       .reverse()
@@ -90,22 +105,23 @@ export class TaskNumbers implements TreeTasks {
   #numbers(): ReadonlyMap<HostPid, readonly number[]> {
     if (this.#known !== undefined) return this.#known;
     const known = new Map<HostPid, readonly number[]>();
+    // Whoever is told of may see more namespaces than that which it has numbers in.
     const take = (status: TaskStatus, name: NumbersName) => {
       const numbers = numbersIn(status, name);
-      if (numbers[0] !== undefined && numbers[0] !== 0) known.set(hostPid(numbers[0]), numbers);
+      const end = numbers.indexOf(0);
+      const own = end < 0 ? numbers : numbers.slice(0, end);
+      const host = hostPid(own[0] ?? 0);
+      if (own.length > (known.get(host)?.length ?? 0)) known.set(host, own);
     };
     for (const { pid, threads, zombie } of this.tree.processes) {
       const tids = zombie ? [pid] : threads.map(({ tid }) => tid);
       const statuses = readStatuses(pid, tids);
-      // First what may stand for others, whose numbers are of fewer namespaces in it.
-      for (const status of statuses.slice(0, 1)) {
-        for (const name of ["NSpgid", "NSsid"] as const) {
-          const numbers = numbersIn(status, name);
-          const there = known.get(hostPid(numbers[0] ?? 0));
-          if (there === undefined || there.length < numbers.length) take(status, name);
-        }
-      }
       for (const status of statuses) take(status, "NSpid");
+      const [first] = statuses;
+      if (first === undefined) continue;
+      take(first, "NSpgid");
+      take(first, "NSsid");
+      this.#groups.set(pid, { group: numbersIn(first, "NSpgid"), session: numbersIn(first, "NSsid") });
     }
     this.#known = known;
     return known;

@@ -8,7 +8,12 @@
 
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
-import type { CoreEntry, PstreeEntry, TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
+import type {
+  CoreEntry,
+  NestedPids,
+  PstreeEntry,
+  TaskKobjIdsEntry,
+} from "../images/schema/generated/process.ts";
 import { CLONE } from "../linux/clone.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { ourPid } from "../linux/ourselves.ts";
@@ -30,8 +35,33 @@ interface Found extends Unborn<Found> {
   readonly entry: PstreeEntry;
 }
 
+/** Tasks in pid namespaces below that of the root. */
+export interface NestedTasks {
+  /** The number in the images of the pid namespace that a process lives in, a dead one too. @throws KernelError */
+  pidNamespaceOf(pid: HostPid): number | undefined;
+}
+
+function nestedNumbers(
+  numbers: TaskNumbers,
+  nested: NestedTasks,
+  pid: HostPid,
+  tids: readonly HostPid[],
+): NestedPids | undefined {
+  const own = numbers.nestedOf(pid);
+  if (own.length === 0) return undefined;
+  const { group, session } = numbers.nestedGroupsOf(pid);
+  return {
+    pids: [...own],
+    threads: tids.flatMap((tid) => numbers.nestedOf(tid)),
+    pgids: [...group],
+    sids: [...session],
+    pid_ns_id: nested.pidNamespaceOf(pid),
+  };
+}
+
 /**
- * Writes pstree.img, parents before children. `objects` tells what processes share.
+ * Writes pstree.img, parents before children. `objects` tells what processes share, `nested` of
+ * tasks in further pid namespaces, if there are any.
  * @throws UnsupportedError for a tree that cannot be born again
  */
 export function dumpPstree(
@@ -40,6 +70,7 @@ export function dumpPstree(
   objects: ReadonlyMap<HostPid, ObjectIds>,
   numbers: TaskNumbers,
   shellJob: boolean,
+  nested: NestedTasks | undefined,
 ): void {
   const found = new Map<FrozenProcess, Found>();
   const { processes } = tree;
@@ -55,6 +86,7 @@ export function dumpPstree(
       pgid: numbers.numberOf(stat.pgrp),
       sid: numbers.numberOf(stat.session),
       threads: tids.map((tid) => numbers.numberOf(tid)),
+      nested: nested && nestedNumbers(numbers, nested, pid, tids),
     };
     const parent = process.parent === undefined ? undefined : found.get(process.parent);
     const { exitSignal } = stat;
@@ -126,6 +158,16 @@ export interface PlannedProcess extends Unborn<PlannedProcess> {
   pgid: NsPid;
   /** Its numbers in pid namespaces below that of the root, its own first. */
   readonly nested: readonly NsPid[];
+  /** Those of its threads, by their ids. */
+  readonly nestedThreads: ReadonlyMap<NsPid, readonly NsPid[]>;
+  /** Those of the leader of its group, as far as it can see them. */
+  readonly nestedGroup: readonly NsPid[];
+  /** What it calls its group; 0 for one that it cannot see. */
+  readonly ownGroup: NsPid | undefined;
+  /** Those of the leader of its session, as far as it can see them. */
+  readonly nestedSession: readonly NsPid[];
+  /** The number in the images of its pid namespace; undefined where it is its maker's. */
+  readonly pidNamespace: number | undefined;
   /** Ids of its threads, its own first. */
   readonly threads: readonly NsPid[];
   /** undefined for a helper. */
@@ -173,6 +215,32 @@ function checkNumber(pid: NsPid, what: string): void {
 /** Of old images they are in the core. @throws ImageError where they are nowhere */
 function idsOf(images: ImageDir, pid: NsPid, core: CoreEntry): TaskKobjIdsEntry {
   return images.tryReadOne(IMAGES.ids, pid) ?? core.ids ?? images.readOne(IMAGES.ids, pid);
+}
+
+/** Numbers below the root's pid namespace. @throws ImageValueError */
+function nestedIn(
+  { pid, threads, nested }: PstreeEntry,
+  isTask: boolean,
+): Pick<PlannedProcess, "nested" | "nestedThreads" | "ownGroup" | "nestedGroup" | "nestedSession"> {
+  const { pids = [], pgids = [], sids = [] } = nested ?? {};
+  const nestedThreads = new Map<NsPid, readonly NsPid[]>();
+  if (isTask && pids.length > 0) {
+    threads.forEach((tid, i) => {
+      const numbers = nested?.threads.slice(i * pids.length, (i + 1) * pids.length) ?? [];
+      if (numbers.length !== pids.length)
+        throw new ImageValueError(`pstree.img: thread ${tid} of process ${pid} lacks numbers`);
+      nestedThreads.set(tid, numbers);
+    });
+  }
+  for (const number of [...pids, ...(nested?.threads ?? [])]) checkNumber(number, `process ${pid} called`);
+  const seen = (numbers: readonly NsPid[]) => numbers.filter((number) => number > 0);
+  return {
+    nested: pids,
+    nestedThreads,
+    ownGroup: pgids[0],
+    nestedGroup: seen(pgids),
+    nestedSession: seen(sids),
+  };
 }
 
 /** Reads and checks the tree of the images. @throws ImageValueError, UnsupportedError */
@@ -225,7 +293,8 @@ export function planPstree(images: ImageDir, shellJob: boolean): PstreePlan {
     const process: PlannedProcess = {
       kind,
       pid: entry.pid,
-      nested: [],
+      ...nestedIn(entry, kind === "task"),
+      pidNamespace: ids?.pid_ns_id ?? entry.nested?.pid_ns_id,
       pgid: entry.pgid,
       sid: entry.sid,
       threads: [entry.pid, ...others],
@@ -294,12 +363,22 @@ function giveRooms(all: readonly PlannedProcess[]): number {
  * maker, which is made a child subreaper meanwhile.
  */
 function addHelpers(root: PlannedProcess, byPid: Map<NsPid, PlannedProcess>, numbers: Set<NsPid>): void {
-  const helper = (pid: NsPid, sid: NsPid, maker: PlannedProcess): PlannedProcess => {
+  const helper = (
+    pid: NsPid,
+    sid: NsPid,
+    maker: PlannedProcess,
+    nested: readonly NsPid[],
+  ): PlannedProcess => {
     if (numbers.has(pid)) throw new UnsupportedError(`session or group ${pid} has the number of a thread`);
     const made: PlannedProcess = {
       kind: "helper",
       pid,
-      nested: [],
+      nested,
+      nestedThreads: new Map(),
+      ownGroup: undefined,
+      nestedGroup: nested,
+      nestedSession: nested,
+      pidNamespace: undefined,
       pgid: pid,
       sid,
       threads: [pid],
@@ -321,7 +400,7 @@ function addHelpers(root: PlannedProcess, byPid: Map<NsPid, PlannedProcess>, num
     if (process.sid === root.sid || byPid.has(process.sid)) continue;
     // The session's leader has died. Its members hang below the parent that took them over.
     const maker = process.maker ?? root;
-    const made = helper(process.sid, process.sid, maker);
+    const made = helper(process.sid, process.sid, maker, process.nestedSession);
     for (const member of [...maker.bears]) {
       if (member.sid !== made.sid) continue;
       maker.bears.splice(maker.bears.indexOf(member), 1);
@@ -335,7 +414,7 @@ function addHelpers(root: PlannedProcess, byPid: Map<NsPid, PlannedProcess>, num
   for (const process of withOffspring(root)) {
     if (process.pgid === root.pgid || byPid.has(process.pgid)) continue;
     const maker = process.maker ?? root;
-    maker.bears.unshift(helper(process.pgid, process.sid, maker));
+    maker.bears.unshift(helper(process.pgid, process.sid, maker, process.nestedGroup));
   }
 }
 

@@ -96,9 +96,14 @@ export function dumpPosixTimers(
 
 /**
  * Creates the POSIX timers under their ids, not yet armed: arming is the last thing before the process runs.
- * Kernels before 6.16 give ids in turn, so that those in between are created and deleted.
+ * Kernels before 6.16 give ids in turn, so that those in between are created and deleted. `ownNumber` gives what the process calls a
+ * thread.
  */
-export function createPosixTimers(table: Table, entries: readonly PosixTimerEntry[]): void {
+export function createPosixTimers(
+  table: Table,
+  entries: readonly PosixTimerEntry[],
+  ownNumber: (tid: NsPid) => NsPid,
+): void {
   if (entries.length === 0) return;
   const on = table.call(NR.prctl, PR.TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0);
   table.run();
@@ -109,7 +114,7 @@ export function createPosixTimers(table: Table, entries: readonly PosixTimerEntr
       value: entry.sival_ptr,
       signo: entry.si_signo,
       notify: entry.it_sigev_notify,
-      tid: entry.notify_thread_id ?? 0,
+      tid: entry.notify_thread_id === undefined ? 0 : ownNumber(entry.notify_thread_id),
     });
     for (;;) {
       const id = table.space(8, new Uint8Array(Uint32Array.of(entry.it_id, 0).buffer));

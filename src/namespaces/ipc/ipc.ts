@@ -10,6 +10,7 @@ import type {
   NamespaceDumpContext,
   NamespaceKind,
   NamespaceRestoreContext,
+  PlannedNamespace,
 } from "../namespace.ts";
 import { dumpQueues, restoreQueues } from "./queues.ts";
 import { dumpSegments, removeSegments, restoreSegments } from "./segments.ts";
@@ -21,27 +22,31 @@ export const ipc: NamespaceKind = {
   flag: NEW.IPC,
   field: "ipc_ns_id",
   own: 3,
+  nests: true,
   dump: (found, context) => {
     for (const each of found) dumpIpc(each, context);
   },
-  fill: ({ id }, first, context) => restoreIpc(id, first, context),
+  fill: restoreIpc,
   settle: ({ id }, first, { images }) => removeSegments(images, id, first),
 };
 
-function dumpIpc({ id, pid }: FoundNamespace, { images, tasks: { owners } }: NamespaceDumpContext): void {
+function dumpIpc(found: FoundNamespace, { images, tasks: { owners } }: NamespaceDumpContext): void {
+  const { id, pid } = found;
+  if (pid === undefined) return;
   using helper = Helper.start();
   helper.enter(`/proc/${pid}/ns/ipc`, NEW.IPC);
   dumpVariables(images, id, helper.table);
-  dumpSegments(images, id, helper, owners);
+  dumpSegments(images, found, helper, owners);
   dumpQueues(images, id, helper, owners);
   dumpSemaphores(images, id, helper.table, owners);
 }
 
-function restoreIpc(id: number, first: Restoree, { images }: NamespaceRestoreContext): void {
+function restoreIpc(namespace: PlannedNamespace, first: Restoree, { images }: NamespaceRestoreContext): void {
+  const { id } = namespace;
   const variables = new Variables(images, id, first.table);
   // What is there may be more than what is allowed by now.
   variables.raise();
-  restoreSegments(images, id, first);
+  restoreSegments(images, namespace, first);
   restoreQueues(images, id, first, variables);
   restoreSemaphores(images, id, first.table);
   variables.set();

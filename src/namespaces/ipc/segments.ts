@@ -15,6 +15,7 @@ import { dumpShmemContent } from "../../memory/shmem.ts";
 import { fillSegment, hugeFlag, keyOf, openAttached, SEGMENT_MODE } from "../../memory/sysv.ts";
 import type { Helper } from "../../tracee/build/helper.ts";
 import type { Restoree } from "../../tracee/build/restoree.ts";
+import type { FoundNamespace, PlannedNamespace } from "../namespace.ts";
 import { descOf, type Listing, listObjects, NextId } from "./objects.ts";
 
 const SEGMENTS: Listing = {
@@ -25,10 +26,15 @@ const SEGMENTS: Listing = {
   size: shmidDs.size,
 };
 
+/** The number that the content of a segment has in the images: its id, in the root's namespace, as CRIU has it. */
+function contentOf({ id, isRoot }: Pick<FoundNamespace, "id" | "isRoot">, segment: number): number {
+  return isRoot ? segment : id * 2 ** 32 + segment;
+}
+
 /** @throws KernelError, ImageError */
 export function dumpSegments(
   images: ImageDir,
-  namespace: number,
+  namespace: FoundNamespace,
   { table, pid }: Helper,
   owners: Owners,
 ): void {
@@ -40,7 +46,7 @@ export function dumpSegments(
     const opened = openAttached(pid, attached.value);
     const entry = withFd(opened.fd, (fd): IpcShmEntry => {
       const { blksize } = fstat(fd);
-      dumpShmemContent(images, id, fd, segment.size);
+      dumpShmemContent(images, contentOf(namespace, id), fd, segment.size);
       const desc = descOf(id, segment, owners);
       const key = keyOf(segment, opened.path);
       const found: IpcShmEntry = {
@@ -55,12 +61,16 @@ export function dumpSegments(
     table.run();
     return entry;
   });
-  images.writeAll(IMAGES.ipcns_shm, entries, namespace);
+  images.writeAll(IMAGES.ipcns_shm, entries, namespace.id);
 }
 
 /** @throws KernelError, ImageError */
-export function restoreSegments(images: ImageDir, namespace: number, { table, pid }: Restoree): void {
-  const segments = images.readWithPayload(IMAGES.ipcns_shm, namespace);
+export function restoreSegments(
+  images: ImageDir,
+  namespace: PlannedNamespace,
+  { table, pid }: Restoree,
+): void {
+  const segments = images.readWithPayload(IMAGES.ipcns_shm, namespace.id);
   if (segments.length === 0) return;
   const next = new NextId(table, "shm");
   for (const { entry, payload } of segments) {
@@ -72,7 +82,7 @@ export function restoreSegments(images: ImageDir, namespace: number, { table, pi
     const owned = shmidDs.encode({ uid, gid, mode: mode & 0o777 });
     const attached = table.must(what, NR.shmat, id, 0, 0);
     table.run();
-    fillSegment(images, entry, payload, pid, attached.value);
+    fillSegment(images, entry, payload, pid, attached.value, contentOf(namespace, id));
     table.must(what, NR.shmdt, attached);
     table.must(what, NR.shmctl, id, IPC.SET, table.data(owned));
     table.run();

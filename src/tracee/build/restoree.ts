@@ -81,6 +81,12 @@ export class Restoree {
     return this.identity.number;
   }
 
+  /** One of its threads, by its number in the images; undefined for another task. */
+  thread(number: NsPid): Identity | undefined {
+    if (number === this.number) return this.identity;
+    return this.threads.find(({ identity }) => identity.number === number)?.identity;
+  }
+
   /** All its threads. */
   get tasks(): Task[] {
     return [this.leader.task, ...this.threads.map(({ task }) => task)];

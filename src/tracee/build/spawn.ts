@@ -15,11 +15,13 @@ import { NR } from "../../linux/nr.ts";
 import { ourPid } from "../../linux/ourselves.ts";
 import { TableLayout } from "../../linux/own-table.ts";
 import {
+  allNumbers,
   type HostPid,
   hostPid,
   type Identity,
   type NsPid,
   nsPid,
+  numberSeenBy,
   sameHost,
   sameNumber,
   type TreeNumbers,
@@ -319,11 +321,6 @@ function inOurNamespace({ number }: TreeNumbers): Identity {
   return { host: sameHost(number), number, nested: [], level: 0 };
 }
 
-/** The array of set_tid: a task's numbers from its own pid namespace upwards. */
-function idsOf({ number, nested }: TreeNumbers): readonly NsPid[] {
-  return [...nested, number];
-}
-
 /** What one birth takes in a table: the call, its arguments, the ids. */
 const IDS_AT = cloneArgs.size;
 
@@ -336,7 +333,7 @@ function* bear(
   lot: number,
 ): Generator<readonly Identity[]> {
   const { address, size } = maker.area.bulkRegion(maker.pid);
-  const idsSize = Math.ceil(Math.max(...births.map((birth) => idsOf(birth).length)) / 2) * 8;
+  const idsSize = Math.ceil(Math.max(...births.map((birth) => allNumbers(birth).length)) / 2) * 8;
   const room = IDS_AT + idsSize;
   const most = Math.min(births.length, lot, Math.floor((size - ENTRY_SIZE) / (ENTRY_SIZE + room)));
   const data = (most + 1) * ENTRY_SIZE;
@@ -348,7 +345,7 @@ function* bear(
     const some = births.slice(from, from + most);
     some.forEach((birth, i) => {
       const at = data + i * room;
-      const ids = idsOf(birth);
+      const ids = allNumbers(birth);
       const given = {
         flags: birth.flags + HELD,
         exit_signal: (birth.flags & CLONE.PARENT) === 0 ? birth.exitSignal : 0,
@@ -367,7 +364,7 @@ function* bear(
       table.finish(some.length * ENTRY_SIZE);
     }
     some.forEach((birth, i) => {
-      const wanted = numberTo(maker, birth);
+      const wanted = numberSeenBy(maker.identity, birth);
       const result = table.resultOf(i);
       const what = (birth.flags & CLONE.THREAD) !== 0 ? "thread" : "with pid";
       if (result !== wanted) throw notBorn(`${what} ${birth.number} in process ${maker.number}`, -result);
@@ -377,21 +374,17 @@ function* bear(
   yield before;
 }
 
-/** What a process calls a task that it has borne: the result of its clone3(2). */
-function numberTo(maker: Restoree, born: TreeNumbers): NsPid {
-  return idsOf(born).at(-1 - maker.identity.nested.length) ?? born.number;
-}
-
 /** Those that a process has just borne, as the last of its children or threads. @throws KernelError */
 function identitiesOf(maker: Restoree, births: readonly Omit<Birth, "room">[]): Identity[] {
-  const levelOf = (flags: number) => maker.identity.level + ((flags & NEW.PID) === 0 ? 0 : 1);
+  const levelOf = (nested: readonly NsPid[]) =>
+    maker.identity.level + nested.length - maker.identity.nested.length;
   const hosts = new Map<NsPid, HostPid>();
   if (maker.identity.level === 0) for (const { number } of births) hosts.set(number, sameHost(number));
   else for (const [number, host] of newest(maker, births)) hosts.set(number, host);
-  return births.map(({ number, nested, flags }) => {
-    const host = hosts.get(numberTo(maker, { number, nested }));
+  return births.map(({ number, nested }) => {
+    const host = hosts.get(numberSeenBy(maker.identity, { number, nested }));
     if (host === undefined) throw new KernelError("clone3", `the process with pid ${number}`, ERRNO.ESRCH);
-    return { host, number, nested, level: levelOf(flags) };
+    return { host, number, nested, level: levelOf(nested) };
   });
 }
 

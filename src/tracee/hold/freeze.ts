@@ -2,7 +2,7 @@
 
 import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import { instant } from "../../linux/instants.ts";
-import { close } from "../../linux/io.ts";
+import { close, listDirectory, readPiece } from "../../linux/io.ts";
 import { kill } from "../../linux/kill.ts";
 import { NR } from "../../linux/nr.ts";
 import { type HostPid, hostPid } from "../../linux/pid.ts";
@@ -206,6 +206,22 @@ function helpToFree(pid: HostPid): void {
 const END_PATIENCE = 60_000;
 
 /**
+ * Milliseconds without an end after which those that have nothing more are left alone: the init of a pid namespace ends when all in it
+ * have been waited for, and that may be up to a process outside of the tree.
+ */
+const QUIET_PATIENCE = 200;
+
+/** Whether a killed task has given back its memory and its files. */
+function holdsNothing(tid: HostPid): boolean {
+  try {
+    return readPiece(`/proc/${tid}/statm`).startsWith("0 ") && listDirectory(`/proc/${tid}/fd`).length === 0;
+  } catch (error) {
+    if (isErrno(error, ERRNO.ENOENT) || isErrno(error, ERRNO.ESRCH)) return true;
+    throw error;
+  }
+}
+
+/**
  * Waits until tasks that have been killed, and that are ours, have ended. One that has vanished by then is no error. A leader reports
  * its end when its other threads are gone, and the last thread of a pid namespace's init when all others in it have been waited
  * for: so nobody is waited for alone. @throws KernelError
@@ -213,6 +229,7 @@ const END_PATIENCE = 60_000;
 export function awaitEnds(tasks: readonly { readonly tid: HostPid }[]): void {
   let rest = tasks;
   const until = performance.now() + END_PATIENCE;
+  let quiet = performance.now() + QUIET_PATIENCE;
   for (let look = 0; rest.length > 0; look++) {
     const still: { readonly tid: HostPid }[] = [];
     waitMany(rest, WAIT.NOHANG, (task, outcome) => {
@@ -221,9 +238,12 @@ export function awaitEnds(tasks: readonly { readonly tid: HostPid }[]): void {
         if (!isErrno(outcome, ERRNO.ECHILD)) throw outcome;
       } else if (outcome === undefined || outcome.status.kind === "stopped") still.push(task);
     });
-    if (still.length === rest.length) pause(look);
+    const now = performance.now();
+    if (still.length < rest.length) quiet = now + QUIET_PATIENCE;
+    else pause(look);
     rest = still;
-    if (performance.now() < until) continue;
+    if (now > quiet && rest.every(({ tid }) => holdsNothing(tid))) return;
+    if (now < until) continue;
     for (const { tid } of rest) log.warn("freeze", `task ${tid} was killed, but does not end`);
     return;
   }

@@ -861,6 +861,14 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "pgid", id: 3, label: "required", kind: "scalar", type: "uint32" },
     { name: "sid", id: 4, label: "required", kind: "scalar", type: "uint32" },
     { name: "threads", id: 5, label: "repeated", kind: "scalar", type: "uint32" },
+    { name: "nested", id: 1000, label: "optional", kind: "message", type: "nested_pids" },
+  ],
+  nested_pids: [
+    { name: "pids", id: 1, label: "repeated", kind: "scalar", type: "uint32" },
+    { name: "threads", id: 2, label: "repeated", kind: "scalar", type: "uint32" },
+    { name: "pgids", id: 3, label: "repeated", kind: "scalar", type: "uint32" },
+    { name: "sids", id: 4, label: "repeated", kind: "scalar", type: "uint32" },
+    { name: "pid_ns_id", id: 5, label: "optional", kind: "scalar", type: "uint32" },
   ],
   core_entry: [
     { name: "mtype", id: 1, label: "required", kind: "enum", type: "core_entry.march" },

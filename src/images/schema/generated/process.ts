@@ -18,6 +18,7 @@ export interface PstreeEntry {
   pgid: NsPid;
   sid: NsPid;
   threads: NsPid[];
+  nested?: NestedPids | undefined;
 }
 
 export const PstreeEntry: Codec<PstreeEntry> = {
@@ -28,6 +29,7 @@ export const PstreeEntry: Codec<PstreeEntry> = {
     w.uint32(24, m.pgid, "pstree_entry.pgid");
     w.uint32(32, m.sid, "pstree_entry.sid");
     w.uint32s(40, m.threads, "pstree_entry.threads");
+    if (m.nested !== undefined) w.message(8002, NestedPids, m.nested, "pstree_entry.nested");
   },
   read(r: Reader): PstreeEntry {
     let pid: NsPid | undefined;
@@ -35,6 +37,7 @@ export const PstreeEntry: Codec<PstreeEntry> = {
     let pgid: NsPid | undefined;
     let sid: NsPid | undefined;
     const threads: NsPid[] = [];
+    let nested: NestedPids | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -56,6 +59,9 @@ export const PstreeEntry: Codec<PstreeEntry> = {
         case 42:
           r.packed(threads, () => nsPid(r.uint32()));
           break;
+        case 8002:
+          nested = r.message(NestedPids);
+          break;
         default:
           r.skip(tag);
       }
@@ -64,7 +70,70 @@ export const PstreeEntry: Codec<PstreeEntry> = {
     if (ppid === undefined) return r.missing("pstree_entry.ppid");
     if (pgid === undefined) return r.missing("pstree_entry.pgid");
     if (sid === undefined) return r.missing("pstree_entry.sid");
-    return { pid, ppid, pgid, sid, threads };
+    return { pid, ppid, pgid, sid, threads, nested };
+  },
+};
+
+/** Of a process in pid namespaces below that of the root: its numbers in them, its own namespace first; as many of each of its threads, of its group and of its session, 0 where they cannot be seen. */
+export interface NestedPids {
+  pids: NsPid[];
+  threads: NsPid[];
+  pgids: NsPid[];
+  sids: NsPid[];
+  /** as in ids-PID.img, which the dead have not */
+  pid_ns_id?: number | undefined;
+}
+
+export const NestedPids: Codec<NestedPids> = {
+  name: "nested_pids",
+  write(w: Writer, m: NestedPids): void {
+    w.uint32s(8, m.pids, "nested_pids.pids");
+    w.uint32s(16, m.threads, "nested_pids.threads");
+    w.uint32s(24, m.pgids, "nested_pids.pgids");
+    w.uint32s(32, m.sids, "nested_pids.sids");
+    if (m.pid_ns_id !== undefined) w.uint32(40, m.pid_ns_id, "nested_pids.pid_ns_id");
+  },
+  read(r: Reader): NestedPids {
+    const pids: NsPid[] = [];
+    const threads: NsPid[] = [];
+    const pgids: NsPid[] = [];
+    const sids: NsPid[] = [];
+    let pid_ns_id: number | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          pids.push(nsPid(r.uint32()));
+          break;
+        case 10:
+          r.packed(pids, () => nsPid(r.uint32()));
+          break;
+        case 16:
+          threads.push(nsPid(r.uint32()));
+          break;
+        case 18:
+          r.packed(threads, () => nsPid(r.uint32()));
+          break;
+        case 24:
+          pgids.push(nsPid(r.uint32()));
+          break;
+        case 26:
+          r.packed(pgids, () => nsPid(r.uint32()));
+          break;
+        case 32:
+          sids.push(nsPid(r.uint32()));
+          break;
+        case 34:
+          r.packed(sids, () => nsPid(r.uint32()));
+          break;
+        case 40:
+          pid_ns_id = r.uint32();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    return { pids, threads, pgids, sids, pid_ns_id };
   },
 };
 
