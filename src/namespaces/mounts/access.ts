@@ -1,7 +1,7 @@
 /**
  * Looking at mounts of another namespace as they are without what is mounted on them. A child of ours goes there, and gives us
- * descriptors of copies that are attached nowhere; of mounts that are covered, after it has unmounted what covers them, in a
- * namespace of its own. The tree sees nothing of it, and all of it goes with the child and the descriptors.
+ * descriptors of copies that are attached nowhere; of mounts that are covered or unbindable in a namespace of its own, where it
+ * has unmounted what covers them, and all are private. The tree sees nothing of it, and all of it goes with the child and the descriptors.
  */
 import { type ChildResult, ChildTable } from "../../linux/child-table.ts";
 import { NEW } from "../../linux/clone.ts";
@@ -29,11 +29,11 @@ export class CleanMounts implements Disposable {
     if (wanted.length === 0) return;
     using namespace = Fd.open(`/proc/${pid}/ns/mnt`, O.RDONLY);
     try {
-      const visible = wanted.filter((mount) => !isCovered(root, mount));
-      for (let from = 0; from < visible.length; from += MOST_CALLS)
-        this.#openVisible(namespace, visible.slice(from, from + MOST_CALLS));
-      const covered = wanted.filter((mount) => isCovered(root, mount));
-      if (covered.length > 0) this.#uncover(namespace, root, covered);
+      const plain = wanted.filter((mount) => !needsCopy(root, mount));
+      for (let from = 0; from < plain.length; from += MOST_CALLS)
+        this.#openPlain(namespace, plain.slice(from, from + MOST_CALLS));
+      const others = wanted.filter((mount) => needsCopy(root, mount));
+      if (others.length > 0) this.#openInCopy(namespace, root, others);
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -52,14 +52,14 @@ export class CleanMounts implements Disposable {
     this.#fds.clear();
   }
 
-  #openVisible(namespace: Fd, mounts: readonly Mount[]): void {
+  #openPlain(namespace: Fd, mounts: readonly Mount[]): void {
     using child = new ChildTable();
     const steps = [enter(child, namespace)];
     const results = mounts.map((mount) => ({ mount, result: openTree(child, mount) }));
     this.#take(child, steps, results);
   }
 
-  #uncover(namespace: Fd, root: Mount, covered: readonly Mount[]): void {
+  #openInCopy(namespace: Fd, root: Mount, wanted: readonly Mount[]): void {
     using child = new ChildTable();
     // Not to be told by what the namespace was copied from, nor to have its mounts locked, it is copied where it is owned.
     const owner = rawSyscall(NR.ioctl, namespace.number, NS_GET_USERNS);
@@ -72,7 +72,7 @@ export class CleanMounts implements Disposable {
       child.callOrEnd(NR.mount, 0, "/", 0, MS.REC | MS.PRIVATE, 0),
     ];
     const results: { mount: Mount; result: ChildResult }[] = [];
-    const plan = uncovering(root, covered);
+    const plan = uncovering(root, wanted);
     if (plan.length > MOST_CALLS) throw new RangeError(`${plan.length} steps are too many to uncover mounts`);
     for (const { open, unmount } of plan) {
       if (open !== undefined) results.push({ mount: open, result: openTree(child, open) });
@@ -88,7 +88,7 @@ export class CleanMounts implements Disposable {
   ): void {
     const pid = child.hold();
     for (const { raw } of steps)
-      if (raw < 0) throw new KernelError("setns", "to look at mounts that others cover", -raw);
+      if (raw < 0) throw new KernelError("setns", "to look at mounts", -raw);
     using pidfd = Fd.ofProcess(pid);
     for (const { mount, result } of results) {
       const { raw } = result;
@@ -141,6 +141,11 @@ export function seeNamespace(pid: HostPid): SeenNamespace {
       return { mounts: bytesToText(Buffer.concat(parts)), root };
     }
   }
+}
+
+/** Whether it can only be opened in a copy of its namespace, where we may unmount what covers it, and unbindable mounts are not. */
+function needsCopy(root: Mount, mount: Mount): boolean {
+  return (mount.flags & MS.UNBINDABLE) !== 0 || isCovered(root, mount);
 }
 
 /** To the root of the namespace. */
