@@ -98,7 +98,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   let ending: UndoEntry | undefined;
   const runId = newRunId();
   const numbers = new TaskNumbers(tree);
-  using mounts = new MountsDump(options, undo, numbers.owners, plugins);
+  using mounts = new MountsDump(options, undo, numbers, plugins);
   using cgroups = new CgroupsDump(options, freezer);
   cgroups.lookAtRoot(rootPid);
   using network = new TreeNetwork(() => rootPid);

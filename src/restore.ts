@@ -354,6 +354,9 @@ class Restoration {
     stage("restore/files");
     this.#makeThreads();
     stage("restore/threads");
+    this.mounts.giveAutomounts(
+      (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
+    );
     this.#giveTasks();
     stage("restore/tasks");
     const living = this.#births.living.map(({ restoree }) => restoree);
@@ -423,6 +426,7 @@ class Restoration {
     this.actions.root = this.#root.pid;
     if (this.namespaces.any) this.actions.run("setup-namespaces");
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area, this.#root));
+    this.#births.startSession(this.#root);
     this.namespaces.fillRoot(this.#root);
     this.#holdNetwork();
     if (this.namespaces.any) this.actions.run("post-setup-namespaces");

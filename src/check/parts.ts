@@ -56,7 +56,7 @@ export const PARTS = {
   locks: { what: "file locks", built: true },
   tcp: kind(FdTypes.INETSK, "established TCP connections"),
   aio: { what: "contexts of asynchronous input and output", built: true },
-  autofs: { what: "mounts of autofs", built: false },
+  autofs: { what: "mounts of autofs", built: true },
   apparmor: { what: "AppArmor profiles", built: false },
   compat: { what: "32-bit programs", built: false },
 } as const satisfies Readonly<Record<string, Part>>;

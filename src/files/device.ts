@@ -11,13 +11,17 @@ import type { OpenFile } from "./open-file.ts";
 const MEM_MAJOR = 1;
 const ZERO_MINOR = 5;
 const KMSG_MINOR = 11;
+/** /dev/autofs, by which servers of automounts control them: what it knows is the mounts' (MISC_MAJOR, AUTOFS_MINOR). */
+const AUTOFS = { major: 10, minor: 235 } as const;
 
 /** Offset in an image: leave it where opening puts it. */
 export const NO_OFFSET = 0xffff_ffff_ffff_ffffn;
 
 export function isPlainDevice(file: OpenFile): boolean {
   if (file.isPath) return file.format === S.IFCHR || file.format === S.IFBLK;
-  return file.format === S.IFBLK || (file.format === S.IFCHR && file.fullStatus.rdevMajor === MEM_MAJOR);
+  if (file.format !== S.IFCHR) return file.format === S.IFBLK;
+  const { rdevMajor, rdevMinor } = file.fullStatus;
+  return rdevMajor === MEM_MAJOR || (rdevMajor === AUTOFS.major && rdevMinor === AUTOFS.minor);
 }
 
 /** Its mappings are memory like any other. */

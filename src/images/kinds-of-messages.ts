@@ -158,7 +158,7 @@ export const tcp_stream = /* @__PURE__ */ kind(
   },
 );
 
-// Namespaces; the id is the namespace's, autofs' the mount's.
+// Namespaces; the id is the namespace's, autofs' the device's.
 export const mnts = /* @__PURE__ */ kind("MNTS", 0x55563928, "mountpoints-*.img", Namespaces.MntEntry);
 export const binfmt_misc = /* @__PURE__ */ kind(
   "BINFMT_MISC",

@@ -35,6 +35,7 @@ export class Births {
   /** In the order of birth: makers before those that they bear. */
   readonly all: Born[] = [];
   readonly #hosts = new Map<NsPid, HostPid>();
+  #hasSession = false;
   readonly #signalsOfDead = new Map<PlannedProcess, readonly number[]>();
 
   constructor(
@@ -54,6 +55,14 @@ export class Births {
     }
   }
 
+  /** Lets the root lead its session, and group, before there are others, where nobody is born into the one that it is in now. */
+  startSession(root: Restoree): void {
+    const planned = this.plan.root;
+    if (planned.sid !== planned.pid || bornBeforeSession(planned).length > 0) return;
+    root.table.must("its session", NR.setsid);
+    this.#hasSession = true;
+  }
+
   /** Lets the root, which is there, have the rest of the tree. */
   grow(root: Restoree): void {
     this.#grow({ planned: this.plan.root, restoree: root }, undefined);
@@ -68,7 +77,8 @@ export class Births {
     const early = bornBeforeSession(planned);
     this.#bear(born, inherited, early);
     const { table } = restoree;
-    if (planned.sid === planned.pid) table.must("its session", NR.setsid);
+    const isLate = planned !== this.plan.root || !this.#hasSession;
+    if (planned.sid === planned.pid && isLate) table.must("its session", NR.setsid);
     if (planned.sid === planned.pid && planned.kind === "task") this.onSession(born);
     if (planned.bears.some((each) => each.kind === "helper" && each.bears.length > 0)) {
       table.must("to take over orphans", NR.prctl, PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);

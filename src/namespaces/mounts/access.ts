@@ -87,8 +87,7 @@ export class CleanMounts implements Disposable {
     results: readonly { mount: Mount; result: ChildResult }[],
   ): void {
     const pid = child.hold();
-    for (const { raw } of steps)
-      if (raw < 0) throw new KernelError("setns", "to look at mounts", -raw);
+    for (const { raw } of steps) if (raw < 0) throw new KernelError("setns", "to look at mounts", -raw);
     using pidfd = Fd.ofProcess(pid);
     for (const { mount, result } of results) {
       const { raw } = result;

@@ -48,6 +48,7 @@ import type { Restoree } from "../../tracee/build/restoree.ts";
 import type { Result } from "../../tracee/table/table.ts";
 import { unlinking } from "../../undo/calls.ts";
 import type { Undo, UndoEntry } from "../../undo/undo.ts";
+import { mountAutofs } from "./autofs.ts";
 import { addMount, describe, mountHere, parametersOf } from "./context.ts";
 import { MountRestoreError } from "./errors.ts";
 import { type MountsPlan, type PlannedMount, parentsFirst } from "./plan.ts";
@@ -90,6 +91,8 @@ export class MountsBuilder implements Disposable {
   /** Masters of terminals whose slaves are mounted somewhere. */
   readonly terminals: { readonly peers: readonly Mount[]; readonly index: number; readonly master: Fd }[] =
     [];
+  /** To be given to their servers. */
+  readonly automounts: MadeMount[] = [];
   readonly #deferred: ReadonlySet<Mount>;
   readonly #pidfd: Fd;
   readonly #temporary: UndoEntry[] = [];
@@ -193,6 +196,11 @@ export class MountsBuilder implements Disposable {
     const what = describe(mount);
     switch (origin.kind) {
       case "new": {
+        if (planned.fileSystem.code === Fstype.AUTOFS) {
+          const made = this.#settle(planned, mountAutofs(this.root, this.images, mount).fd);
+          this.automounts.push(made);
+          return made;
+        }
         const { fd, pending } = this.#mountInside(planned, origin.fsName);
         const made = this.#settle(planned, fd);
         if (pending) this.#fill(made);
@@ -345,9 +353,9 @@ export class MountsBuilder implements Disposable {
   }
 
   /** Adds: open `path` in the mount that `directory` is the root of. */
-  #openInside(what: string, directory: number, path: string, flags: number): Result {
+  #openInside(what: string, directory: number, path: string, flags: number, resolve = INSIDE): Result {
     const { table } = this.root;
-    const how = table.data(openHow.encode({ flags: BigInt(flags), mode: 0n, resolve: BigInt(INSIDE) }));
+    const how = table.data(openHow.encode({ flags: BigInt(flags), mode: 0n, resolve: BigInt(resolve) }));
     return table.must(what, NR.openat2, directory, this.#text(path === "" ? "." : path), how, openHow.size);
   }
 
@@ -444,7 +452,8 @@ export class MountsBuilder implements Disposable {
     const path = pathBelow(mount.mountpoint, parent.mountpoint);
     if (inside === undefined || path === undefined) throw new Error(`${nameOf(parent)} was not made`);
     this.root.table.reserve(ROOM);
-    return this.#openInside(`${describe(mount)}: its mountpoint`, inside, path, O.PATH | O.CLOEXEC);
+    const what = `${describe(mount)}: its mountpoint`;
+    return this.#openInside(what, inside, path, O.PATH | O.CLOEXEC, resolveIn(parent, INSIDE));
   }
 
   /** Namespaces beside that of the root, each in a copy of the yard, of copies of the mounts. */
@@ -553,6 +562,11 @@ function deferredMounts({ mounts }: MountsPlan): ReadonlySet<Mount> {
     }
   }
   return deferred;
+}
+
+/** Every directory of autofs is taken for another mount by the kernel (6.18). */
+export function resolveIn({ type }: Mount, resolve: number): number {
+  return type === "autofs" ? resolve & ~RESOLVE.NO_XDEV : resolve;
 }
 
 /** mount_setattr(2) by us. @throws KernelError */

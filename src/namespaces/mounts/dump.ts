@@ -7,7 +7,7 @@
  */
 import type { ImageDir } from "../../images/image-dir.ts";
 import { IMAGES } from "../../images/kinds.ts";
-import { Fstype, type MntEntry } from "../../images/schema/generated/namespaces.ts";
+import { type AutofsEntry, Fstype, type MntEntry } from "../../images/schema/generated/namespaces.ts";
 import { majorOf, minorOf } from "../../linux/device.ts";
 import { ERRNO } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
@@ -15,15 +15,15 @@ import { AT, listDirectory, O, readLink } from "../../linux/io.ts";
 import { MS, RESOLVE, rawOpenat2 } from "../../linux/mount.ts";
 import { type MountInfo, parseMountinfo, readMountinfo } from "../../linux/mountinfo.ts";
 import { NR } from "../../linux/nr.ts";
-import { type Owners, SAME_OWNERS } from "../../linux/owners.ts";
 import { ourPath, type PathAt, type TreeMounts } from "../../linux/path-at.ts";
-import type { HostPid } from "../../linux/pid.ts";
+import type { HostPid, TreeTasks } from "../../linux/pid.ts";
 import { type FileStatus, statusAt, statusOf } from "../../linux/statx.ts";
 import { checkResult, pathAddress } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
-import { Plugins } from "../../plugins/plugins.ts";
+import type { Plugins } from "../../plugins/plugins.ts";
 import type { Undo } from "../../undo/undo.ts";
 import { CleanMounts, seeNamespace } from "./access.ts";
+import { autofsEntry, dumpAutofs } from "./autofs.ts";
 import { MountDumpError } from "./errors.ts";
 import { type ExternalOptions, Externals, KEY } from "./external.ts";
 import { AUTO, enabledNames, type FileSystem, fileSystemOf } from "./file-systems.ts";
@@ -61,6 +61,7 @@ interface Judged {
   /** Where it differs from the kernel's. */
   source?: string;
   internalSharing?: true;
+  autofs?: AutofsEntry;
   /** A plugin makes it again. */
   withPlugin?: true;
 }
@@ -83,8 +84,8 @@ export class MountsDump implements TreeMounts, Disposable {
   constructor(
     private readonly options: MountsDumpOptions,
     private readonly undo: Undo,
-    private readonly owners: Owners = SAME_OWNERS,
-    private readonly plugins: Plugins = Plugins.none(),
+    private readonly tasks: TreeTasks,
+    private readonly plugins: Plugins,
   ) {
     this.#externals = new Externals(options);
     this.#enabled = enabledNames(options.enableFs);
@@ -170,6 +171,10 @@ export class MountsDump implements TreeMounts, Disposable {
   /** Writes the images. @throws MountDumpError, KernelError, ImageError */
   dump(images: ImageDir): void {
     this.#dumpContents(images);
+    for (const mount of this.#mounts) {
+      const { autofs } = this.#judge(mount);
+      if (autofs !== undefined) dumpAutofs(images, mount, autofs);
+    }
     for (const { tree, namespace } of this.#trees) {
       // The last one comes first, as CRIU has it.
       const entries = [...tree.all].reverse().map((mount) => this.#entry(mount));
@@ -278,7 +283,12 @@ export class MountsDump implements TreeMounts, Disposable {
       if (fileSystem.code === Fstype.UNSUPPORTED)
         refuse(`such a file system cannot be saved; ${help}, --enable-fs that it can be mounted again`);
       if (fileSystem.code === Fstype.FUSE) refuse(`its server cannot be saved with it; ${help}`);
-      if (fileSystem.code === Fstype.AUTOFS) refuse(`automounts cannot be saved yet; ${help}`);
+      if (fileSystem.code === Fstype.AUTOFS) {
+        const entry = autofsEntry(this.#optionsOf(mount, fileSystem.code), this.tasks, (what) =>
+          refuse(`${what}; ${help}`),
+        );
+        this.#judge(mount).autofs = entry;
+      }
     } else if (!mount.peers.some(showsAll)) {
       if (this.plugins.ask("dumpExternalMount", mount.mountpoint, mount.id) !== undefined) {
         this.#judge(mount).withPlugin = true;
@@ -336,7 +346,7 @@ export class MountsDump implements TreeMounts, Disposable {
   #dumpContent(images: ImageDir, mount: Mount, root: number): void {
     if (this.#judge(mount).fileSystem.content === "archive") {
       log.debug("mounts/dump", () => `${nameOf(mount)}: the content of device ${mount.device}`);
-      dumpTmpfs(images, mount.device, root, this.owners);
+      dumpTmpfs(images, mount.device, root, this.tasks.owners);
       return;
     }
     const [first] = listDirectory(".", root);
@@ -379,7 +389,7 @@ export class MountsDump implements TreeMounts, Disposable {
       .map((option) => {
         const [, name, id] = /^(uid|gid)=(\d+)$/.exec(option) ?? [];
         if (name === undefined) return option;
-        return `${name}=${name === "uid" ? this.owners.uid(Number(id)) : this.owners.gid(Number(id))}`;
+        return `${name}=${name === "uid" ? this.tasks.owners.uid(Number(id)) : this.tasks.owners.gid(Number(id))}`;
       })
       .join(",");
     if (code !== Fstype.DEVPTS || this.#isOurs(mount)) return options;

@@ -208,7 +208,6 @@ class Planner {
     const { code } = fileSystem;
     if (code === Fstype.UNSUPPORTED) this.#refuse(mount, "its file system cannot be mounted");
     if (code === Fstype.FUSE) this.#refuse(mount, "the server of a FUSE file system is not in the images");
-    if (code === Fstype.AUTOFS) this.#refuse(mount, "automounts cannot be restored yet");
     if (code === Fstype.CGROUP) this.#refuseAgent(mount);
     const ours = code === Fstype.DEVPTS ? this.#ourTerminals(mount) : undefined;
     if (ours !== undefined) return { kind: "outside", path: ours };

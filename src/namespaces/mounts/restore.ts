@@ -11,12 +11,14 @@ import { RESOLVE, rawOpenat2 } from "../../linux/mount.ts";
 import { NR } from "../../linux/nr.ts";
 import { type Owners, SAME_OWNERS } from "../../linux/owners.ts";
 import { type LookUp, type MountPath, type MountPaths, OUR_PATHS, type PathAt } from "../../linux/path-at.ts";
+import type { NsPid } from "../../linux/pid.ts";
 import { statusOf } from "../../linux/statx.ts";
 import { checkResult } from "../../linux/syscall.ts";
 import { Plugins } from "../../plugins/plugins.ts";
 import type { Restoree } from "../../tracee/build/restoree.ts";
 import type { Undo } from "../../undo/undo.ts";
-import { type MadeMount, MountsBuilder } from "./build.ts";
+import { giveToServer } from "./autofs.ts";
+import { type MadeMount, MountsBuilder, resolveIn } from "./build.ts";
 import { MountRestoreError } from "./errors.ts";
 import { type ExternalOptions, Externals } from "./external.ts";
 import { enabledNames } from "./file-systems.ts";
@@ -94,6 +96,14 @@ export class MountsRestore implements MountPaths, Disposable {
     restoree.table.must("its mount namespace", NR.close, fd);
   }
 
+  /** Gives automounts to their servers: from then on nobody of ours may go there, as these cannot answer. */
+  giveAutomounts(processOf: (number: NsPid) => Restoree | undefined): void {
+    for (const { planned, fd } of this.#builder?.automounts ?? []) {
+      using root = Fd.openAt(fd.number, ".", O.RDONLY | O.DIRECTORY);
+      giveToServer(this.images, planned.mount, root.number, processOf);
+    }
+  }
+
   open(at: MountPath, flags: number, mode = 0): number {
     const found = this.lookUp(at);
     if (found === undefined) return OUR_PATHS.open(at, flags, mode);
@@ -167,13 +177,14 @@ export class MountsRestore implements MountPaths, Disposable {
     const below = pathBelow(path, made.planned.mount.mountpoint);
     if (below === undefined)
       throw new MountRestoreError(`${path}: it is not on ${nameOf(made.planned.mount)}`);
-    if (!forNames) return { directory: made.fd.number, path: below, resolve: ON_MOUNT };
+    const resolve = resolveIn(made.planned.mount, ON_MOUNT);
+    if (!forNames) return { directory: made.fd.number, path: below, resolve };
     const { origin } = made.planned;
     const first = origin.kind === "bind" ? origin.from.mount : made.planned.mount;
     const named = this.#builder?.forNames.get(first);
     if (named === undefined) throw new MountRestoreError(`${path}: no name can be made there`);
     const directory = named.fd.number;
     const parts = [origin.kind === "bind" ? origin.path : "", below].filter((part) => part !== "");
-    return { directory, path: parts.join("/"), resolve: ON_MOUNT };
+    return { directory, path: parts.join("/"), resolve };
   }
 }

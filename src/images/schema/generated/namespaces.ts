@@ -240,7 +240,7 @@ export const BinfmtMiscEntry: Codec<BinfmtMiscEntry> = {
   },
 };
 
-/** autofs-MNTID.img */
+/** autofs-DEVICE.img */
 export interface AutofsEntry {
   fd: number;
   pgrp: NsPid;
