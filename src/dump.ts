@@ -27,9 +27,9 @@ import { ipc } from "./namespaces/ipc/ipc.ts";
 import { LOCK_METHOD, networkLock, newRunId } from "./namespaces/lock-methods.ts";
 import { mnt } from "./namespaces/mnt.ts";
 import { MountsDump } from "./namespaces/mounts/dump.ts";
-import { net } from "./namespaces/net.ts";
+import { NetworksDump } from "./namespaces/net/dump.ts";
+import { OUR_NETWORK } from "./namespaces/net/network.ts";
 import { dumpClocks, time } from "./namespaces/time.ts";
-import { TreeNetwork } from "./namespaces/tree-network.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import { Plugins } from "./plugins/plugins.ts";
@@ -81,7 +81,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   using undo = new Undo();
   using freezer =
     given.freezeCgroup === undefined ? undefined : new Freezer(given.freezeCgroup, undo, patience);
-  using tree = FrozenTree.freeze(
+  const tree = FrozenTree.freeze(
     rootPid,
     () => stage("dump/freezing"),
     patience,
@@ -90,9 +90,8 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   );
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
-  for (const process of tree.processes) if (!process.zombie) refuseDeadLeader(process);
   const unlocked = toldOfLock(actions, tree);
-  const options = withClient(given, actions, unlocked);
+  const options = withClient(given, actions, tree, unlocked);
   const leaves = options.leaveRunning || options.leaveStopped;
   let committed = false;
   let ending: UndoEntry | undefined;
@@ -101,15 +100,18 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   using mounts = new MountsDump(options, undo, numbers, plugins);
   using cgroups = new CgroupsDump(options, freezer);
   cgroups.lookAtRoot(rootPid);
-  using network = new TreeNetwork(() => rootPid);
-  using lock = networkLock(options.networkLock, runId, network);
+  const namespaces = new NamespacesDump(rootPid);
+  using lock = networkLock(options.networkLock, runId, OUR_NETWORK);
+  using networks = new NetworksDump(namespaces.nets, options, runId, plugins);
   const saving = new Saving(
     options,
     images,
     undo,
     mounts,
     cgroups,
-    { tree: network, lock, leaves },
+    { lock, leaves, namespaces: networks },
+    namespaces,
+    networks,
     stats,
     numbers,
     plugins,
@@ -191,7 +193,7 @@ type DumpOptions = Options & Pick<FilesDumpOptions, "clientSocket">;
 
 /**
  * Tells that connections are blocked, where the tree has a network of its own: who looks after that may block it as a whole. Gives
- * what tells of the end of it. @throws ActionError
+ * what tells of the end of it. @throws ActionError, after the tree was let go
  */
 function toldOfLock(actions: Actions, tree: FrozenTree): () => void {
   if (readLink(`/proc/${tree.root.pid}/ns/net`) === readLink("/proc/self/ns/net")) return () => {};
@@ -201,17 +203,19 @@ function toldOfLock(actions: Actions, tree: FrozenTree): () => void {
     return unlocked;
   } catch (error) {
     unlocked();
+    tree.release();
     throw error;
   }
 }
 
-/** The options with what the listener adds to the external resources. @throws ActionError */
-function withClient(options: Options, actions: Actions, unlocked: () => void): DumpOptions {
+/** The options with what the listener adds to the external resources. @throws ActionError, after the tree was let go */
+function withClient(options: Options, actions: Actions, tree: FrozenTree, unlocked: () => void): DumpOptions {
   try {
     const external = [...options.external, ...actions.queryExternal()];
     return { ...options, external, clientSocket: actions.clientSocket };
   } catch (error) {
     unlocked();
+    tree.release();
     throw error;
   }
 }
@@ -243,7 +247,6 @@ class Saving {
   readonly #memory: MemoryDump;
   readonly #seccomp = new SeccompDump();
   readonly #objects = new SharedObjects();
-  readonly #namespaces: NamespacesDump;
   /** What ids-PID is to hold. */
   readonly #idsOf = new Map<HostPid, TaskKobjIdsEntry>();
   readonly #entered: Entered[] = [];
@@ -251,23 +254,24 @@ class Saving {
   constructor(
     private readonly options: DumpOptions,
     private readonly images: ImageDir,
-    undo: Undo,
+    private readonly undo: Undo,
     private readonly mounts: MountsDump,
     private readonly cgroups: CgroupsDump,
-    network: Omit<NetworkDump, "number">,
+    private readonly network: NetworkDump,
+    private readonly namespaces: NamespacesDump,
+    private readonly networks: NetworksDump,
     stats: DumpStats,
     private readonly numbers: TaskNumbers,
     plugins: Plugins,
     orphanPtsMaster: boolean,
   ) {
-    this.#namespaces = new NamespacesDump(numbers.rootPid);
     this.#files = new FilesDump(
       images,
       { ...options, orphanPtsMaster },
       undo,
       mounts,
-      { ...network, number: () => this.#namespaces.find(`net:[${network.tree.inode}]`) ?? net.own },
-      this.#namespaces,
+      network,
+      this.namespaces,
       stats,
       numbers,
       plugins,
@@ -276,7 +280,7 @@ class Saving {
       images,
       this.#files,
       stats,
-      (pid) => this.#namespaces.isOther(ipc, pid),
+      (pid) => this.namespaces.isOther(ipc, pid),
       options.allowUprobes,
     );
   }
@@ -294,16 +298,18 @@ class Saving {
     for (const process of living) {
       refuseDeadLeader(process);
       const objects = ids.get(process.pid);
-      if (objects !== undefined) this.#idsOf.set(process.pid, this.#namespaces.idsOf(process.pid, objects));
+      if (objects !== undefined) this.#idsOf.set(process.pid, this.namespaces.idsOf(process.pid, objects));
     }
-    this.#namespaces.check();
-    const nested = this.#namespaces.hasNestedPids ? this.#namespaces : undefined;
+    this.namespaces.check();
+    const nested = this.namespaces.hasNestedPids ? this.namespaces : undefined;
     dumpPstree(this.images, tree, ids, this.numbers, this.options.shellJob, nested);
     stage("dump/tree");
     for (const process of tree.processes)
       if (process.zombie) dumpZombie(this.images, process, this.numbers.numberOf(process.pid));
     // One step is taken by all processes before the next, so that they work while we look at the others.
     const found = this.#enter(living, ids);
+    this.networks.lock(this.undo, this.network.leaves);
+    stage("dump/locked");
     for (const group of askingGroups([...found.keys()])) {
       const { answers, asked } = askAll(group, (table) => {
         this.#memory.ask(table);
@@ -320,14 +326,15 @@ class Saving {
     stage("dump/memory");
     this.#files.finish();
     stage("dump/files");
-    this.#namespaces.dump({
+    this.namespaces.dump({
       images: this.images,
       options: this.options,
       tableOf: (pid) => this.#tableOf(pid),
       mounts: this.mounts,
+      networks: this.networks,
       tasks: this.numbers,
     });
-    if (this.#namespaces.of(time).length === 0) dumpClocks(this.images);
+    if (this.namespaces.of(time).length === 0) dumpClocks(this.images);
     stage("dump/namespaces");
     this.cgroups.write(this.images);
     this.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
@@ -345,6 +352,7 @@ class Saving {
   #enter(processes: readonly FrozenProcess[], ids: ReadonlyMap<HostPid, ObjectIds>): Map<Entered, Found> {
     const found = processes.map((frozen) => {
       const { pid, threads } = frozen;
+      refuseDeadLeader(frozen);
       const mappings = readSmaps(pid);
       const saved = saveThreads(pid, threads);
       refuseThreads(frozen, saved);
@@ -361,7 +369,7 @@ class Saving {
       const request = { carrier, threads: requests, maps: mappings, vm, sighand };
       return { frozen, objects, namespaces, mappings, saved, request };
     });
-    const namespaces = this.#namespaces
+    const namespaces = this.namespaces
       .of(mnt)
       .flatMap(({ id, pid, isRoot }) => (pid === undefined ? [] : [{ number: id, pid, isRoot }]));
     this.mounts.read(namespaces.sort((a, b) => Number(b.isRoot) - Number(a.isRoot)));

@@ -22,6 +22,7 @@ export const STAGES = {
     "dump/laid",
     "dump/mapped",
     "dump/entered",
+    "dump/locked",
     "dump/thread",
     "dump/core",
     "dump/opened",

@@ -24,18 +24,18 @@ import { kill } from "./linux/kill.ts";
 import { NR } from "./linux/nr.ts";
 import { type HostPid, type Identity, type NsPid, ownNumber, sameHost } from "./linux/pid.ts";
 import { ourMaps, readChildrenOf, readThreads } from "./linux/proc.ts";
-import { WAIT, wait } from "./linux/ptrace.ts";
+import { wait } from "./linux/ptrace.ts";
 import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
 import { SLOT_SIZE } from "./machine/runner.ts";
 import { MemoryRestore } from "./memory/restore.ts";
-import { newRunId, type Unlocking, unlocking } from "./namespaces/lock-methods.ts";
+import { lockMethodOf, type Unlocking, unlocking } from "./namespaces/lock-methods.ts";
 import { MountsRestore } from "./namespaces/mounts/restore.ts";
 import { idsAtBirth } from "./namespaces/nested.ts";
-import { net } from "./namespaces/net.ts";
-import { NftablesLock } from "./namespaces/nftables-lock.ts";
+import { net } from "./namespaces/net/net.ts";
+import { OUR_NETWORK } from "./namespaces/net/network.ts";
+import { type NetworksPlan, NetworksRestore } from "./namespaces/net/restore.ts";
 import { NamespacesRestore } from "./namespaces/restore.ts";
-import { TreeNetwork } from "./namespaces/tree-network.ts";
 import { treeOwners } from "./namespaces/user.ts";
 import type { Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
@@ -60,7 +60,6 @@ import { favourRoot } from "./process/scheduling.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { lastOfSharers } from "./process/sharing.ts";
 import { finalState, giveThread, giveThreadLast, THREAD_ROOM } from "./process/thread.ts";
-import { stopWith } from "./shell-job.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/build/release.ts";
 import type { Restoree } from "./tracee/build/restoree.ts";
@@ -107,7 +106,7 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
   const rootPid = await plugins.during(() =>
     restoreFrom(images, inventory, sameCpu, options, actions, plugins),
   );
-  if (!options.restoreDetached && !options.execCmd) awaitRoot(rootPid, options.shellJob);
+  if (!options.restoreDetached && !options.execCmd) awaitRoot(rootPid);
   return 0;
 }
 
@@ -123,6 +122,20 @@ function inheritedSet({ maker }: PlannedProcess): number | undefined {
     if (set !== undefined) return set;
   }
   return undefined;
+}
+
+/** What the images say of network namespaces. */
+function networksPlan(plan: PstreePlan, inventory: InventoryEntry): NetworksPlan {
+  const others = new Set<number>();
+  for (const { ids } of plan.all) if (ids?.net_ns_id !== undefined) others.add(ids.net_ns_id);
+  return {
+    own: inventory.root_ids?.net_ns_id,
+    root: plan.root.ids?.net_ns_id,
+    others,
+    lockMethod: lockMethodOf(inventory),
+    runId: inventory.dump_criu_run_id ?? String(plan.root.pid),
+    avoid: new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))),
+  };
 }
 
 /** Gives our number of the root. */
@@ -145,12 +158,14 @@ async function restoreFrom(
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
   const owners = treeOwners(images, plan.root.ids, inventory.root_ids);
   using mounts = new MountsRestore(images, options, undo, owners, plugins);
+  using networks = new NetworksRestore(images, options, undo, owners, networksPlan(plan, inventory));
   const rootSet = cgroupSetOf(plan.root);
   const cgroups = new CgroupsRestore(images, options, undo, hierarchies, inventory.root_cg_set, rootSet);
   using namespaces = new NamespacesRestore(
     images,
     options,
     mounts,
+    networks,
     (root) => cgroups.beginNamespace(root, rootSet),
     plan.root,
     plan.all,
@@ -165,6 +180,7 @@ async function restoreFrom(
     plan,
     namespaces,
     mounts,
+    networks,
     cgroups,
     stats,
     sameCpu,
@@ -215,11 +231,10 @@ function writeStats(options: Options, stats: RestoreStats): void {
 }
 
 /** Without --restore-detached we stay the parent of the root until it ends. */
-function awaitRoot(pid: HostPid, isJob: boolean): void {
+function awaitRoot(pid: HostPid): void {
   for (;;) {
-    const end = wait(pid, isJob ? WAIT.UNTRACED : 0);
+    const end = wait(pid);
     if (end === undefined || end.status.kind !== "stopped") return;
-    if (isJob) stopWith(pid);
   }
 }
 
@@ -255,8 +270,6 @@ class Restoration {
   readonly #states: FinalState[] = [];
   #root: Restoree | undefined;
   #unlocking: Unlocking | undefined;
-  #hold: NftablesLock | undefined;
-  readonly #network: TreeNetwork;
   #seccomp: SeccompEntry | undefined;
 
   constructor(
@@ -265,6 +278,7 @@ class Restoration {
     private readonly plan: PstreePlan,
     private readonly namespaces: NamespacesRestore,
     private readonly mounts: MountsRestore,
+    private readonly networks: NetworksRestore,
     private readonly cgroups: CgroupsRestore,
     private readonly stats: RestoreStats,
     private readonly sameCpu: SameCpu,
@@ -279,8 +293,6 @@ class Restoration {
     const orphanPtsMaster = actions.takesMasters
       ? (master: number) => void actions.handOverMaster(master)
       : undefined;
-    const ids = plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost));
-    this.#network = new TreeNetwork(() => this.#root?.pid, new Set(ids));
     this.#files = new FilesRestore(
       images,
       { ...options, orphanPtsMaster },
@@ -292,7 +304,7 @@ class Restoration {
         processOf: (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
         owners: namespaces.owners,
         livesIn: (kind, number) => this.#livesIn(kind, number),
-        network: this.#network,
+        nets: networks,
       },
       plugins,
     );
@@ -311,6 +323,7 @@ class Restoration {
         namespaces.nested.enter(planned, restoree);
         if (planned.kind === "task") {
           this.cgroups.place(restoree.pid, cgroupSetOf(planned), inheritedSet(planned));
+          this.networks.enter(restoree, planned.ids?.net_ns_id, idsAtBirth(planned)?.net_ns_id);
           this.mounts.enter(restoree, planned.ids?.mnt_ns_id, idsAtBirth(planned)?.mnt_ns_id);
           if (hasOwnMemory(planned)) this.#memory.premap(restoree, memory?.restoree);
           else if (memory !== undefined) this.#memory.shareMemory(restoree, memory.restoree);
@@ -385,12 +398,9 @@ class Restoration {
     this.#memory.finish();
     this.#files.finish();
     this.cgroups.finish();
-    this.#unlocking = unlocking(
-      inventory,
-      this.plan.root.pid,
-      this.#files.lockedConnections(),
-      this.#network,
-    );
+    this.networks.finish();
+    const connections = this.#files.lockedConnections();
+    this.#unlocking = unlocking(inventory, this.plan.root.pid, connections, OUR_NETWORK);
     // Laid last, it comes first.
     if (this.#unlocking !== undefined) this.undo.layAfter("network lock", this.#unlocking.steps);
   }
@@ -428,7 +438,6 @@ class Restoration {
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area, this.#root));
     this.#births.startSession(this.#root);
     this.namespaces.fillRoot(this.#root);
-    this.#holdNetwork();
     if (this.namespaces.any) this.actions.run("post-setup-namespaces");
     stage("restore/namespaces");
     this.#births.grow(this.#root);
@@ -437,21 +446,6 @@ class Restoration {
     this.#births.endTheDead();
     this.stats.forkingTime = forking.micros;
     return this.#root;
-  }
-
-  /**
-   * A network namespace of the tree's own may be told of packets for connections that are not there yet: none passes until they
-   * are. If we are killed that ends with us.
-   */
-  #holdNetwork(): void {
-    const connections = this.#files.lockedConnections();
-    if (connections.length === 0 || this.#network.isOurs) return;
-    const hold = new NftablesLock(newRunId(), this.#network);
-    hold.prepare(connections);
-    this.undo.lay("network lock", hold.undoing);
-    hold.lock();
-    this.undo.layAfter("network lock", hold.undoing);
-    this.#hold = hold;
   }
 
   /** The lowest descriptor number that no process of the tree uses. */
@@ -656,16 +650,10 @@ class Restoration {
 
   /** Lets all run. */
   release(): void {
-    this.#endNetwork();
+    this.#unlocking?.[Symbol.dispose]();
     this.#files.close();
     this.cgroups.freeze();
     detachAll(this.#births.living.flatMap(({ restoree }) => restoree.tasks));
-  }
-
-  #endNetwork(): void {
-    this.#hold?.[Symbol.dispose]();
-    this.#unlocking?.[Symbol.dispose]();
-    this.#network[Symbol.dispose]();
   }
 
   /** Removes every trace of a restore that failed. */
@@ -683,6 +671,6 @@ class Restoration {
     );
     this.#memory.abort();
     this.#files.close();
-    this.#endNetwork();
+    this.#unlocking?.[Symbol.dispose]();
   }
 }

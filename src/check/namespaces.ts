@@ -7,7 +7,8 @@ import { AT, exists, O, readText } from "../linux/io.ts";
 import { attributesIn, NETLINK, Netlink, NLM, type Request, RequestBody } from "../linux/netlink.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
-import { s32, struct, u8, u16, u32 } from "../linux/struct.ts";
+import { IFLA, IFLA_INFO, ifinfomsg, NETNSA, RTM, rtgenmsg, VETH_INFO_PEER } from "../linux/rtnetlink.ts";
+import { struct, u8, u16 } from "../linux/struct.ts";
 import { ChildProbe } from "./child-probe.ts";
 import { setMemoryMap } from "./memory.ts";
 import { attempt, MissingError, named, pipe } from "./probe.ts";
@@ -88,23 +89,13 @@ export function autofsPipe(): void {
     throw new MissingError("/proc/PID/mountinfo has no pipe_ino of an autofs");
 }
 
-/** include/uapi/linux/rtnetlink.h, if_link.h, net_namespace.h, veth.h */
-const RTM = { NEWLINK: 16, GETLINK: 18, SETLINK: 19, GETNSID: 90 } as const;
-const IFLA = { IFNAME: 3, LINKINFO: 18, NET_NS_FD: 28, LINK_NETNSID: 37, NEW_IFINDEX: 49 } as const;
-const IFLA_INFO = { KIND: 1, DATA: 2 } as const;
-const VETH_INFO_PEER = 1;
-const NETNSA = { NSID: 1, PID: 2 } as const;
-/** struct ifinfomsg; struct rtgenmsg, padded. */
-const ifinfomsg = struct({ family: u8, pad: u8, type: u16, index: s32, flags: u32, change: u32 });
-const RTGENMSG_SIZE = 4;
-
 export function namespaceIds(): void {
   using route = Netlink.open(NETLINK.ROUTE);
-  const { bytes } = new RequestBody(new Uint8Array(RTGENMSG_SIZE)).u32(NETNSA.PID, ourPid());
+  const { bytes } = new RequestBody(rtgenmsg.encode({})).u32(NETNSA.PID, ourPid());
   let told = false;
   named("RTM_GETNSID", () =>
     route.ask("", { type: RTM.GETNSID, flags: 0, body: bytes }, ({ body }) => {
-      told ||= attributesIn(body, RTGENMSG_SIZE).has(NETNSA.NSID);
+      told ||= attributesIn(body, rtgenmsg.size).has(NETNSA.NSID);
     }),
   );
   if (!told) throw new MissingError("RTM_GETNSID is not answered with an id");

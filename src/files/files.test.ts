@@ -22,8 +22,9 @@ import { SAME_OWNERS } from "../linux/owners.ts";
 import { OUR_MOUNTS, OUR_PATHS } from "../linux/path-at.ts";
 import { hostPid, nsPid, sameHost, sameNumber } from "../linux/pid.ts";
 import { readMaps, readProcess, readSmaps } from "../linux/proc.ts";
+import { onlyOurNet } from "../namespaces/net/dump.ts";
+import { OUR_NET } from "../namespaces/net/restore.ts";
 import { noLock } from "../namespaces/network-lock.ts";
-import { TreeNetwork } from "../namespaces/tree-network.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { spawnRoot } from "../tracee/build/spawn.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
@@ -64,7 +65,7 @@ const TREE = {
   processOf: () => undefined,
   owners: SAME_OWNERS,
   livesIn: () => undefined,
-  network: TreeNetwork.ours(),
+  nets: OUR_NET,
 };
 
 function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions {
@@ -141,7 +142,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     { ...OPTIONS, ...options },
     undo,
     OUR_MOUNTS,
-    { tree: TreeNetwork.ours(), number: () => 2, lock: noLock, leaves: true },
+    { lock: noLock, leaves: true, namespaces: onlyOurNet(2) },
     { find: () => undefined },
     { sharedScanned: 0, sharedWritten: 0 },
     {

@@ -17,8 +17,9 @@ import type { Owners } from "../linux/owners.ts";
 import type { MountPaths, TreeMounts } from "../linux/path-at.ts";
 import type { HostPid, NsPid, TreeTasks } from "../linux/pid.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
+import type { SocketNets } from "../namespaces/net/dump.ts";
+import type { TreeNets } from "../namespaces/net/restore.ts";
 import type { NetworkLock } from "../namespaces/network-lock.ts";
-import type { TreeNetwork } from "../namespaces/tree-network.ts";
 import type { Plugins } from "../plugins/plugins.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Undo } from "../undo/undo.ts";
@@ -85,11 +86,9 @@ export interface FilesRestoreOptions {
 
 /** What becomes of connections during a dump. */
 export interface NetworkDump {
-  /** Where the tree lives. */
-  readonly tree: TreeNetwork;
-  /** The number of that namespace in the images. */
-  number(): number;
   readonly lock: NetworkLock;
+  /** Which network namespaces sockets are in. */
+  readonly namespaces: SocketNets;
   /** The tree runs on afterwards. */
   readonly leaves: boolean;
 }
@@ -173,8 +172,6 @@ export interface RestoreContext {
   readonly options: FilesRestoreOptions;
   /** What is changed outside of the tree is laid here before: it is undone if the restore fails, or is killed. */
   readonly undo: Undo;
-  /** Where the tree lives: its sockets are made there. */
-  readonly network: TreeNetwork;
   /** Paths are looked up in the mounts of the tree. */
   readonly mounts: MountPaths;
   readonly inherited: InheritedFds;
@@ -188,6 +185,8 @@ export interface RestoreContext {
   processOf(number: NsPid): Restoree | undefined;
   /** A process that lives in a namespace, by its kind and its number in the images: `self` for ours. All have been born. */
   livesIn(kind: string, number: number): HostPid | "self" | undefined;
+  /** The network namespaces of the tree. */
+  readonly nets: TreeNets;
   /** A process that is to have entry `id`; any where nobody is. All have been born. */
   holderOf(id: number): Restoree;
   /** Descriptors of ours that are closed when the restore ends, however it ends. */

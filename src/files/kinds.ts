@@ -18,6 +18,7 @@ import { packet } from "./sockets/packet.ts";
 import { unix } from "./sockets/unix.ts";
 import { tty } from "./terminals/tty.ts";
 import { timerfd } from "./timerfd.ts";
+import { tunFile } from "./tun.ts";
 
 export const fileKinds: readonly FileKind[] = [
   memfd,
@@ -34,6 +35,7 @@ export const fileKinds: readonly FileKind[] = [
   packet,
   inotify,
   fanotify,
+  tunFile,
   tty,
   namespaceFile,
   unix,

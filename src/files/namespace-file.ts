@@ -43,10 +43,15 @@ class NamespaceFileDump implements FileDumper {
 
   dump(file: OpenFile, id: number): void {
     const { link, where, flags } = file;
-    const ns_id = this.context.namespaces.find(link);
+    const cflag = kindIn(link) ?? 0;
+    // Sockets may be in a network that no process lives in, and others not.
+    const ns_id =
+      cflag === NEW.NET
+        ? this.context.network.namespaces.numberOf(file.copy)
+        : this.context.namespaces.find(link);
     if (ns_id === undefined)
       throw new FileDumpError(`${where}: ${link} is a namespace that no process of the tree lives in`);
-    const entry: NsFileEntry = { id, ns_id, ns_cflag: kindIn(link) ?? 0, flags };
+    const entry: NsFileEntry = { id, ns_id, ns_cflag: cflag, flags };
     this.context.add({ type: FdTypes.NS, id, nsf: entry });
   }
 }
@@ -58,6 +63,8 @@ function namespaceFileRestore(context: RestoreContext): FileRestorer {
       const kind = [...KINDS].find(([, flag]) => flag === ns_cflag)?.[0];
       const what = `files.img: file ${entry.id}: namespace ${ns_id}`;
       if (kind === undefined) throw new FileRestoreError(`${what}: of the unknown kind ${ns_cflag}`);
+      const path = kind === "net" ? context.nets.path(ns_id) : undefined;
+      if (path !== undefined) return restoring(what, () => open(path, flags & ~O.CREAT));
       const pid = context.livesIn(kind, ns_id);
       if (pid === undefined) throw new FileRestoreError(`${what}: no process lives in it`);
       return restoring(what, () => open(`/proc/${pid}/ns/${kind}`, flags & ~O.CREAT));

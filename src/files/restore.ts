@@ -5,8 +5,9 @@
 
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
-import { type FdinfoEntry, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
+import { type FdinfoEntry, FdTypes, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import { NEW } from "../linux/clone.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { FD_CLOEXEC } from "../linux/fcntl.ts";
 import { O } from "../linux/io.ts";
@@ -16,6 +17,7 @@ import { CALLER, type NsPid, nsPid } from "../linux/pid.ts";
 import { syscall } from "../linux/syscall.ts";
 import { TIOC } from "../linux/tty.ts";
 import { Level, log } from "../log.ts";
+import type { TreeNets } from "../namespaces/net/restore.ts";
 import type { Connection } from "../namespaces/network-lock.ts";
 import { Plugins } from "../plugins/plugins.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
@@ -61,7 +63,7 @@ interface Description {
 }
 
 /** The tree that the files are restored for. */
-export type RestoredTree = Pick<RestoreContext, "hostOf" | "processOf" | "owners" | "livesIn" | "network">;
+export type RestoredTree = Pick<RestoreContext, "hostOf" | "processOf" | "owners" | "livesIn" | "nets">;
 
 export class FilesRestore {
   readonly #images: ImageDir;
@@ -112,7 +114,7 @@ export class FilesRestore {
       processOf: (number: NsPid) => tree.processOf(number),
       owners: tree.owners,
       livesIn: (kind: string, number: number) => tree.livesIn(kind, number),
-      network: tree.network,
+      nets: tree.nets,
       holderOf: (id: number) => this.#holderOf(id),
       descriptor: (id: number) => this.#descriptor(id),
       tableWith: (id: number) => this.#tableWith(id),
@@ -122,9 +124,11 @@ export class FilesRestore {
     this.#context = { ...base, paths: this.#paths };
     this.#restorers.set(pathFile, this.#paths);
     for (const entry of images.readAll(IMAGES.files)) {
-      if (this.#entries.has(entry.id))
+      const known = this.#entries.get(entry.id);
+      if (known !== undefined && !isPathOfTun(known, entry))
         throw new FileRestoreError(`files.img: file ${entry.id} is there twice`);
-      this.#entries.set(entry.id, entry);
+      this.#entries.set(entry.id, known === undefined ? entry : { ...entry, reg: known.reg });
+      mentionNets(entry, tree.nets);
     }
     images.loadAhead(IMAGES.fdinfo, [...tables]);
     for (const id of tables) this.#readTable(id);
@@ -333,7 +337,9 @@ export class FilesRestore {
 
   /** Connections that the dump has locked; of none, if they are not restored. @throws FileRestoreError */
   lockedConnections(): Connection[] {
-    return this.#context.options.tcpClose ? [] : lockedConnections(this.#entries.values());
+    return this.#context.options.tcpClose
+      ? []
+      : lockedConnections(this.#entries.values(), this.#context.nets);
   }
 
   /**
@@ -512,4 +518,16 @@ function wishOf({ entry, restorer, wanted, fd, isLate }: Description): Wish | un
 function kindOf(entry: FileEntry): FileKind | undefined {
   for (const kind of fileKinds) if (kind.type === entry.type) return kind;
   return undefined;
+}
+
+/** A file of a tun device follows the entry of its path, under the same number. */
+function isPathOfTun(known: FileEntry, { type }: FileEntry): boolean {
+  return known.type === FdTypes.REG && type === FdTypes.TUNF;
+}
+
+/** A socket may be in a network namespace that no process lives in. */
+function mentionNets({ isk, usk, psk, nlsk, tunf, nsf }: FileEntry, nets: TreeNets): void {
+  const number = (isk ?? usk ?? psk ?? nlsk ?? tunf)?.ns_id;
+  if (number !== undefined) nets.mention(number);
+  if (nsf?.ns_cflag === NEW.NET) nets.mention(nsf.ns_id);
 }

@@ -192,6 +192,11 @@ export class Netlink implements Disposable {
     return this.#fd.number;
   }
 
+  /** One more descriptor of the socket, the caller's. @throws KernelError */
+  dup(): Fd {
+    return this.#fd.dup();
+  }
+
   [Symbol.dispose](): void {
     this.#fd.close();
   }
@@ -302,6 +307,24 @@ export function encodeRequests(requests: readonly Request[], first = 0): Uint8Ar
     at += aligned(len);
   }
   return bytes;
+}
+
+/** Messages one behind the other, as the answer to a dump is. */
+export function encodeMessages(messages: readonly Message[]): Uint8Array {
+  return encodeRequests(messages.map(({ type, body }) => ({ type, flags: NLM.MULTI, body, what: "" })));
+}
+
+/** The messages that stand one behind the other from `start`: views. Undefined where the last one is not whole. */
+export function messagesIn(bytes: Uint8Array, start = 0): Message[] | undefined {
+  const messages: Message[] = [];
+  for (let at = start; at < bytes.length; ) {
+    if (at + nlmsghdr.size > bytes.length) return undefined;
+    const { len, type } = nlmsghdr.decode(bytes, at);
+    if (len < nlmsghdr.size || at + len > bytes.length) return undefined;
+    messages.push({ type, body: bytes.subarray(at + nlmsghdr.size, at + len) });
+    at += aligned(len);
+  }
+  return messages;
 }
 
 const KERNEL_ADDRESS = Uint8Array.of(AF.NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);

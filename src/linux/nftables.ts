@@ -6,11 +6,20 @@
  * All numbers are in network byte order here. Everything is of family inet, which sees IPv4 and IPv6.
  */
 import { ERRNO, isErrno } from "./errno.ts";
-import { attributesIn, encodeRequests, type Netlink, NLM, type Request, RequestBody } from "./netlink.ts";
+import {
+  attributesIn,
+  attributeText,
+  encodeRequests,
+  type Message,
+  type Netlink,
+  NLM,
+  type Request,
+  RequestBody,
+} from "./netlink.ts";
 import { struct, u8, u16, viewOf } from "./struct.ts";
 
 /** struct nfgenmsg; the resource is in network byte order. */
-const nfgenmsg = struct({ family: u8, version: u8, resource: u16 });
+export const nfgenmsg = struct({ family: u8, version: u8, resource: u16 });
 const SUBSYSTEM = 10;
 const BATCH = { BEGIN: 0x10, END: 0x11 } as const;
 const MESSAGE = {
@@ -214,6 +223,57 @@ export class Transaction {
   /** The bytes of it all, for a socket that nobody will read the answers of. */
   bytes(): Uint8Array {
     return encodeRequests(this.#batch.map((request) => ({ ...request, flags: request.flags & ~NLM.ACK })));
+  }
+}
+
+/** A table. */
+export interface TableFound {
+  /** As nft calls it: ip, inet, ... */
+  readonly family: string;
+  readonly name: string;
+  readonly flags: number;
+}
+
+/** NFPROTO_* of include/uapi/linux/netfilter.h, by the names that nft has for them. */
+const FAMILIES: ReadonlyMap<number, string> = new Map([
+  [1, "inet"],
+  [2, "ip"],
+  [3, "arp"],
+  [5, "netdev"],
+  [7, "bridge"],
+  [10, "ip6"],
+]);
+
+/** All tables of the namespace; a kernel without nf_tables has none. @throws KernelError */
+export function listTables(netlink: Netlink): TableFound[] {
+  const found: TableFound[] = [];
+  const body = nfgenmsg.encode({});
+  if (!knowsTables(netlink)) return found;
+  const ask = { type: (SUBSYSTEM << 8) | MESSAGE.GETTABLE, flags: NLM.DUMP, body };
+  const take = (message: Message) => {
+    const attributes = attributesIn(message.body, nfgenmsg.size);
+    const name = attributes.get(TABLE.NAME);
+    const flags = attributes.get(TABLE.FLAGS);
+    const { family } = nfgenmsg.decode(message.body);
+    found.push({
+      family: FAMILIES.get(family) ?? String(family),
+      name: name === undefined ? "" : attributeText(name),
+      flags: flags === undefined ? 0 : viewOf(flags).getUint32(0),
+    });
+  };
+  netlink.ask("list of tables", ask, take, () => found.splice(0));
+  return found;
+}
+
+/** Whether the kernel has nf_tables. @throws KernelError */
+export function knowsTables(netlink: Netlink): boolean {
+  try {
+    const type = (SUBSYSTEM << 8) | MESSAGE.GETTABLE;
+    netlink.ask("list of tables", { type, flags: NLM.DUMP, body: nfgenmsg.encode({}) }, () => {});
+    return true;
+  } catch (error) {
+    if (isErrno(error, ERRNO.EINVAL) || isErrno(error, ERRNO.EOPNOTSUPP)) return false;
+    throw error;
   }
 }
 

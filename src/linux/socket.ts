@@ -11,6 +11,7 @@ export const AF = {
   UNSPEC: 0,
   UNIX: 1,
   INET: 2,
+  BRIDGE: 7,
   INET6: 10,
   NETLINK: 16,
   PACKET: 17,

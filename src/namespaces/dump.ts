@@ -12,6 +12,8 @@ import type { ObjectIds } from "../tracee/enter/dumpee.ts";
 import { KINDS } from "./kinds.ts";
 import { mnt } from "./mnt.ts";
 import type { FoundNamespace, NamespaceDumpContext, NamespaceKind } from "./namespace.ts";
+import type { NetNumbers } from "./net/dump.ts";
+import { net } from "./net/net.ts";
 import { pid as pidKind } from "./pid.ts";
 import { time } from "./time.ts";
 
@@ -102,6 +104,19 @@ export class NamespacesDump implements NestedTasks {
     const at = ownNamespaces().indexOf(link);
     return at >= 0 ? KINDS[at]?.own : this.#found.get(link)?.id;
   }
+
+  /** The numbers of network namespaces, which sockets may be in that no process lives in. */
+  readonly nets: NetNumbers = {
+    own: net.own,
+    ownInode: inodeOf(ownNamespaces()[KINDS.indexOf(net)] ?? ""),
+    found: () => this.of(net),
+    add: (inode) => {
+      const nobody = { pid: undefined, ancestor: undefined, isRoot: false };
+      const found = { kind: net, id: ++this.#lastId, inode, ...nobody };
+      this.#found.set(`net:[${inode}]`, found);
+      return found;
+    },
+  };
 
   /** Saves all of them. @throws as NamespaceKind.dump */
   dump(context: NamespaceDumpContext): void {

@@ -14,8 +14,8 @@ import { s32, struct } from "../linux/struct.ts";
 import { addressOf, cString, syscall } from "../linux/syscall.ts";
 import { textToBytes } from "../linux/text.ts";
 import { call, type UndoStep } from "../undo/calls.ts";
+import type { Network } from "./net/network.ts";
 import { type Connection, isV4, LOCK_MARK, type NetworkLock, reversed } from "./network-lock.ts";
-import type { TreeNetwork } from "./tree-network.ts";
 
 /** A lock that could not be put or taken away. */
 export class LockError extends Error {
@@ -87,7 +87,7 @@ interface Rules {
   readonly each: readonly string[];
 }
 
-function rulesFor(connections: readonly Connection[], network: TreeNetwork): Rules[] {
+function rulesFor(connections: readonly Connection[], network: Network): Rules[] {
   if (!network.isOurs)
     return [PROGRAM.V4, PROGRAM.V6].map((program) => ({ program, put: BLOCK, take: UNBLOCK, each: [] }));
   const families = [
@@ -113,7 +113,7 @@ const NAMESPACE = 9;
 
 /** Starts a program that works in a network namespace. @throws KernelError where there is none */
 function startIn(
-  network: TreeNetwork,
+  network: Network,
   path: string,
   words: readonly string[],
   descriptors: Map<number, number>,
@@ -129,7 +129,7 @@ function startIn(
 }
 
 /** How the program ended, in words; undefined where it did what it was told. @throws KernelError where there is none */
-function failureOf(program: string, rules: string, network: TreeNetwork): string | undefined {
+function failureOf(program: string, rules: string, network: Network): string | undefined {
   using input = fileOf(rules);
   const pid = startIn(network, program, [program, ...WORDS], new Map([[0, input.number]]));
   const status = awaitProgram(pid);
@@ -161,7 +161,7 @@ class Remover implements Disposable {
   readonly #say: Fd;
 
   /** @throws KernelError */
-  constructor(rules: readonly Rules[], network: TreeNetwork, unasked: "removes" | "ends") {
+  constructor(rules: readonly Rules[], network: Network, unasked: "removes" | "ends") {
     const { read, write } = pipe();
     const files: Fd[] = [];
     try {
@@ -210,7 +210,7 @@ export class IptablesLock implements NetworkLock {
   #rules: readonly Rules[] = [];
   #remover: Remover | undefined;
 
-  constructor(private readonly network: TreeNetwork) {}
+  constructor(private readonly network: Network) {}
 
   prepare(connections: readonly Connection[]): void {
     this.#rules = rulesFor(connections, this.network);
@@ -244,7 +244,7 @@ export class IptablesUnlocking implements Disposable {
   readonly steps: readonly UndoStep[];
 
   /** @throws KernelError */
-  constructor(connections: readonly Connection[], network: TreeNetwork) {
+  constructor(connections: readonly Connection[], network: Network) {
     this.#remover = new Remover(rulesFor(connections, network), network, "ends");
     this.steps = this.#remover.saying("remove");
   }

@@ -3,7 +3,7 @@ import { cgroup } from "./cgroup.ts";
 import { ipc } from "./ipc/ipc.ts";
 import { mnt } from "./mnt.ts";
 import type { NamespaceKind } from "./namespace.ts";
-import { net } from "./net.ts";
+import { net } from "./net/net.ts";
 import { pid } from "./pid.ts";
 import { time } from "./time.ts";
 import { user } from "./user.ts";

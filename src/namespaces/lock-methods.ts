@@ -4,9 +4,9 @@ import type { InventoryEntry } from "../images/schema/generated/inventory.ts";
 import { readText } from "../linux/io.ts";
 import type { UndoStep } from "../undo/calls.ts";
 import { IptablesLock, IptablesUnlocking } from "./iptables-lock.ts";
+import type { Network } from "./net/network.ts";
 import { type Connection, type NetworkLock, noLock } from "./network-lock.ts";
 import { NftablesLock, NftablesUnlocking, unlockNftables } from "./nftables-lock.ts";
-import type { TreeNetwork } from "./tree-network.ts";
 
 /** By their names in options and their numbers in images. */
 export const LOCK_METHOD = { iptables: 0, nftables: 1, skip: 2 } as const;
@@ -17,7 +17,7 @@ export function newRunId(): string {
   return readText("/proc/sys/kernel/random/uuid").trim();
 }
 
-export function networkLock(method: LockMethod, runId: string, network: TreeNetwork): NetworkLock {
+export function networkLock(method: LockMethod, runId: string, network: Network): NetworkLock {
   switch (method) {
     case "iptables":
       return new IptablesLock(network);
@@ -26,6 +26,12 @@ export function networkLock(method: LockMethod, runId: string, network: TreeNetw
     case "skip":
       return noLock;
   }
+}
+
+/** The method that a dump has used. */
+export function lockMethodOf({ network_lock_method: number }: InventoryEntry): LockMethod {
+  if (number === LOCK_METHOD.nftables) return "nftables";
+  return number === LOCK_METHOD.skip ? "skip" : "iptables";
 }
 
 /** How a restore takes a lock away, by steps that are made when the tree lives. To be disposed of afterwards. */
@@ -41,7 +47,7 @@ export function unlocking(
   inventory: InventoryEntry,
   rootPid: number,
   connections: readonly Connection[],
-  network: TreeNetwork,
+  network: Network,
 ): Unlocking | undefined {
   const { network_lock_method: method = LOCK_METHOD.iptables, dump_criu_run_id: runId } = inventory;
   const id = runId ?? String(rootPid);

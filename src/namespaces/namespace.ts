@@ -9,6 +9,8 @@ import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Table } from "../tracee/table/table.ts";
 import type { MountsDump } from "./mounts/dump.ts";
 import type { MountsRestore } from "./mounts/restore.ts";
+import type { NetworksDump } from "./net/dump.ts";
+import type { NetworksRestore } from "./net/restore.ts";
 
 /** As /proc/PID/ns calls them. */
 export type NamespaceName = "pid" | "net" | "ipc" | "uts" | "time" | "mnt" | "user" | "cgroup";
@@ -36,6 +38,7 @@ export interface NamespaceDumpContext {
   /** Calls inside a process, which is frozen and entered. */
   tableOf(pid: HostPid): Table;
   readonly mounts: MountsDump;
+  readonly networks: NetworksDump;
   /** The tasks of the tree, and what it calls them and owners. */
   readonly tasks: TreeTasks;
 }
@@ -53,6 +56,7 @@ export interface NamespaceRestoreContext {
   readonly images: ImageDir;
   readonly options: Options;
   readonly mounts: MountsRestore;
+  readonly networks: NetworksRestore;
   /** Has the root of the tree begin its cgroup namespace. */
   beginCgroups(root: Restoree): void;
   /** Of whom processes of the tree's user namespace fetch our descriptors; undefined where it has none of its own. */

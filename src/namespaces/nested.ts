@@ -16,6 +16,7 @@ import type { Restoree } from "../tracee/build/restoree.ts";
 import { KINDS } from "./kinds.ts";
 import { mnt } from "./mnt.ts";
 import type { NamespaceKind, NamespaceRestoreContext, PlannedNamespace } from "./namespace.ts";
+import { net } from "./net/net.ts";
 import { pid as pidKind } from "./pid.ts";
 import { beginForChildren, time } from "./time.ts";
 
@@ -73,8 +74,8 @@ export class NestedNamespaces implements BirthPlaces {
       const id = kind === pidKind ? pidsOf(process) : process.ids?.[kind.field];
       const at = kind === pidKind ? process.maker && pidsOf(process.maker) : before?.[kind.field];
       if (id === undefined || id === at) continue;
-      // All of them are built together (mounts/).
-      if (kind === mnt && this.#hasMounts()) continue;
+      // All of them are built together (net/, mounts/).
+      if (kind === net || (kind === mnt && this.#hasMounts())) continue;
       if (kind.nests !== true) throw unsupported(process, kind.name);
       this.#place(process, kind, id);
     }

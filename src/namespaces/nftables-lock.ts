@@ -21,8 +21,8 @@ import { NR } from "../linux/nr.ts";
 import { IPPROTO } from "../linux/socket.ts";
 import { viewOf } from "../linux/struct.ts";
 import { call, type UndoStep } from "../undo/calls.ts";
+import type { Network } from "./net/network.ts";
 import { type Connection, isV4, LOCK_MARK, type NetworkLock, reversed } from "./network-lock.ts";
-import type { TreeNetwork } from "./tree-network.ts";
 
 /** How `nft list` names the types of a key's parts (libnftables' datatypes), 6 bits for each. */
 const DATATYPE = { IPV4: 7, IPV6: 8, SERVICE: 13 } as const;
@@ -126,7 +126,7 @@ export class NftablesLock implements NetworkLock {
   /** In a network namespace that is not ours nothing passes at all, as the tree has it for itself. */
   constructor(
     runId: string,
-    private readonly network: TreeNetwork,
+    private readonly network: Network,
   ) {
     this.#table = lockTable(runId);
   }
@@ -175,7 +175,7 @@ export class NftablesUnlocking implements Disposable {
   readonly steps: readonly UndoStep[];
 
   /** @throws KernelError */
-  constructor(runId: string, network: TreeNetwork) {
+  constructor(runId: string, network: Network) {
     this.#netlink = network.netlink(NETLINK.NETFILTER);
     this.steps = sending(this.#netlink, new Transaction().deleteTable(lockTable(runId)).bytes());
   }
@@ -186,7 +186,7 @@ export class NftablesUnlocking implements Disposable {
 }
 
 /** Takes the lock of a dump away; false where there is none. @throws KernelError */
-export function unlockNftables(runId: string, network: TreeNetwork): boolean {
+export function unlockNftables(runId: string, network: Network): boolean {
   using socket = network.netlink(NETLINK.NETFILTER);
   const table = lockTable(runId);
   if (!tableExists(socket, table)) return false;

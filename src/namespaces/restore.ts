@@ -22,6 +22,8 @@ import type {
   PlannedNamespace,
 } from "./namespace.ts";
 import { BY_ITSELF, NestedNamespaces, setNamespace } from "./nested.ts";
+import { net } from "./net/net.ts";
+import type { NetworksRestore } from "./net/restore.ts";
 import { joinedPids } from "./pid.ts";
 import { keepClocks } from "./time.ts";
 import { keepsGroups, treeOwners, user } from "./user.ts";
@@ -54,6 +56,7 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
     readonly images: ImageDir,
     readonly options: Options,
     readonly mounts: MountsRestore,
+    readonly networks: NetworksRestore,
     readonly beginCgroups: (root: Restoree) => void,
     root: PlannedProcess,
     all: readonly PlannedProcess[],
@@ -103,8 +106,10 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   /** Flags of clone3(2) that the root is to be born with. */
   get rootFlags(): number {
     let flags = 0;
-    for (const { kind } of this.#begun)
-      if ((kind.flag & BY_ITSELF) === 0 && !this.#joined.has(kind.name)) flags += kind.flag;
+    for (const { kind } of this.#begun) {
+      const isMade = kind === net ? this.networks.rootIsNew : !this.#joined.has(kind.name);
+      if ((kind.flag & BY_ITSELF) === 0 && isMade) flags += kind.flag;
+    }
     return this.pidNamespace === undefined ? flags : flags & ~NEW.PID;
   }
 
@@ -119,7 +124,8 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
     for (const kind of KINDS) {
       const begun = this.#begun.find((each) => each.kind === kind);
       const path = this.#joined.get(kind.name);
-      if (path !== undefined) setNamespace(root, kind, path);
+      if (kind === net) this.networks.build(root);
+      else if (path !== undefined) setNamespace(root, kind, path);
       else if (begun !== undefined) kind.fill?.(begun, root, this);
       else if (kind.flag === NEW.TIME) keepClocks(this.images, root);
     }

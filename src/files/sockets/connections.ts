@@ -20,6 +20,8 @@ export interface OpenConnection {
   readonly ends: Connection;
   /** SO_REUSEADDR, which repair changes. */
   readonly reuse: boolean;
+  /** Whether the namespace that it is in is locked as a whole. */
+  readonly isLocked: boolean;
   /** For messages: `process 12: descriptor 3: the TCP connection ...`. */
   readonly where: string;
   /** Gets what was found. */
@@ -62,16 +64,19 @@ export class ConnectionsDump {
   save(leaves: boolean): void {
     if (this.#open.length === 0) return;
     const { lock, undo } = this;
-    lock.prepare(this.#open.map(({ ends }) => ends));
-    this.#undone.push(undo.lay("network lock", lock.undoing));
-    lock.lock();
+    const unlocked = this.#open.filter(({ isLocked }) => !isLocked);
+    if (unlocked.length > 0) {
+      lock.prepare(unlocked.map(({ ends }) => ends));
+      this.#undone.push(undo.lay("network lock", lock.undoing));
+      lock.lock();
+    }
     for (const { fd, reuse, where, take } of this.#open) {
       this.#undone.push(undo.lay(`${where}: repair`, leavingRepair(fd.number, reuse)));
       repairOn(fd.number);
       take(saveConnection(fd.number, where));
     }
     if (leaves) this.release();
-    else this.#staying = undo.layAfter("network lock", lock.staying);
+    else if (unlocked.length > 0) this.#staying = undo.layAfter("network lock", lock.staying);
   }
 
   /** The tree runs on: connections go on, and the lock is taken away. Never throws. */

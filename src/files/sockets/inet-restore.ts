@@ -29,6 +29,7 @@ import {
   tryShutdown,
 } from "../../linux/socket.ts";
 import { IPV6 } from "../../linux/socket-options.ts";
+import type { TreeNets } from "../../namespaces/net/restore.ts";
 import { type Connection, LOCK_MARK } from "../../namespaces/network-lock.ts";
 import { FileRestoreError, restoring } from "../errors.ts";
 import type { FileRestorer, RestoreContext } from "../kind.ts";
@@ -43,21 +44,17 @@ import { prepareQueues, restoreEarlyOptions, restoreOptions, type SocketType } f
 import { restoreConnection } from "./tcp.ts";
 
 export class InetRestore implements FileRestorer {
-  readonly #sender: PacketSender;
+  /** By the number of the network namespace. */
+  readonly #senders = new Map<number | undefined, PacketSender>();
   /** How many sockets have a port. */
   #users: Map<string, number> | undefined;
 
-  constructor(private readonly context: RestoreContext) {
-    const { network } = context;
-    this.#sender = new PacketSender(LOCK_MARK, (family, type, protocol) =>
-      network.socket(family, type, protocol),
-    );
-  }
+  constructor(private readonly context: RestoreContext) {}
 
   make(entry: FileEntry): number {
     const sk = inetOf(entry);
     return restoring(whatOf(entry), () =>
-      this.context.network.socket(sk.family, sk.type, sk.proto).release(),
+      this.context.nets.socket(sk.ns_id, sk.family, sk.type, sk.proto).release(),
     );
   }
 
@@ -99,7 +96,7 @@ export class InetRestore implements FileRestorer {
     if (listens) listen(fd, sk.backlog);
     if (sk.datagrams.length > 0 && isUdp(type)) {
       prepareQueues(fd);
-      resendDatagrams(sk.datagrams, own, this.#sender, what);
+      resendDatagrams(sk.datagrams, own, this.#sender(sk.ns_id), what);
     }
     // A raw one has no ports, but may have a peer.
     if (type.type === SOCK.RAW ? isSet(peer) : peer.port !== 0) connect(fd, encodeInet(peer));
@@ -126,7 +123,18 @@ export class InetRestore implements FileRestorer {
       payload: record.payload,
       error: sk.error ?? 0,
     };
-    restoreConnection(fd, image, this.#sender, what);
+    restoreConnection(fd, image, this.#sender(sk.ns_id), what);
+  }
+
+  #sender(net: number | undefined): PacketSender {
+    let sender = this.#senders.get(net);
+    if (sender === undefined) {
+      sender = new PacketSender(LOCK_MARK, (family, type, protocol) =>
+        this.context.nets.socket(net, family, type, protocol),
+      );
+      this.#senders.set(net, sender);
+    }
+    return sender;
   }
 
   thaw(entry: FileEntry, fd: number): void {
@@ -160,7 +168,7 @@ export class InetRestore implements FileRestorer {
   }
 
   release(): void {
-    this.#sender[Symbol.dispose]();
+    for (const sender of this.#senders.values()) sender[Symbol.dispose]();
   }
 }
 
@@ -175,11 +183,11 @@ function whatOf(entry: FileEntry): string {
 }
 
 /** The connections among entries of files.img, which a dump has locked. @throws FileRestoreError */
-export function lockedConnections(entries: Iterable<FileEntry>): Connection[] {
+export function lockedConnections(entries: Iterable<FileEntry>, nets: TreeNets): Connection[] {
   const connections: Connection[] = [];
   for (const entry of entries) {
     const { isk } = entry;
-    if (isk === undefined || !isConnection(isk)) continue;
+    if (isk === undefined || !isConnection(isk) || nets.isOther(isk.ns_id)) continue;
     const own = sourceOf(isk, whatOf(entry));
     const peer = destinationOf(isk, whatOf(entry));
     connections.push({
@@ -197,8 +205,8 @@ function isConnection({ type, proto, dst_port }: InetSkEntry): boolean {
   return isTcp({ family: 0, type, protocol: proto }) && dst_port !== 0;
 }
 
-function portKey({ type, proto, src_port }: InetSkEntry): string {
-  return `${type}:${proto}:${src_port}`;
+function portKey({ type, proto, src_port, ns_id }: InetSkEntry): string {
+  return `${ns_id}:${type}:${proto}:${src_port}`;
 }
 
 /** The kernel takes it only from a socket without a port, which a raw one never is. */

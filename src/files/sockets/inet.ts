@@ -30,6 +30,7 @@ import { IPV6, TCP, UDP } from "../../linux/socket-options.ts";
 import { readTcpInfo } from "../../linux/tcp.ts";
 import { bytesToText } from "../../linux/text.ts";
 import { log } from "../../log.ts";
+import type { SocketNet } from "../../namespaces/net/dump.ts";
 import { FileDumpError } from "../errors.ts";
 import type { DumpContext, FileDumper, FileKind } from "../kind.ts";
 import type { OpenFile } from "../open-file.ts";
@@ -95,10 +96,9 @@ class InetDump implements FileDumper {
     const names = namesOf(fd, type, file);
     const where = describe(file, type, names);
     refuse(fd, type, names, where);
-    const { tree } = this.context.network;
-    if (!tree.has(fd)) throw new FileDumpError(`${where}: is of another network namespace than the tree`);
+    const net = this.context.network.namespaces.of(fd);
     const { ino } = file.status;
-    const { state, backlog } = this.#state(fd, type, names, ino, where);
+    const { state, backlog } = this.#state(fd, type, names, ino, where, net);
     const connection = isTcp(type) && names.peer !== undefined;
     const listening = state === TCP_STATE.LISTEN;
     const entry: InetSkEntry = {
@@ -115,18 +115,18 @@ class InetDump implements FileDumper {
       src_addr: hostWords(names.own.host),
       dst_addr: hostWords(names.peer?.host ?? new Uint8Array(names.own.host.length)),
       fown: file.owner,
-      opts: this.#options.dump(fd, type, inetOptions(type, { connection, listening }), where),
+      opts: this.#options.dump(fd, type, inetOptions(type, { connection, listening }), where, net),
       v6only: type.family === AF.INET6 ? getInt(fd, SOL.IPV6, IPV6.V6ONLY) !== 0 : undefined,
       ip_opts: dumpIpOptions(fd, type),
       ifname: names.own.scope === 0 ? undefined : interfaceName(fd, names.own.scope),
-      shutdown: this.#shutdown(fd, type, ino),
+      shutdown: this.#shutdown(fd, type, ino, net),
       tcp_opts: isTcp(type) || isMptcp(type) ? dumpTcpOptions(fd) : {},
-      ns_id: this.context.network.number(),
+      ns_id: net.id,
       members: type.type === SOCK.STREAM ? [] : this.#members.of(fd, file.pid, type.family),
       datagrams: this.#datagrams(fd, type, names.own, where),
     };
     this.context.add({ type: FdTypes.INETSK, id, isk: entry });
-    if (connection) this.#connect(file, entry, names, where);
+    if (connection) this.#connect(file, entry, names, where, net);
   }
 
   finish(): void {
@@ -143,10 +143,11 @@ class InetDump implements FileDumper {
     { peer }: Names,
     inode: number,
     where: string,
+    net: SocketNet,
   ): { readonly state: number; readonly backlog: number } {
     if (isMptcp(type)) {
       if (getInt(fd, SOL.SOCKET, SO.ACCEPTCONN) === 0) return { state: TCP_STATE.CLOSE, backlog: 0 };
-      const found = this.#list(type).get(inode);
+      const found = this.#list(type, net).get(inode);
       if (found === undefined)
         throw new FileDumpError(`${where}: the kernel tells nothing of it (mptcp_diag)`);
       this.#refuseInFlight(found.receiveQueue, where);
@@ -166,19 +167,19 @@ class InetDump implements FileDumper {
     throw new FileDumpError(`${where}: ${text}: such can be ignored with the --skip-in-flight option`);
   }
 
-  #shutdown(fd: number, type: SocketType, inode: number): SkShutdown | undefined {
+  #shutdown(fd: number, type: SocketType, inode: number, net: SocketNet): SkShutdown | undefined {
     if (isTcp(type) || isMptcp(type))
       return (poll(fd, POLL.RDHUP) & POLL.RDHUP) === 0 ? undefined : SkShutdown.READ;
     if (!isUdp(type)) return undefined;
-    const bits = this.#list(type).get(inode)?.shutdown ?? 0;
+    const bits = this.#list(type, net).get(inode)?.shutdown ?? 0;
     return SHUTDOWN[bits];
   }
 
-  #list({ family, protocol }: SocketType): ReadonlyMap<number, InetSocket> {
-    const key = `${family}:${protocol}`;
+  #list({ family, protocol }: SocketType, net: SocketNet): ReadonlyMap<number, InetSocket> {
+    const key = `${net.id}:${family}:${protocol}`;
     let list = this.#lists.get(key);
     if (list === undefined) {
-      using netlink = this.context.network.tree.netlink(NETLINK.SOCK_DIAG);
+      using netlink = net.netlink(NETLINK.SOCK_DIAG);
       list = inetSockets(netlink, family, protocol);
       this.#lists.set(key, list);
     }
@@ -199,7 +200,7 @@ class InetDump implements FileDumper {
   }
 
   /** A connection is saved together with the others, when all else is. */
-  #connect(file: OpenFile, entry: InetSkEntry, { own, peer }: Names, where: string): void {
+  #connect(file: OpenFile, entry: InetSkEntry, { own, peer }: Names, where: string, net: SocketNet): void {
     const { tcpEstablished, tcpClose } = this.context.options;
     if (peer === undefined || tcpClose) return;
     if (!tcpEstablished && entry.state !== TCP_STATE.CLOSE)
@@ -210,6 +211,7 @@ class InetDump implements FileDumper {
       fd: Fd.own(fcntl(file.copy, F.DUPFD_CLOEXEC)),
       ends: { source: own.host, sourcePort: own.port, destination: peer.host, destinationPort: peer.port },
       reuse: entry.opts.reuseaddr === true,
+      isLocked: !net.isOurs,
       where,
       take: (saved) => {
         entry.state = saved.state;

@@ -15,6 +15,7 @@ import {
 import { AF, bind, connect, encodeNetlink, POLL, poll, SOCK, SOL, setInt } from "../../linux/socket.ts";
 import { NETLINK_OPTION } from "../../linux/socket-options.ts";
 import { log } from "../../log.ts";
+import type { SocketNet } from "../../namespaces/net/dump.ts";
 import { FileDumpError, FileRestoreError, restoring } from "../errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "../kind.ts";
 import type { OpenFile } from "../open-file.ts";
@@ -49,7 +50,8 @@ export const netlink: FileKind = {
 
 class NetlinkDump implements FileDumper {
   readonly #options: OptionsDump;
-  #sockets: ReadonlyMap<number, NetlinkSocket> | undefined;
+  /** By the number of their network namespace. */
+  readonly #sockets = new Map<number, ReadonlyMap<number, NetlinkSocket>>();
 
   constructor(private readonly context: DumpContext) {
     this.#options = new OptionsDump(context.tasks.owners);
@@ -63,7 +65,8 @@ class NetlinkDump implements FileDumper {
     const waits = poll(fd, POLL.IN) & (POLL.IN | POLL.ERR);
     if ((waits & POLL.IN) !== 0) throw new FileDumpError(`${where} has messages that wait to be read`);
     // What is not told of is not bound to anything.
-    const found = this.#all().get(ino);
+    const net = this.context.network.namespaces.of(fd);
+    const found = this.#all(net).get(ino);
     if (((found?.flags ?? 0) & NETLINK_FLAG.CB_RUNNING) !== 0)
       throw new FileDumpError(`${where} has an answer that is not all read yet`);
     const entry: NetlinkSkEntry = {
@@ -77,19 +80,21 @@ class NetlinkDump implements FileDumper {
       dst_portid: found?.peerPort ?? 0,
       dst_group: found?.peerGroup ?? 0,
       fown: file.owner,
-      opts: this.#options.dump(fd, type, TABLE, where),
+      opts: this.#options.dump(fd, type, TABLE, where, net),
       type: type.type === SOCK.RAW ? undefined : type.type,
-      ns_id: this.context.network.number(),
+      ns_id: net.id,
     };
     this.context.add({ type: FdTypes.NETLINKSK, id, nlsk: entry });
   }
 
-  #all(): ReadonlyMap<number, NetlinkSocket> {
-    if (this.#sockets === undefined) {
-      using diag = this.context.network.tree.netlink(NETLINK.SOCK_DIAG);
-      this.#sockets = netlinkSockets(diag);
+  #all(net: SocketNet): ReadonlyMap<number, NetlinkSocket> {
+    let sockets = this.#sockets.get(net.id);
+    if (sockets === undefined) {
+      using diag = net.netlink(NETLINK.SOCK_DIAG);
+      sockets = netlinkSockets(diag);
+      this.#sockets.set(net.id, sockets);
     }
-    return this.#sockets;
+    return sockets;
   }
 }
 
@@ -103,8 +108,10 @@ class NetlinkRestore implements FileRestorer {
   constructor(private readonly context: RestoreContext) {}
 
   make(entry: FileEntry): number {
-    const { type = SOCK.RAW, protocol } = netlinkOf(entry);
-    return restoring(whatOf(entry), () => this.context.network.socket(AF.NETLINK, type, protocol).release());
+    const { type = SOCK.RAW, protocol, ns_id } = netlinkOf(entry);
+    return restoring(whatOf(entry), () =>
+      this.context.nets.socket(ns_id, AF.NETLINK, type, protocol).release(),
+    );
   }
 
   wire(entry: FileEntry, fd: number): void {

@@ -15,7 +15,6 @@ import {
   AF,
   getInt,
   getOption,
-  openSocket,
   SO,
   SOL,
   setInt,
@@ -27,7 +26,10 @@ import {
 import { s32, s64, struct, u8, u16, u32, word } from "../../linux/struct.ts";
 import { addressOf, syscall } from "../../linux/syscall.ts";
 import { bytesToText, textToBytes } from "../../linux/text.ts";
+import { ourNet, type SocketNet } from "../../namespaces/net/dump.ts";
 import { FileDumpError, FileRestoreError, restoring } from "../errors.ts";
+
+const OURS: SocketNet = ourNet(0);
 
 /** An option without a field in CRIU's images. */
 export interface Option {
@@ -136,11 +138,11 @@ export class OptionsDump {
   readonly #looks = new Map<string, { readonly look: OptionLook; entry: SkOptsEntry | undefined }>();
 
   /**
-   * The options of a socket: those of every one, and those of `table`. `where` names it.
+   * The options of a socket: those of every one, and those of `table`. `where` names it, `net` is the network that it is in.
    * @throws KernelError, FileDumpError where it has what nobody can bring back
    */
-  dump(fd: number, type: SocketType, table: readonly Option[], where: string): SkOptsEntry {
-    const key = keyOf(type, table);
+  dump(fd: number, type: SocketType, table: readonly Option[], where: string, net = OURS): SkOptsEntry {
+    const key = keyOf(type, table, net);
     const known = this.#looks.get(key) ?? { look: new OptionLook(allOptions(table)), entry: undefined };
     this.#looks.set(key, known);
     const status = fstat(fd);
@@ -149,7 +151,7 @@ export class OptionsDump {
       if (so_uid === this.owners.uid(status.uid) && so_gid === this.owners.gid(status.gid))
         return known.entry;
     }
-    const entry = this.#dump(fd, type, table, status, where);
+    const entry = this.#dump(fd, type, table, status, where, net);
     known.entry = entry.so_filter.length === 0 ? entry : undefined;
     return entry;
   }
@@ -160,6 +162,7 @@ export class OptionsDump {
     table: readonly Option[],
     status: { readonly uid: number; readonly gid: number },
     where: string,
+    net: SocketNet,
   ): SkOptsEntry {
     const uid = this.owners.uid(status.uid);
     const gid = this.owners.gid(status.gid);
@@ -169,13 +172,13 @@ export class OptionsDump {
       so_filter: classicFilter(fd, where),
       so_uid: uid === 0 ? undefined : uid,
       so_gid: gid === 0 ? undefined : gid,
-      others: this.#others(fd, type, table),
+      others: this.#others(fd, type, table, net),
     };
   }
 
-  #others(fd: number, type: SocketType, table: readonly Option[]): SkOptionEntry[] {
+  #others(fd: number, type: SocketType, table: readonly Option[], net: SocketNet): SkOptionEntry[] {
     const all = [...UNDERSTOOD_BY_ALL, ...table, LAST];
-    const usual = this.#usual(type, all);
+    const usual = this.#usual(type, all, net);
     const others: SkOptionEntry[] = [];
     for (const [i, { level, name, size = s32.size }] of all.entries()) {
       const value = optionValue(fd, level, name, size);
@@ -185,11 +188,11 @@ export class OptionsDump {
   }
 
   /** What a socket has that was just made. Undefined where we may not make one: then all is saved. */
-  #usual(type: SocketType, all: readonly Option[]): readonly (Uint8Array | undefined)[] {
-    const key = keyOf(type, all);
+  #usual(type: SocketType, all: readonly Option[], net: SocketNet): readonly (Uint8Array | undefined)[] {
+    const key = keyOf(type, all, net);
     let found = this.#fresh.get(key);
     if (found === undefined) {
-      using fresh = tryOpen(type);
+      using fresh = tryOpen(type, net);
       found =
         fresh === undefined
           ? []
@@ -200,8 +203,8 @@ export class OptionsDump {
   }
 }
 
-function keyOf({ family, type, protocol }: SocketType, table: readonly Option[]): string {
-  return `${family}:${type}:${protocol}:${table.length}`;
+function keyOf({ family, type, protocol }: SocketType, table: readonly Option[], net: SocketNet): string {
+  return `${net.id}:${family}:${type}:${protocol}:${table.length}`;
 }
 
 /** Everything that is asked for. */
@@ -222,9 +225,9 @@ function allOptions(table: readonly Option[]): OptionOf[] {
   }));
 }
 
-function tryOpen({ family, type, protocol }: SocketType): Fd | undefined {
+function tryOpen({ family, type, protocol }: SocketType, net: SocketNet): Fd | undefined {
   try {
-    return openSocket(family, type, protocol);
+    return net.socket(family, type, protocol);
   } catch (error) {
     if (error instanceof KernelError) return undefined;
     throw error;

@@ -15,6 +15,7 @@ import { PACKET_OPTION } from "../../linux/socket-options.ts";
 import { bytes, s32, struct, u8, u16, u32 } from "../../linux/struct.ts";
 import { textToBytes } from "../../linux/text.ts";
 import { log } from "../../log.ts";
+import type { SocketNet } from "../../namespaces/net/dump.ts";
 import { FileDumpError, FileRestoreError, restoring } from "../errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "../kind.ts";
 import type { OpenFile } from "../open-file.ts";
@@ -77,7 +78,8 @@ export const packet: FileKind = {
 
 class PacketDump implements FileDumper {
   readonly #options: OptionsDump;
-  #sockets: ReadonlyMap<number, PacketSocket> | undefined;
+  /** By the number of their network namespace. */
+  readonly #sockets = new Map<number, ReadonlyMap<number, PacketSocket>>();
 
   constructor(private readonly context: DumpContext) {
     this.#options = new OptionsDump(context.tasks.owners);
@@ -87,7 +89,8 @@ class PacketDump implements FileDumper {
     const fd = file.copy;
     const type = socketType(fd);
     const where = `${file.where}: the packet socket`;
-    const found = this.#all().get(file.status.ino);
+    const net = this.context.network.namespaces.of(fd);
+    const found = this.#all(net).get(file.status.ino);
     if (found === undefined)
       throw new FileDumpError(`${where}: the kernel tells nothing of it (packet_diag)`);
     const { flags, fanout } = found;
@@ -104,7 +107,7 @@ class PacketDump implements FileDumper {
       flags: file.flags,
       ifindex: found.index,
       fown: file.owner,
-      opts: this.#options.dump(fd, type, TABLE, where),
+      opts: this.#options.dump(fd, type, TABLE, where, net),
       version: found.version,
       reserve: found.reserve,
       aux_data: is(PACKET_FLAG.AUXDATA),
@@ -123,17 +126,19 @@ class PacketDump implements FileDumper {
       fanout,
       rx_ring: found.receiveRing,
       tx_ring: found.sendRing,
-      ns_id: this.context.network.number(),
+      ns_id: net.id,
     };
     this.context.add({ type: FdTypes.PACKETSK, id, psk: entry });
   }
 
-  #all(): ReadonlyMap<number, PacketSocket> {
-    if (this.#sockets === undefined) {
-      using diag = this.context.network.tree.netlink(NETLINK.SOCK_DIAG);
-      this.#sockets = packetSockets(diag);
+  #all(net: SocketNet): ReadonlyMap<number, PacketSocket> {
+    let sockets = this.#sockets.get(net.id);
+    if (sockets === undefined) {
+      using diag = net.netlink(NETLINK.SOCK_DIAG);
+      sockets = packetSockets(diag);
+      this.#sockets.set(net.id, sockets);
     }
-    return this.#sockets;
+    return sockets;
   }
 }
 
@@ -141,8 +146,10 @@ class PacketRestore implements FileRestorer {
   constructor(private readonly context: RestoreContext) {}
 
   make(entry: FileEntry): number {
-    const { type, protocol } = packetOf(entry);
-    return restoring(whatOf(entry), () => this.context.network.socket(AF.PACKET, type, protocol).release());
+    const { type, protocol, ns_id } = packetOf(entry);
+    return restoring(whatOf(entry), () =>
+      this.context.nets.socket(ns_id, AF.PACKET, type, protocol).release(),
+    );
   }
 
   wire(entry: FileEntry, fd: number): void {

@@ -3,10 +3,12 @@
  * SO_PEERPIDFD): socketpair(2), listen(2), connect(2). They are made in the process that once made them; for one that has ended,
  * in a child of ours that has its number for a moment.
  */
-import type { SkUcredEntry } from "../../images/schema/generated/sockets.ts";
+import type { SkUcredEntry, UnixSkEntry } from "../../images/schema/generated/sockets.ts";
 import { type ChildResult, ChildTable } from "../../linux/child-table.ts";
+import { NEW } from "../../linux/clone.ts";
 import { ERRNO } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
+import { O } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid, NsPid } from "../../linux/pid.ts";
 import { AF, encodeUnix, SOCK } from "../../linux/socket.ts";
@@ -14,6 +16,7 @@ import { s32, u32 } from "../../linux/struct.ts";
 import { addressOf, checkResult, rawSyscall, syscall } from "../../linux/syscall.ts";
 import { textToBytes } from "../../linux/text.ts";
 import { log } from "../../log.ts";
+import type { TreeNets } from "../../namespaces/net/restore.ts";
 import type { Restoree } from "../../tracee/build/restoree.ts";
 import type { Table } from "../../tracee/table/table.ts";
 import { selfPath } from "../path.ts";
@@ -28,6 +31,7 @@ export interface Caller {
 export interface Processes {
   processOf(number: NsPid): Restoree | undefined;
   hostOf(number: NsPid): HostPid | undefined;
+  readonly nets: TreeNets;
 }
 
 /** What a socket is connected to: an address, or the file that a descriptor of ours is open at. */
@@ -42,16 +46,24 @@ export class Callers {
   constructor(private readonly processes: Processes) {}
 
   /**
-   * So many pairs of connected sockets of a type, the caller's to close. Both of a pair note `who`, or `otherwise`, which is there,
+   * So many pairs of connected sockets of a type and in a network, the caller's to close. Both of a pair note `who`, or `otherwise`, which is there,
    * where that one cannot be had. @throws KernelError
    */
-  pairs(type: number, count: number, who: Caller | undefined, otherwise: Restoree): [Fd, Fd][] {
+  pairs(
+    { type, ns_id }: Pick<UnixSkEntry, "type" | "ns_id">,
+    count: number,
+    who: Caller | undefined,
+    otherwise: Restoree,
+  ): [Fd, Fd][] {
     const restoree = this.#inTree(who, otherwise);
+    const network = this.processes.nets.elsewhere(restoree?.pid, ns_id);
     const pairs: [Fd, Fd][] = [];
     while (pairs.length < count) {
       const lot = Math.min(LOT, count - pairs.length);
       pairs.push(
-        ...(restoree === undefined ? pairsByChild(type, lot, who) : pairsInside(restoree, type, lot, who)),
+        ...(restoree === undefined
+          ? pairsByChild(type, lot, who, network)
+          : pairsInside(restoree, type, lot, who, network)),
       );
     }
     return pairs;
@@ -131,8 +143,17 @@ export function addressOfFile(fd: number): Uint8Array {
 
 // --- in a process of the tree
 
-function pairsInside(restoree: Restoree, type: number, count: number, who: Caller | undefined): [Fd, Fd][] {
+/** `network` is a descriptor of ours of the one to make them in, if the process is in another one. */
+function pairsInside(
+  restoree: Restoree,
+  type: number,
+  count: number,
+  who: Caller | undefined,
+  network: number | undefined,
+): [Fd, Fd][] {
   const { table, pid } = restoree;
+  using own = network === undefined ? undefined : Fd.open(`/proc/${pid}/ns/net`, O.RDONLY);
+  if (network !== undefined) enter(restoree, network);
   become(table, who);
   const spaces = Array.from({ length: count }, () => {
     const space = table.space(PAIR_SIZE);
@@ -141,6 +162,7 @@ function pairsInside(restoree: Restoree, type: number, count: number, who: Calle
   });
   becomeUs(table, who);
   table.run();
+  if (own !== undefined) enter(restoree, own.number);
   const numbers = spaces.map(({ bytes }) => [s32.read(bytes, 0), s32.read(bytes, s32.size)] as const);
   using pidfd = Fd.ofProcess(pid);
   const pairs = numbers.map(([one, other]): [Fd, Fd] => [
@@ -150,6 +172,15 @@ function pairsInside(restoree: Restoree, type: number, count: number, who: Calle
   for (const number of numbers.flat()) table.must(WHAT, NR.close, number);
   table.run();
   return pairs;
+}
+
+/** Puts a process into a network, for a time. */
+function enter(restoree: Restoree, network: number): void {
+  const { table } = restoree;
+  const there = restoree.fetch(WHAT, network);
+  table.must(WHAT, NR.setns, there, NEW.NET);
+  table.must(WHAT, NR.close, there);
+  table.run();
 }
 
 /** Leaves a number as it is, to setresuid(2) and setresgid(2). */
@@ -219,8 +250,14 @@ function byChild(who: Caller | undefined, add: (child: ChildTable) => ChildResul
   checkResult(result.raw, nr, `${WHAT}, in a child with number ${who?.credentials.pid}`);
 }
 
-function pairsByChild(type: number, count: number, who: Caller | undefined): [Fd, Fd][] {
+function pairsByChild(
+  type: number,
+  count: number,
+  who: Caller | undefined,
+  network: number | undefined,
+): [Fd, Fd][] {
   using child = new ChildTable();
+  if (network !== undefined) child.callOrEnd(NR.setns, network, NEW.NET);
   if (who !== undefined) becomeInChild(child, who);
   const made = Array.from({ length: count }, () => {
     const space = child.data(PAIR_SIZE);

@@ -11,12 +11,12 @@ import { TCP_STATE } from "../../linux/sock-diag.ts";
 import { AF, connect, SOCK } from "../../linux/socket.ts";
 import { u16 } from "../../linux/struct.ts";
 import { log } from "../../log.ts";
-import type { TreeNetwork } from "../../namespaces/tree-network.ts";
+import type { TreeNets } from "../../namespaces/net/restore.ts";
 import { FileRestoreError, restoring } from "../errors.ts";
 import { prepareQueues } from "./options.ts";
 import type { StoredPacket } from "./sk-queues.ts";
 import type { Binder } from "./unix-bind.ts";
-import { addressOfName, textOfName } from "./unix-name.ts";
+import { addressOfName, pathOf, textOfName } from "./unix-name.ts";
 import type { Sender } from "./unix-send.ts";
 import { closedSocket, isOutside, type Socket, type Sockets } from "./unix-sockets.ts";
 
@@ -109,7 +109,7 @@ export class DatagramWiring implements Disposable {
     private readonly sender: Sender,
     private readonly binder: Binder,
     private readonly packetsOf: (socket: Socket) => readonly StoredPacket[],
-    private readonly network: TreeNetwork,
+    private readonly nets: TreeNets,
   ) {}
 
   /** All sockets are made and have their names. @throws FileRestoreError */
@@ -173,20 +173,20 @@ export class DatagramWiring implements Disposable {
       const sender =
         connected.find((each) => !each.isNamed) ??
         (from === undefined ? (connected.find((each) => each === peer) ?? connected[0]) : undefined);
-      return sender?.number ?? this.#senderNamed(new Uint8Array(0));
+      return sender?.number ?? this.#senderNamed(new Uint8Array(0), socket.entry.ns_id);
     }
     const key = Buffer.from(addressOfName(from));
     const sender = [...this.ours, ...this.plan.closed].find(
-      (each) => each.isNamed && key.equals(addressOfName(each.naming.name)),
+      (each) => each.isNamed && isNear(each, socket) && key.equals(addressOfName(each.naming.name)),
     );
-    return sender?.number ?? this.#senderNamed(from);
+    return sender?.number ?? this.#senderNamed(from, socket.entry.ns_id);
   }
 
-  #senderNamed(name: Uint8Array): number {
-    const key = Buffer.from(name).toString("latin1");
+  #senderNamed(name: Uint8Array, net: number | undefined): number {
+    const key = `${net} ${Buffer.from(name).toString("latin1")}`;
     let fd = this.#senders.get(key);
     if (fd === undefined) {
-      fd = this.network.socket(AF.UNIX, SOCK.DGRAM);
+      fd = this.nets.socket(net, AF.UNIX, SOCK.DGRAM);
       this.#senders.set(key, fd);
       prepareQueues(fd.number);
       if (name.length > 0) bindSender(this.binder, fd.number, name)?.close();
@@ -207,6 +207,11 @@ export class DatagramWiring implements Disposable {
       connect(socket.number, peer.address),
     );
   }
+}
+
+/** Whether a name of one is that of the other: names without a file belong to a network. */
+function isNear(one: Socket, other: Socket): boolean {
+  return pathOf(one.naming.name) !== undefined || one.entry.ns_id === other.entry.ns_id;
 }
 
 /** AF_UNSPEC: to nobody. */

@@ -147,7 +147,7 @@ export class UnixRestore implements FileRestorer {
       socket.fd = restoring(socket.what, () =>
         this.#isOfService(socket)
           ? serviceSocket(socket)
-          : this.context.network.socket(AF.UNIX, socket.entry.type),
+          : this.context.nets.socket(socket.entry.ns_id, AF.UNIX, socket.entry.type),
       );
     const named = [...single, ...this.#datagrams.mates.flatMap(({ one, other }) => [one, other])];
     for (const socket of named) if (socket.isNamed) this.#name(socket);
@@ -163,7 +163,7 @@ export class UnixRestore implements FileRestorer {
   #makePairs(pairs: readonly Connection[]): void {
     const groups = new Map<string, Connection[]>();
     for (const pair of pairs) {
-      const key = `${pair.one.entry.type} ${JSON.stringify(pair.one.caller ?? pair.one.entry.id)}`;
+      const key = `${pair.one.entry.ns_id} ${pair.one.entry.type} ${JSON.stringify(pair.one.caller ?? pair.one.entry.id)}`;
       const group = groups.get(key);
       if (group === undefined) groups.set(key, [pair]);
       else group.push(pair);
@@ -173,7 +173,7 @@ export class UnixRestore implements FileRestorer {
       if (first === undefined) continue;
       const { entry, caller, what } = first.one;
       const holder = this.context.holderOf(entry.id);
-      const made = restoring(what, () => this.#callers.pairs(entry.type, group.length, caller, holder));
+      const made = restoring(what, () => this.#callers.pairs(entry, group.length, caller, holder));
       group.forEach(({ one, other }, i) => {
         const [oneFd, otherFd] = made[i] ?? [];
         if (oneFd !== undefined) one.fd = oneFd;
@@ -222,11 +222,11 @@ export class UnixRestore implements FileRestorer {
 
   /** One that listens for a moment, by the name that a connection has; nobody sees it. */
   #listenerFor(client: Socket, { entry, naming }: Socket): Socket {
-    const key = `${entry.type} ${naming.name.join()}`;
+    const key = `${entry.ns_id} ${entry.type} ${naming.name.join()}`;
     const known = this.#listeners.get(key);
     if (known !== undefined) return known;
     const listener = closedSocket(client, naming.name);
-    listener.fd = this.context.network.socket(AF.UNIX, entry.type);
+    listener.fd = this.context.nets.socket(entry.ns_id, AF.UNIX, entry.type);
     this.#listeners.set(key, listener);
     listener.file = bindSender(this.#binder, listener.number, naming.name);
     // Where it could not have the name, any does.
@@ -281,7 +281,7 @@ export class UnixRestore implements FileRestorer {
       sender,
       this.#binder,
       packetsOf,
-      this.context.network,
+      this.context.nets,
     );
     wiring.run();
   }

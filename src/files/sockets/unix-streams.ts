@@ -7,6 +7,7 @@
  */
 import { TCP_STATE } from "../../linux/sock-diag.ts";
 import { FileRestoreError } from "../errors.ts";
+import { pathOf } from "./unix-name.ts";
 import { closedSocket, isOutside, type Socket, type Sockets } from "./unix-sockets.ts";
 
 /** The two ends of a connection. */
@@ -116,6 +117,7 @@ function isNameOf(listener: Socket, socket: Socket): boolean {
     one.isHidden === other.isHidden &&
     one.directory === other.directory &&
     one.path === other.path &&
+    (pathOf(one.name) !== undefined || listener.entry.ns_id === socket.entry.ns_id) &&
     one.name.length === other.name.length &&
     one.name.every((byte, i) => byte === other.name[i])
   );

@@ -26,6 +26,7 @@ import {
   SOCK,
   SOL,
 } from "../../linux/socket.ts";
+import type { SocketNet } from "../../namespaces/net/dump.ts";
 import { FileDumpError } from "../errors.ts";
 import type { DumpContext, FileDumper, FileKind } from "../kind.ts";
 import { NO_OWNER, type OpenFile } from "../open-file.ts";
@@ -71,7 +72,8 @@ class UnixDump implements FileDumper {
   readonly #sockets = new Map<number, Looked>();
   /** Those outside of the tree that the images name, by inode. */
   readonly #outside = new Set<number>();
-  #listed: ReadonlyMap<number, UnixSocket> | undefined;
+  /** By the number of their network namespace. */
+  readonly #listed = new Map<number, ReadonlyMap<number, UnixSocket>>();
 
   constructor(private readonly context: DumpContext) {
     this.#options = new OptionsDump(context.tasks.owners);
@@ -80,10 +82,10 @@ class UnixDump implements FileDumper {
 
   dump(file: OpenFile, id: number): void {
     const { ino } = file.status;
-    const listed = this.#list().get(ino);
-    if (listed === undefined)
-      throw new FileDumpError(`${file.where}: a Unix socket of another network namespace (${file.link})`);
     const fd = file.copy;
+    const { listed, net } = this.#find(ino, fd);
+    if (listed === undefined || net === undefined)
+      throw new FileDumpError(`${file.where}: the kernel tells nothing of a Unix socket (${file.link})`);
     const where = `${file.where}: a Unix ${TYPES.get(listed.type) ?? ""} socket (${file.link})`;
     const facts = lookAt(fd);
     const entry: UnixSkEntry = {
@@ -96,10 +98,16 @@ class UnixDump implements FileDumper {
       backlog: listed.sendQueue,
       peer: listed.peer ?? 0,
       fown: file.owner,
-      opts: this.#options.dump(fd, { family: AF.UNIX, type: listed.type, protocol: 0 }, UNIX_OPTIONS, where),
+      opts: this.#options.dump(
+        fd,
+        { family: AF.UNIX, type: listed.type, protocol: 0 },
+        UNIX_OPTIONS,
+        where,
+        net,
+      ),
       name: listed.name ?? new Uint8Array(0),
       ...fileOfName(file, listed, where),
-      ns_id: this.context.network.number(),
+      ns_id: net.id,
       ...this.#peerCredentials(facts),
       waiting: [...listed.waiting],
     };
@@ -126,12 +134,35 @@ class UnixDump implements FileDumper {
     this.#queues.finish();
   }
 
-  #list(): ReadonlyMap<number, UnixSocket> {
-    if (this.#listed === undefined) {
-      using netlink = this.context.network.tree.netlink(NETLINK.SOCK_DIAG);
-      this.#listed = unixSockets(netlink);
+  /** A socket, as it is listed in its network namespace. */
+  #find(inode: number, fd: number): { readonly listed?: UnixSocket; readonly net?: SocketNet } {
+    const { namespaces } = this.context.network;
+    for (const net of namespaces.all()) {
+      const listed = this.#listIn(net).get(inode);
+      if (listed !== undefined) return { listed, net };
     }
-    return this.#listed;
+    const net = namespaces.of(fd);
+    const listed = this.#listIn(net).get(inode);
+    return listed === undefined ? {} : { listed, net };
+  }
+
+  #listIn(net: SocketNet): ReadonlyMap<number, UnixSocket> {
+    let listed = this.#listed.get(net.id);
+    if (listed === undefined) {
+      using netlink = net.netlink(NETLINK.SOCK_DIAG);
+      listed = unixSockets(netlink);
+      this.#listed.set(net.id, listed);
+    }
+    return listed;
+  }
+
+  /** One of any network namespace, by its inode, as it was listed. */
+  #listedAt(inode: number): UnixSocket | undefined {
+    for (const listed of this.#listed.values()) {
+      const found = listed.get(inode);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   #peerCredentials({ peer }: UnixFacts): Pick<UnixSkEntry, "peer_cred" | "peer_groups"> {
@@ -172,8 +203,9 @@ class UnixDump implements FileDumper {
   /** Who accepts a connection that waits, by the inode of who has made it. */
   #accepting(): Map<number, UnixSocket> {
     const accepting = new Map<number, UnixSocket>();
-    for (const socket of this.#list().values())
-      for (const client of socket.waiting) if (client !== 0) accepting.set(client, socket);
+    for (const listed of this.#listed.values())
+      for (const socket of listed.values())
+        for (const client of socket.waiting) if (client !== 0) accepting.set(client, socket);
     return accepting;
   }
 
@@ -242,7 +274,7 @@ class UnixDump implements FileDumper {
 
   /** The peer is none of the tree: it is named in the images if it may be. */
   #external(peer: number, { entry, where, fd }: Looked): void {
-    const there = this.#list().get(peer);
+    const there = this.#listedAt(peer);
     if (fd !== undefined && this.context.plugins.ask(PLUGIN_HOOK, fd.number, entry.ino) !== undefined)
       entry.uflags |= USK.CALLBACK;
     else this.#refuseExternal(peer, there, entry, where);

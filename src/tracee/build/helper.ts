@@ -69,6 +69,11 @@ export class Helper implements Disposable {
     return Fd.outOf(pidfd.number, number);
   }
 
+  /** Ours of a namespace that it is in, as /proc/PID/ns calls it; the caller's. @throws KernelError */
+  namespace(kind: string): Fd {
+    return Fd.open(`/proc/${this.pid}/ns/${kind}`, O.RDONLY);
+  }
+
   /** Puts it into the namespace of a file of /proc. @throws KernelError */
   enter(path: string, flag: number): void {
     using namespace = Fd.open(path, O.RDONLY);

@@ -353,6 +353,19 @@ export interface NetDeviceEntry {
   peer_nsid?: number | undefined;
   master?: number | undefined;
   sit?: SitEntry | undefined;
+  /** as `ip link add ... type KIND`; with link_data, what it is made with (IFLA_INFO_DATA) */
+  kind?: string | undefined;
+  link_data?: Uint8Array | undefined;
+  /** what its master keeps of it (IFLA_INFO_SLAVE_DATA) */
+  port_data?: Uint8Array | undefined;
+  /** index of the device that it stands on */
+  link?: number | undefined;
+  queue_length?: number | undefined;
+  group?: number | undefined;
+  alias?: string | undefined;
+  other_names: string[];
+  /** how link-local IPv6 addresses come about */
+  addr_gen_mode?: number | undefined;
 }
 
 export const NetDeviceEntry: Codec<NetDeviceEntry> = {
@@ -373,6 +386,15 @@ export const NetDeviceEntry: Codec<NetDeviceEntry> = {
     if (m.peer_nsid !== undefined) w.uint32(104, m.peer_nsid, "net_device_entry.peer_nsid");
     if (m.master !== undefined) w.uint32(112, m.master, "net_device_entry.master");
     if (m.sit !== undefined) w.message(122, SitEntry, m.sit, "net_device_entry.sit");
+    if (m.kind !== undefined) w.string(8002, m.kind, "net_device_entry.kind");
+    if (m.link_data !== undefined) w.bytes(8010, m.link_data, "net_device_entry.link_data");
+    if (m.port_data !== undefined) w.bytes(8018, m.port_data, "net_device_entry.port_data");
+    if (m.link !== undefined) w.uint32(8024, m.link, "net_device_entry.link");
+    if (m.queue_length !== undefined) w.uint32(8032, m.queue_length, "net_device_entry.queue_length");
+    if (m.group !== undefined) w.uint32(8040, m.group, "net_device_entry.group");
+    if (m.alias !== undefined) w.string(8050, m.alias, "net_device_entry.alias");
+    for (const v of m.other_names) w.string(8058, v, "net_device_entry.other_names");
+    if (m.addr_gen_mode !== undefined) w.uint32(8064, m.addr_gen_mode, "net_device_entry.addr_gen_mode");
   },
   read(r: Reader): NetDeviceEntry {
     let type: NdType | undefined;
@@ -390,6 +412,15 @@ export const NetDeviceEntry: Codec<NetDeviceEntry> = {
     let peer_nsid: number | undefined;
     let master: number | undefined;
     let sit: SitEntry | undefined;
+    let kind: string | undefined;
+    let link_data: Uint8Array | undefined;
+    let port_data: Uint8Array | undefined;
+    let link: number | undefined;
+    let queue_length: number | undefined;
+    let group: number | undefined;
+    let alias: string | undefined;
+    const other_names: string[] = [];
+    let addr_gen_mode: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -441,6 +472,33 @@ export const NetDeviceEntry: Codec<NetDeviceEntry> = {
         case 122:
           sit = r.message(SitEntry);
           break;
+        case 8002:
+          kind = r.string();
+          break;
+        case 8010:
+          link_data = r.bytes();
+          break;
+        case 8018:
+          port_data = r.bytes();
+          break;
+        case 8024:
+          link = r.uint32();
+          break;
+        case 8032:
+          queue_length = r.uint32();
+          break;
+        case 8040:
+          group = r.uint32();
+          break;
+        case 8050:
+          alias = r.string();
+          break;
+        case 8058:
+          other_names.push(r.string());
+          break;
+        case 8064:
+          addr_gen_mode = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -450,7 +508,7 @@ export const NetDeviceEntry: Codec<NetDeviceEntry> = {
     if (mtu === undefined) return r.missing("net_device_entry.mtu");
     if (flags === undefined) return r.missing("net_device_entry.flags");
     if (name === undefined) return r.missing("net_device_entry.name");
-    return { type, ifindex, mtu, flags, name, tun, address, conf, conf4, conf6, macvlan, peer_ifindex, peer_nsid, master, sit };
+    return { type, ifindex, mtu, flags, name, tun, address, conf, conf4, conf6, macvlan, peer_ifindex, peer_nsid, master, sit, kind, link_data, port_data, link, queue_length, group, alias, other_names, addr_gen_mode };
   },
 };
 
@@ -681,6 +739,12 @@ export interface NetnsEntry {
   ext_key?: string | undefined;
   unix_conf: SysctlEntry[];
   ipv4_sysctl: SysctlEntry[];
+  /** what is not as in a new namespace */
+  others: NamedSysctl[];
+  /** preferences of those rules of IPv6 that a new namespace has, and this one had not */
+  missing_rules6: number[];
+  /** those that are there for good: struct ndmsg with its attributes */
+  neighbours: Uint8Array[];
 }
 
 export const NetnsEntry: Codec<NetnsEntry> = {
@@ -696,6 +760,9 @@ export const NetnsEntry: Codec<NetnsEntry> = {
     if (m.ext_key !== undefined) w.string(66, m.ext_key, "netns_entry.ext_key");
     for (const v of m.unix_conf) w.message(74, SysctlEntry, v, "netns_entry.unix_conf");
     for (const v of m.ipv4_sysctl) w.message(82, SysctlEntry, v, "netns_entry.ipv4_sysctl");
+    for (const v of m.others) w.message(8002, NamedSysctl, v, "netns_entry.others");
+    for (const v of m.neighbours) w.bytes(8010, v, "netns_entry.neighbours");
+    w.uint32s(8016, m.missing_rules6, "netns_entry.missing_rules6");
   },
   read(r: Reader): NetnsEntry {
     const def_conf: number[] = [];
@@ -708,6 +775,9 @@ export const NetnsEntry: Codec<NetnsEntry> = {
     let ext_key: string | undefined;
     const unix_conf: SysctlEntry[] = [];
     const ipv4_sysctl: SysctlEntry[] = [];
+    const others: NamedSysctl[] = [];
+    const neighbours: Uint8Array[] = [];
+    const missing_rules6: number[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -747,11 +817,57 @@ export const NetnsEntry: Codec<NetnsEntry> = {
         case 82:
           ipv4_sysctl.push(r.message(SysctlEntry));
           break;
+        case 8002:
+          others.push(r.message(NamedSysctl));
+          break;
+        case 8010:
+          neighbours.push(r.bytes());
+          break;
+        case 8016:
+          missing_rules6.push(r.uint32());
+          break;
+        case 8018:
+          r.packed(missing_rules6, r.uint32);
+          break;
         default:
           r.skip(tag);
       }
     }
-    return { def_conf, all_conf, def_conf4, all_conf4, def_conf6, all_conf6, nsids, ext_key, unix_conf, ipv4_sysctl };
+    return { def_conf, all_conf, def_conf4, all_conf4, def_conf6, all_conf6, nsids, ext_key, unix_conf, ipv4_sysctl, others, missing_rules6, neighbours };
+  },
+};
+
+export interface NamedSysctl {
+  /** below /proc/sys/net */
+  name: string;
+  value: string;
+}
+
+export const NamedSysctl: Codec<NamedSysctl> = {
+  name: "named_sysctl",
+  write(w: Writer, m: NamedSysctl): void {
+    w.string(10, m.name, "named_sysctl.name");
+    w.string(18, m.value, "named_sysctl.value");
+  },
+  read(r: Reader): NamedSysctl {
+    let name: string | undefined;
+    let value: string | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 10:
+          name = r.string();
+          break;
+        case 18:
+          value = r.string();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (name === undefined) return r.missing("named_sysctl.name");
+    if (value === undefined) return r.missing("named_sysctl.value");
+    return { name, value };
   },
 };
 

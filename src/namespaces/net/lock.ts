@@ -1,0 +1,69 @@
+/**
+ * The network lock of a whole namespace of the tree: nothing passes but what has the mark, from before it is saved until what was
+ * restored works. One that is the tree's alone ends with it, and how it is locked is our own affair; in one that is external the lock of a
+ * dump stays, as CRIU would have put it.
+ */
+import { NETLINK } from "../../linux/netlink.ts";
+import { knowsTables } from "../../linux/nftables.ts";
+import type { Undo, UndoEntry } from "../../undo/undo.ts";
+import { IptablesLock, IptablesUnlocking } from "../iptables-lock.ts";
+import { type LockMethod, networkLock, type Unlocking } from "../lock-methods.ts";
+import type { NetworkLock } from "../network-lock.ts";
+import { NftablesLock, NftablesUnlocking } from "../nftables-lock.ts";
+import type { Network } from "./network.ts";
+
+/** A lock that is put. */
+export class HeldLock implements Disposable {
+  readonly #undone: UndoEntry;
+  readonly #staying: UndoEntry | undefined;
+
+  /** `stays`: also when the command has succeeded. @throws LockError, KernelError */
+  constructor(
+    private readonly lock: NetworkLock,
+    undo: Undo,
+    stays: boolean,
+  ) {
+    lock.prepare([]);
+    this.#undone = undo.lay("network lock", lock.undoing);
+    lock.lock();
+    if (stays) this.#staying = undo.layAfter("network lock", lock.staying);
+  }
+
+  /** Takes it away. Never throws. */
+  release(): void {
+    this.#undone.undo();
+    this.#staying?.drop();
+    this[Symbol.dispose]();
+  }
+
+  /** Has it taken away when the command has succeeded. @throws KernelError */
+  layRelease(undo: Undo): void {
+    undo.layAfter("network lock", this.lock.undoing);
+  }
+
+  [Symbol.dispose](): void {
+    this.lock[Symbol.dispose]();
+  }
+}
+
+/** A lock that nobody but us is to take away again: of the newer kind, where the kernel knows it. */
+export function ourLock(runId: string, network: Network): NetworkLock {
+  using netfilter = network.netlink(NETLINK.NETFILTER);
+  return knowsTables(netfilter) ? new NftablesLock(runId, network) : new IptablesLock(network);
+}
+
+/** The lock of a dump. */
+export function dumpLock(
+  method: LockMethod,
+  runId: string,
+  network: Network,
+  isExternal: boolean,
+): NetworkLock {
+  return isExternal || method === "skip" ? networkLock(method, runId, network) : ourLock(runId, network);
+}
+
+/** How a restore takes away what a dump has put in an external namespace; undefined where it has put nothing. @throws KernelError */
+export function dumpUnlocking(method: LockMethod, runId: string, network: Network): Unlocking | undefined {
+  if (method === "skip") return undefined;
+  return method === "nftables" ? new NftablesUnlocking(runId, network) : new IptablesUnlocking([], network);
+}
