@@ -60,6 +60,7 @@ import { favourRoot } from "./process/scheduling.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { lastOfSharers } from "./process/sharing.ts";
 import { finalState, giveThread, giveThreadLast, THREAD_ROOM } from "./process/thread.ts";
+import { awaitJob } from "./shell-job.ts";
 import { RestoreStats, Stopwatch } from "./stats.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/build/release.ts";
 import type { Restoree } from "./tracee/build/restoree.ts";
@@ -106,7 +107,7 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
   const rootPid = await plugins.during(() =>
     restoreFrom(images, inventory, sameCpu, options, actions, plugins),
   );
-  if (!options.restoreDetached && !options.execCmd) awaitRoot(rootPid);
+  if (!options.restoreDetached && !options.execCmd) (options.shellJob ? awaitJob : awaitRoot)(rootPid);
   return 0;
 }
 
