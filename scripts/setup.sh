@@ -20,6 +20,8 @@ case $purpose in
     # For crit, the judge of our images, a browser for our report, and pycriu and go-criu, clients of the RPC. Not in every
     # release of Debian: without them those tests skip and say so.
     optional="criu chromium-headless-shell golang-go golang-github-checkpoint-restore-go-criu-dev"
+    # Containers, in a root file system of busybox.
+    optional="$optional runc busybox-static iproute2"
     # Servers that are dumped and restored under load; the lock by iptables.
     optional="$optional iptables redis-server nginx-light memcached"
     # Programs on a terminal.
@@ -34,6 +36,10 @@ case $purpose in
     wanted="$wanted gcc libc6-dev xz-utils zstd coreutils gzip python3 perl bc openssl bash util-linux"
     optional="tmux vim screen procps less mc emacs-nox dbus dbus-bin make sqlite3 inotify-tools golang-go default-jdk-headless"
     optional="$optional xvfb x11-apps x11-utils"
+    ;;
+  containers)
+    wanted="$wanted util-linux python3 busybox-static"
+    optional="runc podman iproute2"
     ;;
   *)
     echo "setup: unknown purpose \"$purpose\": build, demo, test, servers, programs or bench" >&2

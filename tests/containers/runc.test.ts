@@ -1,0 +1,284 @@
+/** Containers of runc, with us as the only `criu` that it finds: saved, gone, and back, twice over, as they were. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import { freePort } from "../servers/port.ts";
+import { COUNT, countOf, lacking, Scratch } from "./bundle.ts";
+import { RuncContainer, type Spec } from "./runc.ts";
+import { networkOf, stateOf } from "./state.ts";
+
+const why = lacking("runc", "nsenter", "flock");
+if (why !== "") console.log(`skipped: containers of runc: ${why}`);
+const LONG = 120_000;
+
+/** We yield to others: what we restore must not inherit that, in a user namespace neither. */
+const scratch = why === "" ? new Scratch(false, 4) : undefined;
+afterAll(() => scratch?.remove());
+
+const runId = `criu-ts-${process.pid}`;
+
+function without(spec: Spec, type: string): void {
+  spec.linux.namespaces = spec.linux.namespaces.filter((namespace) => namespace.type !== type);
+}
+
+function counting(spec: Spec): void {
+  spec.process.args = ["sh", "-c", COUNT];
+  without(spec, "network");
+}
+
+async function withContainer(
+  name: string,
+  change: (spec: Spec) => void,
+  use: (container: RuncContainer) => Promise<void>,
+  extra: readonly string[] = [],
+): Promise<void> {
+  if (scratch === undefined) return;
+  const container = new RuncContainer(scratch, `${runId}-${name}`, change, extra);
+  try {
+    await use(container);
+  } finally {
+    container.end();
+  }
+}
+
+/** Saves a container that counts and brings it back, twice: it goes on where it was, with all that it had. */
+async function twice(container: RuncContainer, ...options: string[]): Promise<void> {
+  const file = join(container.root, "data/count");
+  let count = await countOf(file, 3);
+  const before = stateOf(container.pid);
+  for (const round of [1, 2]) {
+    container.checkpoint(round, ...options);
+    expect(container.state()?.status ?? "gone").not.toBe("running");
+    const saved = await countOf(file, count);
+    await Bun.sleep(200);
+    expect(await countOf(file, 0)).toBe(saved);
+    container.restore(round, ...options);
+    // The next number comes next: it has neither started anew nor done anything twice.
+    count = await countOf(file, saved + 1);
+    expect(count).toBeLessThan(saved + 100);
+    expect(stateOf(container.pid)).toEqual(before);
+    expect(container.execute("cat", "/proc/1/comm")).toBe("sh\n");
+  }
+}
+
+const shapes: Record<string, (spec: Spec) => void> = {
+  "as runc makes it by itself, with the machine's network": () => {},
+  "a control group namespace": (spec) => spec.linux.namespaces.push({ type: "cgroup" }),
+  "bind mounts of directories and files, a tmpfs, a root that is read-only": (spec) => {
+    const source = scratch?.at("volume") ?? "";
+    mkdirSync(source, { recursive: true });
+    writeFileSync(join(source, "file"), "content\n");
+    spec.mounts.push(
+      { destination: "/mnt", type: "bind", source, options: ["rbind", "ro"] },
+      { destination: "/etc/file", type: "bind", source: join(source, "file"), options: ["bind"] },
+      { destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["size=1m", "mode=1777"] },
+    );
+  },
+  "another user, groups, limits of memory and processes, a filter of system calls": (spec) => {
+    spec.process.user = { uid: 1000, gid: 1000, additionalGids: [5, 7] };
+    spec.linux.resources = { memory: { limit: 64 << 20 }, cpu: { shares: 512 }, pids: { limit: 50 } };
+    spec.linux.seccomp = {
+      defaultAction: "SCMP_ACT_ALLOW",
+      architectures: ["SCMP_ARCH_X86_64"],
+      syscalls: [{ names: ["keyctl", "personality"], action: "SCMP_ACT_ERRNO" }],
+    };
+  },
+};
+
+describe.skipIf(why !== "")("runc", () => {
+  for (const [index, [name, change]] of Object.entries(shapes).entries()) {
+    test(
+      name,
+      () =>
+        withContainer(
+          `shape${index}`,
+          (spec) => {
+            counting(spec);
+            change(spec);
+          },
+          async (container) => {
+            container.start();
+            await twice(container, "--file-locks", "--tcp-established", "--ext-unix-sk");
+          },
+        ),
+      LONG,
+    );
+  }
+
+  test(
+    "a user namespace",
+    () =>
+      withContainer(
+        "user",
+        (spec) => {
+          counting(spec);
+          spec.linux.namespaces.push({ type: "user" }, { type: "network" });
+          spec.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+          spec.linux.gidMappings = spec.linux.uidMappings;
+        },
+        async (container) => {
+          for (const name of ["", ...readdirSync(container.root)])
+            chownSync(join(container.root, name), 100_000, 100_000);
+          container.start();
+          await twice(container);
+          expect(statSync(join(container.root, "data/count")).uid).toBe(100_000);
+        },
+      ),
+    LONG,
+  );
+
+  test(
+    "--leave-running, and the same container from those images when it has ended",
+    () =>
+      withContainer("running", counting, async (container) => {
+        const file = join(container.root, "data/count");
+        container.start();
+        await countOf(file, 3);
+        const { pid } = container;
+        container.checkpoint(1, "--leave-running");
+        expect(container.pid).toBe(pid);
+        const later = await countOf(file, Number(readFileSync(file, "utf8")) + 20);
+        container.end();
+        container.restore(1);
+        await countOf(file, 1);
+        await Bun.sleep(200);
+        // It goes on from where it was saved, which is before the point that it has got to since.
+        expect(Number(readFileSync(file, "utf8"))).toBeLessThan(later);
+        await countOf(file, later + 1);
+      }),
+    LONG,
+  );
+
+  test(
+    "its output goes on in a pipe of the restore, no line lost and none twice",
+    () =>
+      withContainer("pipes", counting, async (container) => {
+        const file = join(container.root, "data/count");
+        const start = (...words: string[]) =>
+          Bun.spawn(container.words(...words), {
+            cwd: join(container.root, ".."),
+            env: container.scratch.environment,
+            stdio: ["ignore", "pipe", "ignore"],
+          });
+        const first = start("run", container.id);
+        await countOf(file, 3);
+        container.checkpoint(1);
+        const printed = await new Response(first.stdout).text();
+        await first.exited;
+        const saved = await countOf(file, 3);
+        const second = start(...container.restoreWords(1));
+        await countOf(file, saved + 5);
+        Bun.spawnSync(container.words("kill", container.id, "KILL"));
+        const rest = await new Response(second.stdout).text();
+        await second.exited;
+        const lines = (printed + rest).split("\n").filter(Boolean).map(Number);
+        expect(lines.length).toBeGreaterThan(saved);
+        expect(lines).toEqual(lines.map((_, i) => i + 1));
+      }),
+    LONG,
+  );
+
+  test(
+    "locks of files (--file-locks), without which a dump refuses, and leaves the container as it was",
+    () =>
+      withContainer(
+        "locks",
+        (spec) => {
+          counting(spec);
+          spec.process.args = ["flock", "/data/lock", ...spec.process.args];
+        },
+        async (container) => {
+          const file = join(container.root, "data/count");
+          const held = () =>
+            Bun.spawnSync(["flock", "-n", join(container.root, "data/lock"), "true"]).exitCode !== 0;
+          container.start();
+          await countOf(file, 3);
+          expect(held()).toBe(true);
+          const before = stateOf(container.pid);
+          expect(() => container.checkpoint("refused")).toThrow("--file-locks");
+          expect(stateOf(container.pid)).toEqual(before);
+          const saved = await countOf(file, (await countOf(file, 0)) + 5);
+          container.checkpoint(1, "--file-locks");
+          expect(held()).toBe(false);
+          container.restore(1, "--file-locks");
+          expect(stateOf(container.pid)).toEqual(before);
+          expect(held()).toBe(true);
+          await countOf(file, saved + 5);
+        },
+        ["flock"],
+      ),
+    LONG,
+  );
+
+  test(
+    "a connection from outside waits, and goes on (--tcp-established)",
+    async () => {
+      const port = await freePort();
+      const serving = (spec: Spec) => {
+        without(spec, "network");
+        spec.process.args = ["nc", "-ll", "-p", String(port), "-e", "cat"];
+      };
+      await withContainer("tcp", serving, async (container) => {
+        container.start();
+        const socket = await connected(port);
+        try {
+          expect(await echoed(socket, "before\n")).toBe("before\n");
+          container.checkpoint(1, "--tcp-established");
+          const answer = echoed(socket, "meanwhile\n");
+          container.restore(1, "--tcp-established");
+          expect(await answer).toBe("meanwhile\n");
+          expect(await echoed(socket, "after\n")).toBe("after\n");
+        } finally {
+          socket.destroy();
+        }
+      });
+    },
+    LONG,
+  );
+
+  test.skipIf(Bun.which("ip") === null)(
+    "a network namespace of somebody else (external), which it lives in again",
+    () => {
+      const name = runId;
+      expect(Bun.spawnSync(["ip", "netns", "add", name]).exitCode).toBe(0);
+      Bun.spawnSync(["ip", "-n", name, "addr", "add", "10.99.0.1/32", "dev", "lo"]);
+      const change = (spec: Spec) => {
+        counting(spec);
+        spec.linux.namespaces.push({ type: "network", path: `/run/netns/${name}` });
+      };
+      return withContainer("network", change, async (container) => {
+        container.start();
+        const before = networkOf(container.pid);
+        const inode = () => statSync(`/proc/${container.pid}/ns/net`).ino;
+        const own = inode();
+        await twice(container);
+        expect(inode()).toBe(own);
+        expect(networkOf(container.pid)).toEqual(before);
+      }).finally(() => Bun.spawnSync(["ip", "netns", "del", name]));
+    },
+    LONG,
+  );
+});
+
+async function connected(port: number): Promise<Socket> {
+  for (let i = 0; ; i++) {
+    const socket = connect({ port, host: "127.0.0.1" });
+    const ok = await new Promise<boolean>((resolve) => {
+      socket.once("connect", () => resolve(true));
+      socket.once("error", () => resolve(false));
+    });
+    if (ok) return socket;
+    if (i > 200) throw new Error(`nobody listens at ${port}`);
+    await Bun.sleep(20);
+  }
+}
+
+/** Sends a line and waits for it to come back. */
+function echoed(socket: Socket, line: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    socket.once("data", (data: Buffer) => resolve(data.toString()));
+    socket.once("close", () => reject(new Error("the connection has ended")));
+    socket.write(line);
+  });
+}
