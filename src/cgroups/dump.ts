@@ -157,13 +157,8 @@ export class CgroupsDump implements Disposable {
       (parent?.entry.children ?? heads).push(entry);
       known.set(path, { path, entry });
     }
-    using fd = Fd.openAt(root, inside(path), O.RDONLY | O.DIRECTORY);
-    for (const name of listDirectory(".", fd.number)) {
-      if (name === "." || name === "..") continue;
-      using child = openIfDirectory(fd.number, name);
-      if (child !== undefined)
-        this.#walk(hierarchy, root, `${path === "/" ? "" : path}/${name}`, known, heads);
-    }
+    for (const name of groupsIn(root, path))
+      this.#walk(hierarchy, root, `${path === "/" ? "" : path}/${name}`, known, heads);
   }
 
   /** The group that we have frozen is to be as it was before that. */
@@ -208,11 +203,27 @@ function isSameFile(fd: number, path: string): boolean {
   return typeof there !== "number" && there.dev === dev && there.ino === ino;
 }
 
-function openIfDirectory(directory: number, name: string): Fd | undefined {
-  const fd = Fd.openAt(directory, name, O.PATH | O.NOFOLLOW);
-  if (isDirectory(fullStatusOf(fd.number).mode)) return fd;
-  fd.close();
-  return undefined;
+/** Names of the groups in a group. Those of others come and go meanwhile. */
+function groupsIn(root: number, path: string): string[] {
+  try {
+    using fd = Fd.openAt(root, inside(path), O.RDONLY | O.DIRECTORY);
+    return listDirectory(".", fd.number).filter(
+      (name) => name !== "." && name !== ".." && isGroup(fd.number, name),
+    );
+  } catch (error) {
+    if (isErrno(error, ERRNO.ENOENT, ERRNO.ENODEV)) return [];
+    throw error;
+  }
+}
+
+function isGroup(directory: number, name: string): boolean {
+  try {
+    using fd = Fd.openAt(directory, name, O.PATH | O.NOFOLLOW);
+    return isDirectory(fullStatusOf(fd.number).mode);
+  } catch (error) {
+    if (isErrno(error, ERRNO.ENOENT)) return false;
+    throw error;
+  }
 }
 
 /** The known directory that is nearest above a path. */

@@ -4,7 +4,7 @@
  */
 import { errnoName, KernelError } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
-import { O, readText } from "../linux/io.ts";
+import { O, readText, readWhole } from "../linux/io.ts";
 import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC } from "../linux/mount.ts";
 import { readMountinfo } from "../linux/mountinfo.ts";
 import { NR } from "../linux/nr.ts";
@@ -109,6 +109,12 @@ export function writeTo(root: number, path: string, file: string, text: string):
   using fd = Fd.openAt(root, inside(path, file), O.WRONLY);
   const bytes = Buffer.from(text);
   syscall(`${path}/${file}`, NR.write, fd.number, addressOf(bytes), bytes.length);
+}
+
+/** What stands in a file of a group, without a line's end behind it. @throws KernelError */
+export function readFrom(root: number, path: string, file: string): string {
+  using fd = Fd.openAt(root, inside(path, file), O.RDONLY);
+  return Buffer.from(readWhole(fd.number)).toString().replace(/\n$/, "");
 }
 
 /** A path from the root of a hierarchy, as one from its descriptor. */

@@ -23,7 +23,7 @@ import { call } from "../undo/calls.ts";
 import type { Undo } from "../undo/undo.ts";
 import type { CgroupDumpOptions } from "./dump.ts";
 import { CgroupError } from "./errors.ts";
-import { type Hierarchies, inside, isThere, membershipsIn, writeTo } from "./hierarchies.ts";
+import { type Hierarchies, inside, isThere, membershipsIn, readFrom, writeTo } from "./hierarchies.ts";
 import { isFirst, isList } from "./properties.ts";
 import { parseRoots } from "./roots.ts";
 
@@ -204,6 +204,8 @@ export class CgroupsRestore {
     const { name, value } = property;
     this.#try(hierarchy, joined(path, name), () => {
       if (name === "devices.list") {
+        // Where groups stand in it already this cannot be written any more.
+        if (readFrom(this.hierarchies.root(hierarchy), path, name) === value) return;
         this.#write(hierarchy, path, "devices.deny", "a");
         for (const line of linesOf(value)) this.#write(hierarchy, path, "devices.allow", line);
         return;
