@@ -88,6 +88,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     (pid) => plugins.ask("pauseDevices", pid),
     freezer && (() => freezer.thaw()),
   );
+  freezer?.tellOthers(tree.processes.map(({ pid }) => pid));
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
   const unlocked = toldOfLock(actions, tree);

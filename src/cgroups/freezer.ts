@@ -6,7 +6,9 @@ import { ERRNO, KernelError } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
 import { AT, exists, O, readText } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import type { HostPid } from "../linux/pid.ts";
 import { addressOf, cString, rawSyscall, syscall } from "../linux/syscall.ts";
+import { log } from "../log.ts";
 import { call } from "../undo/calls.ts";
 import type { Undo, UndoEntry } from "../undo/undo.ts";
 
@@ -67,6 +69,17 @@ export class Freezer implements Disposable {
       if (performance.now() > deadline) throw new KernelError("freeze", `cgroup ${path}`, ERRNO.ETIMEDOUT);
       rawSyscall(NR.nanosleep, addressOf(new Uint8Array(PAUSE.buffer)), 0);
     }
+  }
+
+  /**
+   * Warns of processes of the group that are not of the tree, as of those that were put into a container later: they are not saved,
+   * and end with the first process of their pid namespace.
+   */
+  tellOthers(tree: readonly HostPid[]): void {
+    const known = new Set<number>(tree);
+    for (const line of readText(`${this.path}/cgroup.procs`).split("\n"))
+      if (line !== "" && !known.has(Number(line)))
+        log.warn("cgroup", `process ${line} is in ${this.path}, but not in the tree: it is not saved`);
   }
 
   /** What the property of the group is to be after a restore. */

@@ -5,6 +5,7 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { freePort } from "../servers/port.ts";
 import { COUNT, countOf, lacking, Scratch } from "./bundle.ts";
+import { Lines } from "./lines.ts";
 import { RuncContainer, type Spec } from "./runc.ts";
 import { networkOf, stateOf } from "./state.ts";
 
@@ -208,6 +209,52 @@ describe.skipIf(why !== "")("runc", () => {
         },
         ["flock"],
       ),
+    LONG,
+  );
+
+  test(
+    "a process that was put into it later is not of its tree: the log says so",
+    () =>
+      withContainer("later", counting, async (container) => {
+        container.start();
+        container.run("exec", "-d", container.id, "sleep", "1000");
+        const other = readFileSync(`/proc/${container.pid}/cgroup`, "utf8");
+        expect(other).toContain(container.id);
+        container.checkpoint(1, "--leave-running");
+        expect(container.log("dump")).toMatch(/process \d+ is in .*, but not in the tree: it is not saved/);
+        expect(container.execute("ps")).toContain("sleep 1000");
+      }),
+    LONG,
+  );
+
+  test.skipIf(Bun.which("python3") === null)(
+    "a terminal, which a new client of the console socket gets at the restore",
+    () => {
+      const shell = (spec: Spec) => {
+        counting(spec);
+        spec.process.terminal = true;
+        spec.process.args = ["sh", "-c", "while read line; do echo got $line; done"];
+      };
+      return withContainer("terminal", shell, async (container) => {
+        const socket = container.scratch.at("console");
+        const client = Bun.spawn(["python3", join(import.meta.dir, "console.py"), socket], {
+          stdio: ["ignore", "pipe", "inherit"],
+        });
+        const lines = new Lines(client.stdout);
+        try {
+          expect(await lines.next()).toBe("ready");
+          container.start("--console-socket", socket);
+          expect(await lines.until("got 1")).toContain("terminal 1");
+          container.checkpoint(1);
+          await lines.until("closed");
+          container.restore(1, "--console-socket", socket);
+          expect(await lines.until("got 2")).toContain("terminal 2");
+        } finally {
+          client.kill();
+          await client.exited;
+        }
+      });
+    },
     LONG,
   );
 

@@ -95,6 +95,11 @@ export class RuncContainer {
     return this.scratch.at(`${this.id}-work`);
   }
 
+  /** What we wrote about the last command of this name. */
+  log(command: "dump" | "restore"): string {
+    return readFileSync(`${this.#work}/${command}.log`, "utf8");
+  }
+
   checkpoint(round: number | string, ...words: string[]): void {
     this.run("checkpoint", "--image-path", this.images(round), "--work-path", this.#work, ...words, this.id);
   }
