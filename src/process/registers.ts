@@ -12,7 +12,7 @@ import { XFEATURE, xsaveComponent, xsaveHead, xsaveSize } from "../linux/cpuid.t
 import { ERESTART } from "../linux/errno.ts";
 import { type Registers, userRegs } from "../linux/ptrace.ts";
 import { viewOf } from "../linux/struct.ts";
-import { restartedRegisters, SYSCALL_LENGTH } from "../tracee/enter/saved.ts";
+import { restartedRegisters, type Saved, SYSCALL_LENGTH } from "../tracee/enter/saved.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
 
 const NATIVE = 1;
@@ -27,8 +27,8 @@ export function isCompat(registers: Registers): boolean {
 }
 
 /** The registers as the thread is to be continued with: an interrupted system call is made again. */
-export function dumpRegisters(registers: Registers): UserX86RegsEntry {
-  return { ...restartedRegisters(registers), mode: NATIVE };
+export function dumpRegisters(saved: Saved): UserX86RegsEntry {
+  return { ...restartedRegisters(saved), mode: NATIVE };
 }
 
 /**

@@ -109,7 +109,7 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
     return {
       thread_info: {
         clear_tid_addr: u64.read(clearTid.bytes, 0),
-        gpregs: dumpRegisters(saved.registers),
+        gpregs: dumpRegisters(saved),
         fpregs: dumpExtendedState(saved.xstate),
         tls: unusedTls.of("unused", () => TLS_ENTRIES.map(unusedTlsEntry)),
       },

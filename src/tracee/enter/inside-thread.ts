@@ -5,13 +5,11 @@ import type { HostPid } from "../../linux/pid.ts";
 import { NO_SYSCALL, setRegisters, setSignalMask, userRegs } from "../../linux/ptrace.ts";
 import type { Started } from "../../linux/ptrace-many.ts";
 import { MASK_WHILE_RUNNING, SIG } from "../../linux/signal.ts";
-import type { Task } from "../hold/task.ts";
+import { SPARED_STACK, type Task } from "../hold/task.ts";
 import type { Area } from "../table/area.ts";
 import type { TableExecutor } from "../table/table.ts";
 import type { Saved } from "./saved.ts";
 
-/** What a leaf function may use below its stack pointer (System V psABI). */
-export const RED_ZONE = 128;
 /** TF would trap after the first instruction, DF would make string code run backwards. */
 export const FLAGS_TF_DF = 0x500n;
 
@@ -109,7 +107,7 @@ export class InsideThread implements TableExecutor {
 
   /** Where its handlers may run, should a signal come before the mask is set: below what it uses itself. */
   get #ownStack(): number {
-    const below = Number(this.saved.registers.sp) - RED_ZONE;
+    const below = Number(this.saved.registers.sp) - SPARED_STACK;
     return below - (below % 16);
   }
 

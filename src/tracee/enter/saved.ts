@@ -10,6 +10,7 @@ import { type RseqConfiguration, rseqAborts } from "../../linux/rseq.ts";
 import { viewOf, word } from "../../linux/struct.ts";
 import type { DispatchConfiguration } from "../../linux/user-dispatch.ts";
 import { hostMachine } from "../../machine/host.ts";
+import { withTimeLeft } from "../hold/interrupted.ts";
 import type { Task } from "../hold/task.ts";
 
 /** Bytes of the instruction that an interrupted call is made again with. */
@@ -21,6 +22,8 @@ export interface Saved {
   readonly registers: Registers;
   /** The same as a `userRegs`. */
   readonly bytes: Uint8Array;
+  /** What is other where an interrupted call is made again by itself, without the kernel; undefined where there is none. */
+  readonly restart: Partial<Registers> | undefined;
   readonly mask: bigint;
   /** The XSAVE image in the standard format. */
   readonly xstate: Uint8Array;
@@ -30,27 +33,25 @@ export interface Saved {
   readonly dispatch: DispatchConfiguration | undefined;
 }
 
-/**
- * Registers that make an interrupted system call again, for whatever bypasses the kernel's own restart: a frame, an
- * image. The kernel has left in memory what remains of timeouts that it was given room for; a sleep goes on with that
- * rest. Calls with a relative timeout and no such room (poll(2), FUTEX_WAIT, usleep(3)) begin it anew.
- */
-export function restartedRegisters(registers: Registers): Registers {
-  const changes = restart(registers);
-  return changes === undefined ? registers : { ...registers, ...changes };
+/** Registers that make an interrupted system call again, for whatever bypasses the kernel's own restart: a frame, an image. */
+export function restartedRegisters({ registers, restart }: Saved): Registers {
+  return restart === undefined ? registers : { ...registers, ...restart };
 }
 
 /** The same as a `userRegs`. */
-export function restartedBytes({ registers, bytes }: Saved): Uint8Array {
-  const changes = restart(registers);
-  if (changes === undefined) return bytes;
+export function restartedBytes({ bytes, restart }: Saved): Uint8Array {
+  if (restart === undefined) return bytes;
   const copy = bytes.slice();
-  userRegs.encodeInto(copy, 0, changes);
+  userRegs.encodeInto(copy, 0, restart);
   return copy;
 }
 
-/** What is other where the call is made again; undefined where there is none to be made again. */
-function restart(registers: Registers): Partial<Registers> | undefined {
+/**
+ * What is other where the call is made again; undefined where there is none to be made again. The kernel has left in memory
+ * what remains of timeouts that it was given room for; a sleep goes on with that rest. Of the others what is left is known to
+ * interrupted.ts, or else they begin their timeout anew.
+ */
+function restartOf(registers: Registers, { pid, timeLeft }: Task): Partial<Registers> | undefined {
   if (BigInt.asIntN(64, registers.orig_ax) < 0n) return undefined;
   const again = { ax: registers.orig_ax, ip: registers.ip - SYSCALL_LENGTH };
   switch (-Number(BigInt.asIntN(64, registers.ax))) {
@@ -65,7 +66,8 @@ function restart(registers: Registers): Partial<Registers> | undefined {
       if (registers.orig_ax === BigInt(NR.clock_nanosleep) && registers.r10 !== 0n) {
         return { ...again, dx: registers.r10 };
       }
-      return again;
+      if (timeLeft === undefined) return again;
+      return { ...again, ...withTimeLeft(pid, registers, timeLeft, timeLeft.left) };
     default:
       return undefined;
   }
@@ -150,7 +152,9 @@ export function saveThreads(pid: HostPid, tasks: readonly Task[]): Saved[] {
     const call = nameRestarted(pid, named);
     const registers = abort === undefined ? call : { ...call, ip: abort };
     if (registers !== named) userRegs.encodeInto(bytes, 0, registers);
+    const task = tasks[i];
+    const restart = task === undefined ? undefined : restartOf(registers, task);
     const registered = rseq !== undefined && rseq.rseq_abi_pointer !== 0n;
-    return { registers, bytes, mask, xstate, rseq: registered ? rseq : undefined, dispatch };
+    return { registers, bytes, restart, mask, xstate, rseq: registered ? rseq : undefined, dispatch };
   });
 }

@@ -13,8 +13,9 @@ import type { Mapping } from "../../linux/proc.ts";
 import { userRegs } from "../../linux/ptrace.ts";
 import { buildSigframe, sigframeFpstate } from "../../linux/signal.ts";
 import { viewOf } from "../../linux/struct.ts";
+import { SPARED_STACK } from "../hold/task.ts";
 import type { Gadgets } from "./gadgets.ts";
-import { FLAGS_TF_DF, RED_ZONE } from "./inside-thread.ts";
+import { FLAGS_TF_DF } from "./inside-thread.ts";
 import { restartedBytes, type Saved } from "./saved.ts";
 
 /** A stretch of a process' memory. */
@@ -111,7 +112,7 @@ export function unusedStack(
       if (base + size <= top && isFree(base) && isZero(readMemory(pid, base, bytes))) return base;
     }
   }
-  const below = sp - RED_ZONE - size;
+  const below = sp - SPARED_STACK - size;
   const base = below - (below % 64);
   if (stack !== undefined && sp >= stack.start && sp < stack.end && base < stack.start) growStack(pid, base);
   return base;

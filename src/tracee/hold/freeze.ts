@@ -21,6 +21,7 @@ import { SIG } from "../../linux/signal.ts";
 import { rawSyscall } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
 import { takeForcedSignals } from "./forced-signals.ts";
+import { renewTimesLeft, restartInterrupted } from "./interrupted.ts";
 import { pause, suspendSeccomp, Task } from "./task.ts";
 
 /** Milliseconds that the tree may take to stop: CRIU's default of --timeout. */
@@ -152,7 +153,14 @@ export class FrozenTree {
   release(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
-    for (const process of this.processes) for (const task of process.threads) if (!task.gone) task.detach();
+    const tasks = this.processes.flatMap(({ threads }) => threads).filter(({ gone }) => !gone);
+    try {
+      renewTimesLeft(tasks);
+    } catch (error) {
+      // It has what was left when it was stopped; one may have been killed meanwhile.
+      log.debug("freeze", error instanceof Error ? error.message : String(error));
+    }
+    for (const task of tasks) task.detach();
   }
 
   /** As release, unless that or the end of the tree has come before. */
@@ -359,6 +367,9 @@ function freezeProcess(process: FrozenProcess, deadline: number, seized: SeizedT
     }
   }
   for (const task of threads) if (task.stopSignal !== 0) process.stopSignal = task.stopSignal;
-  if (process.stopSignal === 0) takeForcedSignals(threads);
+  if (process.stopSignal === 0) {
+    takeForcedSignals(threads);
+    restartInterrupted(threads);
+  }
   log.debug("freeze", `process ${pid} stopped, ${threads.length} threads`);
 }

@@ -77,7 +77,11 @@ const reading = lazily(
     }),
 );
 
-function readRegisters(tasks: readonly Task[], take: (task: Task, view: DataView, at: number) => void): void {
+/** Reads the registers of stopped tasks; `take` finds those of each, a `userRegs`, at a byte of the view. @throws KernelError */
+export function readRegisters(
+  tasks: readonly Task[],
+  take: (task: Task, view: DataView, at: number) => void,
+): void {
   const blocks = reading();
   const view = viewOf(blocks.bytes);
   blocks.forEach(

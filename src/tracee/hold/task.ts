@@ -7,6 +7,7 @@
  */
 import { CAP_SYS_ADMIN, hasCapability } from "../../linux/capability.ts";
 import { ERESTART, ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
+import type { Timeout } from "../../linux/interrupted-calls.ts";
 import { NR } from "../../linux/nr.ts";
 import { oncePerRun } from "../../linux/once-per-run.ts";
 import type { HostPid } from "../../linux/pid.ts";
@@ -28,6 +29,7 @@ import {
 } from "../../linux/ptrace.ts";
 import { type Report, seizeMany, waitMany } from "../../linux/ptrace-many.ts";
 import { SIG } from "../../linux/signal.ts";
+import { findSleepers, type Sleep } from "../../linux/sleepers.ts";
 import { struct, word } from "../../linux/struct.ts";
 import { addressOf, rawSyscall } from "../../linux/syscall.ts";
 import { waitUntilTick } from "../../linux/ticks.ts";
@@ -61,6 +63,22 @@ export function pause(look: number): void {
   else rawSyscall(NR.nanosleep, addressOf(look < 200 ? SHORT : LONG), 0);
 }
 
+/** What a leaf function may use below its stack pointer (System V psABI). */
+const RED_ZONE = 128;
+/** Bytes below a thread's stack pointer that nothing of ours may touch but the rest of a timeout (interrupted.ts). */
+export const SPARED_STACK = RED_ZONE + 64;
+
+/** What is left of the timeout of an interrupted call. */
+export interface TimeLeft {
+  readonly timeout: Timeout;
+  /** When it ends, in nanoseconds of CLOCK_MONOTONIC. */
+  readonly end: bigint;
+  /** Nanoseconds that were left when the thread was stopped. */
+  readonly left: bigint;
+  /** Where the kernel has written that, if it has. */
+  readonly place?: number;
+}
+
 /** A task ended while we held it. */
 export class TaskGoneError extends Error {
   override readonly name = "TaskGoneError";
@@ -78,6 +96,10 @@ export class Task {
   stopSignal = 0;
   /** Signals that somebody sent while the task worked for us, and that it did not get. */
   readonly withheld: number[] = [];
+  /** In which call with a timeout it slept before it was stopped, and since when, where that is known. */
+  sleep: Sleep | undefined;
+  /** What is left of that timeout. */
+  timeLeft: TimeLeft | undefined;
   #gone = false;
 
   private constructor(
@@ -102,9 +124,15 @@ export class Task {
   ): { tasks: Task[]; refused: Map<HostPid, KernelError> } {
     const tasks: Task[] = [];
     const refused = new Map<HostPid, KernelError>();
+    const sleepers = findSleepers(ids);
     seizeMany(ids, options | PTRACE_O.TRACESYSGOOD, ({ pid, tid }, error) => {
-      if (error === undefined) tasks.push(new Task(pid, tid, PATIENCE.FOUND));
-      else refused.set(tid, error);
+      if (error !== undefined) {
+        refused.set(tid, error);
+        return;
+      }
+      const task = new Task(pid, tid, PATIENCE.FOUND);
+      task.sleep = sleepers.get(tid);
+      tasks.push(task);
     });
     return { tasks, refused };
   }
