@@ -12,8 +12,10 @@ export const bun: ServerTest = {
   needs: [],
   plan: (_, port) => ({
     command: `${join(projectDir, "node_modules/.bin/bun")} ${join(import.meta.dir, "bun-server.ts")} ${port}`,
-    question: "GET /?name=inside HTTP/1.1\\r\\nHost: test\\r\\n\\r\\n",
-    answer: "\\r\\n\\r\\ninside %ld\\n",
+    inside: {
+      question: "GET /?name=inside HTTP/1.1\\r\\nHost: test\\r\\n\\r\\n",
+      answer: "\\r\\n\\r\\ninside %ld\\n",
+    },
   }),
   async load(port, load) {
     for (let i = 0; i < 4; i++) {

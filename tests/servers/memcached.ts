@@ -8,8 +8,10 @@ export const memcached: ServerTest = {
   needs: ["memcached"],
   plan: (_, port) => ({
     command: `memcached -u root -l 127.0.0.1 -p ${port} -t 4 -I 4m`,
-    question: "set inside 0 0 8\\r\\n%08ld\\r\\nget inside\\r\\n",
-    answer: "VALUE inside 0 8\\r\\n%08ld\\r\\nEND\\r\\n",
+    inside: {
+      question: "set inside 0 0 8\\r\\n%08ld\\r\\nget inside\\r\\n",
+      answer: "VALUE inside 0 8\\r\\n%08ld\\r\\nEND\\r\\n",
+    },
   }),
   async load(port, load) {
     for (let i = 0; i < 6; i++) {

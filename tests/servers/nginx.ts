@@ -44,8 +44,10 @@ export const nginx: ServerTest = {
     writeFileSync(join(dir, "nginx.conf"), configuration(dir, port));
     return {
       command: `nginx -e ${dir}/error.log -c ${dir}/nginx.conf`,
-      question: "GET /echo?inside-%ld HTTP/1.1\\r\\nHost: test\\r\\n\\r\\n",
-      answer: "\\r\\n\\r\\ninside-%ld\\n",
+      inside: {
+        question: "GET /echo?inside-%ld HTTP/1.1\\r\\nHost: test\\r\\n\\r\\n",
+        answer: "\\r\\n\\r\\ninside-%ld\\n",
+      },
     };
   },
   async load(port, load) {

@@ -13,8 +13,10 @@ export const node: ServerTest = {
   needs: ["node"],
   plan: (_, port) => ({
     command: `node ${join(import.meta.dir, "node-server.mjs")} ${port}`,
-    question: "GET /count?name=inside HTTP/1.1\\r\\nHost: test\\r\\n\\r\\n",
-    answer: "\\r\\n\\r\\ninside %ld\\n",
+    inside: {
+      question: "GET /count?name=inside HTTP/1.1\\r\\nHost: test\\r\\n\\r\\n",
+      answer: "\\r\\n\\r\\ninside %ld\\n",
+    },
   }),
   async load(port, load) {
     for (let i = 0; i < 4; i++) {

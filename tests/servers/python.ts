@@ -9,8 +9,7 @@ export const python: ServerTest = {
   needs: ["python3"],
   plan: (_, port) => ({
     command: `python3 ${join(import.meta.dir, "python-server.py")} ${port}`,
-    question: "inside %ld\\n",
-    answer: " inside %ld\\n",
+    inside: { question: "inside %ld\\n", answer: " inside %ld\\n" },
   }),
   async load(port, load) {
     const totals = new Set<number>();

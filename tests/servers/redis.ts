@@ -46,8 +46,7 @@ export const redis: ServerTest = {
   needs: ["redis-server"],
   plan: (dir, port) => ({
     command: `redis-server --port ${port} --dir ${dir} --appendonly yes --appendfsync everysec --save '' --io-threads 2`,
-    question: "ECHO number-%ld\\r\\n",
-    answer: "number-%ld\\r\\n",
+    inside: { question: "ECHO number-%ld\\r\\n", answer: "number-%ld\\r\\n" },
   }),
   async load(port, load) {
     for (let i = 0; i < 4; i++) {

@@ -14,9 +14,11 @@ import { freePort } from "./port.ts";
 export interface ServerPlan {
   /** A shell's command. */
   readonly command: string;
-  /** A question and what its answer ends with; %ld is the question's number (inside.c). */
-  readonly question: string;
-  readonly answer: string;
+  /**
+   * A question and what its answer ends with; %ld is the question's number (inside.c). Undefined for a server that is asked nothing
+   * that is plain text.
+   */
+  readonly inside?: { readonly question: string; readonly answer: string };
   /** Further options of dump and restore. */
   readonly options?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -51,6 +53,8 @@ export class Server {
     readonly port: number,
     readonly pid: number,
     private readonly options: readonly string[],
+    /** Whether there is a client inside. */
+    readonly isAsked: boolean,
   ) {}
 
   /** Starts the server and the client inside. */
@@ -59,10 +63,14 @@ export class Server {
     const inside = await buildInside();
     const dir = mkdtempSync(join(tmpdir(), `criu-ts-${test.name}-`));
     const port = await freePort();
-    const { command, question, answer, options = [], environment = {} } = test.plan(dir, port);
+    const { command, inside: asked, options = [], environment = {} } = test.plan(dir, port);
     const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
-    const client = [inside, port, question, answer, join(dir, "inside"), join(dir, "stop")];
-    const script = `${command} & ${client.map((word) => quoted(String(word))).join(" ")} & wait`;
+    const client =
+      asked === undefined
+        ? []
+        : [inside, port, asked.question, asked.answer, join(dir, "inside"), join(dir, "stop")];
+    const words = client.map((word) => quoted(String(word))).join(" ");
+    const script = words === "" ? `${command} & wait` : `${command} & ${words} & wait`;
     const printed = openSync(join(dir, "printed"), "a");
     const child = Bun.spawn(["setsid", "sh", "-c", script], {
       cwd: dir,
@@ -73,7 +81,7 @@ export class Server {
     });
     closeSync(printed);
     leaveToBun(child);
-    return new Server(dir, port, child.pid, options);
+    return new Server(dir, port, child.pid, options, asked !== undefined);
   }
 
   #look(): void {
