@@ -4,6 +4,7 @@
  * Whatever fails, and whenever, the tree runs on as it was: see tracee/enter/infection.ts for how that holds even when we
  * are killed. The inventory is written last, so that a directory that has one is whole.
  */
+
 import { ActionError, type Actions } from "./actions.ts";
 import { CgroupsDump, OWN_SET } from "./cgroups/dump.ts";
 import { Freezer } from "./cgroups/freezer.ts";
@@ -24,6 +25,7 @@ import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
 import { NamespacesDump, ownIds } from "./namespaces/dump.ts";
 import { ipc } from "./namespaces/ipc/ipc.ts";
+import { SemaphoreUndoDump } from "./namespaces/ipc/undo.ts";
 import { LOCK_METHOD, networkLock, newRunId } from "./namespaces/lock-methods.ts";
 import { mnt } from "./namespaces/mnt.ts";
 import { MountsDump } from "./namespaces/mounts/dump.ts";
@@ -42,7 +44,7 @@ import {
   refuseThreads,
 } from "./process/core.ts";
 import { TaskNumbers } from "./process/identity.ts";
-import { SharedObjects } from "./process/ids.ts";
+import { refuseApart, SharedObjects } from "./process/ids.ts";
 import { dumpPstree, refuseRoot } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
 import { DumpStats, Stopwatch } from "./stats.ts";
@@ -248,6 +250,7 @@ class Saving {
   readonly #memory: MemoryDump;
   readonly #seccomp = new SeccompDump();
   readonly #objects = new SharedObjects();
+  readonly #semUndos = new SemaphoreUndoDump();
   /** What ids-PID is to hold. */
   readonly #idsOf = new Map<HostPid, TaskKobjIdsEntry>();
   readonly #entered: Entered[] = [];
@@ -298,6 +301,9 @@ class Saving {
     const living = tree.processes.filter((process) => !process.zombie);
     for (const process of living) {
       refuseDeadLeader(process);
+      const tids = process.threads.map(({ tid }) => tid);
+      refuseApart(process.pid, tids);
+      this.namespaces.refuseApart(process.pid, tids);
       const objects = ids.get(process.pid);
       if (objects !== undefined) this.#idsOf.set(process.pid, this.namespaces.idsOf(process.pid, objects));
     }
@@ -408,7 +414,8 @@ class Saving {
       };
       const tids = frozen.threads.map(({ tid }) => tid);
       const sets = this.cgroups.setsOf(pid, tids);
-      dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp, answers, sets);
+      const undos = this.#semUndos.adjustmentsOf(dumpee, namespaces.ipc_ns_id ?? 0);
+      dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp, answers, sets, undos);
       stage("dump/core");
       this.#files.dumpProcess(dumpee);
       stage("dump/opened");

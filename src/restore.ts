@@ -29,6 +29,7 @@ import { SIG } from "./linux/signal.ts";
 import { log } from "./log.ts";
 import { SLOT_SIZE } from "./machine/runner.ts";
 import { MemoryRestore } from "./memory/restore.ts";
+import { restoreUndos } from "./namespaces/ipc/undo.ts";
 import { lockMethodOf, type Unlocking, unlocking } from "./namespaces/lock-methods.ts";
 import { MountsRestore } from "./namespaces/mounts/restore.ts";
 import { idsAtBirth } from "./namespaces/nested.ts";
@@ -499,6 +500,10 @@ class Restoration {
       if (hasOwnMemory(planned)) this.#memory.restoreRings(restoree);
     for (const check of installed) check();
     this.namespaces.nested.settle();
+    for (const { planned, restoree } of this.#births.living) {
+      const undos = taskOf(planned.core, planned.pid).sem_undos ?? [];
+      restoreUndos(restoree, undos, this.namespaces.fillsIpcOf(planned.pid));
+    }
     stage("restore/memory");
     this.#files.arm();
     for (const { restoree } of this.#births.living) restoree.table.run();

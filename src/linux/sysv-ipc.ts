@@ -1,5 +1,5 @@
 /** System V shared memory, semaphores and message queues (sysvipc(7)): commands and structures (include/uapi/linux/{ipc,shm,sem,msg}.h). */
-import { s32, s64, struct, u16, u32, word } from "./struct.ts";
+import { s16, s32, s64, struct, u16, u32, word } from "./struct.ts";
 
 export const IPC = {
   CREAT: 0o1000,
@@ -19,7 +19,9 @@ export const SHM = {
   INFO: 14,
   STAT_ANY: 15,
 } as const;
-export const SEM = { UNDO: 0x1000, GETALL: 13, SETALL: 17, INFO: 19, STAT_ANY: 20 } as const;
+export const SEM = { UNDO: 0x1000, GETVAL: 12, GETALL: 13, SETALL: 17, INFO: 19, STAT_ANY: 20 } as const;
+/** The largest value of a semaphore (SEMVMX), and of what is to be undone of it (SEMAEM). */
+export const SEM_MOST = 32767;
 export const MSG = { NOERROR: 0o10000, COPY: 0o40000, INFO: 12, STAT_ANY: 13 } as const;
 
 /** struct ipc64_perm of x86-64. */
@@ -80,5 +82,4 @@ export const ipcHead = struct(ipcPerm);
 export const INFO_SIZE = 64;
 /** struct msgbuf: the type, then the text. */
 export const msgbufHead = struct({ type: s64 });
-/** struct sembuf; `op` is two's complement. */
-export const sembuf = struct({ num: u16, op: u16, flags: u16 });
+export const sembuf = struct({ num: u16, op: s16, flags: u16 });

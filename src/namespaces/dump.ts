@@ -29,6 +29,16 @@ const LINKS = [
   ...FOR_CHILDREN.map(({ kind }) => `${kind.name}_for_children`),
 ];
 
+/** Those that a thread can change alone; one that is in another mount namespace has a working directory of its own. */
+const OF_THREADS: readonly string[] = [
+  "uts",
+  "ipc",
+  "net",
+  "cgroup",
+  "pid_for_children",
+  "time_for_children",
+];
+
 /** What they say, in their order; undefined for a kind that this kernel is built without. @throws KernelError */
 function namespacesOf(pid: HostPid | "self"): (string | undefined)[] {
   return readLinks(LINKS.map((name) => `/proc/${pid}/ns/${name}`));
@@ -87,6 +97,22 @@ export class NamespacesDump implements NestedTasks {
     });
     this.#ids.set(pid, entry);
     return entry;
+  }
+
+  /** Refuses threads that have left what their process lives in: images have one of each kind for a process. @throws UnsupportedError */
+  refuseApart(pid: HostPid, tids: readonly HostPid[]): void {
+    const others = tids.filter((tid) => tid !== pid);
+    if (others.length === 0) return;
+    const links = readLinks(
+      [pid, ...others].flatMap((tid) => OF_THREADS.map((name) => `/proc/${pid}/task/${tid}/ns/${name}`)),
+    );
+    const at = links.findIndex((link, i) => link !== links[i % OF_THREADS.length]);
+    if (at < 0) return;
+    const tid = others[Math.floor(at / OF_THREADS.length) - 1];
+    const name = OF_THREADS[at % OF_THREADS.length];
+    throw new UnsupportedError(
+      `process ${pid}: thread ${tid} is in another namespace than it (${name}: ${links[at]}), which cannot be dumped`,
+    );
   }
 
   /** Those of a kind that are not ours. */

@@ -147,6 +147,11 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
     return number === this.#own?.ipc_ns_id ? undefined : number;
   }
 
+  /** Whether the objects in the IPC namespace of a process are made of the images. */
+  fillsIpcOf(pid: NsPid): boolean {
+    return this.ipcOf(pid) !== undefined && !this.#joined.has("ipc");
+  }
+
   /** The number of the namespace of a kind that the tree has of its own; undefined where it lives in ours. */
   idOf(kind: NamespaceKind): number | undefined {
     return this.#begun.find((each) => each.kind === kind)?.id;

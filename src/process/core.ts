@@ -4,6 +4,7 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type {
   CoreEntry,
+  SemUndoEntry,
   TaskCoreEntry,
   TaskKobjIdsEntry,
   TaskRlimitsEntry,
@@ -74,7 +75,8 @@ export function askCore(table: Table, seccomp: SeccompDump): CoreAnswers {
 }
 
 /**
- * Writes core-TID of all threads of a process, and its ids. `cgroupSets` says in which groups each thread is.
+ * Writes core-TID of all threads of a process, and its ids. `cgroupSets` says in which groups each thread is, `semUndos` what its end
+ * does to semaphores.
  * @throws KernelError, TaskGoneError, ImageError
  */
 export function dumpCore(
@@ -85,6 +87,7 @@ export function dumpCore(
   seccomp: SeccompDump,
   own: CoreAnswers,
   cgroupSets: ReadonlyMap<HostPid, number>,
+  semUndos: SemUndoEntry[],
 ): void {
   const { pid, numberOf, frozen } = dumpee;
   const [leader, ...others] = frozen.threads.flatMap((task, i) => {
@@ -100,7 +103,12 @@ export function dumpCore(
     const state = own.thread(first);
     images.writeAll(
       IMAGES.core,
-      [{ ...coreOf(state, cgroupSets.get(first.task.tid)), tc: own.task(dumpee, state) }],
+      [
+        {
+          ...coreOf(state, cgroupSets.get(first.task.tid)),
+          tc: { ...own.task(dumpee, state), sem_undos: semUndos },
+        },
+      ],
       numberOf(pid),
     );
   }
@@ -163,6 +171,7 @@ function askTask(table: Table): CoreAnswers["task"] {
       signals_s: dumpPending(pid, true),
       oom_score_adj: proc.oomScoreAdj,
       sigactions: sigactions(entered.ownSigtrap()),
+      sem_undos: [],
       child_subreaper: viewOf(subreaper.bytes).getUint32(0, true) !== 0,
       ...exitSignalOf(stat),
     };
@@ -192,6 +201,7 @@ export function dumpZombie(images: ImageDir, process: FrozenProcess, number: NsP
       blk_sigset: 0n,
       comm: stat.comm,
       sigactions: [],
+      sem_undos: [],
       ...exitSignalOf(stat),
     },
   };

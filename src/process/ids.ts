@@ -4,6 +4,7 @@ import { NR } from "../linux/nr.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { checkResult, rawSyscall } from "../linux/syscall.ts";
 import type { ObjectIds } from "../tracee/enter/dumpee.ts";
+import { UnsupportedError } from "./errors.ts";
 
 const KCMP = { vm: 1, files: 2, fs: 3, sighand: 4 } as const;
 type Kind = keyof typeof KCMP;
@@ -15,6 +16,23 @@ function kcmp(pid1: HostPid, pid2: HostPid, type: number): number {
     NR.kcmp,
     `of processes ${pid1} and ${pid2}`,
   );
+}
+
+/** What a thread can have apart from the others of its process (unshare(2)). */
+const APART = [
+  { type: KCMP.files, what: "table of descriptors" },
+  { type: KCMP.fs, what: "working directory" },
+] as const;
+
+/** Images have one of each for a process. @throws UnsupportedError for a thread with one of its own, KernelError */
+export function refuseApart(pid: HostPid, tids: readonly HostPid[]): void {
+  for (const { type, what } of APART) {
+    const apart = tids.find((tid) => tid !== pid && kcmp(pid, tid, type) !== 0);
+    if (apart === undefined) continue;
+    throw new UnsupportedError(
+      `process ${pid}: thread ${apart} has a ${what} of its own, which cannot be dumped`,
+    );
+  }
 }
 
 /** An ordered list of the distinct objects seen, each with one process that has it; found by halving. */

@@ -12,7 +12,7 @@ const MODE = 0o777;
 /** What the values of a set take: padded to 8 bytes, as in the image. */
 const valuesSize = (nsems: number) => Math.ceil(nsems / 4) * 8;
 
-const SEMAPHORES: Listing = {
+export const SEMAPHORES: Listing = {
   name: "semaphore set",
   control: (table, id, command, address) => table.call(NR.semctl, id, 0, command, address),
   info: SEM.INFO,

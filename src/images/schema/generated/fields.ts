@@ -921,6 +921,13 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "stop_signo", id: 21, label: "optional", kind: "scalar", type: "uint32" },
     { name: "membarrier_registration_mask", id: 22, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
     { name: "exit_signal", id: 1002, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "sem_undos", id: 1003, label: "repeated", kind: "message", type: "sem_undo_entry" },
+  ],
+  sem_undo_entry: [
+    { name: "set", id: 1, label: "required", kind: "scalar", type: "uint32" },
+    { name: "key", id: 2, label: "required", kind: "scalar", type: "uint32", hints: { hex: true } },
+    { name: "number", id: 3, label: "required", kind: "scalar", type: "uint32" },
+    { name: "adjustment", id: 4, label: "required", kind: "scalar", type: "sint32" },
   ],
   thread_core_entry: [
     { name: "futex_rla", id: 1, label: "required", kind: "scalar", type: "uint64" },

@@ -284,6 +284,8 @@ export interface TaskCoreEntry {
   membarrier_registration_mask?: number | undefined;
   /** Of criu-ts only: the signal that the parent gets at the end of this process, where that is not SIGCHLD; 0 is none. */
   exit_signal?: number | undefined;
+  /** Of criu-ts only: what its end will do to semaphores (SEM_UNDO). */
+  sem_undos: SemUndoEntry[];
 }
 
 export const TaskCoreEntry: Codec<TaskCoreEntry> = {
@@ -309,6 +311,7 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     if (m.stop_signo !== undefined) w.uint32(168, m.stop_signo, "task_core_entry.stop_signo");
     if (m.membarrier_registration_mask !== undefined) w.uint32(176, m.membarrier_registration_mask, "task_core_entry.membarrier_registration_mask");
     if (m.exit_signal !== undefined) w.uint32(8016, m.exit_signal, "task_core_entry.exit_signal");
+    for (const v of m.sem_undos) w.message(8026, SemUndoEntry, v, "task_core_entry.sem_undos");
   },
   read(r: Reader): TaskCoreEntry {
     let task_state: number | undefined;
@@ -331,6 +334,7 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     let stop_signo: number | undefined;
     let membarrier_registration_mask: number | undefined;
     let exit_signal: number | undefined;
+    const sem_undos: SemUndoEntry[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -394,6 +398,9 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
         case 8016:
           exit_signal = r.uint32();
           break;
+        case 8026:
+          sem_undos.push(r.message(SemUndoEntry));
+          break;
         default:
           r.skip(tag);
       }
@@ -404,7 +411,56 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     if (flags === undefined) return r.missing("task_core_entry.flags");
     if (blk_sigset === undefined) return r.missing("task_core_entry.blk_sigset");
     if (comm === undefined) return r.missing("task_core_entry.comm");
-    return { task_state, exit_code, personality, flags, blk_sigset, comm, timers, rlimits, cg_set, signals_s, old_seccomp_mode, old_seccomp_filter, loginuid, oom_score_adj, sigactions, child_subreaper, blk_sigset_extended, stop_signo, membarrier_registration_mask, exit_signal };
+    return { task_state, exit_code, personality, flags, blk_sigset, comm, timers, rlimits, cg_set, signals_s, old_seccomp_mode, old_seccomp_filter, loginuid, oom_score_adj, sigactions, child_subreaper, blk_sigset_extended, stop_signo, membarrier_registration_mask, exit_signal, sem_undos };
+  },
+};
+
+/** Of criu-ts only: what is added to a System V semaphore at the end of a process. */
+export interface SemUndoEntry {
+  set: number;
+  /** of the set */
+  key: number;
+  number: number;
+  adjustment: number;
+}
+
+export const SemUndoEntry: Codec<SemUndoEntry> = {
+  name: "sem_undo_entry",
+  write(w: Writer, m: SemUndoEntry): void {
+    w.uint32(8, m.set, "sem_undo_entry.set");
+    w.uint32(16, m.key, "sem_undo_entry.key");
+    w.uint32(24, m.number, "sem_undo_entry.number");
+    w.sint32(32, m.adjustment, "sem_undo_entry.adjustment");
+  },
+  read(r: Reader): SemUndoEntry {
+    let set: number | undefined;
+    let key: number | undefined;
+    let number: number | undefined;
+    let adjustment: number | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          set = r.uint32();
+          break;
+        case 16:
+          key = r.uint32();
+          break;
+        case 24:
+          number = r.uint32();
+          break;
+        case 32:
+          adjustment = r.sint32();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (set === undefined) return r.missing("sem_undo_entry.set");
+    if (key === undefined) return r.missing("sem_undo_entry.key");
+    if (number === undefined) return r.missing("sem_undo_entry.number");
+    if (adjustment === undefined) return r.missing("sem_undo_entry.adjustment");
+    return { set, key, number, adjustment };
   },
 };
 
