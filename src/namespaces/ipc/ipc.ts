@@ -12,6 +12,7 @@ import type {
   NamespaceRestoreContext,
   PlannedNamespace,
 } from "../namespace.ts";
+import { refusePosixQueues } from "./posix-queues.ts";
 import { dumpQueues, restoreQueues } from "./queues.ts";
 import { dumpSegments, removeSegments, restoreSegments } from "./segments.ts";
 import { dumpSemaphores, restoreSemaphores } from "./semaphores.ts";
@@ -35,6 +36,7 @@ function dumpIpc(found: FoundNamespace, { images, tasks: { owners } }: Namespace
   if (pid === undefined) return;
   using helper = Helper.start();
   helper.enter(`/proc/${pid}/ns/ipc`, NEW.IPC);
+  refusePosixQueues(found, helper);
   dumpVariables(images, id, helper.table);
   dumpSegments(images, found, helper, owners);
   dumpQueues(images, id, helper, owners);
