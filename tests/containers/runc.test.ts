@@ -285,6 +285,31 @@ describe.skipIf(why !== "")("runc", () => {
   );
 
   test.skipIf(Bun.which("ip") === null)(
+    "a network namespace of its own, in which it talks to itself over a connection that stays",
+    () => {
+      const server = "nc -ll -p 80 -e cat &";
+      const loop = "while read n; do n=$((n+1)); echo $n > /data/count; echo $n; sleep 0.05; done";
+      const change = (spec: Spec) => {
+        spec.process.args = ["sh", "-c", `${server} sleep 0.5; nc 127.0.0.1 80 -e /bin/loop`];
+      };
+      return withContainer("own-network", change, async (container) => {
+        writeFileSync(join(container.root, "bin/loop"), `#!/bin/sh\necho 1\n${loop}\n`, { mode: 0o755 });
+        const file = join(container.root, "data/count");
+        container.start();
+        let count = await countOf(file, 3);
+        const before = networkOf(container.pid);
+        for (const round of [1, 2]) {
+          container.checkpoint(round, "--tcp-established");
+          container.restore(round, "--tcp-established");
+          count = await countOf(file, count + 10);
+          expect(networkOf(container.pid)).toEqual(before);
+        }
+      });
+    },
+    LONG,
+  );
+
+  test.skipIf(Bun.which("ip") === null)(
     "a network namespace of somebody else (external), which it lives in again",
     () => {
       const name = runId;

@@ -23,6 +23,7 @@ import type { Undo } from "../../undo/undo.ts";
 import { type LockMethod, newRunId, type Unlocking } from "../lock-methods.ts";
 import { restoreAddresses } from "./addresses.ts";
 import { restoreConntrack } from "./conntrack.ts";
+import { setUp } from "./devices.ts";
 import { NetHelper } from "./helper.ts";
 import { restoreIptables } from "./iptables.ts";
 import type { RestoredNet } from "./link-kind.ts";
@@ -34,6 +35,9 @@ import { networkAt } from "./network.ts";
 import { restoreNftables } from "./nftables.ts";
 import { restoreRoutes } from "./routes.ts";
 import { restoreRules } from "./rules.ts";
+
+/** The index of the device that every network namespace has. */
+const LOOPBACK = 1;
 
 export type NetworksRestoreOptions = Pick<
   Options,
@@ -138,6 +142,8 @@ export class NetworksRestore implements TreeNets, Disposable {
     const saved = [...this.#nets.values()].filter(({ isExternal }) => !isExternal);
     for (const net of this.#nets.values()) this.#lock(net);
     if (!this.options.emptyNs.includes("net")) this.#fill(saved);
+    // Engines set it up in a new container, but not in one that comes back: what talks to itself would not any more.
+    else for (const { id, route } of saved) setUp(route, LOOPBACK, true, `lo of net namespace ${id}`);
     for (const { id, fd } of saved)
       restoreConntrack(this.images, id, () => this.#helper.netlink(fd.number, NETLINK.NETFILTER));
   }

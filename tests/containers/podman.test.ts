@@ -1,0 +1,125 @@
+/** `podman container checkpoint` and `restore`, with us as the only `criu` that podman and its runtime find. */
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { COUNT, groupsOf, lacking, Scratch } from "./bundle.ts";
+import { Podman } from "./podman.ts";
+import { networkOf, stateOf } from "./state.ts";
+
+const why = lacking("podman", "runc", "nsenter", "ip");
+if (why !== "") console.log(`skipped: containers of podman: ${why}`);
+const LONG = 120_000;
+
+const podman = why === "" ? new Podman(new Scratch(false, 4)) : undefined;
+
+function engine(): Podman {
+  if (podman === undefined) throw new Error(why);
+  return podman;
+}
+
+afterEach(() => podman?.end());
+afterAll(() => {
+  podman?.run("image", "rm", "--all", "--force");
+  podman?.scratch.remove();
+});
+
+function running(name: string): boolean {
+  return engine().run("ps", "--filter", `name=${name}`, "--format", "{{.Names}}") === name;
+}
+
+describe.skipIf(why !== "")("podman", () => {
+  test(
+    "checkpoint and restore, twice, as it was, with volumes, a tmpfs, and what it has printed",
+    async () => {
+      const it = engine();
+      const volume = it.scratch.at("volume");
+      mkdirSync(volume);
+      writeFileSync(join(volume, "file"), "content\n");
+      const mounts = ["-v", `${volume}:/mnt`, "-v", "named:/run/named", "--tmpfs", "/tmp"];
+      it.start("plain", COUNT, "--network", "host", ...mounts);
+      it.run("exec", "plain", "sh", "-c", "echo kept > /tmp/kept; echo kept > /run/named/kept");
+      let count = await it.countsTo("plain", 3);
+      const before = stateOf(it.pid("plain"));
+      const id = it.id("plain");
+      for (const _ of [1, 2]) {
+        it.run("container", "checkpoint", "plain");
+        expect(running("plain")).toBe(false);
+        it.run("container", "restore", "plain");
+        count = await it.countsTo("plain", count + 1);
+        expect(stateOf(it.pid("plain"))).toEqual(before);
+      }
+      expect(it.run("exec", "plain", "cat", "/tmp/kept", "/run/named/kept", "/mnt/file")).toBe(
+        "kept\nkept\ncontent",
+      );
+      // No line is lost, and none comes twice.
+      const printed = it.run("logs", "plain").split("\n").map(Number);
+      expect(printed.length).toBeGreaterThanOrEqual(count);
+      expect(printed).toEqual(printed.map((_, i) => i + 1));
+      it.end();
+      expect(groupsOf(id)).toEqual([]);
+    },
+    LONG,
+  );
+
+  test(
+    "a network namespace of podman's own (--network none)",
+    async () => {
+      const it = engine();
+      it.start("alone", COUNT, "--network", "none");
+      const count = await it.countsTo("alone", 3);
+      const before = networkOf(it.pid("alone"));
+      it.run("container", "checkpoint", "alone");
+      it.run("container", "restore", "alone");
+      await it.countsTo("alone", count + 1);
+      expect(networkOf(it.pid("alone"))).toEqual(before);
+    },
+    LONG,
+  );
+
+  test(
+    "--leave-running, --export, --file-locks, --tcp-established; --import after it is gone, and under another name beside it",
+    async () => {
+      const it = engine();
+      const archive = it.scratch.at("export.tar");
+      it.start("first", COUNT, "--network", "host");
+      const count = await it.countsTo("first", 3);
+      const { ino } = statSync(`/proc/${it.pid("first")}`);
+      it.run("container", "checkpoint", "--leave-running", "--export", archive, "--file-locks", "first");
+      expect(statSync(`/proc/${it.pid("first")}`).ino).toBe(ino);
+      const later = await it.countsTo("first", count + 40);
+      it.run("container", "restore", "--import", archive, "--name", "second", "--file-locks");
+      // It goes on from where the first one was saved, and has a root file system of its own.
+      const second = await it.countsTo("second", count);
+      expect(second).toBeLessThan(await it.countsTo("first", later));
+      await it.countsTo("second", second + 1);
+      const gone = it.scratch.at("gone.tar");
+      it.run("container", "checkpoint", "--export", gone, "--tcp-established", "second");
+      expect(running("second")).toBe(false);
+      it.run("rm", "second");
+      it.run("container", "restore", "--import", gone, "--tcp-established");
+      await it.countsTo("second", second + 2);
+    },
+    LONG,
+  );
+
+  test(
+    "--keep, --print-stats",
+    async () => {
+      const it = engine();
+      it.start("kept", COUNT, "--network", "host");
+      await it.countsTo("kept", 3);
+      const dumped = it.run("container", "checkpoint", "--keep", "--print-stats", "kept");
+      const ofDump = JSON.parse(dumped).container_statistics[0].criu_statistics;
+      expect(ofDump.frozen_time).toBeGreaterThan(0);
+      expect(ofDump.pages_written).toBeGreaterThan(0);
+      const restored = it.run("container", "restore", "--keep", "--print-stats", "kept");
+      const ofRestore = JSON.parse(restored).container_statistics[0].criu_statistics;
+      expect(ofRestore.restore_time).toBeGreaterThan(0);
+      expect(ofRestore.pages_restored).toBeGreaterThan(0);
+      const dir = it.run("inspect", "-f", "{{.StaticDir}}", "kept");
+      expect(readFileSync(join(dir, "dump.log"), "utf8")).toContain("post-dump");
+      expect(statSync(join(dir, "checkpoint/inventory.img")).size).toBeGreaterThan(0);
+    },
+    LONG,
+  );
+});

@@ -1,0 +1,66 @@
+/** Containers of podman, in a storage of their own, with runc below and us as the only `criu`. */
+import type { Scratch } from "./bundle.ts";
+
+const PATIENCE = 60_000;
+const IMAGE = "criu-ts-box";
+
+export class Podman {
+  constructor(readonly scratch: Scratch) {
+    const root = scratch.at("root");
+    scratch.makeRoot(root);
+    const archive = scratch.at("root.tar");
+    const packed = Bun.spawnSync(["tar", "-C", root, "-cf", archive, "."]);
+    if (packed.exitCode !== 0) throw new Error(`tar: ${packed.stderr}`);
+    this.run("import", archive, IMAGE);
+  }
+
+  /** Runs a command: what it prints, without its last newline. @throws Error with what podman says */
+  run(...words: string[]): string {
+    const { scratch } = this;
+    const command = ["podman", "--root", scratch.at("storage"), "--runroot", scratch.at("run")];
+    // What any machine has: no overlay, no systemd, no journal.
+    command.push("--tmpdir", scratch.at("tmp"), "--storage-driver", "vfs", "--runtime", "runc");
+    command.push("--cgroup-manager", "cgroupfs", "--events-backend", "none");
+    const { stdout, stderr, exitCode, signalCode } = Bun.spawnSync([...command, ...words], {
+      env: scratch.environment,
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: PATIENCE,
+    });
+    if (exitCode === 0) return stdout.toString().trimEnd();
+    throw new Error(`podman ${words.join(" ")}: ${signalCode ?? exitCode}: ${stderr}`);
+  }
+
+  /** Starts a container that runs a script. Its limits are such that it needs no rights that a test may not have. */
+  start(name: string, script: string, ...options: string[]): void {
+    const limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"];
+    this.run("run", "-d", "--name", name, ...limits, ...options, IMAGE, "sh", "-c", script);
+  }
+
+  pid(name: string): number {
+    return Number(this.run("inspect", "-f", "{{.State.Pid}}", name));
+  }
+
+  id(name: string): string {
+    return this.run("inspect", "-f", "{{.Id}}", name);
+  }
+
+  /** What its script has counted to, seen from inside. */
+  count(name: string): number {
+    return Number(this.run("exec", name, "cat", "/data/count"));
+  }
+
+  /** Waits until it has counted so far: what it says then. */
+  async countsTo(name: string, least: number): Promise<number> {
+    const end = Date.now() + 20_000;
+    for (;;) {
+      const count = this.count(name);
+      if (count >= least) return count;
+      if (Date.now() > end) throw new Error(`${name} says ${count}, and not ${least}`);
+    }
+  }
+
+  /** Ends all containers, at once. */
+  end(): void {
+    this.run("rm", "--all", "--force", "--time", "0");
+  }
+}
