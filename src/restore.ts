@@ -577,7 +577,8 @@ class Restoration {
       tables.add(files);
       stage("restore/task");
       this.#giveThreadLast(leader.table, restoree, identity, highest);
-      giveTaskLast(restoree, task, this.#memory.dumpable(number), running);
+      this.#memory.giveLast(restoree);
+      giveTaskLast(restoree, task, running);
       leader.table.start();
     }
     for (const { restoree } of this.#births.living) {

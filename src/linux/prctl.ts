@@ -20,6 +20,9 @@ export const PR = {
   SET_THP_DISABLE: 41,
   GET_THP_DISABLE: 42,
   CAP_AMBIENT: 47,
+  /** Refuses memory to be written and executed (6.3). */
+  SET_MDWE: 65,
+  GET_MDWE: 66,
   /** timer_create(2) takes the id that is asked for (6.16). */
   TIMER_CREATE_RESTORE_IDS: 77,
   SET_VMA: 0x5356_4d41,

@@ -63,6 +63,7 @@ interface Answers {
   readonly brk: Result;
   readonly dumpable: Result;
   readonly thpDisabled: Result;
+  readonly mdwe: Result;
 }
 
 /** A mapping with the entry that the image has of it. */
@@ -110,6 +111,7 @@ export class MemoryDump {
       brk: table.must("its break", NR.brk, 0),
       dumpable: table.must("its dumpable flag", NR.prctl, PR.GET_DUMPABLE, 0, 0, 0, 0),
       thpDisabled: table.call(NR.prctl, PR.GET_THP_DISABLE, 0, 0, 0, 0),
+      mdwe: table.call(NR.prctl, PR.GET_MDWE, 0, 0, 0, 0),
     };
   }
 
@@ -315,7 +317,7 @@ export class MemoryDump {
     if (!this.#shared.has(shmid)) this.#shared.set(shmid, { shmid, pid: dumpee.pid, mapping });
   }
 
-  #mm(dumpee: Dumpee, vmas: VmaEntry[], { brk, dumpable, thpDisabled }: Answers): MmEntry {
+  #mm(dumpee: Dumpee, vmas: VmaEntry[], { brk, dumpable, thpDisabled, mdwe }: Answers): MmEntry {
     const { pid, proc } = dumpee;
     const { stat } = proc;
     const auxv = readAuxv(pid);
@@ -339,6 +341,7 @@ export class MemoryDump {
       aios: dumpee.mappings.filter(isRing).map((mapping) => ringEntry(pid, mapping)),
       thp_disabled: !thpDisabled.failed && thpDisabled.raw !== 0,
       lock_future: lockedInFuture(dumpee),
+      mdwe: mdwe.raw > 0 ? mdwe.raw : undefined,
     };
   }
 

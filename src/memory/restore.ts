@@ -218,9 +218,11 @@ export class MemoryRestore {
     return stored >= JOB_BYTES;
   }
 
-  /** The dumpable flag of a process, to be set after its credentials, which clear it. */
-  dumpable(pid: NsPid): number | undefined {
-    return this.#plan(pid).mm.dumpable;
+  /** Adds what is set last: the dumpable flag, which credentials clear; PR_SET_MDWE, once all is mapped. */
+  giveLast({ table, number }: Restoree): void {
+    const { dumpable, mdwe = 0 } = this.#plan(number).mm;
+    if (dumpable !== undefined) table.call(NR.prctl, PR.SET_DUMPABLE, dumpable, 0, 0, 0);
+    if (mdwe !== 0) table.must("MDWE", NR.prctl, PR.SET_MDWE, mdwe, 0, 0, 0);
   }
 
   /**

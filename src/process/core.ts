@@ -265,14 +265,12 @@ export function giveTask(
   return running;
 }
 
-/** Gives what comes after the credentials: dumpable, which they clear, the subreaper flag; the signals; the timers. */
+/** Gives what comes after the credentials: the subreaper flag; the signals; the timers. */
 export function giveTaskLast(
   { table, identity }: Restoree,
   task: TaskCoreEntry,
-  dumpable: number | undefined,
   runningTimers: ReadonlySet<number>,
 ): void {
-  if (dumpable !== undefined) table.call(NR.prctl, PR.SET_DUMPABLE, dumpable, 0, 0, 0);
   table.must(
     "its subreaper flag",
     NR.prctl,

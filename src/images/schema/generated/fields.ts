@@ -507,6 +507,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "thp_disabled", id: 17, label: "optional", kind: "scalar", type: "bool" },
     { name: "mm_saved_auxv_rest", id: 1001, label: "repeated", kind: "scalar", type: "uint64" },
     { name: "lock_future", id: 1002, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
+    { name: "mdwe", id: 1003, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
   ],
   vma_entry: [
     { name: "start", id: 1, label: "required", kind: "scalar", type: "uint64", hints: { hex: true } },

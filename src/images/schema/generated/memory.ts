@@ -25,6 +25,8 @@ export interface MmEntry {
   mm_saved_auxv_rest: bigint[];
   /** MCL_FUTURE, MCL_ONFAULT: what mlockall(2) was told of mappings to come. */
   lock_future?: number | undefined;
+  /** PR_SET_MDWE: what memory may not become. */
+  mdwe?: number | undefined;
 }
 
 export const MmEntry: Codec<MmEntry> = {
@@ -49,6 +51,7 @@ export const MmEntry: Codec<MmEntry> = {
     if (m.thp_disabled !== undefined) w.bool(136, m.thp_disabled, "mm_entry.thp_disabled");
     w.uint64s(8008, m.mm_saved_auxv_rest, "mm_entry.mm_saved_auxv_rest");
     if (m.lock_future !== undefined) w.uint32(8016, m.lock_future, "mm_entry.lock_future");
+    if (m.mdwe !== undefined) w.uint32(8024, m.mdwe, "mm_entry.mdwe");
   },
   read(r: Reader): MmEntry {
     let mm_start_code: bigint | undefined;
@@ -70,6 +73,7 @@ export const MmEntry: Codec<MmEntry> = {
     let thp_disabled: boolean | undefined;
     const mm_saved_auxv_rest: bigint[] = [];
     let lock_future: number | undefined;
+    let mdwe: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -136,6 +140,9 @@ export const MmEntry: Codec<MmEntry> = {
         case 8016:
           lock_future = r.uint32();
           break;
+        case 8024:
+          mdwe = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -152,7 +159,7 @@ export const MmEntry: Codec<MmEntry> = {
     if (mm_env_start === undefined) return r.missing("mm_entry.mm_env_start");
     if (mm_env_end === undefined) return r.missing("mm_entry.mm_env_end");
     if (exe_file_id === undefined) return r.missing("mm_entry.exe_file_id");
-    return { mm_start_code, mm_end_code, mm_start_data, mm_end_data, mm_start_stack, mm_start_brk, mm_brk, mm_arg_start, mm_arg_end, mm_env_start, mm_env_end, exe_file_id, mm_saved_auxv, vmas, dumpable, aios, thp_disabled, mm_saved_auxv_rest, lock_future };
+    return { mm_start_code, mm_end_code, mm_start_data, mm_end_data, mm_start_stack, mm_start_brk, mm_brk, mm_arg_start, mm_arg_end, mm_env_start, mm_env_end, exe_file_id, mm_saved_auxv, vmas, dumpable, aios, thp_disabled, mm_saved_auxv_rest, lock_future, mdwe };
   },
 };
 
