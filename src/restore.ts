@@ -66,7 +66,13 @@ import { RestoreStats, Stopwatch } from "./stats.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/build/release.ts";
 import type { Restoree } from "./tracee/build/restoree.ts";
 import { SameCpu } from "./tracee/build/same-cpu.ts";
-import { spawnRoot, spawnStandIn, spawnThreads, type UnbornThreads } from "./tracee/build/spawn.ts";
+import {
+  spawnRoot,
+  spawnStandIn,
+  spawnThreads,
+  type UnbornThreads,
+  withNumbersOf,
+} from "./tracee/build/spawn.ts";
 import { ThreadTables } from "./tracee/build/thread-tables.ts";
 import { awaitEnds } from "./tracee/hold/freeze.ts";
 import { detachAll, type FinalState, giveStates, outliveUs, tryStates } from "./tracee/hold/many-tasks.ts";
@@ -302,7 +308,8 @@ class Restoration {
       mounts,
       new Set(tables),
       {
-        hostOf: (number) => this.#births.hostOf(number) ?? sameHost(number),
+        hostOf: (number) => this.#births.hostOf(number) ?? this.#hostOfOther(number),
+        withNumbers: (act) => (this.#root === undefined ? act() : withNumbersOf(this.#root, act)),
         processOf: (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
         owners: namespaces.owners,
         livesIn: (kind, number) => this.#livesIn(kind, number),
@@ -344,6 +351,11 @@ class Restoration {
     if (field === undefined) return undefined;
     const found = this.#births.living.find(({ planned }) => planned.ids?.[field] === number);
     return found?.restoree.pid ?? (this.namespaces.isOurs(field, number) ? "self" : undefined);
+  }
+
+  /** Whoever is not of the tree has the same number only where it lives in our pid namespace. */
+  #hostOfOther(number: NsPid): HostPid | undefined {
+    return this.#root === undefined || this.#root.identity.level === 0 ? sameHost(number) : undefined;
   }
 
   #readCores(): void {

@@ -66,6 +66,7 @@ const TREE = {
   owners: SAME_OWNERS,
   livesIn: () => undefined,
   nets: OUR_NET,
+  withNumbers: <T>(act: () => T) => act(),
 };
 
 function restoreOptions(inheritFd: readonly string[] = []): FilesRestoreOptions {

@@ -179,6 +179,8 @@ export interface RestoreContext {
   readonly entries: ReadonlyMap<number, FileEntry>;
   /** Our number of a task, group or session of the tree; undefined for one that is not of it. All of them have been born. */
   hostOf(number: NsPid): HostPid | undefined;
+  /** Does something while our children are born with numbers of the images. @throws KernelError, whatever `act` throws */
+  withNumbers<T>(act: () => T): T;
   /** What we call the owners of files, by the tree's ids; NO_ID for one that has no name here. */
   readonly owners: Owners;
   /** A living process of the tree, once it is born: calls can be made in it. */

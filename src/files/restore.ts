@@ -63,7 +63,10 @@ interface Description {
 }
 
 /** The tree that the files are restored for. */
-export type RestoredTree = Pick<RestoreContext, "hostOf" | "processOf" | "owners" | "livesIn" | "nets">;
+export type RestoredTree = Pick<
+  RestoreContext,
+  "hostOf" | "processOf" | "owners" | "livesIn" | "nets" | "withNumbers"
+>;
 
 export class FilesRestore {
   readonly #images: ImageDir;
@@ -111,6 +114,7 @@ export class FilesRestore {
       entries: this.#entries,
       kept: this.#kept,
       hostOf: (number: NsPid) => tree.hostOf(number),
+      withNumbers: <T>(act: () => T) => tree.withNumbers(act),
       processOf: (number: NsPid) => tree.processOf(number),
       owners: tree.owners,
       livesIn: (kind: string, number: number) => tree.livesIn(kind, number),

@@ -10,16 +10,15 @@ import { ERRNO } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
 import { O } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
+import type { Owners } from "../../linux/owners.ts";
 import type { HostPid, NsPid } from "../../linux/pid.ts";
-import { AF, encodeUnix, SOCK } from "../../linux/socket.ts";
+import { AF, SOCK } from "../../linux/socket.ts";
 import { s32, u32 } from "../../linux/struct.ts";
 import { addressOf, checkResult, rawSyscall, syscall } from "../../linux/syscall.ts";
-import { textToBytes } from "../../linux/text.ts";
 import { log } from "../../log.ts";
 import type { TreeNets } from "../../namespaces/net/restore.ts";
 import type { Restoree } from "../../tracee/build/restoree.ts";
 import type { Table } from "../../tracee/table/table.ts";
-import { selfPath } from "../path.ts";
 
 /** Whom the kernel is to note. */
 export interface Caller {
@@ -27,15 +26,20 @@ export interface Caller {
   readonly groups: readonly number[];
 }
 
-/** Processes that are being restored, and our numbers of all. */
+/** Processes that are being restored, our numbers of all, and children with such numbers; what we call users and groups. */
 export interface Processes {
   processOf(number: NsPid): Restoree | undefined;
   hostOf(number: NsPid): HostPid | undefined;
   readonly nets: TreeNets;
+  withNumbers<T>(act: () => T): T;
+  readonly owners: Owners;
 }
 
-/** What a socket is connected to: an address, or the file that a descriptor of ours is open at. */
-export type Target = { readonly address: Uint8Array } | { readonly file: number };
+/** What a socket is connected to: an address; a path in it starts at a directory of ours. */
+export interface Target {
+  readonly address: Uint8Array;
+  readonly directory: number | undefined;
+}
 
 /** So many pairs are made in one table. */
 const LOT = 64;
@@ -46,8 +50,8 @@ export class Callers {
   constructor(private readonly processes: Processes) {}
 
   /**
-   * So many pairs of connected sockets of a type and in a network, the caller's to close. Both of a pair note `who`, or `otherwise`, which is there,
-   * where that one cannot be had. @throws KernelError
+   * So many pairs of connected sockets of a type and in a network, the caller's to close. Both of a pair note `who`, or
+   * `otherwise`, which is there, where that one cannot be had. @throws KernelError
    */
   pairs(
     { type, ns_id }: Pick<UnixSkEntry, "type" | "ns_id">,
@@ -62,7 +66,7 @@ export class Callers {
       const lot = Math.min(LOT, count - pairs.length);
       pairs.push(
         ...(restoree === undefined
-          ? pairsByChild(type, lot, who, network)
+          ? this.#pairsByChild(type, lot, who, network)
           : pairsInside(restoree, type, lot, who, network)),
       );
     }
@@ -73,7 +77,7 @@ export class Callers {
   listen(fd: number, backlog: number, who: Caller | undefined, otherwise: Restoree): void {
     const restoree = this.#inTree(who, otherwise);
     if (restoree === undefined) {
-      byChild(who, (child) => child.call(NR.listen, fd, backlog), NR.listen);
+      this.#byChild(who, (child) => child.call(NR.listen, fd, backlog), NR.listen);
       return;
     }
     const { table } = restoree;
@@ -85,34 +89,32 @@ export class Callers {
     table.run();
   }
 
-  /** connect(2) of a socket of ours. @throws KernelError */
-  connect(fd: number, to: Target, who: Caller | undefined, otherwise: Restoree): void {
+  /**
+   * connect(2) of a socket of ours. A process of the tree that makes it may stand elsewhere afterwards: it is put where it belongs later.
+   * @throws KernelError
+   */
+  connect(fd: number, { address, directory }: Target, who: Caller | undefined, otherwise: Restoree): void {
     const restoree = this.#inTree(who, otherwise);
     if (restoree === undefined) {
-      // It has our descriptors, by the same numbers.
-      const address = "file" in to ? addressOfFile(to.file) : to.address;
-      byChild(
-        who,
-        (child) => child.call(NR.connect, fd, child.data(address).address, address.length),
-        NR.connect,
-      );
+      const add = (child: ChildTable) => {
+        // It has our descriptors, by the same numbers.
+        if (directory !== undefined) child.call(NR.fchdir, directory);
+        return child.call(NR.connect, fd, child.data(address).address, address.length);
+      };
+      this.#byChild(who, add, NR.connect);
       return;
     }
     const { table } = restoree;
-    let address: Uint8Array;
-    let file: number | undefined;
-    if ("file" in to) {
-      const fetched = restoree.fetch(`${WHAT}: its file`, to.file);
-      table.run();
-      file = fetched.value;
-      address = addressOfFile(file);
-    } else address = to.address;
+    if (directory !== undefined) {
+      const there = restoree.fetch(WHAT, directory);
+      table.must(WHAT, NR.fchdir, there);
+      table.must(WHAT, NR.close, there);
+    }
     const there = restoree.fetch(WHAT, fd);
     become(table, who);
     table.must(WHAT, NR.connect, there, table.data(address), address.length);
     becomeUs(table, who);
     table.must(WHAT, NR.close, there);
-    if (file !== undefined) table.must(WHAT, NR.close, file);
     table.run();
   }
 
@@ -120,6 +122,8 @@ export class Callers {
   #inTree(who: Caller | undefined, otherwise: Restoree): Restoree | undefined {
     const number = who?.credentials.pid;
     if (number === undefined) return otherwise;
+    // Somebody who cannot be seen from the tree's pid namespace: as no child of ours can.
+    if (number === 0) return undefined;
     const restoree = this.processes.processOf(number);
     if (restoree !== undefined || this.#isFree(number)) return restoree;
     log.warn(
@@ -132,13 +136,51 @@ export class Callers {
   /** Whether nobody has the number. */
   #isFree(number: NsPid): boolean {
     const host = this.processes.hostOf(number);
-    return number !== 0 && host !== undefined && rawSyscall(NR.kill, host, 0) === -ERRNO.ESRCH;
+    return host === undefined || rawSyscall(NR.kill, host, 0) === -ERRNO.ESRCH;
   }
-}
 
-/** The address of the file that a descriptor of the process that uses it is open at. */
-export function addressOfFile(fd: number): Uint8Array {
-  return encodeUnix(textToBytes(selfPath(fd)));
+  #byChild(who: Caller | undefined, add: (child: ChildTable) => ChildResult, nr: number): void {
+    using child = new ChildTable();
+    if (who !== undefined) this.#becomeInChild(child, who);
+    const result = add(child);
+    this.#bear(who, (number) => child.run(number).pid);
+    checkResult(result.raw, nr, `${WHAT}, in a child with number ${who?.credentials.pid}`);
+  }
+
+  #pairsByChild(
+    type: number,
+    count: number,
+    who: Caller | undefined,
+    network: number | undefined,
+  ): [Fd, Fd][] {
+    using child = new ChildTable();
+    if (network !== undefined) child.callOrEnd(NR.setns, network, NEW.NET);
+    if (who !== undefined) this.#becomeInChild(child, who);
+    const made = Array.from({ length: count }, () => {
+      const space = child.data(PAIR_SIZE);
+      return { space, result: child.call(NR.socketpair, AF.UNIX, type | SOCK.CLOEXEC, 0, space.address) };
+    });
+    using pidfd = Fd.ofProcess(this.#bear(who, (number) => child.hold(number)));
+    return made.map(({ space: { bytes }, result }) => {
+      checkResult(result.raw, NR.socketpair, `in a child with number ${who?.credentials.pid}`);
+      return [Fd.outOf(pidfd.number, s32.read(bytes, 0)), Fd.outOf(pidfd.number, s32.read(bytes, s32.size))];
+    });
+  }
+
+  #bear(who: Caller | undefined, act: (number: NsPid | undefined) => HostPid): HostPid {
+    const number = who?.credentials.pid;
+    if (number === undefined || number === 0) return act(undefined);
+    return this.processes.withNumbers(() => act(number));
+  }
+
+  /** It lives in our user namespace. */
+  #becomeInChild(child: ChildTable, { credentials: { uid, gid }, groups }: Caller): void {
+    const { owners } = this.processes;
+    const theirs = groups.map((group) => owners.gid(group));
+    child.call(NR.setgroups, theirs.length, child.data(bytesOf(theirs)).address);
+    child.call(NR.setresgid, KEEP, owners.gid(gid), KEEP);
+    child.call(NR.setresuid, KEEP, owners.uid(uid), KEEP);
+  }
 }
 
 // --- in a process of the tree
@@ -232,40 +274,4 @@ function bytesOf(groups: readonly number[]): Uint8Array {
   const bytes = new Uint8Array(groups.length * u32.size);
   for (const [i, group] of groups.entries()) u32.write(bytes, i * u32.size, group);
   return bytes;
-}
-
-// --- in a child with the number of a process that has ended
-
-function becomeInChild(child: ChildTable, { credentials: { uid, gid }, groups }: Caller): void {
-  child.call(NR.setgroups, groups.length, child.data(bytesOf(groups)).address);
-  child.call(NR.setresgid, KEEP, gid, KEEP);
-  child.call(NR.setresuid, KEEP, uid, KEEP);
-}
-
-function byChild(who: Caller | undefined, add: (child: ChildTable) => ChildResult, nr: number): void {
-  using child = new ChildTable();
-  if (who !== undefined) becomeInChild(child, who);
-  const result = add(child);
-  child.run(who?.credentials.pid);
-  checkResult(result.raw, nr, `${WHAT}, in a child with number ${who?.credentials.pid}`);
-}
-
-function pairsByChild(
-  type: number,
-  count: number,
-  who: Caller | undefined,
-  network: number | undefined,
-): [Fd, Fd][] {
-  using child = new ChildTable();
-  if (network !== undefined) child.callOrEnd(NR.setns, network, NEW.NET);
-  if (who !== undefined) becomeInChild(child, who);
-  const made = Array.from({ length: count }, () => {
-    const space = child.data(PAIR_SIZE);
-    return { space, result: child.call(NR.socketpair, AF.UNIX, type | SOCK.CLOEXEC, 0, space.address) };
-  });
-  using pidfd = Fd.ofProcess(child.hold(who?.credentials.pid));
-  return made.map(({ space: { bytes }, result }) => {
-    checkResult(result.raw, NR.socketpair, `in a child with number ${who?.credentials.pid}`);
-    return [Fd.outOf(pidfd.number, s32.read(bytes, 0)), Fd.outOf(pidfd.number, s32.read(bytes, s32.size))];
-  });
 }

@@ -15,7 +15,7 @@ import type { TreeNets } from "../../namespaces/net/restore.ts";
 import { FileRestoreError, restoring } from "../errors.ts";
 import { prepareQueues } from "./options.ts";
 import type { StoredPacket } from "./sk-queues.ts";
-import type { Binder } from "./unix-bind.ts";
+import { type Binder, type Bound, hiddenNaming } from "./unix-bind.ts";
 import { addressOfName, pathOf, textOfName } from "./unix-name.ts";
 import type { Sender } from "./unix-send.ts";
 import { closedSocket, isOutside, type Socket, type Sockets } from "./unix-sockets.ts";
@@ -189,7 +189,7 @@ export class DatagramWiring implements Disposable {
       fd = this.nets.socket(net, AF.UNIX, SOCK.DGRAM);
       this.#senders.set(key, fd);
       prepareQueues(fd.number);
-      if (name.length > 0) bindSender(this.binder, fd.number, name)?.close();
+      if (name.length > 0) bindSender(this.binder, fd.number, name)?.file.close();
     }
     return fd.number;
   }
@@ -218,10 +218,9 @@ function isNear(one: Socket, other: Socket): boolean {
 const NOBODY = new Uint8Array(u16.size);
 
 /** Gives a socket that is to be closed its name, where that is free; its file is the caller's. */
-export function bindSender(binder: Binder, fd: number, name: Uint8Array): Fd | undefined {
-  const naming = { name, directory: undefined, permissions: undefined, isHidden: true, path: undefined };
+export function bindSender(binder: Binder, fd: number, name: Uint8Array): Bound | undefined {
   try {
-    return binder.bind(fd, naming);
+    return binder.bind(fd, hiddenNaming(name));
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     log.warn(

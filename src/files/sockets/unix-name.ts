@@ -5,9 +5,10 @@
 import type { UnixSkEntry } from "../../images/schema/generated/sockets.ts";
 import { Fd } from "../../linux/fd.ts";
 import { AT, O } from "../../linux/io.ts";
+import type { TreeMounts } from "../../linux/path-at.ts";
 import type { UnixSocket } from "../../linux/sock-diag.ts";
 import { encodeUnix, unixSocketFile } from "../../linux/socket.ts";
-import { type FullStatus, fullStatusOf, statusAt } from "../../linux/statx.ts";
+import { type FileStatus, type FullStatus, fullStatusOf, statusAt } from "../../linux/statx.ts";
 import { pathAddress } from "../../linux/syscall.ts";
 import { bytesToText } from "../../linux/text.ts";
 import { FileDumpError } from "../errors.ts";
@@ -42,40 +43,55 @@ export function textOfName(name: Uint8Array): string {
 
 // --- dump
 
-type FileOfName = Pick<UnixSkEntry, "file_perms" | "name_dir" | "deleted" | "path">;
+type FileOfName = Pick<UnixSkEntry, "file_perms" | "name_dir" | "deleted" | "path" | "mnt_id">;
 
 /**
  * The file that a socket has its name by: its permissions, what a relative name starts from, whether it is gone, and where it is
  * if not where the name leads. @throws KernelError; FileDumpError where it cannot be made again
  */
-export function fileOfName(file: OpenFile, { name }: UnixSocket, where: string): FileOfName {
+export function fileOfName(
+  file: OpenFile,
+  { name }: UnixSocket,
+  mounts: TreeMounts,
+  where: string,
+): FileOfName {
   const text = name && pathOf(name);
   if (text === undefined) return {};
   using socketFile = unixSocketFile(file.copy);
   if (socketFile === undefined) return {};
   const status = fullStatusOf(socketFile.number);
-  const { mode } = status;
-  const file_perms = { mode, uid: file.owners.uid(status.uid), gid: file.owners.gid(status.gid) };
   const link = linkOf(socketFile.number);
-  const deleted = saysDeleted(link) && !isAt(link, status);
-  const at = deleted ? withoutDeleted(link) : link;
-  if (!at.startsWith("/")) {
-    throw new FileDumpError(`${where}: it is bound to ${text}, which stands where we cannot see it (${at})`);
+  // Where a file was that is gone does not matter; a restore has put it where nobody sees it.
+  const isOutside = mounts.any && !mounts.has(status.mntId);
+  if (isOutside && !saysDeleted(link)) {
+    throw new FileDumpError(
+      `${where}: it is bound to ${text} on mount ${status.mntId}, which is in no mount namespace of the tree`,
+    );
   }
+  const owner = { uid: file.owners.uid(status.uid), gid: file.owners.gid(status.gid) };
+  const found = {
+    file_perms: { mode: status.mode, ...owner },
+    ...(mounts.any && !isOutside && { mnt_id: status.mntId }),
+  };
+  const leads = (path: string) => !isOutside && isAt(mounts, path, status);
+  const deleted = saysDeleted(link) && !leads(link);
+  const at = deleted ? withoutDeleted(link) : link;
+  if (!at.startsWith("/"))
+    throw new FileDumpError(`${where}: it is bound to ${text}, which stands where we cannot see it (${at})`);
   if (text.startsWith("/")) {
-    if (deleted) return { file_perms, deleted };
-    return at === text || isAt(text, status) ? { file_perms } : { file_perms, path: at };
+    if (deleted) return { ...found, deleted };
+    return at === text || leads(text) ? found : { ...found, path: at };
   }
   const name_dir = startOf(at, text);
-  if (name_dir !== undefined) return deleted ? { file_perms, name_dir, deleted } : { file_perms, name_dir };
-  const cwd = linkOfProcess(file);
-  if (!deleted && cwd !== undefined && isAt(`${cwd}/${text}`, status)) return { file_perms, name_dir: cwd };
+  if (name_dir !== undefined) return deleted ? { ...found, name_dir, deleted } : { ...found, name_dir };
+  const cwd = deleted ? undefined : cwdOf(file);
+  if (cwd !== undefined && leads(`${cwd}/${text}`)) return { ...found, name_dir: cwd };
   if (text.includes("/") || deleted) {
     throw new FileDumpError(
       `${where}: it is bound to ${text}, a path from a directory that is not known any more; it is at ${at}`,
     );
   }
-  return { file_perms, name_dir: parentOf(at), path: at };
+  return { ...found, name_dir: parentOf(at), path: at };
 }
 
 /** What a relative path starts from that leads to `at`. */
@@ -85,7 +101,7 @@ function startOf(at: string, relative: string): string | undefined {
   return at.slice(0, -end.length) || "/";
 }
 
-function linkOfProcess(file: OpenFile): string | undefined {
+function cwdOf(file: OpenFile): string | undefined {
   try {
     using cwd = Fd.open(`/proc/${file.pid}/cwd`, O.PATH);
     return linkOf(cwd.number);
@@ -94,7 +110,11 @@ function linkOfProcess(file: OpenFile): string | undefined {
   }
 }
 
-function isAt(path: string, { dev, ino }: FullStatus): boolean {
-  const there = statusAt(AT.FDCWD, pathAddress(path));
-  return typeof there !== "number" && there.dev === dev && there.ino === ino;
+/** Whether a path of the tree's leads to a file. */
+function isAt(mounts: TreeMounts, path: string, { dev, ino, mntId }: FullStatus): boolean {
+  const root = mounts.rootFor(mntId);
+  const is = (there: FileStatus | number) =>
+    typeof there !== "number" && there.dev === dev && there.ino === ino;
+  const name = root === AT.FDCWD ? path : path.replace(/^\/+/, "");
+  return is(statusAt(root, pathAddress(name))) || (mounts.any && is(mounts.lookUnder(mntId, path)));
 }

@@ -58,7 +58,7 @@ export class UnixRestore implements FileRestorer {
 
   constructor(private readonly context: RestoreContext) {
     this.#callers = new Callers(context);
-    this.#binder = new Binder(context.undo);
+    this.#binder = new Binder(context.undo, context.mounts, context.owners);
     this.#sockets = new Sockets(context.entries.values(), (socket) => this.#given(socket));
     this.#queues = new QueuesRestore(context.images);
     this.#streams = planStreams(this.#sockets);
@@ -184,11 +184,11 @@ export class UnixRestore implements FileRestorer {
 
   #name(socket: Socket): void {
     if (socket.entry.id === 0) {
-      socket.file = bindSender(this.#binder, socket.number, socket.naming.name);
+      socket.bound = bindSender(this.#binder, socket.number, socket.naming.name);
       return;
     }
     restoring(`${socket.what}: its name ${textOfName(socket.naming.name)}`, () => {
-      socket.file = this.#binder.bind(socket.number, socket.naming);
+      socket.bound = this.#binder.bind(socket.number, socket.naming, this.context.holderOf(socket.entry.id));
     });
   }
 
@@ -228,9 +228,9 @@ export class UnixRestore implements FileRestorer {
     const listener = closedSocket(client, naming.name);
     listener.fd = this.context.nets.socket(entry.ns_id, AF.UNIX, entry.type);
     this.#listeners.set(key, listener);
-    listener.file = bindSender(this.#binder, listener.number, naming.name);
+    listener.bound = bindSender(this.#binder, listener.number, naming.name);
     // Where it could not have the name, any does.
-    if (listener.file === undefined) tryBind(listener.number, encodeUnix(NO_NAME));
+    if (listener.bound === undefined) tryBind(listener.number, encodeUnix(NO_NAME));
     this.#listen(listener, client.caller);
     return listener;
   }

@@ -1,7 +1,8 @@
 /** Filling the queue of a Unix socket: each message is sent by who sent it, with what came beside it. */
 import { ChildTable } from "../../linux/child-table.ts";
-import { ERRNO, KernelError } from "../../linux/errno.ts";
+import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
+import { ourPid } from "../../linux/ourselves.ts";
 import type { Owners } from "../../linux/owners.ts";
 import type { HostPid, NsPid } from "../../linux/pid.ts";
 import {
@@ -23,6 +24,7 @@ export interface Sending {
   /** Our descriptor of an entry of files.img. */
   descriptor(id: number): number;
   hostOf(number: NsPid): HostPid | undefined;
+  withNumbers<T>(act: () => T): T;
   /** What we call users and groups of the images. */
   readonly owners: Owners;
 }
@@ -91,7 +93,8 @@ export class Sender implements Disposable {
 
   #credentials({ entry: { ucred, id_for } }: StoredPacket): ControlMessage[] {
     if (ucred === undefined) return [];
-    const pid = ucred.pid === 0 ? undefined : this.#standsFor(ucred.pid);
+    // Somebody who cannot be seen from the tree's pid namespace: as we.
+    const pid = ucred.pid === 0 ? ourPid() : this.#standsFor(ucred.pid);
     const { owners } = this.sending;
     if (pid !== undefined)
       return [credentialsMessage({ pid, uid: owners.uid(ucred.uid), gid: owners.gid(ucred.gid) })];
@@ -102,15 +105,22 @@ export class Sender implements Disposable {
     return [];
   }
 
-  /** A process of that number, which is there at least until we are done. */
+  /** Our number of a process that has that one, and is there at least until we are done; undefined where none can be. */
   #standsFor(number: NsPid): HostPid | undefined {
+    const known = this.#standIns.get(number);
+    if (known !== undefined) return known.pid;
     const host = this.sending.hostOf(number);
-    if (host === undefined || this.#standIns.has(number)) return host;
-    if (rawSyscall(NR.kill, host, 0) !== -ERRNO.ESRCH) return host;
+    if (host !== undefined && rawSyscall(NR.kill, host, 0) !== -ERRNO.ESRCH) return host;
     const child = new ChildTable();
-    this.#standIns.set(number, child);
-    child.hold(number);
-    return host;
+    try {
+      const pid = this.sending.withNumbers(() => child.hold(number));
+      this.#standIns.set(number, child);
+      return pid;
+    } catch (error) {
+      child[Symbol.dispose]();
+      if (isErrno(error, ERRNO.EEXIST)) return undefined;
+      throw error;
+    }
   }
 }
 

@@ -3,11 +3,13 @@ import type { FileEntry } from "../../images/schema/generated/files.ts";
 import type { UnixSkEntry } from "../../images/schema/generated/sockets.ts";
 import { Fd } from "../../linux/fd.ts";
 import { TCP_STATE } from "../../linux/sock-diag.ts";
-import { SO, SOCK, SOL } from "../../linux/socket.ts";
+import { encodeUnix, SO, SOCK, SOL } from "../../linux/socket.ts";
+import { textToBytes } from "../../linux/text.ts";
 import { FileRestoreError } from "../errors.ts";
+import { selfPath } from "../path.ts";
 import { type Option, options } from "./options.ts";
-import { type Naming, namingOf } from "./unix-bind.ts";
-import { addressOfFile, type Caller, type Target } from "./unix-callers.ts";
+import { type Bound, hiddenNaming, type Naming, namingOf } from "./unix-bind.ts";
+import type { Caller, Target } from "./unix-callers.ts";
 import { addressOfName, pathOf } from "./unix-name.ts";
 
 /** Options that Unix sockets have beside those of all. */
@@ -22,7 +24,7 @@ export class Socket {
   #fd: Fd | undefined;
   #number: number | undefined;
   /** The file that it is bound to, if to one. */
-  file: Fd | undefined;
+  bound: Bound | undefined;
   /** Its descriptor is the user's, or a plugin's: it is what it is. */
   isGiven = false;
 
@@ -55,7 +57,7 @@ export class Socket {
   /** Closes what nobody has taken. Never throws. */
   close(): void {
     this.#fd?.close();
-    this.file?.close();
+    this.bound?.file.close();
   }
 
   get what(): string {
@@ -80,14 +82,18 @@ export class Socket {
 
   /** Whom a connection to it is made to. */
   get target(): Target {
-    return this.file === undefined
-      ? { address: addressOfName(this.naming.name) }
-      : { file: this.file.number };
+    const { bound } = this;
+    return bound === undefined
+      ? { address: addressOfName(this.naming.name), directory: undefined }
+      : { address: encodeUnix(textToBytes(bound.path)), directory: bound.directory };
   }
 
   /** The same, for us. */
   get address(): Uint8Array {
-    return this.file === undefined ? addressOfName(this.naming.name) : addressOfFile(this.file.number);
+    const { bound } = this;
+    return bound === undefined
+      ? addressOfName(this.naming.name)
+      : encodeUnix(textToBytes(selfPath(bound.file.number)));
   }
 
   /** Whom its peer credentials tell of. */
@@ -99,10 +105,7 @@ export class Socket {
 
 /** One that stands in for the peer of a socket that had been closed, and had this name. */
 export function closedSocket({ entry }: Socket, name: Uint8Array): Socket {
-  return new Socket(
-    { ...entry, id: 0, ino: 0, peer_name: undefined, error: undefined },
-    { name, directory: undefined, permissions: undefined, isHidden: true, path: undefined },
-  );
+  return new Socket({ ...entry, id: 0, ino: 0, peer_name: undefined, error: undefined }, hiddenNaming(name));
 }
 
 export class Sockets {

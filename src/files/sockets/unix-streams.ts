@@ -114,9 +114,8 @@ function isNameOf(listener: Socket, socket: Socket): boolean {
   const other = socket.naming;
   return (
     listener.entry.type === socket.entry.type &&
-    one.isHidden === other.isHidden &&
-    one.directory === other.directory &&
-    one.path === other.path &&
+    one.at?.mount === other.at?.mount &&
+    one.at?.path === other.at?.path &&
     (pathOf(one.name) !== undefined || listener.entry.ns_id === socket.entry.ns_id) &&
     one.name.length === other.name.length &&
     one.name.every((byte, i) => byte === other.name[i])

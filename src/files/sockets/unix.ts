@@ -26,6 +26,7 @@ import {
   SOCK,
   SOL,
 } from "../../linux/socket.ts";
+import { log } from "../../log.ts";
 import type { SocketNet } from "../../namespaces/net/dump.ts";
 import { FileDumpError } from "../errors.ts";
 import type { DumpContext, FileDumper, FileKind } from "../kind.ts";
@@ -106,9 +107,9 @@ class UnixDump implements FileDumper {
         net,
       ),
       name: listed.name ?? new Uint8Array(0),
-      ...fileOfName(file, listed, where),
+      ...fileOfName(file, listed, this.context.mounts, where),
       ns_id: net.id,
-      ...this.#peerCredentials(facts),
+      ...this.#peerCredentials(facts, where),
       waiting: [...listed.waiting],
     };
     if (listed.shutdown !== 0 && isSkShutdown(listed.shutdown)) entry.shutdown = listed.shutdown;
@@ -165,16 +166,23 @@ class UnixDump implements FileDumper {
     return undefined;
   }
 
-  #peerCredentials({ peer }: UnixFacts): Pick<UnixSkEntry, "peer_cred" | "peer_groups"> {
+  #peerCredentials({ peer }: UnixFacts, where: string): Pick<UnixSkEntry, "peer_cred" | "peer_groups"> {
     if (peer === undefined) return { peer_groups: [] };
     const { owners } = this.context.tasks;
     const peer_groups = peer.groups.map((group) => owners.gid(group));
-    return { peer_cred: this.#credentials(peer.credentials), peer_groups };
+    return { peer_cred: this.#credentials(peer.credentials, where), peer_groups };
   }
 
-  #credentials({ pid, uid, gid }: Credentials): SkUcredEntry {
+  #credentials({ pid, uid, gid }: Credentials, where: string): SkUcredEntry {
     const { owners } = this.context.tasks;
-    return { pid: this.context.tasks.numberOf(hostPid(pid)), uid: owners.uid(uid), gid: owners.gid(gid) };
+    const number = this.context.tasks.numberOf(hostPid(pid));
+    if (number === 0) {
+      log.warn(
+        "files/unix",
+        `${where}: process ${pid}, of whom it tells, is not in the tree's pid namespace, or has ended: its number is 0 in the images`,
+      );
+    }
+    return { pid: number, uid: owners.uid(uid), gid: owners.gid(gid) };
   }
 
   #pendingError({ events }: UnixFacts, entry: UnixSkEntry, where: string): void {
@@ -194,7 +202,7 @@ class UnixDump implements FileDumper {
       const ids = rights.map(
         (right, nth) => this.context.describe(right.release(), `${at}: descriptor ${nth + 1}`).id,
       );
-      const ucred = credentials && this.#credentials(credentials);
+      const ucred = credentials && this.#credentials(credentials, at);
       const scm = ids.length === 0 ? [] : [{ type: SCM.RIGHTS, rights: ids }];
       this.#queues.add({ id_for: id, scm, ucred, from: from.length === 0 ? undefined : from, urgent }, bytes);
     });

@@ -115,15 +115,16 @@ export function spawnRoot({
  * as they are opened, in the pid namespace of the root. It waits, and dies when it is told to or we do. @throws KernelError as spawnRoot
  */
 export function spawnStandIn(number: NsPid, area: Area, root: Restoree): { end(): void } {
-  if (root.identity.level === 0) return cloneWaiting(number, area, false);
-  using namespace = Fd.open(`/proc/${root.pid}/ns/pid`, O.RDONLY);
-  return withChildrenIn(namespace.number, () => cloneWaiting(number, area, false));
+  return withNumbersOf(root, () => cloneWaiting(number, area, false));
 }
 
-/**
- * Has those that we bear meanwhile live in the pid namespace of a descriptor: for which namespace a thread's children are is a matter of
- * its own. @throws KernelError (EINVAL: it is not below ours)
- */
+/** Does something while our children are born with numbers of the images, of which `root` is the root. @throws KernelError, whatever `act` throws */
+export function withNumbersOf<T>(root: Restoree, act: () => T): T {
+  if (root.identity.level === 0) return act();
+  using namespace = Fd.open(`/proc/${root.pid}/ns/pid`, O.RDONLY);
+  return withChildrenIn(namespace.number, act);
+}
+
 function withChildrenIn<T>(namespace: number, bear: () => T): T {
   using own = Fd.open("/proc/self/ns/pid", O.RDONLY);
   const join = (fd: number) => syscall("of pids, for our children", NR.setns, fd, NEW.PID);
