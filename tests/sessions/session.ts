@@ -48,6 +48,8 @@ function plain(shown: string): string {
 
 export class Session {
   readonly #members = new Set<number>();
+  /** What was restored, each a tree of its own: its parent is another one then. */
+  readonly #roots = new Set<number>();
   /** How much of what was shown has been looked at, in bytes. */
   #seen = 0;
   readonly times: string[] = [];
@@ -113,7 +115,7 @@ export class Session {
   state(): string {
     const line = (pid: number) =>
       `  ${pid} ${processState(pid)} ${readText(`/proc/${pid}/wchan`)} ${readText(`/proc/${pid}/cmdline`)?.replaceAll("\0", " ").slice(0, 90)}`;
-    const tree = processTree(this.pid).map(line).join("\n");
+    const tree = this.#everyone().map(line).join("\n");
     return `${tree}\nshown: ${this.screen.slice(-1500)}\nprinted: ${this.file("printed").slice(-500)}`;
   }
 
@@ -153,9 +155,14 @@ export class Session {
     return this.shows(wanted);
   }
 
+  /** All processes, also those that were restored by themselves. */
+  #everyone(): number[] {
+    return [...new Set([this.pid, ...this.#roots].flatMap((root) => processTree(root)))];
+  }
+
   /** The processes of the tree whose words, with spaces between them, begin so. */
   processes(words: string): number[] {
-    return processTree(this.pid).filter((pid) =>
+    return this.#everyone().filter((pid) =>
       `${readText(`/proc/${pid}/cmdline`)?.replaceAll("\0", " ")}`.startsWith(`${words} `),
     );
   }
@@ -185,10 +192,16 @@ export class Session {
     if (left.length > 0) throw new FixtureFailed(`after the dump these live: ${left.join(" ")}`);
     if (this.how.job) await this.restoreAsJob(images, options);
     else {
-      const restored = await restore(images, { options });
+      let restored = await restore(images, { options });
+      // Somebody else has one of the pids, or the terminal's number, for a moment.
+      for (let i = 0; i < 50 && / is another's|, which is in use/.test(restored.errors); i++) {
+        await Bun.sleep(100);
+        restored = await restore(images, { options });
+      }
       if (!restored.ok) throw new FixtureFailed(`restore: ${restored.errors}`);
       this.times.push(`${dumped.milliseconds.toFixed(0)}/${restored.milliseconds.toFixed(0)}`);
     }
+    this.#roots.add(root);
     for (const pid of processTree(root)) this.#members.add(pid);
   }
 
@@ -217,7 +230,7 @@ export class Session {
   }
 
   async stop(): Promise<void> {
-    for (const pid of processTree(this.pid)) this.#members.add(pid);
+    for (const pid of this.#everyone()) this.#members.add(pid);
     await killAll([...this.#members]);
   }
 }

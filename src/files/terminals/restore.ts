@@ -28,7 +28,7 @@ import {
   termiosCall,
   ttyNumber,
 } from "../../linux/tty.ts";
-import { FileRestoreError, restoring } from "../errors.ts";
+import { FileRestoreError, NamelessRestoreError, restoring } from "../errors.ts";
 import type { ControllingTerminal, FileRestorer, RestoreContext, ShellJob } from "../kind.ts";
 import { openPath, selfPath } from "../path.ts";
 import { withAsync, withFlags } from "../status-flags.ts";
@@ -181,7 +181,7 @@ export class TtyRestore implements FileRestorer {
 
   #openMaster(file: TtyFileEntry, info: TtyInfoEntry): number {
     const pair = this.#pairOf(file, info);
-    if (pair.masterGiven) throw new FileRestoreError("two descriptions of one master");
+    if (pair.masterGiven) throw new NamelessRestoreError("two descriptions of one master");
     pair.masterGiven = true;
     return fcntl(pair.master, F.DUPFD_CLOEXEC, 0);
   }
@@ -196,14 +196,14 @@ export class TtyRestore implements FileRestorer {
   }
 
   #openByPath({ regf_id, flags }: TtyFileEntry): number {
-    if (regf_id === undefined) throw new FileRestoreError("a terminal without a path");
+    if (regf_id === undefined) throw new NamelessRestoreError("a terminal without a path");
     return this.context.paths.openPlain(regf_id, (flags & ~O.ASYNC) | O.NOCTTY | O.NONBLOCK);
   }
 
   /** The terminal that we were started from (--shell-job), opened anew. */
   #openInherited({ flags }: Pick<TtyFileEntry, "flags">): number {
     if (ttyNumber(0, TIOC.GPTN) < 0 && ttyNumber(0, TIOC.GETD) < 0) {
-      throw new FileRestoreError(
+      throw new NamelessRestoreError(
         "--shell-job gives it the terminal at our standard input, which is none",
         ERRNO.ENOTTY,
       );
@@ -215,7 +215,7 @@ export class TtyRestore implements FileRestorer {
     const key = `tty[${rdev.toString(16)}:${dev.toString(16)}]`;
     const inherited = this.context.inherited.take(key);
     if (inherited === undefined) {
-      throw new FileRestoreError(`an external terminal, which --inherit-fd fd[N]:${key} is to give`);
+      throw new NamelessRestoreError(`an external terminal, which --inherit-fd fd[N]:${key} is to give`);
     }
     return withFd(inherited, (fd) => openPath(selfPath(fd), (flags & (O.ACCMODE | O.NONBLOCK)) | O.NOCTTY));
   }
@@ -249,7 +249,7 @@ export class TtyRestore implements FileRestorer {
     if (isHungUp(info) || this.#readInfos().has(info.id + 1)) return false;
     if (this.context.options.shellJob) return true;
     if (this.context.options.orphanPtsMaster !== undefined) return false;
-    throw new FileRestoreError(
+    throw new NamelessRestoreError(
       "a terminal whose other end was outside of the tree: --shell-job gives it the one that this is started from",
     );
   }
@@ -284,8 +284,8 @@ export class TtyRestore implements FileRestorer {
         if (index === wanted) return fd.release();
         others.push(fd);
         if (wanted === undefined || index < 0 || index > wanted || others.length > MOST_OTHERS)
-          throw new FileRestoreError(
-            `its number ${wanted} is another's: the next free one is ${index}`,
+          throw new NamelessRestoreError(
+            `its number ${wanted} is another's by now: the next free one is ${index}`,
             ERRNO.EBUSY,
           );
       }
@@ -313,7 +313,7 @@ export class TtyRestore implements FileRestorer {
     const flags = O.RDWR | O.NOCTTY | O.NONBLOCK;
     if (hasMaster && masterFile?.regf_id !== undefined)
       return this.context.paths.openPlain(masterFile.regf_id, flags);
-    if (file.regf_id === undefined) throw new FileRestoreError("a terminal without a path");
+    if (file.regf_id === undefined) throw new NamelessRestoreError("a terminal without a path");
     return this.context.paths.openBeside(file.regf_id, "ptmx", flags);
   }
 
