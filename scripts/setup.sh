@@ -30,7 +30,7 @@ case $purpose in
   servers)
     wanted="$wanted gcc libc6-dev python3"
     optional="iptables redis-server nginx-light memcached haproxy mosquitto gunicorn python3-gunicorn openssh-server"
-    optional="$optional openssh-client rsync postgresql mariadb-server default-jre-headless golang-go rabbitmq-server"
+    optional="$optional openssh-client rsync postgresql mariadb-server-core default-jdk-headless golang-go erlang-base"
     ;;
   programs)
     wanted="$wanted gcc libc6-dev xz-utils zstd coreutils gzip python3 perl bc openssl bash util-linux"

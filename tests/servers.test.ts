@@ -6,15 +6,18 @@
  */
 import { expect, test } from "bun:test";
 import { bun } from "./servers/bun.ts";
+import { erlang } from "./servers/erlang.ts";
 import { go } from "./servers/go.ts";
 import { gunicorn } from "./servers/gunicorn.ts";
 import { haproxy } from "./servers/haproxy.ts";
 import { java } from "./servers/java.ts";
 import { Load } from "./servers/load.ts";
+import { mariadb } from "./servers/mariadb.ts";
 import { memcached } from "./servers/memcached.ts";
 import { mosquitto } from "./servers/mosquitto.ts";
 import { nginx } from "./servers/nginx.ts";
 import { node } from "./servers/node.ts";
+import { postgres } from "./servers/postgres.ts";
 import { python } from "./servers/python.ts";
 import { redis } from "./servers/redis.ts";
 import { rsync } from "./servers/rsync.ts";
@@ -35,6 +38,9 @@ const all: readonly ServerTest[] = [
   go,
   ssh,
   rsync,
+  postgres,
+  mariadb,
+  erlang,
 ];
 /** Those that `npm test` runs. */
 const USUAL = ["redis", "memcached", "nginx", "node"];
