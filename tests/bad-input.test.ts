@@ -131,8 +131,8 @@ describe("dump of a process that cannot be dumped", () => {
   test.skipIf(!kthread)("it is a kernel thread", () => refused(2, /process 2, a kernel thread: EPERM$/));
 
   test("it is a zombie", async () => {
-    // The shell becomes a sleep, which does not wait for its child.
-    const child = Bun.spawn(["sh", "-c", "sleep 0 & echo $!; exec sleep 60"], { stdout: "pipe" });
+    // The shell becomes a sleep, which does not wait for its child; it has a second for that.
+    const child = Bun.spawn(["sh", "-c", "sleep 1 & echo $!; exec sleep 60"], { stdout: "pipe" });
     const { value } = await child.stdout.getReader().read();
     const zombie = Number(new TextDecoder().decode(value));
     while (processState(zombie) !== "Z") await Bun.sleep(5);

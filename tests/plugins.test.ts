@@ -190,6 +190,7 @@ describe("an open file that nobody knows", () => {
     const before = asked();
     const hold = `import os, struct, time; fd = os.open("${device}", os.O_RDWR); os.write(fd, struct.pack("i", 4321)); time.sleep(1000)`;
     const pid = await start(["python3", "-c", hold]);
+    for (let tries = 0; tries < 200 && asked() !== 4321; tries++) await Bun.sleep(50);
     expect(asked()).toBe(4321);
     await dumpAway(pid, ["-L", plugin]);
     expect(asked()).toBe(before);
