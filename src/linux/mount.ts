@@ -100,13 +100,12 @@ export function rawOpenat2(dirfd: number, path: string, flags: number, resolve: 
   return rawSyscall(NR.openat2, dirfd, nameAddress(path), howAddress, openHow.size);
 }
 
-/** A mount of its own of what `path` leads to, without the mounts in it, attached nowhere; the caller's. @throws KernelError */
+/** A mount of its own of what `path` leads to, also by links, without the mounts in it, attached nowhere; the caller's. @throws KernelError */
 export function cloneMount(dirfd: number, path: string): number {
-  const flags = OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
+  const flags = OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;
   return syscall(path, NR.open_tree, dirfd, nameAddress(path), flags);
 }
 
-const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
 
 /** The attributes of a mount with these flags of mount(2). */

@@ -1,6 +1,14 @@
 /** Containers of runc, with us as the only `criu` that it finds: saved, gone, and back, twice over, as they were. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { freePort } from "../servers/port.ts";
@@ -70,9 +78,11 @@ const shapes: Record<string, (spec: Spec) => void> = {
     const source = scratch?.at("volume") ?? "";
     mkdirSync(source, { recursive: true });
     writeFileSync(join(source, "file"), "content\n");
+    symlinkSync("file", join(source, "link"));
     spec.mounts.push(
       { destination: "/mnt", type: "bind", source, options: ["rbind", "ro"] },
       { destination: "/etc/file", type: "bind", source: join(source, "file"), options: ["bind"] },
+      { destination: "/etc/link", type: "bind", source: join(source, "link"), options: ["bind"] },
       { destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["size=1m", "mode=1777"] },
     );
   },
