@@ -14,10 +14,11 @@ import { linesOf } from "./lines.ts";
 
 const python = "/usr/bin/python3";
 
-// Reads a directory a line, answers a line of JSON. Images of raw pages and archives have no messages to decode.
+// Reads a directory a line, answers a line of JSON. Images of pages, archives, and what other programs read have no messages to decode.
 const program = `
 import json, os, sys
 import pycriu
+RAW = ("pages-", "tmpfs-", "ifaddr-", "route", "rule-", "iptables-", "ip6tables-", "nftables-", "netns-ct-", "netns-exp-")
 for line in sys.stdin:
     directory = line.rstrip("\\n")
     images, errors = {}, {}
@@ -27,7 +28,7 @@ for line in sys.stdin:
             continue
         if not (name.endswith(".img") or name.startswith("stats-")):
             continue
-        if name.startswith(("pages-", "tmpfs-")):
+        if name.startswith(RAW):
             continue
         try:
             with open(path, "rb") as image:

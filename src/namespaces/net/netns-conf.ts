@@ -94,10 +94,12 @@ function othersOf(readers: SysctlReaders, devices: readonly string[]): NamedSysc
   };
   compare(common, readers.anew(common));
   const perDevice = names.filter(ofDevice);
+  const anew = readers.anew(perDevice);
+  // Where there is no table of default values, those of `lo` are the same as any device's.
   const usual = readSysctls(
     readers.here(),
     perDevice.map((name) => name.replace("/lo/", "/default/")),
-  );
+  ).map((value, i) => value ?? anew[i]);
   for (const device of devices)
     compare(
       perDevice.map((name) => name.replace("/lo/", `/${device}/`)),
