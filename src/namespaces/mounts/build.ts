@@ -72,6 +72,13 @@ export interface MadeMount {
   readonly fd: Fd;
 }
 
+/** A terminal in a devpts of the tree, of which these are the mounts. */
+interface Terminal {
+  readonly peers: readonly Mount[];
+  readonly index: number;
+  readonly master: Fd;
+}
+
 /** A namespace that has been built. */
 export interface MadeNamespace {
   readonly tree: MountTree;
@@ -89,13 +96,14 @@ export class MountsBuilder implements Disposable {
   readonly forNames = new Map<Mount, MadeMount>();
   readonly namespaces: MadeNamespace[] = [];
   /** Masters of terminals whose slaves are mounted somewhere. */
-  readonly terminals: { readonly peers: readonly Mount[]; readonly index: number; readonly master: Fd }[] =
-    [];
+  readonly terminals: Terminal[] = [];
   /** To be given to their servers. */
   readonly automounts: MadeMount[] = [];
   readonly #deferred: ReadonlySet<Mount>;
   readonly #pidfd: Fd;
   readonly #temporary: UndoEntry[] = [];
+  /** Masters that are closed when everything stands in its place. */
+  readonly #hungUp: Terminal[] = [];
   #yard: number | undefined;
 
   constructor(
@@ -138,7 +146,7 @@ export class MountsBuilder implements Disposable {
     this.#pidfd.close();
     for (const { fd } of [...this.made.values(), ...this.copies.values(), ...this.forNames.values()])
       fd.close();
-    for (const { master } of this.terminals) master.close();
+    for (const { master } of [...this.terminals, ...this.#hungUp]) master.close();
     for (const { namespace, root } of this.namespaces) {
       namespace.close();
       root.close();
@@ -148,6 +156,7 @@ export class MountsBuilder implements Disposable {
   /** Takes away what deleted mounts were made of. */
   removeTemporary(): void {
     for (const entry of this.#temporary.splice(0).reverse()) entry.undo();
+    for (const { master } of this.#hungUp.splice(0)) master.close();
   }
 
   /** Closes what the process has of all this: it keeps no descriptor but one. */
@@ -248,25 +257,25 @@ export class MountsBuilder implements Disposable {
   /** A terminal is there as long as its master is open: those whose slaves are mounted somewhere have to be there before. */
   #openTerminals({ planned, fd }: MadeMount): void {
     const { mount } = planned;
-    const indexes = new Set<number>();
-    for (const { root } of mount.peers) {
-      const [, index] = /^\/(\d{1,7})$/.exec(root) ?? [];
-      if (index !== undefined) indexes.add(Number(index));
+    const indexes = new Map<number, Terminal[]>();
+    for (const { root, deleted } of mount.peers) {
+      const index = terminalIndex(root);
+      if (index === undefined) continue;
+      if (!deleted) indexes.set(index, this.terminals);
+      else if (!indexes.has(index)) indexes.set(index, this.#hungUp);
     }
-    const others: Fd[] = [];
+    const others: Terminal[] = [];
     try {
       while (indexes.size > 0) {
-        const flags = O.RDWR | O.NOCTTY | O.NONBLOCK;
-        const result = rawOpenat2(fd.number, "ptmx", flags, INSIDE);
-        const master = Fd.own(checkResult(result, NR.openat2, `${describe(mount)}: a terminal`));
-        const index = ttyNumber(master.number, TIOC.GPTN);
-        if (indexes.delete(index)) this.terminals.push({ peers: mount.peers, index, master });
-        else others.push(master);
+        const { master, index } = openTerminal(fd.number, describe(mount));
+        const wanted = indexes.get(index);
+        (wanted ?? others).push({ peers: mount.peers, index, master });
+        indexes.delete(index);
         if (others.length > MOST_TERMINALS)
           throw new MountRestoreError(`${describe(mount)}: there are no such terminals`);
       }
     } finally {
-      for (const other of others) other.close();
+      for (const { master } of others) master.close();
     }
   }
 
@@ -369,6 +378,18 @@ export class MountsBuilder implements Disposable {
     const what = describe(mount);
     if (from === undefined || parent === undefined)
       throw new MountRestoreError(`${what}: what it is bound from is not there`);
+    if (planned.fileSystem.code === Fstype.DEVPTS) {
+      // Its name goes with its master. That of another one may be the same by now.
+      const { peers } = mount;
+      const wanted = terminalIndex(mount.root);
+      let found = this.#hungUp.find((each) => each.peers === peers && each.index === wanted);
+      if (found === undefined) {
+        found = { peers, ...openTerminal(from.fd.number, what) };
+        this.#hungUp.push(found);
+      }
+      this.#park(this.#make({ ...planned, origin: { ...origin, path: `${found.index}` } }));
+      return;
+    }
     const rest = pathBelow(mount.mountpoint, mount.parent.mountpoint) ?? "";
     const point = checkResult(
       rawOpenat2(parent.fd.number, rest === "" ? "." : rest, O.PATH, INSIDE),
@@ -562,6 +583,19 @@ function deferredMounts({ mounts }: MountsPlan): ReadonlySet<Mount> {
     }
   }
   return deferred;
+}
+
+/** The terminal that a mount shows. */
+function terminalIndex(root: string): number | undefined {
+  const [, index] = /^\/(\d{1,7})$/.exec(root) ?? [];
+  return index === undefined ? undefined : Number(index);
+}
+
+/** The master of a new terminal in the devpts that a descriptor leads to. */
+function openTerminal(devpts: number, what: string): { master: Fd; index: number } {
+  const result = rawOpenat2(devpts, "ptmx", O.RDWR | O.NOCTTY | O.NONBLOCK, INSIDE);
+  const master = Fd.own(checkResult(result, NR.openat2, `${what}: a terminal`));
+  return { master, index: ttyNumber(master.number, TIOC.GPTN) };
 }
 
 /** Every directory of autofs is taken for another mount by the kernel (6.18). */
