@@ -100,12 +100,16 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   let ending: UndoEntry | undefined;
   const runId = newRunId();
   const numbers = new TaskNumbers(tree);
-  using mounts = new MountsDump(options, undo, numbers, plugins);
   using cgroups = new CgroupsDump(options, freezer);
   cgroups.lookAtRoot(rootPid);
   const namespaces = new NamespacesDump(rootPid);
   using lock = networkLock(options.networkLock, runId, OUR_NETWORK);
   using networks = new NetworksDump(namespaces.nets, options, runId, plugins);
+  const namespaceNumbers = {
+    find: (name: string) => namespaces.find(name),
+    numberOf: (net: number) => networks.numberOf(net),
+  };
+  using mounts = new MountsDump(options, undo, numbers, namespaceNumbers, plugins);
   const saving = new Saving(
     options,
     images,

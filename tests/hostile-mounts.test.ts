@@ -210,6 +210,17 @@ work("a container's images", () => {
     await refused(/release_agent/, added({ fstype: Fstype.CGROUP, options: agent, mountpoint: "/sub" }));
   });
 
+  test("have no way to a namespace that the tree does not live in", async () => {
+    const shows = (root: string) => added({ fstype: Fstype.AUTO, fsname: "nsfs", root, mountpoint: "/file" });
+    await refused(/our own network/, (dir) => {
+      const ids = dir.readOne(IMAGES.ids, pid);
+      const [ours, theirs] = [ids.net_ns_id ?? 0, 77];
+      dir.writeAll(IMAGES.ids, [{ ...ids, net_ns_id: theirs }], pid);
+      shows(`/net:[${ours}]`)(dir);
+    });
+    for (const root of ["/", "/mnt:[5]", "/net:[5]/x"]) await refused(/no network/, shows(root));
+  });
+
   test("hear of no mounts of ours", () =>
     refused(/slave of group/, changed("/mnt", { master_id: 1, flags: 1 << 19 })));
 

@@ -8,6 +8,5 @@ export const mnt: NamespaceKind = {
   field: "mnt_ns_id",
   own: 6,
   dump: (_, { images, mounts }) => mounts.dump(images),
-  fill: ({ id }, first, context) =>
-    context.mounts.build(first, [id, ...context.numbers(mnt).filter((each) => each !== id)]),
+  fill: (_, first, { mounts, networks }) => mounts.build(first, (number) => networks.path(number)),
 };

@@ -86,6 +86,9 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
     const users = this.idOf(user);
     this.owners = treeOwners(images, root.ids, own);
     this.keepsGroups = users !== undefined && keepsGroups(images, users);
+    const mounted = this.idOf(mnt);
+    if (mounted !== undefined)
+      mounts.plan([mounted, ...this.numbers(mnt).filter((each) => each !== mounted)], networks);
     this.keeper = users === undefined ? undefined : new Keeper();
   }
 

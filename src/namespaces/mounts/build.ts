@@ -113,6 +113,8 @@ export class MountsBuilder implements Disposable {
     private readonly owners: Owners,
     private readonly undo: Undo,
     private readonly plugins: Plugins,
+    /** Where a network namespace can be opened; undefined for ours. */
+    private readonly pathOfNet: (number: number) => string | undefined,
     /** Whether names have to be made in the file systems. */
     private readonly makesNames: boolean,
   ) {
@@ -224,6 +226,12 @@ export class MountsBuilder implements Disposable {
         const fd = Fd.own(cloneMount(AT.FDCWD, origin.path));
         // It is of the group of the one that it was copied from, and has attributes that the process may have no right to change.
         setAttributes(fd.number, attrStruct(mount.flags, MS.PRIVATE), `${what}: ${origin.path}`);
+        return this.#handIn(planned, fd);
+      }
+      case "network": {
+        using file = Fd.open(this.pathOfNet(origin.number) ?? "/proc/self/ns/net", O.RDONLY);
+        const fd = Fd.own(cloneMount(file.number, ""));
+        setAttributes(fd.number, attrStruct(mount.flags, MS.PRIVATE), what);
         return this.#handIn(planned, fd);
       }
       case "plugin": {

@@ -11,12 +11,12 @@ import { type AutofsEntry, Fstype, type MntEntry } from "../../images/schema/gen
 import { majorOf, minorOf } from "../../linux/device.ts";
 import { ERRNO } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
-import { AT, listDirectory, O, readLink } from "../../linux/io.ts";
+import { AT, listDirectory, listNumbers, O, readLink } from "../../linux/io.ts";
 import { MS, RESOLVE, rawOpenat2 } from "../../linux/mount.ts";
 import { type MountInfo, parseMountinfo, readMountinfo } from "../../linux/mountinfo.ts";
 import { NR } from "../../linux/nr.ts";
 import { ourPath, type PathAt, type TreeMounts } from "../../linux/path-at.ts";
-import type { HostPid, TreeTasks } from "../../linux/pid.ts";
+import { type HostPid, hostPid, type TreeTasks } from "../../linux/pid.ts";
 import { type FileStatus, statusAt, statusOf } from "../../linux/statx.ts";
 import { checkResult, pathAddress } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
@@ -26,7 +26,7 @@ import { CleanMounts, seeNamespace } from "./access.ts";
 import { autofsEntry, dumpAutofs } from "./autofs.ts";
 import { MountDumpError } from "./errors.ts";
 import { type ExternalOptions, Externals, KEY } from "./external.ts";
-import { AUTO, enabledNames, type FileSystem, fileSystemOf } from "./file-systems.ts";
+import { AUTO, enabledNames, type FileSystem, fileSystemOf, NSFS } from "./file-systems.ts";
 import { dumpTmpfs } from "./tmpfs.ts";
 import {
   buildTree,
@@ -62,6 +62,7 @@ interface Judged {
   source?: string;
   internalSharing?: true;
   autofs?: AutofsEntry;
+  root?: string;
   /** A plugin makes it again. */
   withPlugin?: true;
 }
@@ -71,6 +72,23 @@ interface FoundTree {
   readonly namespace: MountNamespace;
   /** Ours, of the root of the namespace. */
   readonly root: Fd;
+}
+
+/** Undefined for a process that is gone, or that we may not look at. */
+function networkOf(pid: number): string | undefined {
+  try {
+    return readLink(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The numbers that images have for namespaces. */
+export interface NamespaceNumbers {
+  /** That of one by its name, `net:[INODE]`, if a process of the tree lives in it. */
+  find(name: string): number | undefined;
+  /** That of the network that a descriptor of ours is one of, which is saved from now on. @throws KernelError */
+  numberOf(net: number): number;
 }
 
 export class MountsDump implements TreeMounts, Disposable {
@@ -85,6 +103,7 @@ export class MountsDump implements TreeMounts, Disposable {
     private readonly options: MountsDumpOptions,
     private readonly undo: Undo,
     private readonly tasks: TreeTasks,
+    private readonly namespaces: NamespaceNumbers,
     private readonly plugins: Plugins,
   ) {
     this.#externals = new Externals(options);
@@ -278,6 +297,10 @@ export class MountsDump implements TreeMounts, Disposable {
     this.#refuseSharing(mount, refuse);
     if (this.#isExternalBind(mount) || this.#isRootBind(mount)) return;
     const { fileSystem } = this.#judge(mount);
+    if (fileSystem.name === NSFS) {
+      this.#judge(mount).root = `/net:[${this.#networkAt(mount, refuse)}]`;
+      return;
+    }
     const help = `--external mnt[${mount.mountpoint}]:NAME says that a restore finds it outside`;
     if (showsAll(mount)) {
       if (fileSystem.code === Fstype.UNSUPPORTED)
@@ -296,6 +319,30 @@ export class MountsDump implements TreeMounts, Disposable {
       }
       refuse(`it shows a part of a file system whose root is mounted nowhere in the tree; ${help}`);
     }
+  }
+
+  /** The number of the network namespace that is kept by a mount. */
+  #networkAt(mount: Mount, refuse: (what: string) => never): number {
+    const { root, namespace } = mount;
+    const found = this.#trees.find((each) => each.namespace.number === namespace);
+    if (!root.startsWith("net:[") || found === undefined)
+      refuse("a namespace that a mount keeps cannot be saved but for networks");
+    this.#ours ??= readMountinfo("self");
+    const known = this.namespaces.find(root);
+    const isOutside =
+      known === undefined
+        ? this.#ours.some((ours) => ours.root === root) || this.#hasOthers(root)
+        : root === readLink("/proc/self/ns/net") && root !== readLink(`/proc/${this.tasks.living[0]}/ns/net`);
+    if (isOutside) refuse("it is the network of processes, or of a mount, outside of the tree");
+    if (known !== undefined) return known;
+    using clean = new CleanMounts(found.namespace.pid, found.tree.root, [mount]);
+    using net = Fd.open(`/proc/self/fd/${clean.of(mount)}`, O.RDONLY);
+    return this.namespaces.numberOf(net.number);
+  }
+
+  /** Whether somebody who is not of the tree lives in a network. */
+  #hasOthers(net: string): boolean {
+    return listNumbers("/proc").some((pid) => !this.tasks.has(hostPid(pid)) && networkOf(pid) === net);
   }
 
   #refuseSharing(mount: Mount, refuse: (what: string) => never): void {
@@ -358,7 +405,7 @@ export class MountsDump implements TreeMounts, Disposable {
   }
 
   #entry(mount: Mount): MntEntry {
-    const { fileSystem, external, source, internalSharing, withPlugin } = this.#judge(mount);
+    const { fileSystem, external, source, internalSharing, withPlugin, root } = this.#judge(mount);
     const { code } = fileSystem;
     // The kernel mounts tracefs in it by itself, and lets no one have the one without the other.
     const flags = code === Fstype.DEBUGFS ? mount.flags | MS.REC : mount.flags;
@@ -369,7 +416,7 @@ export class MountsDump implements TreeMounts, Disposable {
       parent_mnt_id: mount.parentId,
       flags,
       sb_flags: mount.superFlags,
-      root: mount.root,
+      root: root ?? mount.root,
       mountpoint: mount.mountpoint,
       source: source ?? mount.source,
       options: this.#optionsOf(mount, code),

@@ -44,6 +44,9 @@ const TABLE: readonly FileSystem[] = [
   { code: Fstype.AUTOFS, name: "autofs" },
 ];
 
+/** Of files of namespaces, by which these are kept: it cannot be mounted, only bound from. */
+export const NSFS = "nsfs";
+
 /** What can be mounted by its name alone once --enable-fs allows it; which one it is says the image's `fsname`. */
 export const AUTO: FileSystem = { code: Fstype.AUTO, name: "auto" };
 
@@ -55,6 +58,7 @@ const BY_NAME: readonly FileSystem[] = [
   { code: Fstype.AUTO, name: "configfs", isFound: true, isCommon: true },
   { code: Fstype.AUTO, name: "efivarfs", isFound: true, isCommon: true },
   { code: Fstype.AUTO, name: "selinuxfs", isFound: true, isCommon: true },
+  { code: Fstype.AUTO, name: NSFS },
 ];
 /** What nobody knows how to mount. */
 export const UNSUPPORTED: FileSystem = { code: Fstype.UNSUPPORTED, name: "unsupported" };

@@ -13,7 +13,7 @@ import { MS, MS_PROPAGATION } from "../../linux/mount.ts";
 import { type MountInfo, ourMountOf, readMountinfo, splitOptions } from "../../linux/mountinfo.ts";
 import { MountRestoreError } from "./errors.ts";
 import { type Externals, KEY, NO_ROOT } from "./external.ts";
-import { type FileSystem, fileSystemOfCode } from "./file-systems.ts";
+import { type FileSystem, fileSystemOfCode, NSFS } from "./file-systems.ts";
 import {
   buildTree,
   fromRoot,
@@ -37,6 +37,8 @@ export type Origin =
   | { readonly kind: "new"; readonly fsName: string }
   /** The same of a device, or of what else only we may mount. */
   | { readonly kind: "device"; readonly fsName: string; readonly path: string }
+  /** The file of a network namespace, by its number in the images. */
+  | { readonly kind: "network"; readonly number: number }
   /** What a plugin gives. */
   | { readonly kind: "plugin" }
   /** A part of what another mount shows. */
@@ -63,6 +65,15 @@ export interface PlanOptions {
   readonly enabled: ReadonlySet<string>;
   /** The SELinux context of mounts that have one (--lsm-mount-context). */
   readonly context: string | undefined;
+  readonly networks: Networks;
+}
+
+/** The network namespaces that are restored. */
+export interface Networks {
+  /** Has one be there, by its number in the images. */
+  mention(number: number): void;
+  /** Whether one is not ours; undefined stands for that of the root of the tree. */
+  isOther(number: number | undefined): boolean;
 }
 
 interface Read {
@@ -173,6 +184,7 @@ class Planner {
       } else if (external === KEY.DEVICE) first(mount, this.#device(mount));
       else if (external !== undefined) first(mount, { kind: "outside", path: external });
       else if (this.#of(mount).entry.with_plugin === true) first(mount, { kind: "plugin" });
+      else if (mount.type === NSFS) first(mount, this.#network(mount));
     }
     for (const mount of peers) {
       if (this.#planned.has(mount)) continue;
@@ -237,6 +249,18 @@ class Planner {
   #ourTerminals({ options }: Mount): string | undefined {
     if (splitOptions(options).includes("newinstance")) return undefined;
     return ourMountOf("devpts")?.mountpoint;
+  }
+
+  #network(mount: Mount): Origin {
+    const { networks } = this.options;
+    const [, digits] = /^\/net:\[(\d{1,9})\]$/.exec(mount.root) ?? [];
+    const number = Number(digits);
+    if (digits === undefined) this.#refuse(mount, `it shows ${mount.root}, which is no network`);
+    // The image alone must not give a tree a way to ours.
+    if (!networks.isOther(number) && networks.isOther(undefined))
+      this.#refuse(mount, "it shows our own network, in which the tree does not live");
+    networks.mention(number);
+    return { kind: "network", number };
   }
 
   #device(mount: Mount): Origin {

@@ -22,7 +22,7 @@ import { type MadeMount, MountsBuilder, resolveIn } from "./build.ts";
 import { MountRestoreError } from "./errors.ts";
 import { type ExternalOptions, Externals } from "./external.ts";
 import { enabledNames } from "./file-systems.ts";
-import { planMounts } from "./plan.ts";
+import { type MountsPlan, type Networks, planMounts } from "./plan.ts";
 import { Sharing } from "./sharing.ts";
 import { nameOf, pathBelow } from "./tree.ts";
 
@@ -38,6 +38,7 @@ const ON_MOUNT = RESOLVE.IN_ROOT | RESOLVE.NO_XDEV | RESOLVE.NO_MAGICLINKS;
 const IN_NAMESPACE = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS;
 
 export class MountsRestore implements MountPaths, Disposable {
+  #plan: MountsPlan | undefined;
   #builder: MountsBuilder | undefined;
   readonly #byId = new Map<number, MadeMount>();
   /** Directories that names are made in. */
@@ -53,19 +54,26 @@ export class MountsRestore implements MountPaths, Disposable {
     private readonly plugins: Plugins = Plugins.none(),
   ) {}
 
-  /**
-   * Builds the mount namespaces of these numbers, the first one that of the root, inside it: it has just been born into one of its
-   * own. @throws MountRestoreError, KernelError, ImageError
-   */
-  build(root: Restoree, numbers: readonly number[]): void {
-    const [own] = numbers;
-    if (own === undefined) return;
-    const plan = planMounts(this.images, numbers, {
+  /** Reads what the mount namespaces of these numbers are, the first one that of the root. @throws MountRestoreError, ImageError */
+  plan(numbers: readonly number[], networks: Networks): void {
+    this.#own = numbers[0];
+    this.#plan = planMounts(this.images, numbers, {
       root: this.options.root,
       externals: new Externals(this.options),
       enabled: enabledNames(this.options.enableFs),
       context: this.options.lsmMountContext,
+      networks,
     });
+  }
+
+  /**
+   * Builds them inside the root, which has just been born into one of its own. `pathOfNet` says where network namespaces can be
+   * opened. @throws MountRestoreError, KernelError, ImageError
+   */
+  build(root: Restoree, pathOfNet: (number: number) => string | undefined): void {
+    const plan = this.#plan;
+    const own = this.#own;
+    if (plan === undefined || own === undefined) throw new Error("the mounts were not planned");
     const makesNames = this.images.has(IMAGES.remap_fpath);
     const builder = new MountsBuilder(
       root,
@@ -74,10 +82,10 @@ export class MountsRestore implements MountPaths, Disposable {
       this.owners,
       this.undo,
       this.plugins,
+      pathOfNet,
       makesNames,
     );
     this.#builder = builder;
-    this.#own = own;
     builder.build();
     new Sharing(builder, own).restore();
     builder.removeTemporary();
