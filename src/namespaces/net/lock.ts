@@ -62,8 +62,10 @@ export function dumpLock(
   return isExternal || method === "skip" ? networkLock(method, runId, network) : ourLock(runId, network);
 }
 
-/** How a restore takes away what a dump has put in an external namespace; undefined where it has put nothing. @throws KernelError */
-export function dumpUnlocking(method: LockMethod, runId: string, network: Network): Unlocking | undefined {
-  if (method === "skip") return undefined;
-  return method === "nftables" ? new NftablesUnlocking(runId, network) : new IptablesUnlocking([], network);
+/** How a restore takes away what a dump may have put in a namespace that was there before it. @throws KernelError */
+export function dumpUnlocking(method: LockMethod, runId: string, network: Network): Unlocking[] {
+  if (method === "skip") return [];
+  // Whether it was external to the dump as well, nobody tells.
+  const ours = new NftablesUnlocking(runId, network);
+  return method === "nftables" ? [ours] : [ours, new IptablesUnlocking([], network)];
 }

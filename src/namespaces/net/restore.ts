@@ -186,12 +186,11 @@ export class NetworksRestore implements TreeNets, Disposable {
     for (const lock of this.#locks) lock.layRelease(this.undo);
     for (const { isExternal, fd } of this.#nets.values()) {
       const { lockMethod, runId } = this.plan;
-      const unlocking = isExternal
-        ? dumpUnlocking(lockMethod, runId, networkAt(this.#helper, fd.number))
-        : undefined;
-      if (unlocking === undefined) continue;
-      this.#unlocking.push(unlocking);
-      this.undo.layAfter("network lock", unlocking.steps);
+      if (!isExternal) continue;
+      for (const unlocking of dumpUnlocking(lockMethod, runId, networkAt(this.#helper, fd.number))) {
+        this.#unlocking.push(unlocking);
+        this.undo.layAfter("network lock", unlocking.steps);
+      }
     }
   }
 
