@@ -353,8 +353,12 @@ class Restoration {
     return found?.restoree.pid ?? (this.namespaces.isOurs(field, number) ? "self" : undefined);
   }
 
-  /** Whoever is not of the tree has the same number only where it lives in our pid namespace. */
+  /** Of a thread, or of somebody who is not of the tree. That one has the same number only where it lives in our pid namespace. */
   #hostOfOther(number: NsPid): HostPid | undefined {
+    for (const { restoree } of this.#births.living) {
+      const thread = restoree.thread(number);
+      if (thread !== undefined) return thread.host;
+    }
     return this.#root === undefined || this.#root.identity.level === 0 ? sameHost(number) : undefined;
   }
 

@@ -150,6 +150,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
       living: [pid],
       has: (task) => task === pid,
       numberOf: sameNumber,
+      bearInTree: (bear) => bear(),
       owners: SAME_OWNERS,
       ownersHere: SAME_OWNERS,
     },

@@ -9,11 +9,11 @@ import { FdTypes, type FileEntry, type RegFileEntry, RemapType } from "../images
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { errnoName } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
-import { close, exists, O, openAt, S, SEEK, withFd } from "../linux/io.ts";
+import { close, O, openAt, S, SEEK, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { MountPath } from "../linux/path-at.ts";
-import { type FileStatus, FS_MAGIC, fullStatusOf, statusOf } from "../linux/statx.ts";
-import { checkResult, rawSyscall } from "../linux/syscall.ts";
+import { type FileStatus, FS_MAGIC, fullStatusOf, statusAt, statusOf } from "../linux/statx.ts";
+import { checkResult, pathAddress, rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { readBuildId } from "./build-id.ts";
 import { devicePosition, isDevice, isPlainDevice, NO_OFFSET, sameDevice } from "./device.ts";
@@ -195,7 +195,8 @@ export class PathFileDump implements FileDumper, PathFilesDump {
   #ofTheDead(file: OpenFile, id: number): string {
     const name = withoutDeleted(file.link);
     const pid = Number(PROC_OF_PROCESS.exec(name)?.[1]);
-    if (Number.isNaN(pid) || exists(`/proc/${pid}`)) {
+    const at = this.context.mounts.place(file.status.mntId, `/proc/${pid}`);
+    if (Number.isNaN(pid) || typeof statusAt(at.directory, pathAddress(at.path)) !== "number") {
       throw new FileDumpError(
         `${file.where}: ${file.link} is of a task that has ended, and cannot be dumped yet`,
       );

@@ -102,7 +102,8 @@ class PidfdRestore implements FileRestorer {
         ({ pidfd }) => pidfd !== undefined && pidfd.nspid === GONE && pidfd.ino === ino,
       );
       const wanted = alike.map(({ pidfd }) => (pidfd?.flags ?? 0) & (PIDFD.NONBLOCK | PIDFD.THREAD));
-      const fds = endedProcess(exit_code ?? 0, wanted);
+      // From above its namespace, nobody could so much as ask for it.
+      const fds = this.context.withNumbers(() => endedProcess(exit_code ?? 0, wanted));
       alike.forEach(({ id }, i) => {
         this.#gone.set(id, this.context.kept.keep(fds[i] ?? -1));
       });

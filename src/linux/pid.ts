@@ -46,6 +46,8 @@ export interface TreeTasks {
   readonly living: readonly HostPid[];
   /** The number of a task, group or session in the images; 0 where it cannot be seen from the tree's pid namespace. */
   numberOf(host: HostPid): NsPid;
+  /** Has those that we bear meanwhile live in the pid namespace of the tree. @throws KernelError */
+  bearInTree<T>(bear: () => T): T;
   /** What the tree calls the owners of files, by our ids. */
   readonly owners: Owners;
   /** The other way round. */

@@ -472,7 +472,7 @@ export function rightsIn(bytes: Uint8Array): number[] {
   return numbers;
 }
 
-const ucred = struct({ pid: s32, uid: u32, gid: u32 });
+export const ucred = struct({ pid: s32, uid: u32, gid: u32 });
 /** struct ucred: who a message or a connection is from. Pids are ours. */
 export type Credentials = ReturnType<typeof ucred.decode>;
 

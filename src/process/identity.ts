@@ -5,6 +5,7 @@
 
 import { type Owners, SAME_OWNERS } from "../linux/owners.ts";
 import { type HostPid, hostPid, type NsPid, nsPid, sameNumber, type TreeTasks } from "../linux/pid.ts";
+import { bearBeside } from "../linux/pid-namespace.ts";
 import { type NumbersName, numbersIn, readStatus, readStatuses, type TaskStatus } from "../linux/proc.ts";
 import { readLinks } from "../linux/read-many.ts";
 import { UserMap } from "../linux/user-map.ts";
@@ -94,6 +95,10 @@ export class TaskNumbers implements TreeTasks {
       .slice(this.depth + 1)
       .reverse()
       .map(nsPid);
+  }
+
+  bearInTree<T>(bear: () => T): T {
+    return this.depth === 0 ? bear() : bearBeside(this.rootPid, bear);
   }
 
   /** Levels of pid namespaces between ours and that of the root: 0 where it is ours. @throws KernelError */

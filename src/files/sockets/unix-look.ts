@@ -1,8 +1,10 @@
 /** What is asked of every Unix socket, in one native call. */
 import { lazily } from "../../linux/blocks.ts";
+import { ChildTable } from "../../linux/child-table.ts";
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
 import { OwnTable } from "../../linux/own-table.ts";
+import { type NsPid, nsPid } from "../../linux/pid.ts";
 import {
   type Credentials,
   credentialsOf,
@@ -12,8 +14,10 @@ import {
   SO,
   SOL,
   tryGetOption,
+  ucred,
 } from "../../linux/socket.ts";
 import { array, bytes, s32, struct, u32 } from "../../linux/struct.ts";
+import { checkResult } from "../../linux/syscall.ts";
 import { ENTRY_SIZE } from "../../machine/runner.ts";
 
 export interface UnixFacts {
@@ -138,4 +142,15 @@ const look = lazily(() => new Look());
 /** @throws KernelError */
 export function lookAt(fd: number): UnixFacts {
   return look().at(fd);
+}
+
+/** The number that SO_PEERCRED tells a child of ours, in whose pid namespace somebody may have another one. @throws KernelError */
+export function peerSeenByChild(fd: number): NsPid {
+  using child = new ChildTable();
+  const told = child.data(ucred.size);
+  const length = child.data(Uint8Array.of(ucred.size, 0, 0, 0));
+  const result = child.call(NR.getsockopt, fd, SOL.SOCKET, SO.PEERCRED, told.address, length.address);
+  child.run();
+  checkResult(result.raw, NR.getsockopt, "SO_PEERCRED");
+  return nsPid(ucred.decode(told.bytes).pid);
 }

@@ -12,7 +12,7 @@ import { F } from "../../linux/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
 import { fcntl, S } from "../../linux/io.ts";
 import { NETLINK } from "../../linux/netlink.ts";
-import { hostPid } from "../../linux/pid.ts";
+import { hostPid, type NsPid } from "../../linux/pid.ts";
 import { TCP_STATE, type UnixSocket, unixSockets } from "../../linux/sock-diag.ts";
 import {
   AF,
@@ -33,7 +33,7 @@ import type { DumpContext, FileDumper, FileKind } from "../kind.ts";
 import { NO_OWNER, type OpenFile } from "../open-file.ts";
 import { OptionsDump } from "./options.ts";
 import { QueuesDump } from "./sk-queues.ts";
-import { lookAt, type UnixFacts } from "./unix-look.ts";
+import { lookAt, peerSeenByChild, type UnixFacts } from "./unix-look.ts";
 import { fileOfName, textOfName } from "./unix-name.ts";
 import { readQueue } from "./unix-queue.ts";
 import { UnixRestore } from "./unix-restore.ts";
@@ -109,7 +109,7 @@ class UnixDump implements FileDumper {
       name: listed.name ?? new Uint8Array(0),
       ...fileOfName(file, listed, this.context.mounts, where),
       ns_id: net.id,
-      ...this.#peerCredentials(facts, where),
+      ...this.#peerCredentials(facts, fd, where),
       waiting: [...listed.waiting],
     };
     if (listed.shutdown !== 0 && isSkShutdown(listed.shutdown)) entry.shutdown = listed.shutdown;
@@ -166,16 +166,29 @@ class UnixDump implements FileDumper {
     return undefined;
   }
 
-  #peerCredentials({ peer }: UnixFacts, where: string): Pick<UnixSkEntry, "peer_cred" | "peer_groups"> {
+  #peerCredentials(
+    { peer }: UnixFacts,
+    fd: number,
+    where: string,
+  ): Pick<UnixSkEntry, "peer_cred" | "peer_groups"> {
     if (peer === undefined) return { peer_groups: [] };
     const { owners } = this.context.tasks;
     const peer_groups = peer.groups.map((group) => owners.gid(group));
-    return { peer_cred: this.#credentials(peer.credentials, where), peer_groups };
+    const peer_cred = this.#credentials(peer.credentials, where, () => peerSeenByChild(fd));
+    return { peer_cred, peer_groups };
   }
 
-  #credentials({ pid, uid, gid }: Credentials, where: string): SkUcredEntry {
-    const { owners } = this.context.tasks;
-    const number = this.context.tasks.numberOf(hostPid(pid));
+  /** `seenByChild` asks for them in a child of ours. */
+  #credentials(
+    { pid, uid, gid }: Credentials,
+    where: string,
+    seenByChild: (() => NsPid) | undefined,
+  ): SkUcredEntry {
+    const { tasks } = this.context;
+    const { owners } = tasks;
+    let number = tasks.numberOf(hostPid(pid));
+    // Of one that has ended nothing is told in /proc.
+    if (number === 0 && seenByChild !== undefined) number = tasks.bearInTree(seenByChild);
     if (number === 0) {
       log.warn(
         "files/unix",
@@ -202,7 +215,7 @@ class UnixDump implements FileDumper {
       const ids = rights.map(
         (right, nth) => this.context.describe(right.release(), `${at}: descriptor ${nth + 1}`).id,
       );
-      const ucred = credentials && this.#credentials(credentials, at);
+      const ucred = credentials && this.#credentials(credentials, at, undefined);
       const scm = ids.length === 0 ? [] : [{ type: SCM.RIGHTS, rights: ids }];
       this.#queues.add({ id_for: id, scm, ucred, from: from.length === 0 ? undefined : from, urgent }, bytes);
     });

@@ -7,7 +7,6 @@
 
 import { CLONE, CLONE_AS_THREAD, cloneArgs, NEW, setTid, spawnMasked } from "../../linux/clone.ts";
 import { ERRNO, KernelError } from "../../linux/errno.ts";
-import { Fd } from "../../linux/fd.ts";
 import { O } from "../../linux/io.ts";
 import { kill } from "../../linux/kill.ts";
 import { MAP, PROT } from "../../linux/memory.ts";
@@ -26,6 +25,7 @@ import {
   sameNumber,
   type TreeNumbers,
 } from "../../linux/pid.ts";
+import { bearBeside, withChildrenIn } from "../../linux/pid-namespace.ts";
 import { readChildrenOf, readNumbers, readParent, readThreads } from "../../linux/proc.ts";
 import { getRseq, PTRACE_O, setSignalMask, WAIT } from "../../linux/ptrace.ts";
 import { MASK_WHILE_RUNNING, SIG } from "../../linux/signal.ts";
@@ -120,20 +120,7 @@ export function spawnStandIn(number: NsPid, area: Area, root: Restoree): { end()
 
 /** Does something while our children are born with numbers of the images, of which `root` is the root. @throws KernelError, whatever `act` throws */
 export function withNumbersOf<T>(root: Restoree, act: () => T): T {
-  if (root.identity.level === 0) return act();
-  using namespace = Fd.open(`/proc/${root.pid}/ns/pid`, O.RDONLY);
-  return withChildrenIn(namespace.number, act);
-}
-
-function withChildrenIn<T>(namespace: number, bear: () => T): T {
-  using own = Fd.open("/proc/self/ns/pid", O.RDONLY);
-  const join = (fd: number) => syscall("of pids, for our children", NR.setns, fd, NEW.PID);
-  join(namespace);
-  try {
-    return bear();
-  } finally {
-    join(own.number);
-  }
+  return root.identity.level === 0 ? act() : bearBeside(root.pid, act);
 }
 
 /** How many levels the pid namespace of a process is below ours. */
