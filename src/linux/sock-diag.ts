@@ -170,7 +170,7 @@ const inetHead = struct({
   inode: u32,
 });
 /** Numbers of attributes. An extension is asked for by bit `number - 1`; what has a number above 8 comes by itself. */
-const INET = { SHUTDOWN: 8, PROTOCOL: 10, V6ONLY: 11, MARK: 15, MD5SIG: 18, ULP_INFO: 19 } as const;
+const INET = { INFO: 2, SHUTDOWN: 8, PROTOCOL: 10, V6ONLY: 11, MARK: 15, MD5SIG: 18, ULP_INFO: 19 } as const;
 const ULP_NAME = 1;
 /** Attribute of a request: a protocol that does not fit in its 8 bits (kernel 5.6). */
 const REQUEST_PROTOCOL = 3;
@@ -195,7 +195,7 @@ export interface InetSocket {
   readonly shutdown: number;
   /** What stands between TCP and the program ("tls", "mptcp"), of TCP alone. */
   readonly layer: string | undefined;
-  /** Segments are signed with MD5 (told with CAP_NET_ADMIN). */
+  /** Segments are signed with MD5: told with CAP_NET_ADMIN, of a socket that is looked up alone. */
   readonly md5: boolean;
 }
 
@@ -213,30 +213,77 @@ export function inetSockets(netlink: Netlink, family: number, protocol: number):
     states: ALL_STATES & ~(1 << TCP_STATE.TIME_WAIT) & ~(1 << TCP_STATE.NEW_SYN_RECV),
   });
   const body = wide ? withProtocol(request, protocol) : request;
-  const length = family === AF.INET6 ? 16 : 4;
-  return dump(netlink, `sockets of protocol ${protocol}`, body, inetHead, (head, attributes) => {
-    const { id } = head;
-    const layer = attributes.get(INET.ULP_INFO);
-    const name = layer === undefined ? undefined : attributesIn(layer).get(ULP_NAME);
-    return [
-      head.inode,
-      {
-        inode: head.inode,
-        family: head.family,
-        state: head.state,
-        sourcePort: viewOf(id.sport).getUint16(0),
-        destinationPort: viewOf(id.dport).getUint16(0),
-        source: id.source.subarray(0, length),
-        destination: id.destination.subarray(0, length),
-        interface: id.interface,
-        receiveQueue: head.rqueue,
-        sendQueue: head.wqueue,
-        shutdown: attributes.get(INET.SHUTDOWN)?.[0] ?? 0,
-        layer: name === undefined ? undefined : attributeText(name),
-        md5: attributes.has(INET.MD5SIG),
-      },
-    ];
+  return dump(netlink, `sockets of protocol ${protocol}`, body, inetHead, (head, attributes) => [
+    head.inode,
+    inetSocket(head, attributes),
+  ]);
+}
+
+function inetSocket(head: ReturnType<typeof inetHead.decode>, attributes: Attributes): InetSocket {
+  const { id } = head;
+  const length = head.family === AF.INET6 ? 16 : 4;
+  const layer = attributes.get(INET.ULP_INFO);
+  const name = layer === undefined ? undefined : attributesIn(layer).get(ULP_NAME);
+  return {
+    inode: head.inode,
+    family: head.family,
+    state: head.state,
+    sourcePort: viewOf(id.sport).getUint16(0),
+    destinationPort: viewOf(id.dport).getUint16(0),
+    source: id.source.subarray(0, length),
+    destination: id.destination.subarray(0, length),
+    interface: id.interface,
+    receiveQueue: head.rqueue,
+    sendQueue: head.wqueue,
+    shutdown: attributes.get(INET.SHUTDOWN)?.[0] ?? 0,
+    layer: name === undefined ? undefined : attributeText(name),
+    md5: attributes.has(INET.MD5SIG),
+  };
+}
+
+/** By which a socket of TCP is found among all. Hosts have 4 or 16 bytes, as on the wire; those of IPv6 may be of IPv4. */
+export interface TcpEnds {
+  readonly family: number;
+  readonly source: Uint8Array;
+  readonly sourcePort: number;
+  readonly destination: Uint8Array;
+  readonly destinationPort: number;
+  /** Index of the interface that it is bound to; 0 for none. */
+  readonly interface: number;
+  /** SO_COOKIE, 8 bytes. */
+  readonly cookie: Uint8Array;
+}
+
+function portBytes(port: number): Uint8Array {
+  return Uint8Array.of(port >>> 8, port & 0xff);
+}
+
+/** The one socket of TCP with these ends; undefined where the kernel finds it not, or another one. @throws KernelError */
+export function tcpSocket(netlink: Netlink, ends: TcpEnds): InetSocket | undefined {
+  const body = inetRequest.encode({
+    family: ends.family,
+    protocol: IPPROTO.TCP,
+    // With the information comes what else TCP has, keys among it.
+    extensions: (1 << (INET.SHUTDOWN - 1)) | (1 << (INET.INFO - 1)),
+    states: ALL_STATES,
+    id: {
+      sport: portBytes(ends.sourcePort),
+      dport: portBytes(ends.destinationPort),
+      source: ends.source,
+      destination: ends.destination,
+      interface: ends.interface,
+      cookie: [u32.read(ends.cookie, 0), u32.read(ends.cookie, u32.size)],
+    },
   });
+  let found: InetSocket | undefined;
+  try {
+    netlink.ask("a TCP socket", { type: BY_FAMILY, flags: 0, body }, (message) => {
+      found = inetSocket(inetHead.decode(message.body), attributesIn(message.body, inetHead.size));
+    });
+  } catch (error) {
+    if (!isErrno(error, ERRNO.ENOENT, ERRNO.ESTALE)) throw error;
+  }
+  return found;
 }
 
 function withProtocol(request: Uint8Array, protocol: number): Uint8Array {

@@ -24,6 +24,7 @@ import {
   SOCK,
   SOL,
   socketName,
+  tryGetInt,
   tryGetOption,
 } from "../../linux/socket.ts";
 import { IPV6, TCP, UDP } from "../../linux/socket-options.ts";
@@ -40,9 +41,11 @@ import { addressText, hostWords } from "./inet-address.ts";
 import { dumpIpOptions, dumpTcpOptions, inetOptions } from "./inet-options.ts";
 import { InetRestore } from "./inet-restore.ts";
 import { isMptcp, isTcp, isUdp } from "./inet-type.ts";
+import { ListedTcp } from "./listed-tcp.ts";
 import { MembersDump } from "./multicast.ts";
 import { OptionsDump, type SocketType, socketFamily, socketType } from "./options.ts";
 import { rawPeer } from "./raw.ts";
+import { isFinReceived, type SavedConnection } from "./tcp.ts";
 
 /** Bytes of the name of what stands between TCP and the program; of struct tcp_ao_info_opt. */
 const ULP_NAME = 16;
@@ -83,6 +86,7 @@ class InetDump implements FileDumper {
   readonly #options: OptionsDump;
   readonly #connections: ConnectionsDump;
   readonly #members = new MembersDump();
+  readonly #listed = new ListedTcp();
   readonly #lists = new Map<string, ReadonlyMap<number, InetSocket>>();
 
   constructor(private readonly context: DumpContext) {
@@ -101,6 +105,7 @@ class InetDump implements FileDumper {
     const { state, backlog } = this.#state(fd, type, names, ino, where, net);
     const connection = isTcp(type) && names.peer !== undefined;
     const listening = state === TCP_STATE.LISTEN;
+    if (isTcp(type) && (connection || listening)) this.#refuseSigned(fd, names, where, net);
     const entry: InetSkEntry = {
       id,
       ino,
@@ -131,10 +136,33 @@ class InetDump implements FileDumper {
 
   finish(): void {
     this.#connections.save(this.context.network.leaves);
+    this.#listed[Symbol.dispose]();
   }
 
   abort(): void {
     this.#connections.release();
+    this.#listed[Symbol.dispose]();
+  }
+
+  #find(fd: number, { own, peer }: Names, net: SocketNet): InetSocket | undefined {
+    return this.#listed.find(fd, own, peer, tryGetInt(fd, SOL.SOCKET, SO.BINDTOIFINDEX) ?? 0, net);
+  }
+
+  #refuseSigned(fd: number, names: Names, where: string, net: SocketNet): void {
+    if (this.#find(fd, names, net)?.md5 === true)
+      throw new FileDumpError(`${where}: its segments are signed (TCP_MD5SIG), which cannot be dumped`);
+  }
+
+  /** What is behind urgent data that nobody has read cannot be reached, nor be told from it. @throws FileDumpError */
+  #refuseUrgent(fd: number, names: Names, where: string, net: SocketNet, saved: SavedConnection): void {
+    const found = this.#find(fd, names, net);
+    // A FIN that waits is one of them.
+    if (
+      found === undefined ||
+      found.receiveQueue <= saved.entry.inq_len + (isFinReceived(saved.state) ? 1 : 0)
+    )
+      return;
+    throw new FileDumpError(`${where}: urgent data waits in it, which cannot be dumped`);
   }
 
   #state(
@@ -207,13 +235,15 @@ class InetDump implements FileDumper {
       throw new FileDumpError(
         `${where} is connected: consider using the --tcp-established option, or --tcp-close`,
       );
+    const fd = Fd.own(fcntl(file.copy, F.DUPFD_CLOEXEC));
     this.#connections.add({
-      fd: Fd.own(fcntl(file.copy, F.DUPFD_CLOEXEC)),
+      fd,
       ends: { source: own.host, sourcePort: own.port, destination: peer.host, destinationPort: peer.port },
       reuse: entry.opts.reuseaddr === true,
       isLocked: !net.isOurs,
       where,
       take: (saved) => {
+        this.#refuseUrgent(fd.number, { own, peer }, where, net, saved);
         entry.state = saved.state;
         if (saved.error !== 0) entry.error = saved.error;
         using writer = this.context.images.writer(IMAGES.tcp_stream, entry.ino);

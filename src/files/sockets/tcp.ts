@@ -55,7 +55,7 @@ const anyOf =
     states.includes(state);
 const isConnection = anyOf(ESTABLISHED, SYN_SENT, FIN_WAIT1, FIN_WAIT2, CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING);
 /** The peer has closed it: its FIN is counted in inq_seq. */
-const finReceived = anyOf(CLOSE_WAIT, LAST_ACK, CLOSE, CLOSING);
+export const isFinReceived = anyOf(CLOSE_WAIT, LAST_ACK, CLOSE, CLOSING);
 /** We have closed it: our FIN is counted in outq_seq; first, or after the peer's. */
 const finSentFirst = anyOf(FIN_WAIT1, FIN_WAIT2, CLOSING);
 const finSentSecond = anyOf(LAST_ACK, CLOSE);
@@ -198,7 +198,7 @@ class Numbers {
   readonly acknowledged: number;
 
   constructor(state: number, { inq_seq, outq_seq, outq_len }: TcpStreamEntry) {
-    this.received = wrap(finReceived(state) ? inq_seq - 1 : inq_seq);
+    this.received = wrap(isFinReceived(state) ? inq_seq - 1 : inq_seq);
     this.acknowledged = wrap((finSent(state) ? outq_seq - 1 : outq_seq) - outq_len);
   }
 }
@@ -247,7 +247,7 @@ function restoreWindow(fd: number, { state, stream }: ConnectionImage): void {
   )
     return;
   // The peer's FIN is still to come, and takes a byte of the window.
-  const fin = finReceived(state) ? 1 : 0;
+  const fin = isFinReceived(state) ? 1 : 0;
   setWindow(fd, { snd_wl1, snd_wnd, max_window, rcv_wnd: wrap(rcv_wnd + fin), rcv_wup: wrap(rcv_wup - fin) });
 }
 
@@ -264,11 +264,11 @@ function closeAgain(fd: number, image: ConnectionImage, numbers: Numbers, sender
     return;
   }
   if (finSentFirst(state)) finish(fd, finAcknowledged(state));
-  if (finReceived(state)) send(received, acknowledged, SEGMENT.FIN | SEGMENT.ACK);
+  if (isFinReceived(state)) send(received, acknowledged, SEGMENT.FIN | SEGMENT.ACK);
   if (finSentSecond(state)) finish(fd, finAcknowledged(state));
   if (finAcknowledged(state)) {
     const sent = acknowledged + stream.outq_len + 1;
-    send(received + (finReceived(state) ? 1 : 0), sent, SEGMENT.ACK);
+    send(received + (isFinReceived(state) ? 1 : 0), sent, SEGMENT.ACK);
   }
 }
 
