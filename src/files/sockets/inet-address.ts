@@ -27,14 +27,16 @@ function portOf(port: number, what: string): number {
   return port;
 }
 
+type Names = Pick<InetSkEntry, "family" | "src_port" | "src_addr" | "dst_port" | "dst_addr">;
+
 /** Its own address. @throws FileRestoreError */
-export function sourceOf(entry: InetSkEntry, what: string, scope = 0): InetAddress {
+export function sourceOf(entry: Names, what: string, scope = 0): InetAddress {
   const { family, src_port, src_addr } = entry;
   return { family, port: portOf(src_port, what), host: hostOf(src_addr, family, what), scope, flowinfo: 0 };
 }
 
 /** The peer's address; its port is 0 where it has none. @throws FileRestoreError */
-export function destinationOf(entry: InetSkEntry, what: string): InetAddress {
+export function destinationOf(entry: Names, what: string): InetAddress {
   const { family, dst_port, dst_addr } = entry;
   return {
     family,
