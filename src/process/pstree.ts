@@ -100,6 +100,7 @@ export function dumpPstree(
     });
   });
   originsOf([...found.values()]);
+  refuseSplitSessions([...found.values()]);
   const entries = [...found.values()].map(({ entry }) => entry);
   for (const { pid, sid, pgid } of entries) {
     if (sid === 0 || pgid === 0)
@@ -108,6 +109,30 @@ export function dumpPstree(
   const [root] = entries;
   if (root !== undefined && !shellJob) refuseShellJob(root);
   images.writeAll(IMAGES.pstree, entries);
+}
+
+/** What tells of the place of a process in its tree. */
+interface Placed {
+  readonly pid: NsPid;
+  readonly sid: NsPid;
+  readonly parent: Placed | undefined;
+}
+
+/**
+ * A process is born into a session by somebody who is in it: its leader bears all of it, or those that do. One that fell to another
+ * parent while its leader is still there cannot be put below it any more. @throws UnsupportedError
+ */
+function refuseSplitSessions(all: readonly Placed[]): void {
+  const numbers = new Set(all.map(({ pid }) => pid));
+  for (const { pid, sid, parent } of all) {
+    if (sid === pid || !numbers.has(sid)) continue;
+    let above = parent;
+    while (above !== undefined && above.pid !== sid) above = above.parent;
+    if (above !== undefined) continue;
+    throw new UnsupportedError(
+      `process ${pid}: is in session ${sid}, whose leader is there and no ancestor of it, as its parent has ended: it could not be born into that again`,
+    );
+  }
 }
 
 /** A root in a session of somebody else's is a shell job: who restores it has to lend it one. @throws UnsupportedError */
@@ -396,6 +421,7 @@ function addHelpers(root: PlannedProcess, byPid: Map<NsPid, PlannedProcess>, num
     byPid.set(pid, made);
     return made;
   };
+  refuseSplitSessions([...withOffspring(root)]);
   for (const process of withOffspring(root)) {
     if (process.sid === root.sid || byPid.has(process.sid)) continue;
     // The session's leader has died. Its members hang below the parent that took them over.
