@@ -252,7 +252,8 @@ function hasSeparator(separator: string, shape: string): (word: string) => strin
   return (word) => (word.indexOf(separator) > 0 ? undefined : `expected ${shape}`);
 }
 
-const external = list((word) => (/^[a-z]+\[[^\]]*\]/.test(word) ? undefined : "expected TYPE[ID]:VALUE"));
+/** For an empty network lxc repeats one of its own words, as "console:", which is nothing's name: CRIU takes that too. */
+const external = list((word) => (/^[a-z]+(\[[^\]]*\]|:)/.test(word) ? undefined : "expected TYPE[ID]:VALUE"));
 
 // ---------------------------------------------------------------------------------------------------------
 // The table
