@@ -83,7 +83,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   using undo = new Undo();
   using freezer =
     given.freezeCgroup === undefined ? undefined : new Freezer(given.freezeCgroup, undo, patience);
-  const tree = FrozenTree.freeze(
+  using tree = FrozenTree.freeze(
     rootPid,
     () => stage("dump/freezing"),
     patience,
@@ -93,8 +93,9 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   freezer?.tellOthers(tree.processes.map(({ pid }) => pid));
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
+  for (const process of tree.processes) if (!process.zombie) refuseDeadLeader(process);
   const unlocked = toldOfLock(actions, tree);
-  const options = withClient(given, actions, tree, unlocked);
+  const options = withClient(given, actions, unlocked);
   const leaves = options.leaveRunning || options.leaveStopped;
   let committed = false;
   let ending: UndoEntry | undefined;
@@ -200,7 +201,7 @@ type DumpOptions = Options & Pick<FilesDumpOptions, "clientSocket">;
 
 /**
  * Tells that connections are blocked, where the tree has a network of its own: who looks after that may block it as a whole. Gives
- * what tells of the end of it. @throws ActionError, after the tree was let go
+ * what tells of the end of it. @throws ActionError
  */
 function toldOfLock(actions: Actions, tree: FrozenTree): () => void {
   if (readLink(`/proc/${tree.root.pid}/ns/net`) === readLink("/proc/self/ns/net")) return () => {};
@@ -210,19 +211,17 @@ function toldOfLock(actions: Actions, tree: FrozenTree): () => void {
     return unlocked;
   } catch (error) {
     unlocked();
-    tree.release();
     throw error;
   }
 }
 
-/** The options with what the listener adds to the external resources. @throws ActionError, after the tree was let go */
-function withClient(options: Options, actions: Actions, tree: FrozenTree, unlocked: () => void): DumpOptions {
+/** The options with what the listener adds to the external resources. @throws ActionError */
+function withClient(options: Options, actions: Actions, unlocked: () => void): DumpOptions {
   try {
     const external = [...options.external, ...actions.queryExternal()];
     return { ...options, external, clientSocket: actions.clientSocket };
   } catch (error) {
     unlocked();
-    tree.release();
     throw error;
   }
 }
@@ -304,7 +303,6 @@ class Saving {
     for (const { pid, zombie } of tree.processes) if (!zombie) ids.set(pid, this.#objects.idsOf(pid));
     const living = tree.processes.filter((process) => !process.zombie);
     for (const process of living) {
-      refuseDeadLeader(process);
       const tids = process.threads.map(({ tid }) => tid);
       refuseApart(process.pid, tids);
       this.namespaces.refuseApart(process.pid, tids);
