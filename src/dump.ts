@@ -11,49 +11,26 @@ import { Freezer } from "./cgroups/freezer.ts";
 import { dumpCpuinfo } from "./check/cpuinfo.ts";
 import { tell } from "./event-channel.ts";
 import { stage } from "./faults.ts";
-import { FilesDump } from "./files/dump.ts";
-import type { FilesDumpOptions, NetworkDump } from "./files/kind.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
-import type { TaskKobjIdsEntry } from "./images/schema/generated/process.ts";
-import { ERRNO, isErrno } from "./linux/errno.ts";
-import { close, pidfdOpen, readLink } from "./linux/io.ts";
+import { readLink } from "./linux/io.ts";
 import { ourPath } from "./linux/path-at.ts";
-import { type HostPid, hostPid } from "./linux/pid.ts";
-import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts";
+import { hostPid } from "./linux/pid.ts";
 import { log } from "./log.ts";
-import { MemoryDump } from "./memory/dump.ts";
 import { NamespacesDump, ownIds } from "./namespaces/dump.ts";
-import { ipc } from "./namespaces/ipc/ipc.ts";
-import { SemaphoreUndoDump } from "./namespaces/ipc/undo.ts";
 import { LOCK_METHOD, networkLock, newRunId } from "./namespaces/lock-methods.ts";
-import { mnt } from "./namespaces/mnt.ts";
 import { MountsDump } from "./namespaces/mounts/dump.ts";
 import { NetworksDump } from "./namespaces/net/dump.ts";
 import { OUR_NETWORK } from "./namespaces/net/network.ts";
-import { dumpClocks, time } from "./namespaces/time.ts";
 import { CpuCap, type Options } from "./options.ts";
 import { writePidfile } from "./pidfile.ts";
 import { Plugins } from "./plugins/plugins.ts";
-import {
-  askCore,
-  type CoreAnswers,
-  dumpCore,
-  dumpZombie,
-  refuseDeadLeader,
-  refuseThreads,
-} from "./process/core.ts";
+import { refuseDeadLeader } from "./process/core.ts";
 import { TaskNumbers } from "./process/identity.ts";
-import { refuseApart, SharedObjects } from "./process/ids.ts";
-import { dumpPstree, refuseRoot } from "./process/pstree.ts";
-import { SeccompDump } from "./process/seccomp.ts";
+import { refuseRoot } from "./process/pstree.ts";
+import { type DumpOptions, Saving } from "./saving.ts";
 import { DumpStats, Stopwatch } from "./stats.ts";
-import type { ObjectIds } from "./tracee/enter/dumpee.ts";
-import { askAll, askingGroups, enterAll, leaveAll } from "./tracee/enter/enter.ts";
-import type { Entered } from "./tracee/enter/entered.ts";
-import { type Saved, saveThreads } from "./tracee/enter/saved.ts";
-import { type FrozenProcess, FrozenTree } from "./tracee/hold/freeze.ts";
-import type { Table } from "./tracee/table/table.ts";
+import { FrozenTree } from "./tracee/hold/freeze.ts";
 import { killing } from "./undo/calls.ts";
 import { layOwnName } from "./undo/names.ts";
 import { Undo, type UndoEntry } from "./undo/undo.ts";
@@ -196,9 +173,6 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   return 0;
 }
 
-/** What a dump is asked for: by options, and by whoever it works for. */
-type DumpOptions = Options & Pick<FilesDumpOptions, "clientSocket">;
-
 /**
  * Tells that connections are blocked, where the tree has a network of its own: who looks after that may block it as a whole. Gives
  * what tells of the end of it. @throws ActionError
@@ -232,225 +206,5 @@ function tellNames(names: readonly string[], leaves: boolean): void {
     const text = `${name} stays until a restore of these images has used it`;
     if (leaves) log.warn("dump", text);
     else log.info("dump", text);
-  }
-}
-
-/** So many tasks have images enough for a second thread to write them. */
-const MANY = 64;
-
-/** What was found of a process before we entered it. */
-interface Found {
-  readonly frozen: FrozenProcess;
-  readonly objects: ObjectIds;
-  readonly namespaces: TaskKobjIdsEntry;
-  readonly mappings: readonly Mapping[];
-  readonly saved: readonly Saved[];
-}
-
-/** Saves a frozen tree object by object; remembers what it entered, so that it can leave. */
-class Saving {
-  readonly #files: FilesDump;
-  readonly #memory: MemoryDump;
-  readonly #seccomp = new SeccompDump();
-  readonly #objects = new SharedObjects();
-  readonly #semUndos = new SemaphoreUndoDump();
-  /** What ids-PID is to hold. */
-  readonly #idsOf = new Map<HostPid, TaskKobjIdsEntry>();
-  readonly #entered: Entered[] = [];
-
-  constructor(
-    private readonly options: DumpOptions,
-    private readonly images: ImageDir,
-    private readonly undo: Undo,
-    private readonly mounts: MountsDump,
-    private readonly cgroups: CgroupsDump,
-    private readonly network: NetworkDump,
-    private readonly namespaces: NamespacesDump,
-    private readonly networks: NetworksDump,
-    stats: DumpStats,
-    private readonly numbers: TaskNumbers,
-    plugins: Plugins,
-    orphanPtsMaster: boolean,
-  ) {
-    this.#files = new FilesDump(
-      images,
-      { ...options, orphanPtsMaster },
-      undo,
-      mounts,
-      network,
-      this.namespaces,
-      stats,
-      numbers,
-      plugins,
-    );
-    this.#memory = new MemoryDump(
-      images,
-      this.#files,
-      stats,
-      (pid) => this.namespaces.isOther(ipc, pid),
-      options.allowUprobes,
-    );
-  }
-
-  get hasUprobes(): boolean {
-    return this.#memory.hasUprobes;
-  }
-
-  save(tree: FrozenTree): void {
-    if (tree.processes.reduce((sum, { threads }) => sum + threads.length, 0) >= MANY)
-      this.images.writeBehind();
-    const ids = new Map<HostPid, ObjectIds>();
-    for (const { pid, zombie } of tree.processes) if (!zombie) ids.set(pid, this.#objects.idsOf(pid));
-    const living = tree.processes.filter((process) => !process.zombie);
-    for (const process of living) {
-      const tids = process.threads.map(({ tid }) => tid);
-      refuseApart(process.pid, tids);
-      this.namespaces.refuseApart(process.pid, tids);
-      const objects = ids.get(process.pid);
-      if (objects !== undefined) this.#idsOf.set(process.pid, this.namespaces.idsOf(process.pid, objects));
-    }
-    this.namespaces.check();
-    const nested = this.namespaces.hasNestedPids ? this.namespaces : undefined;
-    dumpPstree(this.images, tree, ids, this.numbers, this.options.shellJob, nested);
-    stage("dump/tree");
-    for (const process of tree.processes)
-      if (process.zombie) dumpZombie(this.images, process, this.numbers.numberOf(process.pid));
-    // One step is taken by all processes before the next, so that they work while we look at the others.
-    const found = this.#enter(living, ids);
-    this.networks.lock(this.undo, this.network.leaves);
-    stage("dump/locked");
-    for (const group of askingGroups([...found.keys()])) {
-      const { answers, asked } = askAll(group, (table) => {
-        this.#memory.ask(table);
-        return askCore(table, this.#seccomp);
-      });
-      group.forEach((entered, i) => {
-        answers.look(i);
-        const each = found.get(entered);
-        if (each !== undefined) this.#dumpProcess(each, entered, asked);
-        stage("dump/process");
-      });
-    }
-    this.#memory.finish();
-    stage("dump/memory");
-    this.#files.finish();
-    stage("dump/files");
-    this.namespaces.dump({
-      images: this.images,
-      options: this.options,
-      tableOf: (pid) => this.#tableOf(pid),
-      mounts: this.mounts,
-      networks: this.networks,
-      tasks: this.numbers,
-    });
-    if (this.namespaces.of(time).length === 0) dumpClocks(this.images);
-    stage("dump/namespaces");
-    this.cgroups.write(this.images);
-    this.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
-    this.images.settle();
-  }
-
-  /** Calls inside a process. */
-  #tableOf(pid: HostPid): Table {
-    const entered = this.#entered.find((each) => each.pid === pid);
-    if (entered === undefined) throw new Error(`process ${pid} was not entered`);
-    return entered.table;
-  }
-
-  /** Goes into all processes. */
-  #enter(processes: readonly FrozenProcess[], ids: ReadonlyMap<HostPid, ObjectIds>): Map<Entered, Found> {
-    const found = processes.map((frozen) => {
-      const { pid, threads } = frozen;
-      refuseDeadLeader(frozen);
-      const mappings = readSmaps(pid);
-      const saved = saveThreads(pid, threads);
-      refuseThreads(frozen, saved);
-      const requests = threads.flatMap((task, i) => {
-        const state = saved[i];
-        return state === undefined ? [] : [{ task, saved: state }];
-      });
-      const [carrier] = requests;
-      const objects = ids.get(pid);
-      const namespaces = this.#idsOf.get(pid);
-      if (carrier === undefined || objects === undefined || namespaces === undefined)
-        throw new Error(`no process ${pid}`);
-      const { vm, sighand } = objects;
-      const request = { carrier, threads: requests, maps: mappings, vm, sighand };
-      return { frozen, objects, namespaces, mappings, saved, request };
-    });
-    const namespaces = this.namespaces
-      .of(mnt)
-      .flatMap(({ id, pid, isRoot }) => (pid === undefined ? [] : [{ number: id, pid, isRoot }]));
-    this.mounts.read(namespaces.sort((a, b) => Number(b.isRoot) - Number(a.isRoot)));
-    const all = enterAll(
-      found.map(({ request }) => request),
-      this.#entered,
-    );
-    stage("dump/entered");
-    const byEntered = new Map<Entered, Found>();
-    all.forEach((entered, i) => {
-      const each = found[i];
-      if (each !== undefined) byEntered.set(entered, each);
-    });
-    return byEntered;
-  }
-
-  #dumpProcess(found: Found, entered: Entered, answers: CoreAnswers): void {
-    const { frozen, objects, namespaces, mappings, saved } = found;
-    const { pid } = frozen;
-    const pidfd = pidfdOpen(pid);
-    try {
-      const proc = readProcess(pid);
-      const numberOf = (host: HostPid) => this.numbers.numberOf(host);
-      const dumpee = {
-        pid,
-        owners: this.numbers.owners,
-        numberOf,
-        frozen,
-        ids: objects,
-        proc,
-        mappings,
-        entered,
-        table: entered.table,
-        pidfd,
-      };
-      const tids = frozen.threads.map(({ tid }) => tid);
-      const sets = this.cgroups.setsOf(pid, tids);
-      const undos = this.#semUndos.adjustmentsOf(dumpee, namespaces.ipc_ns_id ?? 0);
-      dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp, answers, sets, undos);
-      stage("dump/core");
-      this.#files.dumpProcess(dumpee);
-      stage("dump/opened");
-      if (entered.isFirst) this.#memory.dumpProcess(dumpee);
-    } finally {
-      close(pidfd);
-    }
-  }
-
-  /** Takes us out of every process; all stand stopped as they were found. */
-  leave(): void {
-    let failure: unknown;
-    leaveAll(this.#entered.splice(0), (_, error) => {
-      failure ??= error;
-    });
-    if (failure !== undefined) throw failure;
-  }
-
-  /** Names that were given to files that had lost theirs. */
-  get names(): readonly string[] {
-    return this.#files.names;
-  }
-
-  /** As leave, after a failure: whatever cannot be undone must not keep the rest from it. */
-  abort(): void {
-    this.images.abandon();
-    this.#memory.abort();
-    leaveAll(this.#entered.splice(0), ({ pid }, error) => {
-      const text = `process ${pid}: ${error instanceof Error ? error.message : String(error)}`;
-      // One that has died, or is just dying, needs no leaving, and its death is why we are here.
-      if (isErrno(error, ERRNO.ESRCH) || hasEnded(pid, pid)) log.debug("dump", text);
-      else log.error("dump", text);
-    });
-    this.#files.abort();
   }
 }
