@@ -71,7 +71,7 @@ export class Saving {
     private readonly network: NetworkDump,
     private readonly namespaces: NamespacesDump,
     private readonly networks: NetworksDump,
-    stats: DumpStats,
+    private readonly stats: DumpStats,
     private readonly numbers: TaskNumbers,
     plugins: Plugins,
     orphanPtsMaster: boolean,
@@ -146,6 +146,7 @@ export class Saving {
       mounts: this.mounts,
       networks: this.networks,
       tasks: this.numbers,
+      countShared: (counts) => this.stats.countShared(counts),
     });
     if (this.namespaces.of(time).length === 0) dumpClocks(this.images);
     stage("dump/namespaces");

@@ -21,6 +21,12 @@ export class DumpStats {
   sharedScanned = 0;
   sharedWritten = 0;
 
+  /** Pages of shared memory. */
+  countShared({ scanned, written }: { readonly scanned: number; readonly written: number }): void {
+    this.sharedScanned += scanned;
+    this.sharedWritten += written;
+  }
+
   get entry(): DumpStatsEntry {
     return {
       freezing_time: this.freezingTime,

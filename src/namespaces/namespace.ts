@@ -1,8 +1,10 @@
 /** What a kind of namespace is, and what its dump and its restore are given. A kind stands in a file of its own; kinds.ts names them. */
+
 import type { ImageDir } from "../images/image-dir.ts";
 import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import type { Owners } from "../linux/owners.ts";
 import type { HostPid, TreeTasks } from "../linux/pid.ts";
+import type { ShmemCounts } from "../memory/shmem.ts";
 import type { Options } from "../options.ts";
 import type { Keeper } from "../tracee/build/keeper.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
@@ -41,6 +43,8 @@ export interface NamespaceDumpContext {
   readonly networks: NetworksDump;
   /** The tasks of the tree, and what it calls them and owners. */
   readonly tasks: TreeTasks;
+  /** Told of pages of shared memory that were looked at and stored. */
+  countShared(counts: ShmemCounts): void;
 }
 
 /** A namespace of the images that is not that of who restores them. */

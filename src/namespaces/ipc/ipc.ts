@@ -31,14 +31,16 @@ export const ipc: NamespaceKind = {
   settle: ({ id }, first, { images }) => removeSegments(images, id, first),
 };
 
-function dumpIpc(found: FoundNamespace, { images, tasks: { owners } }: NamespaceDumpContext): void {
+function dumpIpc(found: FoundNamespace, context: NamespaceDumpContext): void {
   const { id, pid } = found;
+  const { images, tasks } = context;
+  const { owners } = tasks;
   if (pid === undefined) return;
   using helper = Helper.start();
   helper.enter(`/proc/${pid}/ns/ipc`, NEW.IPC);
   refusePosixQueues(found, helper);
   dumpVariables(images, id, helper.table);
-  dumpSegments(images, found, helper, owners);
+  dumpSegments(images, found, helper, owners, (counts) => context.countShared(counts));
   dumpQueues(images, id, helper, owners);
   dumpSemaphores(images, id, helper.table, owners);
 }

@@ -15,7 +15,7 @@ import { dumpShmemContent } from "../../memory/shmem.ts";
 import { fillSegment, hugeFlag, keyOf, openAttached, SEGMENT_MODE } from "../../memory/sysv.ts";
 import type { Helper } from "../../tracee/build/helper.ts";
 import type { Restoree } from "../../tracee/build/restoree.ts";
-import type { FoundNamespace, PlannedNamespace } from "../namespace.ts";
+import type { FoundNamespace, NamespaceDumpContext, PlannedNamespace } from "../namespace.ts";
 import { descOf, type Listing, listObjects, NextId } from "./objects.ts";
 
 const SEGMENTS: Listing = {
@@ -37,6 +37,7 @@ export function dumpSegments(
   namespace: FoundNamespace,
   { table, pid }: Helper,
   owners: Owners,
+  countShared: NamespaceDumpContext["countShared"],
 ): void {
   const entries = listObjects(table, SEGMENTS).map(({ id, bytes }): IpcShmEntry => {
     const segment = shmidDs.decode(bytes);
@@ -46,7 +47,7 @@ export function dumpSegments(
     const opened = openAttached(pid, attached.value);
     const entry = withFd(opened.fd, (fd): IpcShmEntry => {
       const { blksize } = fstat(fd);
-      dumpShmemContent(images, contentOf(namespace, id), fd, segment.size);
+      countShared(dumpShmemContent(images, contentOf(namespace, id), fd, segment.size));
       const desc = descOf(id, segment, owners);
       const key = keyOf(segment, opened.path);
       const found: IpcShmEntry = {
