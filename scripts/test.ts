@@ -4,7 +4,7 @@
  *
  *     bun scripts/test.ts [part of a path ...]
  *
- * A file that does not end in its time (FILE_MINUTES, 15 if not given) or in the time left (TEST_MINUTES in all, 39 if
+ * A file that does not end in its time (FILE_MINUTES, 25 if not given) or in the time left (TEST_MINUTES in all, 39 if
  * not given) is killed and counts as failed. So does one that leaves processes behind, which are killed.
  */
 
@@ -15,7 +15,7 @@ import { adoptOrphans, killAll, processState, processTree, readText } from "../t
 
 process.chdir(join(import.meta.dir, ".."));
 const deadline = Date.now() + Number(process.env.TEST_MINUTES ?? 39) * 60_000;
-const fileTime = Number(process.env.FILE_MINUTES ?? 15) * 60_000;
+const fileTime = Number(process.env.FILE_MINUTES ?? 25) * 60_000;
 const parts = process.argv.slice(2);
 const total = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
