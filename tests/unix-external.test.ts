@@ -1,6 +1,6 @@
 /**
  * Unix sockets that are connected to processes outside of the tree: --external unix[INODE], --ext-unix-sk=INODE, and the connection that
- * a restore gets with --inherit-fd. Both ways with CRIU_PEER, where it names a CRIU 4.2.
+ * a restore gets with --inherit-fd, or from a plugin. Both ways with CRIU_PEER, where it names a CRIU 4.2.
  */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
@@ -83,6 +83,14 @@ describe("a connection of the user's takes the place of the one that was", () =>
       }),
     );
 });
+
+test("a plugin connects it again", () =>
+  withFixture(async (fixture) => {
+    const options = ["-L", join(import.meta.dirname, "plugins/unix-connection.ts")];
+    await cycle(fixture, { dumpOptions: options, restoreOptions: options });
+    expect(existsSync(join(fixture.stateDir, "ended.1"))).toBe(true);
+    expect(await fixture.finish()).toBe("PASS");
+  }));
 
 test("without one the restore says what it wants", () =>
   withFixture(async (fixture, inode) => {
