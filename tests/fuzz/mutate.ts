@@ -226,8 +226,8 @@ function words(value: unknown): string {
 function changeField(draw: Draw, { owner, info, path }: Site): string {
   const before = owner[info.name];
   let after: unknown;
-  if (Array.isArray(before)) {
-    const list: unknown[] = before.slice();
+  if (info.label === "repeated") {
+    const list: unknown[] = Array.isArray(before) ? before.slice() : [];
     const at = draw(list.length + 1);
     const action = draw(5);
     if (action === 0) list.length = 0;

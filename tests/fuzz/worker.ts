@@ -162,10 +162,8 @@ async function answer({ base: path, stateDir, seed, outside }: Order): Promise<A
     }
     rmSync(join(scratch, "stats-restore"), { force: true });
     for (const name of readdirSync(stateDir)) rmSync(join(stateDir, name), { recursive: true, force: true });
-    cpSync(join(stateCopies, stateDir.replaceAll("/", "_")), stateDir, {
-      recursive: true,
-      preserveTimestamps: true,
-    });
+    // cpSync copies no sockets.
+    Bun.spawnSync(["cp", "-a", `${join(stateCopies, stateDir.replaceAll("/", "_"))}/.`, stateDir]);
   }
   const segments = readFileSync("/proc/sysvipc/shm", "utf8").trim().split("\n").length - 1;
   if (segments > 0 && outcome === "refused") {

@@ -17,6 +17,8 @@ import {
   connect,
   encodeUnix,
   openSocketPair,
+  POLL,
+  poll,
   SO,
   SOL,
   send,
@@ -184,12 +186,18 @@ export class UnixRestore implements FileRestorer {
 
   #name(socket: Socket): void {
     if (socket.entry.id === 0) {
-      socket.bound = bindSender(this.#binder, socket.number, socket.naming.name);
+      this.#nameClosed(socket);
       return;
     }
     restoring(`${socket.what}: its name ${textOfName(socket.naming.name)}`, () => {
       socket.bound = this.#binder.bind(socket.number, socket.naming, this.context.holderOf(socket.entry.id));
     });
+  }
+
+  #nameClosed(closed: Socket): void {
+    closed.bound = bindSender(this.#binder, closed.number, closed.naming.name);
+    // Where it could not have the name, any does.
+    if (closed.bound === undefined) tryBind(closed.number, encodeUnix(NO_NAME));
   }
 
   #listen(socket: Socket, who: Caller | undefined): void {
@@ -217,6 +225,8 @@ export class UnixRestore implements FileRestorer {
     const early = (client.entry.shutdown ?? 0) & ~crossed(accepted.entry.shutdown ?? 0);
     shutDown(client, early);
     this.#connect(client, listener, accepted.caller);
+    if (poll(listener.number, POLL.IN) === 0)
+      throw new FileRestoreError(`${client.what}: its connection goes to somebody else`);
     accepted.fd = restoring(accepted.what, () => accept(listener.number));
   }
 
@@ -228,9 +238,7 @@ export class UnixRestore implements FileRestorer {
     const listener = closedSocket(client, naming.name);
     listener.fd = this.context.nets.socket(entry.ns_id, AF.UNIX, entry.type);
     this.#listeners.set(key, listener);
-    listener.bound = bindSender(this.#binder, listener.number, naming.name);
-    // Where it could not have the name, any does.
-    if (listener.bound === undefined) tryBind(listener.number, encodeUnix(NO_NAME));
+    this.#nameClosed(listener);
     this.#listen(listener, client.caller);
     return listener;
   }

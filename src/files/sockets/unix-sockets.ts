@@ -3,7 +3,7 @@ import type { FileEntry } from "../../images/schema/generated/files.ts";
 import type { UnixSkEntry } from "../../images/schema/generated/sockets.ts";
 import { Fd } from "../../linux/fd.ts";
 import { TCP_STATE } from "../../linux/sock-diag.ts";
-import { encodeUnix, SO, SOCK, SOL } from "../../linux/socket.ts";
+import { encodeUnix, SO, SOCK, SOL, socketName } from "../../linux/socket.ts";
 import { textToBytes } from "../../linux/text.ts";
 import { FileRestoreError } from "../errors.ts";
 import { selfPath } from "../path.ts";
@@ -84,16 +84,19 @@ export class Socket {
   get target(): Target {
     const { bound } = this;
     return bound === undefined
-      ? { address: addressOfName(this.naming.name), directory: undefined }
+      ? { address: this.#ownAddress, directory: undefined }
       : { address: encodeUnix(textToBytes(bound.path)), directory: bound.directory };
   }
 
   /** The same, for us. */
   get address(): Uint8Array {
     const { bound } = this;
-    return bound === undefined
-      ? addressOfName(this.naming.name)
-      : encodeUnix(textToBytes(selfPath(bound.file.number)));
+    return bound === undefined ? this.#ownAddress : encodeUnix(textToBytes(selfPath(bound.file.number)));
+  }
+
+  /** What the kernel calls it: one that was closed may not have got its name, which is somebody else's now. */
+  get #ownAddress(): Uint8Array {
+    return this.isMade ? socketName(this.number) : addressOfName(this.naming.name);
   }
 
   /** Whom its peer credentials tell of. */
