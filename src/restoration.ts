@@ -40,10 +40,11 @@ import { ImageValueError } from "./process/errors.ts";
 import { giveLateSignals } from "./process/late-signals.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
 import { hasOwnMemory, type PlannedProcess, type PstreePlan } from "./process/pstree.ts";
-import { favourRoot } from "./process/scheduling.ts";
+import { favourRoot, giveProcessors } from "./process/scheduling.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { lastOfSharers } from "./process/sharing.ts";
 import { finalState, giveThread, giveThreadLast, THREAD_ROOM } from "./process/thread.ts";
+import { giveXcompPermission } from "./process/xcomp.ts";
 import { type RestoreStats, Stopwatch } from "./stats.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/build/release.ts";
 import type { Restoree } from "./tracee/build/restoree.ts";
@@ -363,7 +364,9 @@ export class Restoration {
 
   #makeThreads(): void {
     for (const { planned, restoree } of this.#births.living) {
-      restoreLoginuid(restoree, taskOf(planned.core, planned.pid).loginuid);
+      const task = taskOf(planned.core, planned.pid);
+      restoreLoginuid(restoree, task.loginuid);
+      giveXcompPermission(restoree.table, task.xcomp_permission);
       const tids = planned.threads.filter((tid) => tid !== planned.pid);
       if (tids.length > 0) {
         this.#giveCommonFilters(restoree, planned.threads);
@@ -498,6 +501,11 @@ export class Restoration {
     }
     const tasks = living.flatMap(({ restoree }) => restoree.tasks);
     this.sameCpu.free(tasks.map(({ tid }) => tid));
+    for (const { restoree } of living) {
+      const { leader, identity, threads } = restoree;
+      for (const each of [{ task: leader.task, identity }, ...threads])
+        giveProcessors(each.task.tid, this.#core(each.identity.number).thread_core ?? {});
+    }
     this.sameCpu.end();
     outliveUs(tasks);
   }

@@ -70,6 +70,8 @@ export const XFEATURE = {
   ZMM_HI256: 6,
   HI16_ZMM: 7,
   PKRU: 9,
+  XTILECFG: 17,
+  XTILEDATA: 18,
 } as const;
 
 export interface XsaveComponent {
@@ -115,3 +117,19 @@ export const xsaveHead = struct(
   },
   576,
 );
+
+/**
+ * The part of an XSAVE image in the standard format, a view of it, up to the end of the last component that is in use. The kernel
+ * takes back a signal's frame only as far as a process' own state goes, which is shorter than the CPU's where components are to
+ * be asked for (AMX).
+ */
+export function usedXstate(state: Uint8Array): Uint8Array {
+  const used = xsaveHead.decode(state).xstate_bv;
+  let end = xsaveHead.size;
+  for (let feature = XFEATURE.YMM; feature < 63; feature++) {
+    if (((used >> BigInt(feature)) & 1n) === 0n) continue;
+    const component = xsaveComponent(feature);
+    if (component !== undefined) end = Math.max(end, component.offset + component.size);
+  }
+  return state.subarray(0, Math.min(end, state.length));
+}

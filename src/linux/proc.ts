@@ -118,13 +118,15 @@ export interface ProcessFiles {
   readonly oomScoreAdj: number;
   /** The text of `loginuid`; undefined without CONFIG_AUDIT. */
   readonly loginuid: string | undefined;
+  /** The bits of `coredump_filter`; undefined without CONFIG_ELF_CORE. */
+  readonly coredumpFilter: number | undefined;
 }
 
 /** Reads them all at once. @throws KernelError, ESRCH for a process that is gone */
 export function readProcess(pid: HostPid): ProcessFiles {
-  const names = ["stat", "status", "timers", "oom_score_adj", "loginuid"];
+  const names = ["stat", "status", "timers", "oom_score_adj", "loginuid", "coredump_filter"];
   const texts = readTexts(names.map((name) => taskPath(pid, undefined, name)));
-  const [stat, status, timers = "", oomScoreAdj, loginuid] = texts;
+  const [stat, status, timers = "", oomScoreAdj, loginuid, filter] = texts;
   if (stat === undefined || status === undefined) {
     throw new KernelError("read", `/proc of process ${pid}`, ERRNO.ESRCH);
   }
@@ -134,6 +136,7 @@ export function readProcess(pid: HostPid): ProcessFiles {
     timers,
     oomScoreAdj: Number(oomScoreAdj),
     loginuid,
+    coredumpFilter: filter === undefined || filter === "" ? undefined : Number.parseInt(filter, 16),
   };
 }
 

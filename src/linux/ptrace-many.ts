@@ -290,7 +290,11 @@ export function startMany<T extends { readonly tid: HostPid }>(
   );
 }
 
-const LATE = { PENDING: 0, ROBUST: 1 } as const;
+const LATE = { PENDING: 0, ROBUST: 1, IOPRIO: 2, AFFINITY: 3 } as const;
+/** IOPRIO_WHO_PROCESS: it is about one thread. */
+const ONE = 1;
+/** A bit for each processor; the kernel refuses a mask that is smaller than its own. */
+const AFFINITY_SIZE = 1024;
 const PEEK_AT = 0;
 const PEEKED_AT = wholeWords(peekRequest.size);
 const PEEKING = PEEKED_AT + SIGINFO_SIZE;
@@ -322,12 +326,17 @@ export function withPending<T extends { readonly tid: HostPid }>(tasks: readonly
 }
 
 const ROBUST_AT = PEEKING;
+const AFFINITY_AT = ROBUST_AT + 2 * 8;
 const asking = lazily(
   () =>
-    new Blocks({ capacity: CHUNK, entries: 2, bytes: ROBUST_AT + 2 * 8 }, (blocks, block) => {
+    new Blocks({ capacity: CHUNK, entries: 4, bytes: AFFINITY_AT + AFFINITY_SIZE }, (blocks, block) => {
       layPeek(blocks, block);
-      const at = blocks.address + blocks.bytesOf(block) + ROBUST_AT;
+      const own = blocks.address + blocks.bytesOf(block);
+      const at = own + ROBUST_AT;
       blocks.entry(blocks.entryOf(block, LATE.ROBUST), NR.get_robust_list, 0, at, at + 8);
+      blocks.entry(blocks.entryOf(block, LATE.IOPRIO), NR.ioprio_get, ONE, 0);
+      const mask = own + AFFINITY_AT;
+      blocks.entry(blocks.entryOf(block, LATE.AFFINITY), NR.sched_getaffinity, 0, AFFINITY_SIZE, mask);
     }),
 );
 
@@ -337,6 +346,10 @@ export interface Outside {
   /** get_robust_list(2): head and length. */
   readonly robustHead: bigint;
   readonly robustLength: number;
+  /** ioprio_get(2): 0 where none was set. */
+  readonly ioprio: number;
+  /** Processors that it may run on, as sched_getaffinity(2) gives them, not to be kept; undefined where that is not told. */
+  readonly affinity: Uint8Array | undefined;
 }
 
 /** What is asked of stopped tasks from outside, without registers. @throws KernelError */
@@ -344,11 +357,21 @@ export function askOutside<T extends { readonly tid: HostPid }>(tasks: readonly 
   const blocks = asking();
   const view = viewOf(blocks.bytes);
   const out: Outside[] = [];
+  // Masks are mostly the same: one object then.
+  let last = new Uint8Array();
+  const maskOf = (at: number, length: number): Uint8Array | undefined => {
+    if (length <= 0) return undefined;
+    const mask = blocks.bytes.subarray(at, at + length);
+    if (Buffer.compare(mask, last) !== 0) last = mask.slice();
+    return last;
+  };
   blocks.forEach(
     tasks,
     ({ tid }, block) => {
       blocks.give(block, LATE.PENDING, 1, tid);
       blocks.give(block, LATE.ROBUST, 0, tid);
+      blocks.give(block, LATE.IOPRIO, 1, tid);
+      blocks.give(block, LATE.AFFINITY, 0, tid);
     },
     ({ tid }, block) => {
       must(blocks, block, LATE.PENDING, PTRACE.PEEKSIGINFO, tid);
@@ -359,6 +382,8 @@ export function askOutside<T extends { readonly tid: HostPid }>(tasks: readonly 
         pending: blocks.result(block, LATE.PENDING) > 0,
         robustHead: view.getBigUint64(own + ROBUST_AT, true),
         robustLength: view.getUint32(own + ROBUST_AT + 8, true),
+        ioprio: Math.max(0, blocks.result(block, LATE.IOPRIO)),
+        affinity: maskOf(own + AFFINITY_AT, blocks.result(block, LATE.AFFINITY)),
       });
     },
   );

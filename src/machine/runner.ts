@@ -43,6 +43,8 @@ export const OP = {
    * (signed, both ends included). With an empty range (1, 0) it always does.
    */
   JUMP: 0x10007,
+  /** Loads a configuration of tiles (AMX) from address a1 and touches one, so that the kernel makes room for them; leaves none. */
+  TILES: 0x10008,
 } as const;
 
 /** A slot is the private stack and heal pointer of one thread inside the area; it is aligned to its own size. */

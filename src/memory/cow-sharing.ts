@@ -21,9 +21,15 @@ function sameMapping(child: Vma, parent: Vma): boolean {
     !isVdso(child) &&
     !isHuge(child) &&
     ((child.flags ^ parent.flags) & ~MAP.LOCKED) === 0 &&
+    samePolicy(child.policy, parent.policy) &&
     ((child.status ^ parent.status) & (STATUS.FILE_PRIVATE | STATUS.ANON_PRIVATE)) === 0 &&
     (!has(child, STATUS.FILE_PRIVATE) || (child.object === parent.object && child.pgoff === parent.pgoff))
   );
+}
+
+function samePolicy(one: Vma["policy"], other: Vma["policy"]): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return one.mode === other.mode && Buffer.compare(one.nodes, other.nodes) === 0;
 }
 
 /** For each mapping of a child the index of the parent's that it was born with and keeps; both lists ascend. */

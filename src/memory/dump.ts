@@ -25,10 +25,12 @@ import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import { Area, BULK, findGap, spansOf } from "../tracee/table/area.ts";
 import type { Result, Table } from "../tracee/table/table.ts";
 import { isRing, ringEntry } from "./aio.ts";
+import { USUAL_COREDUMP_FILTER } from "./coredump-filter.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { isFull, placeWithin } from "./last-mapping.ts";
 import { createPages, nextPagesId, PE, RunList, writePagemap } from "./pages.ts";
 import { Pieces } from "./pieces.ts";
+import { askPolicies } from "./policies.ts";
 import { createSharedMemory, dumpShmemContent, shmidOf } from "./shmem.ts";
 import { SysvDump } from "./sysv.ts";
 import { PageCopier } from "./transfer.ts";
@@ -64,6 +66,7 @@ interface Answers {
   readonly dumpable: Result;
   readonly thpDisabled: Result;
   readonly mdwe: Result;
+  readonly merge: Result;
 }
 
 /** A mapping with the entry that the image has of it. */
@@ -112,6 +115,7 @@ export class MemoryDump {
       dumpable: table.must("its dumpable flag", NR.prctl, PR.GET_DUMPABLE, 0, 0, 0, 0),
       thpDisabled: table.call(NR.prctl, PR.GET_THP_DISABLE, 0, 0, 0, 0),
       mdwe: table.call(NR.prctl, PR.GET_MDWE, 0, 0, 0, 0),
+      merge: table.call(NR.prctl, PR.GET_MEMORY_MERGE, 0, 0, 0, 0),
     };
   }
 
@@ -129,7 +133,11 @@ export class MemoryDump {
     const runs = naming(pid, "its pages", () =>
       scanPages(pid, dumpee.mappings, dumpee.mappings.filter(isLargeAndFileless)),
     );
-    const entries = described.map(({ entry }) => entry);
+    const policies = askPolicies(dumpee.table, dumpee.mappings);
+    const entries = described.map(({ mapping, entry }) => {
+      const policy = policies.get(mapping);
+      return policy === undefined ? entry : { ...entry, policy };
+    });
     entries.push(...guardEntries(runs, dumpee.mappings));
     this.#refuseWithoutPlace(dumpee, entries, runs);
     this.images.writeAll(IMAGES.mm, [this.#mm(dumpee, entries, answers)], dumpee.numberOf(pid));
@@ -317,7 +325,7 @@ export class MemoryDump {
     if (!this.#shared.has(shmid)) this.#shared.set(shmid, { shmid, pid: dumpee.pid, mapping });
   }
 
-  #mm(dumpee: Dumpee, vmas: VmaEntry[], { brk, dumpable, thpDisabled, mdwe }: Answers): MmEntry {
+  #mm(dumpee: Dumpee, vmas: VmaEntry[], { brk, dumpable, thpDisabled, mdwe, merge }: Answers): MmEntry {
     const { pid, proc } = dumpee;
     const { stat } = proc;
     const auxv = readAuxv(pid);
@@ -342,6 +350,10 @@ export class MemoryDump {
       thp_disabled: !thpDisabled.failed && thpDisabled.raw !== 0,
       lock_future: lockedInFuture(dumpee),
       mdwe: mdwe.raw > 0 ? mdwe.raw : undefined,
+      memory_merge: merge.raw === 1 ? true : undefined,
+      // GET_THP_DISABLE gives 1 and the flags.
+      thp_disable_flags: thpDisabled.raw > 1 ? thpDisabled.raw & ~1 : undefined,
+      coredump_filter: proc.coredumpFilter === USUAL_COREDUMP_FILTER ? undefined : proc.coredumpFilter,
     };
   }
 

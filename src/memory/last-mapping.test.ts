@@ -19,6 +19,7 @@ function vma(start: number, end: number, more: Partial<Vma> = {}): Vma {
     lockOnFault: false,
     sealed: false,
     name: undefined,
+    policy: undefined,
     ...more,
   };
 }

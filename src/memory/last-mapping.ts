@@ -28,7 +28,7 @@ export function isFull(mappings: number): boolean {
 }
 
 /** Of anonymous memory as it is mapped, without more ado. */
-function isBare({ flags, status, prot, name, advice, sealed }: Vma): boolean {
+function isBare({ flags, status, prot, name, advice, sealed, policy }: Vma): boolean {
   const special = MAP.GROWSDOWN | MAP.LOCKED | MAP.HUGETLB;
   const plain = has({ status }, STATUS.ANON_PRIVATE) && !isVdso({ status }) && !isHuge({ flags });
   const both = PROT.WRITE | PROT.EXEC;
@@ -37,6 +37,7 @@ function isBare({ flags, status, prot, name, advice, sealed }: Vma): boolean {
     (flags & special) === 0 &&
     (prot & both) !== both &&
     name === undefined &&
+    policy === undefined &&
     advice.length === 0 &&
     !sealed
   );

@@ -16,10 +16,11 @@ import { close } from "../linux/io.ts";
 import { MAP, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MAP_MORE, MCL, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, prctlMmMap } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
+import { oncePerRun } from "../linux/once-per-run.ts";
 import type { NsPid } from "../linux/pid.ts";
 import { PR, PR_SET_MM_MAP, PR_SET_VMA_ANON_NAME } from "../linux/prctl.ts";
 import { word } from "../linux/struct.ts";
-import { cString } from "../linux/syscall.ts";
+import { cString, rawSyscall } from "../linux/syscall.ts";
 import { SHM } from "../linux/sysv-ipc.ts";
 import { log } from "../log.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
@@ -29,12 +30,14 @@ import type { Span } from "../tracee/table/area.ts";
 import type { Result } from "../tracee/table/table.ts";
 import type { Undo } from "../undo/undo.ts";
 import { restoreRing } from "./aio.ts";
+import { giveCoredumpFilter } from "./coredump-filter.ts";
 import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./cow-sharing.ts";
 import { MemoryError, naming, rangeText } from "./errors.ts";
 import { FreshPieces, fillFresh } from "./fresh.ts";
 import { isFull, placeWithin } from "./last-mapping.ts";
 import { Pagemap } from "./pages.ts";
 import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
+import { givePolicy } from "./policies.ts";
 import { createSharedMemory, fillShmem } from "./shmem.ts";
 import { Steps } from "./steps.ts";
 import { SysvRestore } from "./sysv.ts";
@@ -130,11 +133,14 @@ function layoutOf(pid: NsPid, mm: MmEntry): Layout {
     else layout.shared.push(vma);
     if ((vma.flags & MAP.LOCKED) !== 0) layout.locked.push(vma);
     if (isVdso(vma)) return;
-    if (vma.name !== undefined || vma.advice.length > 0) layout.marked.push(vma);
+    if (vma.name !== undefined || vma.advice.length > 0 || vma.policy !== undefined) layout.marked.push(vma);
     if (vma.sealed) layout.sealed.push(vma);
   });
   return layout;
 }
+
+/** Whether what is born of us has its memory merged (PR_SET_MEMORY_MERGE). */
+const ownMerge = oncePerRun(() => rawSyscall(NR.prctl, PR.GET_MEMORY_MERGE, 0, 0, 0, 0) === 1);
 
 /** So many processes work at once at most: each may hold a descriptor of ours open. */
 const MOST_BEGUN = 512;
@@ -218,9 +224,15 @@ export class MemoryRestore {
     return stored >= JOB_BYTES;
   }
 
-  /** Adds what is set last: the dumpable flag, which credentials clear; PR_SET_MDWE, once all is mapped. */
-  giveLast({ table, number }: Restoree): void {
-    const { dumpable, mdwe = 0 } = this.#plan(number).mm;
+  /**
+   * Adds what is set last: the dumpable flag, which credentials clear; PR_SET_MDWE, once all is mapped. Sets the filter of core
+   * files.
+   */
+  giveLast({ table, number, pid }: Restoree): void {
+    const { dumpable, mdwe = 0, memory_merge = false, coredump_filter } = this.#plan(number).mm;
+    giveCoredumpFilter(pid, coredump_filter);
+    if (memory_merge || ownMerge())
+      table.must("merging of its memory", NR.prctl, PR.SET_MEMORY_MERGE, memory_merge ? 1 : 0, 0, 0, 0);
     if (dumpable !== undefined) table.call(NR.prctl, PR.SET_DUMPABLE, dumpable, 0, 0, 0);
     if (mdwe !== 0) table.must("MDWE", NR.prctl, PR.SET_MDWE, mdwe, 0, 0, 0);
   }
@@ -288,6 +300,7 @@ export class MemoryRestore {
       plan.now[i] = vma.prot;
     });
     for (const vma of layout.marked) {
+      givePolicy(steps, vma);
       if (vma.name !== undefined) name(steps, vma, vma.name);
       for (const advice of vma.advice)
         steps.must(`mapping ${rangeText(vma)}`, NR.madvise, vma.start, vma.end - vma.start, advice);
@@ -298,7 +311,8 @@ export class MemoryRestore {
     }
     for (const vma of layout.locked) lock(steps, plan, vma);
     const disabled = plan.mm.thp_disabled === true ? 1 : 0;
-    steps.must("huge pages disabled", NR.prctl, PR.SET_THP_DISABLE, disabled, 0, 0, 0);
+    const how = disabled === 0 ? 0 : (plan.mm.thp_disable_flags ?? 0);
+    steps.must("huge pages disabled", NR.prctl, PR.SET_THP_DISABLE, disabled, how, 0, 0);
     const future = (plan.mm.lock_future ?? 0) & (MCL.FUTURE | MCL.ONFAULT);
     if (future !== 0) steps.must("locking of mappings to come", NR.mlockall, future);
     for (const vma of layout.sealed)
@@ -487,6 +501,7 @@ export class MemoryRestore {
       if (filled === fresh && fresh.pages > empty) fresh.ranges.push(vma);
       const prot = filled.pages > empty ? vma.prot | PROT.WRITE : vma.prot;
       this.#map(steps, vma, prot, MAP.FIXED);
+      givePolicy(steps, vma);
       plan.now[i] = prot;
     });
   }

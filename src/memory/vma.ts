@@ -6,7 +6,7 @@
 
 import { ImageError } from "../images/error.ts";
 import { fileName, IMAGES } from "../images/kinds.ts";
-import type { VmaEntry } from "../images/schema/generated/memory.ts";
+import type { MemoryPolicyEntry, VmaEntry } from "../images/schema/generated/memory.ts";
 import { MAP, PAGE_SIZE, PROT, TASK_SIZE } from "../linux/memory.ts";
 import { MADV, MAP_MORE } from "../linux/mman.ts";
 import type { NsPid } from "../linux/pid.ts";
@@ -72,6 +72,8 @@ export interface Vma {
   readonly sealed: boolean;
   /** Name given to anonymous memory, undefined for none. */
   readonly name: string | undefined;
+  /** Which nodes its memory is taken from (mbind(2)), undefined where that is as for the thread. */
+  readonly policy: MemoryPolicyEntry | undefined;
 }
 
 export function has(vma: { readonly status: number }, bit: number): boolean {
@@ -227,6 +229,7 @@ export function checkVma(entry: VmaEntry): Vma | undefined {
     lockOnFault: entry.lock_on_fault === true,
     sealed: entry.sealed === true,
     name: entry.anon_name,
+    policy: entry.policy,
   };
   if (vma.name !== undefined && (vma.name.length >= MOST_NAME || vma.name.includes("\0")))
     throw new ImageError(`mapping ${rangeText(vma)}: its name is no name`);

@@ -25,6 +25,7 @@ import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import type { Saved } from "../tracee/enter/saved.ts";
 import type { FrozenProcess } from "../tracee/hold/freeze.ts";
 import type { Table } from "../tracee/table/table.ts";
+import { autogroupNice, giveAutogroupNice } from "./autogroup.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
 import { loginuidIn } from "./loginuid.ts";
 import { isCompat } from "./registers.ts";
@@ -33,6 +34,7 @@ import type { SeccompDump } from "./seccomp.ts";
 import { askSigactions, dumpPending, giveDrain, givePending, giveSigactions } from "./signals.ts";
 import { askThread, type Known, type ThreadState } from "./thread.ts";
 import { armTimers, askItimers, createPosixTimers, dumpPosixTimers, giveOverruns } from "./timers.ts";
+import { askXcompPermission } from "./xcomp.ts";
 
 /** task_core_entry.task_state. */
 export const TASK_STATE = { ALIVE: 1, DEAD: 2, STOPPED: 3, HELPER: 4, ZOMBIE: 6 } as const;
@@ -156,6 +158,7 @@ function askTask(table: Table): CoreAnswers["task"] {
   table.must("its subreaper flag", NR.prctl, PR.GET_CHILD_SUBREAPER, subreaper.address, 0, 0, 0);
   // Kernels before 6.3 do not tell; a process that registered then registers again by itself at need.
   const membarrier = table.call(NR.membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
+  const xcomp = askXcompPermission(table);
   const personality = table.must("its personality", NR.personality, PERSONALITY_QUERY);
   return ({ pid, numberOf, frozen, entered, proc }, leader) => {
     const { stat } = proc;
@@ -178,6 +181,10 @@ function askTask(table: Table): CoreAnswers["task"] {
     const login = loginuidIn(proc.loginuid);
     if (login !== undefined) task.loginuid = login;
     if (frozen.stopSignal !== 0) task.stop_signo = frozen.stopSignal;
+    const permission = xcomp();
+    if (permission !== undefined) task.xcomp_permission = permission;
+    const autogroup = autogroupNice(proc.stat, pid);
+    if (autogroup !== 0) task.autogroup_nice = autogroup;
     if (!membarrier.failed && membarrier.raw !== 0) task.membarrier_registration_mask = membarrier.raw;
     return task;
   };
@@ -293,6 +300,7 @@ export function ignoresTrap(task: TaskCoreEntry): boolean {
 
 /** Sets from outside what /proc alone can set. */
 export function restoreProc(pid: HostPid, task: TaskCoreEntry, { oomScoreAdj }: InheritedAttributes): void {
+  if (task.autogroup_nice !== undefined) giveAutogroupNice(pid, task.autogroup_nice);
   const wanted = task.oom_score_adj;
   if (wanted === undefined || wanted === oomScoreAdj) return;
   withFd(open(`/proc/${pid}/oom_score_adj`, O.WRONLY), (fd) => {

@@ -3,6 +3,7 @@
 import { Repeated } from "../images/repeated.ts";
 import {
   UserX86FpregsEntry as Fpregs,
+  type UserX86ComponentEntry,
   type UserX86FpregsEntry,
   type UserX86RegsEntry,
   type UserX86XsaveEntry,
@@ -11,8 +12,10 @@ import { keepBytes } from "../images/wire.ts";
 import { XFEATURE, xsaveComponent, xsaveHead, xsaveSize } from "../linux/cpuid.ts";
 import { ERESTART } from "../linux/errno.ts";
 import { type Registers, userRegs } from "../linux/ptrace.ts";
-import { viewOf } from "../linux/struct.ts";
+import { u64, viewOf } from "../linux/struct.ts";
+import { OP } from "../machine/runner.ts";
 import { restartedRegisters, type Saved, SYSCALL_LENGTH } from "../tracee/enter/saved.ts";
+import type { Calls } from "../tracee/table/calls.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
 
 const NATIVE = 1;
@@ -92,6 +95,11 @@ const COMPONENTS: readonly Component[] = [
   { feature: XFEATURE.PKRU, name: "pkru", words: 4, length: 2 },
 ];
 
+/** Those that images of CRIU have a place for. */
+const NAMED = COMPONENTS.reduce((mask, { feature }) => mask | (1n << BigInt(feature)), 3n);
+/** State components have numbers up to this one. */
+const LAST_FEATURE = 62;
+
 const states = new Repeated<UserX86FpregsEntry>((entry) => keepBytes(Fpregs, entry));
 
 /** The image's entry of an XSAVE image in the standard format, as ptrace gives it; not to be changed. */
@@ -103,7 +111,7 @@ function entryOf(state: Uint8Array): UserX86FpregsEntry {
   const head = xsaveHead.decode(state);
   const view = viewOf(state);
   const xsave: UserX86XsaveEntry = {
-    xstate_bv: head.xstate_bv,
+    xstate_bv: head.xstate_bv & NAMED,
     ymmh_space: [],
     bndreg_state: [],
     bndcsr_state: [],
@@ -111,6 +119,7 @@ function entryOf(state: Uint8Array): UserX86FpregsEntry {
     zmm_upper: [],
     hi16_zmm: [],
     pkru: [],
+    others: othersOf(state, head.xstate_bv & ~NAMED),
   };
   for (const { feature, name, words, length } of COMPONENTS) {
     const at = xsaveComponent(feature);
@@ -137,6 +146,16 @@ function entryOf(state: Uint8Array): UserX86FpregsEntry {
     padding: [],
     xsave,
   };
+}
+
+/** The components of which the bits are set. */
+function othersOf(state: Uint8Array, features: bigint): UserX86ComponentEntry[] {
+  const others: UserX86ComponentEntry[] = [];
+  for (let feature = 0; feature <= LAST_FEATURE; feature++) {
+    const at = ((features >> BigInt(feature)) & 1n) === 1n ? xsaveComponent(feature) : undefined;
+    if (at !== undefined) others.push({ feature, content: state.slice(at.offset, at.offset + at.size) });
+  }
+  return others;
 }
 
 /** Threads that wait mostly have the same state as others, which is one object then (images/wire.ts). */
@@ -184,5 +203,32 @@ function extendedState(entry: UserX86FpregsEntry): Uint8Array {
       else view.setBigUint64(at.offset + i * 8, BigInt(value), true);
     });
   }
+  let bits = (xsave.xstate_bv & NAMED) | legacy;
+  for (const { feature, content } of xsave.others) {
+    const at = xsaveComponent(feature);
+    if (at === undefined || at.size !== content.length)
+      throw new UnsupportedError(`the CPU has no such state component ${feature} as the image carries`);
+    state.set(content, at.offset);
+    bits |= 1n << BigInt(feature);
+  }
+  u64.write(state, xsaveHead.offset.xstate_bv, bits);
   return state;
+}
+
+/** struct of the instruction ldtilecfg: palette 1, of one tile of one row and four bytes. */
+function smallestTiles(): Uint8Array {
+  const configuration = new Uint8Array(64);
+  configuration[0] = 1;
+  viewOf(configuration).setUint16(16, 4, true);
+  configuration[48] = 1;
+  return configuration;
+}
+
+/**
+ * Has the thread that makes the calls use a tile once where its state has some, for which the kernel makes room then. The process
+ * has the permission. A state with tiles cannot be set before.
+ */
+export function giveTiles(calls: Calls, { xsave }: UserX86FpregsEntry): void {
+  if (xsave?.others.some(({ feature }) => feature === XFEATURE.XTILEDATA) === true)
+    calls.operation(OP.TILES, calls.data(smallestTiles()));
 }

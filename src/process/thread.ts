@@ -25,6 +25,7 @@ import {
   dumpExtendedState,
   dumpInterrupted,
   dumpRegisters,
+  giveTiles,
   restoreExtendedState,
   restoreRegisters,
 } from "./registers.ts";
@@ -32,6 +33,7 @@ import { dumpRseq, giveRseq } from "./rseq.ts";
 import { askScheduling, giveScheduling } from "./scheduling.ts";
 import { giveSeccomp, type SeccompDump } from "./seccomp.ts";
 import { askAltstack, dumpPending, giveAltstack, givePending } from "./signals.ts";
+import { askThreadFlags, giveThreadFlags } from "./thread-flags.ts";
 
 /** TASK_COMM_LEN, the NUL included. */
 const COMM_SIZE = 16;
@@ -79,6 +81,7 @@ export interface Known {
 export function askThread(table: Table, seccomp: SeccompDump): (known: Known) => ThreadState {
   const credentials = askCredentials(table);
   const scheduling = askScheduling(table);
+  const flags = askThreadFlags(table);
   const altstack = askAltstack(table);
   const name = table.space(COMM_SIZE);
   table.must("its name", NR.prctl, PR.GET_NAME, name.address, 0, 0, 0);
@@ -90,7 +93,8 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
     const core: ThreadCoreEntry = {
       futex_rla: outside.robustHead,
       futex_rla_len: outside.robustLength,
-      ...scheduling(),
+      ...scheduling(outside),
+      ...flags(status),
       sas: altstack(),
       signals_p: outside.pending ? dumpPending(tid, false) : { signals: [] },
       creds: credentials(status, owners),
@@ -137,7 +141,9 @@ export function giveThread(calls: Calls, core: CoreEntry): void {
   givePlaces(calls, thread);
   const comm = thread.comm ?? core.tc?.comm;
   if (comm !== undefined) giveName(calls, comm);
+  giveTiles(calls, info.fpregs);
   giveScheduling(calls, thread);
+  giveThreadFlags(calls, thread);
 }
 
 /** Tells the kernel of the thread that makes the calls what it has in its memory. */

@@ -63,6 +63,10 @@ export class ThreadTables implements Calls {
     this.#layout.must(this.#objects.length - 1);
   }
 
+  operation(op: number, ...args: number[]): void {
+    this.#add(undefined, op, args);
+  }
+
   data(bytes: Uint8Array): number {
     const start = this.#dataStart - bytes.length;
     const at = start - (start % DATA_ALIGN);

@@ -4,6 +4,7 @@
  */
 
 import { stage } from "../../faults.ts";
+import { usedXstate } from "../../linux/cpuid.ts";
 import { Scatter } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
@@ -64,8 +65,9 @@ export class OtherThreads {
       if (saved.xstate !== xstate) {
         ({ xstate } = saved);
         fpstate = area.xstate(FIRST + i);
-        const place = scatter.piece(fpstate, sigframeXstateSize(xstate.length));
-        putXstate(scatter.bytes, place, xstate);
+        const used = usedXstate(xstate);
+        const place = scatter.piece(fpstate, sigframeXstateSize(used.length));
+        putXstate(scatter.bytes, place, used);
       }
       const at = scatter.piece(area.slot(FIRST + i), slot.length + sigframeSize());
       putMoved(scatter.bytes, at, slot, pointers, first, [this.#home(i)]);

@@ -4,6 +4,7 @@
  * out runs nothing but code of the process' own (gadgets.ts).
  */
 
+import { usedXstate } from "../../linux/cpuid.ts";
 import { Fd } from "../../linux/fd.ts";
 import { O, read } from "../../linux/io.ts";
 import { isZero, readMemory, writeMemory } from "../../linux/memory.ts";
@@ -40,7 +41,7 @@ const FRAME_ROOM = 0x400;
 
 /** Bytes that a way out takes for a thread with this state. */
 export function wayOutSize({ xstate }: Saved): number {
-  return 2 * FRAME_ROOM + xstate.length + 0x200;
+  return 2 * FRAME_ROOM + usedXstate(xstate).length + 0x200;
 }
 
 /**
@@ -54,7 +55,7 @@ export function layWayOut(
   gadgets: Gadgets,
   base: number,
 ): WayOut {
-  const { xstate } = saved;
+  const xstate = usedXstate(saved.xstate);
   const unmapFrameAt = base + 64;
   const backFrameAt = base + 64 + FRAME_ROOM;
   const back = buildSigframe(backFrameAt, restartedBytes(saved), saved.mask, { xstate });

@@ -4,6 +4,8 @@ export interface Calls {
   call(nr: number, ...args: number[]): unknown;
   /** A call whose failure is the end; the error names `object`. */
   must(object: string, nr: number, ...args: number[]): unknown;
+  /** An entry that is no call: an operation of the runner's own. */
+  operation(op: number, ...args: number[]): void;
   /** Places bytes for calls to read, and gives their address in the task. */
   data(bytes: Uint8Array): number;
   /** Sees to room for so many bytes of calls and data; what has been added is made if need be. */

@@ -508,6 +508,13 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "mm_saved_auxv_rest", id: 1001, label: "repeated", kind: "scalar", type: "uint64" },
     { name: "lock_future", id: 1002, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
     { name: "mdwe", id: 1003, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
+    { name: "memory_merge", id: 1004, label: "optional", kind: "scalar", type: "bool" },
+    { name: "thp_disable_flags", id: 1005, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
+    { name: "coredump_filter", id: 1006, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
+  ],
+  memory_policy_entry: [
+    { name: "mode", id: 1, label: "required", kind: "scalar", type: "uint32", hints: { hex: true } },
+    { name: "nodes", id: 2, label: "required", kind: "scalar", type: "bytes" },
   ],
   vma_entry: [
     { name: "start", id: 1, label: "required", kind: "scalar", type: "uint64", hints: { hex: true } },
@@ -523,6 +530,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "lock_on_fault", id: 1000, label: "optional", kind: "scalar", type: "bool" },
     { name: "sealed", id: 1001, label: "optional", kind: "scalar", type: "bool" },
     { name: "anon_name", id: 1002, label: "optional", kind: "scalar", type: "string" },
+    { name: "policy", id: 1003, label: "optional", kind: "message", type: "memory_policy_entry" },
   ],
   aio_ring_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint64" },
@@ -923,6 +931,8 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "membarrier_registration_mask", id: 22, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
     { name: "exit_signal", id: 1002, label: "optional", kind: "scalar", type: "uint32" },
     { name: "sem_undos", id: 1003, label: "repeated", kind: "message", type: "sem_undo_entry" },
+    { name: "autogroup_nice", id: 1004, label: "optional", kind: "scalar", type: "sint32" },
+    { name: "xcomp_permission", id: 1005, label: "optional", kind: "scalar", type: "uint64", hints: { hex: true } },
   ],
   sem_undo_entry: [
     { name: "set", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -951,6 +961,28 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "timerslack_before", id: 1000, label: "optional", kind: "scalar", type: "uint64" },
     { name: "syscall_dispatch", id: 1001, label: "optional", kind: "message", type: "syscall_dispatch_entry" },
     { name: "interrupted", id: 1002, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "ioprio", id: 1003, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
+    { name: "mce_kill", id: 1004, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "no_tsc", id: 1005, label: "optional", kind: "scalar", type: "bool" },
+    { name: "no_cpuid", id: 1006, label: "optional", kind: "scalar", type: "bool" },
+    { name: "memory_policy", id: 1007, label: "optional", kind: "message", type: "memory_policy_entry" },
+    { name: "affinity", id: 1008, label: "optional", kind: "scalar", type: "bytes" },
+    { name: "sched_deadline", id: 1009, label: "optional", kind: "message", type: "sched_deadline_entry" },
+    { name: "sched_util_min", id: 1010, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "sched_util_max", id: 1011, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "sched_slice_ns", id: 1012, label: "optional", kind: "scalar", type: "uint64" },
+    { name: "speculation", id: 1013, label: "repeated", kind: "message", type: "speculation_entry" },
+    { name: "io_flusher", id: 1014, label: "optional", kind: "scalar", type: "bool" },
+  ],
+  sched_deadline_entry: [
+    { name: "flags", id: 1, label: "required", kind: "scalar", type: "uint64", hints: { hex: true } },
+    { name: "runtime_ns", id: 2, label: "required", kind: "scalar", type: "uint64" },
+    { name: "deadline_ns", id: 3, label: "required", kind: "scalar", type: "uint64" },
+    { name: "period_ns", id: 4, label: "required", kind: "scalar", type: "uint64" },
+  ],
+  speculation_entry: [
+    { name: "which", id: 1, label: "required", kind: "scalar", type: "uint32" },
+    { name: "control", id: 2, label: "required", kind: "scalar", type: "uint32", hints: { hex: true } },
   ],
   syscall_dispatch_entry: [
     { name: "mode", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -1604,6 +1636,11 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "hi16_zmm", id: 7, label: "repeated", kind: "scalar", type: "uint64" },
     { name: "pkru", id: 8, label: "repeated", kind: "scalar", type: "uint32" },
     { name: "cet", id: 9, label: "optional", kind: "message", type: "user_x86_cet_entry" },
+    { name: "others", id: 1000, label: "repeated", kind: "message", type: "user_x86_component_entry" },
+  ],
+  user_x86_component_entry: [
+    { name: "feature", id: 1, label: "required", kind: "scalar", type: "uint32" },
+    { name: "content", id: 2, label: "required", kind: "scalar", type: "bytes" },
   ],
   user_x86_cet_entry: [
     { name: "cet", id: 1, label: "required", kind: "scalar", type: "uint64", hints: { hex: true } },

@@ -27,6 +27,10 @@ export interface MmEntry {
   lock_future?: number | undefined;
   /** PR_SET_MDWE: what memory may not become. */
   mdwe?: number | undefined;
+  /** PR_SET_MEMORY_MERGE; the flags of PR_SET_THP_DISABLE; /proc/PID/coredump_filter, where that is not the usual one. */
+  memory_merge?: boolean | undefined;
+  thp_disable_flags?: number | undefined;
+  coredump_filter?: number | undefined;
 }
 
 export const MmEntry: Codec<MmEntry> = {
@@ -52,6 +56,9 @@ export const MmEntry: Codec<MmEntry> = {
     w.uint64s(8008, m.mm_saved_auxv_rest, "mm_entry.mm_saved_auxv_rest");
     if (m.lock_future !== undefined) w.uint32(8016, m.lock_future, "mm_entry.lock_future");
     if (m.mdwe !== undefined) w.uint32(8024, m.mdwe, "mm_entry.mdwe");
+    if (m.memory_merge !== undefined) w.bool(8032, m.memory_merge, "mm_entry.memory_merge");
+    if (m.thp_disable_flags !== undefined) w.uint32(8040, m.thp_disable_flags, "mm_entry.thp_disable_flags");
+    if (m.coredump_filter !== undefined) w.uint32(8048, m.coredump_filter, "mm_entry.coredump_filter");
   },
   read(r: Reader): MmEntry {
     let mm_start_code: bigint | undefined;
@@ -74,6 +81,9 @@ export const MmEntry: Codec<MmEntry> = {
     const mm_saved_auxv_rest: bigint[] = [];
     let lock_future: number | undefined;
     let mdwe: number | undefined;
+    let memory_merge: boolean | undefined;
+    let thp_disable_flags: number | undefined;
+    let coredump_filter: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -143,6 +153,15 @@ export const MmEntry: Codec<MmEntry> = {
         case 8024:
           mdwe = r.uint32();
           break;
+        case 8032:
+          memory_merge = r.bool();
+          break;
+        case 8040:
+          thp_disable_flags = r.uint32();
+          break;
+        case 8048:
+          coredump_filter = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -159,7 +178,42 @@ export const MmEntry: Codec<MmEntry> = {
     if (mm_env_start === undefined) return r.missing("mm_entry.mm_env_start");
     if (mm_env_end === undefined) return r.missing("mm_entry.mm_env_end");
     if (exe_file_id === undefined) return r.missing("mm_entry.exe_file_id");
-    return { mm_start_code, mm_end_code, mm_start_data, mm_end_data, mm_start_stack, mm_start_brk, mm_brk, mm_arg_start, mm_arg_end, mm_env_start, mm_env_end, exe_file_id, mm_saved_auxv, vmas, dumpable, aios, thp_disabled, mm_saved_auxv_rest, lock_future, mdwe };
+    return { mm_start_code, mm_end_code, mm_start_data, mm_end_data, mm_start_stack, mm_start_brk, mm_brk, mm_arg_start, mm_arg_end, mm_env_start, mm_env_end, exe_file_id, mm_saved_auxv, vmas, dumpable, aios, thp_disabled, mm_saved_auxv_rest, lock_future, mdwe, memory_merge, thp_disable_flags, coredump_filter };
+  },
+};
+
+/** Of criu-ts only: set_mempolicy(2) and mbind(2). */
+export interface MemoryPolicyEntry {
+  mode: number;
+  /** a bit for each node, without zeros at the end */
+  nodes: Uint8Array;
+}
+
+export const MemoryPolicyEntry: Codec<MemoryPolicyEntry> = {
+  name: "memory_policy_entry",
+  write(w: Writer, m: MemoryPolicyEntry): void {
+    w.uint32(8, m.mode, "memory_policy_entry.mode");
+    w.bytes(18, m.nodes, "memory_policy_entry.nodes");
+  },
+  read(r: Reader): MemoryPolicyEntry {
+    let mode: number | undefined;
+    let nodes: Uint8Array | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          mode = r.uint32();
+          break;
+        case 18:
+          nodes = r.bytes();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (mode === undefined) return r.missing("memory_policy_entry.mode");
+    if (nodes === undefined) return r.missing("memory_policy_entry.nodes");
+    return { mode, nodes };
   },
 };
 
@@ -182,6 +236,7 @@ export interface VmaEntry {
   lock_on_fault?: boolean | undefined;
   sealed?: boolean | undefined;
   anon_name?: string | undefined;
+  policy?: MemoryPolicyEntry | undefined;
 }
 
 export const VmaEntry: Codec<VmaEntry> = {
@@ -200,6 +255,7 @@ export const VmaEntry: Codec<VmaEntry> = {
     if (m.lock_on_fault !== undefined) w.bool(8000, m.lock_on_fault, "vma_entry.lock_on_fault");
     if (m.sealed !== undefined) w.bool(8008, m.sealed, "vma_entry.sealed");
     if (m.anon_name !== undefined) w.string(8018, m.anon_name, "vma_entry.anon_name");
+    if (m.policy !== undefined) w.message(8026, MemoryPolicyEntry, m.policy, "vma_entry.policy");
   },
   read(r: Reader): VmaEntry {
     let start: bigint | undefined;
@@ -215,6 +271,7 @@ export const VmaEntry: Codec<VmaEntry> = {
     let lock_on_fault: boolean | undefined;
     let sealed: boolean | undefined;
     let anon_name: string | undefined;
+    let policy: MemoryPolicyEntry | undefined;
     const { data, limit } = r;
     let at = r.pos;
     while (at < limit) {
@@ -368,6 +425,11 @@ export const VmaEntry: Codec<VmaEntry> = {
           anon_name = r.string();
           at = r.pos;
           break;
+        case 8026:
+          r.pos = at;
+          policy = r.message(MemoryPolicyEntry);
+          at = r.pos;
+          break;
         default:
           r.pos = at;
           r.skip(tag);
@@ -383,7 +445,7 @@ export const VmaEntry: Codec<VmaEntry> = {
     if (flags === undefined) return r.missing("vma_entry.flags");
     if (status === undefined) return r.missing("vma_entry.status");
     if (fd === undefined) return r.missing("vma_entry.fd");
-    return { start, end, pgoff, shmid, prot, flags, status, fd, madv, fdflags, lock_on_fault, sealed, anon_name };
+    return { start, end, pgoff, shmid, prot, flags, status, fd, madv, fdflags, lock_on_fault, sealed, anon_name, policy };
   },
 };
 

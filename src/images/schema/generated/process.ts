@@ -5,6 +5,7 @@ import type { Codec, Reader, Writer } from "../../wire.ts";
 import { ThreadInfoAarch64 } from "./aarch64.ts";
 import { ThreadInfoArm } from "./arm.ts";
 import { ThreadInfoLoongarch64 } from "./loongarch64.ts";
+import { MemoryPolicyEntry } from "./memory.ts";
 import { ThreadInfoMips } from "./mips.ts";
 import { ThreadInfoPpc64 } from "./ppc64.ts";
 import { ThreadInfoRiscv64 } from "./riscv64.ts";
@@ -286,6 +287,10 @@ export interface TaskCoreEntry {
   exit_signal?: number | undefined;
   /** Of criu-ts only: what its end will do to semaphores (SEM_UNDO). */
   sem_undos: SemUndoEntry[];
+  /** of the session that it leads */
+  autogroup_nice?: number | undefined;
+  /** ARCH_REQ_XCOMP_PERM */
+  xcomp_permission?: bigint | undefined;
 }
 
 export const TaskCoreEntry: Codec<TaskCoreEntry> = {
@@ -312,6 +317,8 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     if (m.membarrier_registration_mask !== undefined) w.uint32(176, m.membarrier_registration_mask, "task_core_entry.membarrier_registration_mask");
     if (m.exit_signal !== undefined) w.uint32(8016, m.exit_signal, "task_core_entry.exit_signal");
     for (const v of m.sem_undos) w.message(8026, SemUndoEntry, v, "task_core_entry.sem_undos");
+    if (m.autogroup_nice !== undefined) w.sint32(8032, m.autogroup_nice, "task_core_entry.autogroup_nice");
+    if (m.xcomp_permission !== undefined) w.uint64(8040, m.xcomp_permission, "task_core_entry.xcomp_permission");
   },
   read(r: Reader): TaskCoreEntry {
     let task_state: number | undefined;
@@ -335,6 +342,8 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     let membarrier_registration_mask: number | undefined;
     let exit_signal: number | undefined;
     const sem_undos: SemUndoEntry[] = [];
+    let autogroup_nice: number | undefined;
+    let xcomp_permission: bigint | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -401,6 +410,12 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
         case 8026:
           sem_undos.push(r.message(SemUndoEntry));
           break;
+        case 8032:
+          autogroup_nice = r.sint32();
+          break;
+        case 8040:
+          xcomp_permission = r.uint64();
+          break;
         default:
           r.skip(tag);
       }
@@ -411,7 +426,7 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     if (flags === undefined) return r.missing("task_core_entry.flags");
     if (blk_sigset === undefined) return r.missing("task_core_entry.blk_sigset");
     if (comm === undefined) return r.missing("task_core_entry.comm");
-    return { task_state, exit_code, personality, flags, blk_sigset, comm, timers, rlimits, cg_set, signals_s, old_seccomp_mode, old_seccomp_filter, loginuid, oom_score_adj, sigactions, child_subreaper, blk_sigset_extended, stop_signo, membarrier_registration_mask, exit_signal, sem_undos };
+    return { task_state, exit_code, personality, flags, blk_sigset, comm, timers, rlimits, cg_set, signals_s, old_seccomp_mode, old_seccomp_filter, loginuid, oom_score_adj, sigactions, child_subreaper, blk_sigset_extended, stop_signo, membarrier_registration_mask, exit_signal, sem_undos, autogroup_nice, xcomp_permission };
   },
 };
 
@@ -491,6 +506,23 @@ export interface ThreadCoreEntry {
   syscall_dispatch?: SyscallDispatchEntry | undefined;
   /** how the kernel was to restart the call at ip (ERESTARTSYS, ERESTARTNOHAND) */
   interrupted?: number | undefined;
+  ioprio?: number | undefined;
+  /** PR_MCE_KILL */
+  mce_kill?: number | undefined;
+  /** PR_SET_TSC */
+  no_tsc?: boolean | undefined;
+  /** ARCH_SET_CPUID */
+  no_cpuid?: boolean | undefined;
+  memory_policy?: MemoryPolicyEntry | undefined;
+  /** of sched_setaffinity(2), a bit for each processor */
+  affinity?: Uint8Array | undefined;
+  sched_deadline?: SchedDeadlineEntry | undefined;
+  sched_util_min?: number | undefined;
+  sched_util_max?: number | undefined;
+  sched_slice_ns?: bigint | undefined;
+  speculation: SpeculationEntry[];
+  /** PR_SET_IO_FLUSHER */
+  io_flusher?: boolean | undefined;
 }
 
 export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
@@ -516,6 +548,18 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
     if (m.timerslack_before !== undefined) w.uint64(8000, m.timerslack_before, "thread_core_entry.timerslack_before");
     if (m.syscall_dispatch !== undefined) w.message(8010, SyscallDispatchEntry, m.syscall_dispatch, "thread_core_entry.syscall_dispatch");
     if (m.interrupted !== undefined) w.uint32(8016, m.interrupted, "thread_core_entry.interrupted");
+    if (m.ioprio !== undefined) w.uint32(8024, m.ioprio, "thread_core_entry.ioprio");
+    if (m.mce_kill !== undefined) w.uint32(8032, m.mce_kill, "thread_core_entry.mce_kill");
+    if (m.no_tsc !== undefined) w.bool(8040, m.no_tsc, "thread_core_entry.no_tsc");
+    if (m.no_cpuid !== undefined) w.bool(8048, m.no_cpuid, "thread_core_entry.no_cpuid");
+    if (m.memory_policy !== undefined) w.message(8058, MemoryPolicyEntry, m.memory_policy, "thread_core_entry.memory_policy");
+    if (m.affinity !== undefined) w.bytes(8066, m.affinity, "thread_core_entry.affinity");
+    if (m.sched_deadline !== undefined) w.message(8074, SchedDeadlineEntry, m.sched_deadline, "thread_core_entry.sched_deadline");
+    if (m.sched_util_min !== undefined) w.uint32(8080, m.sched_util_min, "thread_core_entry.sched_util_min");
+    if (m.sched_util_max !== undefined) w.uint32(8088, m.sched_util_max, "thread_core_entry.sched_util_max");
+    if (m.sched_slice_ns !== undefined) w.uint64(8096, m.sched_slice_ns, "thread_core_entry.sched_slice_ns");
+    for (const v of m.speculation) w.message(8106, SpeculationEntry, v, "thread_core_entry.speculation");
+    if (m.io_flusher !== undefined) w.bool(8112, m.io_flusher, "thread_core_entry.io_flusher");
   },
   read(r: Reader): ThreadCoreEntry {
     let futex_rla: bigint | undefined;
@@ -538,6 +582,18 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
     let timerslack_before: bigint | undefined;
     let syscall_dispatch: SyscallDispatchEntry | undefined;
     let interrupted: number | undefined;
+    let ioprio: number | undefined;
+    let mce_kill: number | undefined;
+    let no_tsc: boolean | undefined;
+    let no_cpuid: boolean | undefined;
+    let memory_policy: MemoryPolicyEntry | undefined;
+    let affinity: Uint8Array | undefined;
+    let sched_deadline: SchedDeadlineEntry | undefined;
+    let sched_util_min: number | undefined;
+    let sched_util_max: number | undefined;
+    let sched_slice_ns: bigint | undefined;
+    const speculation: SpeculationEntry[] = [];
+    let io_flusher: boolean | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -601,13 +657,131 @@ export const ThreadCoreEntry: Codec<ThreadCoreEntry> = {
         case 8016:
           interrupted = r.uint32();
           break;
+        case 8024:
+          ioprio = r.uint32();
+          break;
+        case 8032:
+          mce_kill = r.uint32();
+          break;
+        case 8040:
+          no_tsc = r.bool();
+          break;
+        case 8048:
+          no_cpuid = r.bool();
+          break;
+        case 8058:
+          memory_policy = r.message(MemoryPolicyEntry);
+          break;
+        case 8066:
+          affinity = r.bytes();
+          break;
+        case 8074:
+          sched_deadline = r.message(SchedDeadlineEntry);
+          break;
+        case 8080:
+          sched_util_min = r.uint32();
+          break;
+        case 8088:
+          sched_util_max = r.uint32();
+          break;
+        case 8096:
+          sched_slice_ns = r.uint64();
+          break;
+        case 8106:
+          speculation.push(r.message(SpeculationEntry));
+          break;
+        case 8112:
+          io_flusher = r.bool();
+          break;
         default:
           r.skip(tag);
       }
     }
     if (futex_rla === undefined) return r.missing("thread_core_entry.futex_rla");
     if (futex_rla_len === undefined) return r.missing("thread_core_entry.futex_rla_len");
-    return { futex_rla, futex_rla_len, sched_nice, sched_policy, sched_prio, blk_sigset, sas, pdeath_sig, signals_p, creds, seccomp_mode, seccomp_filter, comm, blk_sigset_extended, rseq_entry, cg_set, timerslack_ns, timerslack_before, syscall_dispatch, interrupted };
+    return { futex_rla, futex_rla_len, sched_nice, sched_policy, sched_prio, blk_sigset, sas, pdeath_sig, signals_p, creds, seccomp_mode, seccomp_filter, comm, blk_sigset_extended, rseq_entry, cg_set, timerslack_ns, timerslack_before, syscall_dispatch, interrupted, ioprio, mce_kill, no_tsc, no_cpuid, memory_policy, affinity, sched_deadline, sched_util_min, sched_util_max, sched_slice_ns, speculation, io_flusher };
+  },
+};
+
+/** Of criu-ts only: SCHED_DEADLINE (sched_setattr(2)). */
+export interface SchedDeadlineEntry {
+  flags: bigint;
+  runtime_ns: bigint;
+  deadline_ns: bigint;
+  period_ns: bigint;
+}
+
+export const SchedDeadlineEntry: Codec<SchedDeadlineEntry> = {
+  name: "sched_deadline_entry",
+  write(w: Writer, m: SchedDeadlineEntry): void {
+    w.uint64(8, m.flags, "sched_deadline_entry.flags");
+    w.uint64(16, m.runtime_ns, "sched_deadline_entry.runtime_ns");
+    w.uint64(24, m.deadline_ns, "sched_deadline_entry.deadline_ns");
+    w.uint64(32, m.period_ns, "sched_deadline_entry.period_ns");
+  },
+  read(r: Reader): SchedDeadlineEntry {
+    let flags: bigint | undefined;
+    let runtime_ns: bigint | undefined;
+    let deadline_ns: bigint | undefined;
+    let period_ns: bigint | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          flags = r.uint64();
+          break;
+        case 16:
+          runtime_ns = r.uint64();
+          break;
+        case 24:
+          deadline_ns = r.uint64();
+          break;
+        case 32:
+          period_ns = r.uint64();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (flags === undefined) return r.missing("sched_deadline_entry.flags");
+    if (runtime_ns === undefined) return r.missing("sched_deadline_entry.runtime_ns");
+    if (deadline_ns === undefined) return r.missing("sched_deadline_entry.deadline_ns");
+    if (period_ns === undefined) return r.missing("sched_deadline_entry.period_ns");
+    return { flags, runtime_ns, deadline_ns, period_ns };
+  },
+};
+
+/** Of criu-ts only: PR_SET_SPECULATION_CTRL. */
+export interface SpeculationEntry {
+  which: number;
+  control: number;
+}
+
+export const SpeculationEntry: Codec<SpeculationEntry> = {
+  name: "speculation_entry",
+  write(w: Writer, m: SpeculationEntry): void {
+    w.uint32(8, m.which, "speculation_entry.which");
+    w.uint32(16, m.control, "speculation_entry.control");
+  },
+  read(r: Reader): SpeculationEntry {
+    let which: number | undefined;
+    let control: number | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          which = r.uint32();
+          break;
+        case 16:
+          control = r.uint32();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (which === undefined) return r.missing("speculation_entry.which");
+    if (control === undefined) return r.missing("speculation_entry.control");
+    return { which, control };
   },
 };
 

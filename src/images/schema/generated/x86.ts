@@ -402,6 +402,8 @@ export interface UserX86XsaveEntry {
   pkru: number[];
   /** bits 11 and 12 */
   cet?: UserX86CetEntry | undefined;
+  /** Of criu-ts only: components that CRIU's images have no place for; their bits are not in xstate_bv. */
+  others: UserX86ComponentEntry[];
 }
 
 export const UserX86XsaveEntry: Codec<UserX86XsaveEntry> = {
@@ -416,6 +418,7 @@ export const UserX86XsaveEntry: Codec<UserX86XsaveEntry> = {
     w.uint64s(56, m.hi16_zmm, "user_x86_xsave_entry.hi16_zmm");
     w.uint32s(64, m.pkru, "user_x86_xsave_entry.pkru");
     if (m.cet !== undefined) w.message(74, UserX86CetEntry, m.cet, "user_x86_xsave_entry.cet");
+    for (const v of m.others) w.message(8002, UserX86ComponentEntry, v, "user_x86_xsave_entry.others");
   },
   read(r: Reader): UserX86XsaveEntry {
     let xstate_bv: bigint | undefined;
@@ -427,6 +430,7 @@ export const UserX86XsaveEntry: Codec<UserX86XsaveEntry> = {
     const hi16_zmm: bigint[] = [];
     const pkru: number[] = [];
     let cet: UserX86CetEntry | undefined;
+    const others: UserX86ComponentEntry[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -478,12 +482,49 @@ export const UserX86XsaveEntry: Codec<UserX86XsaveEntry> = {
         case 74:
           cet = r.message(UserX86CetEntry);
           break;
+        case 8002:
+          others.push(r.message(UserX86ComponentEntry));
+          break;
         default:
           r.skip(tag);
       }
     }
     if (xstate_bv === undefined) return r.missing("user_x86_xsave_entry.xstate_bv");
-    return { xstate_bv, ymmh_space, bndreg_state, bndcsr_state, opmask_reg, zmm_upper, hi16_zmm, pkru, cet };
+    return { xstate_bv, ymmh_space, bndreg_state, bndcsr_state, opmask_reg, zmm_upper, hi16_zmm, pkru, cet, others };
+  },
+};
+
+/** A component of an extended state as it stands in the standard format. */
+export interface UserX86ComponentEntry {
+  feature: number;
+  content: Uint8Array;
+}
+
+export const UserX86ComponentEntry: Codec<UserX86ComponentEntry> = {
+  name: "user_x86_component_entry",
+  write(w: Writer, m: UserX86ComponentEntry): void {
+    w.uint32(8, m.feature, "user_x86_component_entry.feature");
+    w.bytes(18, m.content, "user_x86_component_entry.content");
+  },
+  read(r: Reader): UserX86ComponentEntry {
+    let feature: number | undefined;
+    let content: Uint8Array | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          feature = r.uint32();
+          break;
+        case 18:
+          content = r.bytes();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (feature === undefined) return r.missing("user_x86_component_entry.feature");
+    if (content === undefined) return r.missing("user_x86_component_entry.content");
+    return { feature, content };
   },
 };
 
