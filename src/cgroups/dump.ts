@@ -12,7 +12,7 @@ import type {
 } from "../images/schema/generated/cgroups.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
-import { AT, isDirectory, listDirectory, O, readWhole } from "../linux/io.ts";
+import { AT, isDirectory, listDirectory, O, readText, readWhole } from "../linux/io.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { readTexts } from "../linux/read-many.ts";
 import { fullStatusOf, statusAt, statusOf } from "../linux/statx.ts";
@@ -36,8 +36,9 @@ export interface CgroupDumpOptions {
   readonly cgroupRoot: readonly string[];
   readonly cgroupDumpController: readonly string[];
   readonly cgroupYard: string | undefined;
-  /** What --cgroup-props, or the file of --cgroup-props-file, says. */
+  /** What to save of them; of both the first. */
   readonly cgroupProps: string | undefined;
+  readonly cgroupPropsFile: string | undefined;
 }
 
 /** Our own set. */
@@ -65,7 +66,8 @@ export class CgroupsDump implements Disposable {
     private readonly freezer?: Freezer,
   ) {
     this.#hierarchies = new Hierarchies(options.cgroupYard);
-    this.#properties = new Properties(options.cgroupProps);
+    const { cgroupProps, cgroupPropsFile: file } = options;
+    this.#properties = new Properties(cgroupProps ?? (file === undefined ? undefined : readText(file)));
     this.#sets.push({ id: OWN_SET, members: this.#wanted(membershipsIn("/proc/self/cgroup")) });
   }
 
