@@ -9,6 +9,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Actions } from "../../src/actions.ts";
+import { CgroupError } from "../../src/cgroups/errors.ts";
 import { CpuMismatchError } from "../../src/check/cpuinfo.ts";
 import { readCommandLine } from "../../src/cli/command-line.ts";
 import { FileRestoreError } from "../../src/files/errors.ts";
@@ -16,6 +17,7 @@ import { ImageError } from "../../src/images/error.ts";
 import { KernelError } from "../../src/linux/errno.ts";
 import { openLog } from "../../src/log.ts";
 import { MemoryError } from "../../src/memory/errors.ts";
+import { MountRestoreError } from "../../src/namespaces/mounts/errors.ts";
 import { ImageValueError, UnsupportedError } from "../../src/process/errors.ts";
 import { restore } from "../../src/restore.ts";
 import { TaskGoneError } from "../../src/tracee/hold/task.ts";
@@ -25,12 +27,14 @@ import type { Answer, Order } from "./jail.ts";
 import { type Images, mutate } from "./mutate.ts";
 
 const TYPED = [
+  CgroupError,
   CpuMismatchError,
   FileRestoreError,
   ImageError,
   ImageValueError,
   KernelError,
   MemoryError,
+  MountRestoreError,
   TaskGoneError,
   UnsupportedError,
 ];

@@ -37,31 +37,33 @@ export interface StoredPacket {
 }
 
 export class QueuesRestore implements Disposable {
-  readonly #packets = new Map<number, StoredPacket[]>();
-  readonly #reader: { close(): void } | undefined;
+  #packets: ReadonlyMap<number, readonly StoredPacket[]> | undefined;
+  #reader: { close(): void } | undefined;
 
-  /** @throws ImageError; FileRestoreError for what nobody can send */
-  constructor(images: ImageDir) {
-    if (!images.has(IMAGES.sk_queues)) return;
-    const reader = images.reader(IMAGES.sk_queues);
-    this.#reader = reader;
-    try {
-      for (const { entry, payload } of reader) {
-        for (const { type } of entry.scm)
-          if (type !== SCM.RIGHTS) refuse(entry, `a control message of type ${type}`);
-        const packets = this.#packets.get(entry.id_for);
-        if (packets === undefined) this.#packets.set(entry.id_for, [{ entry, payload }]);
-        else packets.push({ entry, payload });
-      }
-    } catch (error) {
-      reader.close();
-      throw error;
-    }
+  constructor(private readonly images: ImageDir) {}
+
+  /**
+   * What waits in the socket that is entry `id` of files.img, first come first.
+   * @throws ImageError; FileRestoreError for what nobody can send
+   */
+  of(id: number): readonly StoredPacket[] {
+    this.#packets ??= this.#read();
+    return this.#packets.get(id) ?? [];
   }
 
-  /** What waits in the socket that is entry `id` of files.img, first come first. */
-  of(id: number): readonly StoredPacket[] {
-    return this.#packets.get(id) ?? [];
+  #read(): ReadonlyMap<number, readonly StoredPacket[]> {
+    const all = new Map<number, StoredPacket[]>();
+    if (!this.images.has(IMAGES.sk_queues)) return all;
+    const reader = this.images.reader(IMAGES.sk_queues);
+    this.#reader = reader;
+    for (const { entry, payload } of reader) {
+      for (const { type } of entry.scm)
+        if (type !== SCM.RIGHTS) refuse(entry, `a control message of type ${type}`);
+      const packets = all.get(entry.id_for);
+      if (packets === undefined) all.set(entry.id_for, [{ entry, payload }]);
+      else packets.push({ entry, payload });
+    }
+    return all;
   }
 
   [Symbol.dispose](): void {

@@ -4,6 +4,7 @@ import { ChildTable } from "../../linux/child-table.ts";
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
 import { OwnTable } from "../../linux/own-table.ts";
+import { NO_ID } from "../../linux/owners.ts";
 import { type NsPid, nsPid } from "../../linux/pid.ts";
 import {
   type Credentials,
@@ -111,7 +112,7 @@ class Look extends OwnTable {
       passCredentials: int(1),
       passRights: int(2),
       urgentInline: int(3),
-      peer: word(offset.credentials) === 0 ? undefined : this.#peer(fd),
+      peer: this.#peer(fd),
     };
   }
 
@@ -122,6 +123,7 @@ class Look extends OwnTable {
 
   #peer(fd: number): UnixFacts["peer"] {
     const credentials = credentialsOf(this.bytes.subarray(DATA_AT + data.offset.credentials));
+    if (credentials.pid === 0 && credentials.uid === NO_ID) return undefined;
     const result = this.resultOf(ENTRY.GROUPS);
     const at = DATA_AT + data.offset.groups;
     const length = u32.read(this.bytes, DATA_AT + data.offset.groupsLength);
