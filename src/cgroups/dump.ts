@@ -12,7 +12,7 @@ import type {
 } from "../images/schema/generated/cgroups.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
-import { AT, isDirectory, listDirectory, O, readText, readWhole } from "../linux/io.ts";
+import { AT, isDirectory, listDirectory, O, readText } from "../linux/io.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { readTexts } from "../linux/read-many.ts";
 import { fullStatusOf, statusAt, statusOf } from "../linux/statx.ts";
@@ -25,6 +25,7 @@ import {
   type Membership,
   membershipsIn,
   parseMemberships,
+  propertyIn,
   sameSet,
 } from "./hierarchies.ts";
 import { rootOf } from "./namespace-root.ts";
@@ -243,7 +244,7 @@ function readProperty(directory: number, name: string): CgroupPropEntry | undefi
   try {
     using fd = Fd.openAt(directory, name, O.RDONLY);
     const { mode, uid, gid } = fullStatusOf(fd.number);
-    const text = isList(name) ? "" : Buffer.from(readWhole(fd.number)).toString().replace(/\n$/, "");
+    const text = isList(name) ? "" : propertyIn(fd.number);
     return { name, value: normalized(name, text), perms: { mode, uid, gid } };
   } catch (error) {
     if (isErrno(error, ERRNO.ENOENT, ERRNO.EOPNOTSUPP, ERRNO.EACCES, ERRNO.EINVAL, ERRNO.ENODEV))

@@ -114,7 +114,12 @@ export function writeTo(root: number, path: string, file: string, text: string):
 /** What stands in a file of a group, without a line's end behind it. @throws KernelError */
 export function readFrom(root: number, path: string, file: string): string {
   using fd = Fd.openAt(root, inside(path, file), O.RDONLY);
-  return Buffer.from(readWhole(fd.number)).toString().replace(/\n$/, "");
+  return propertyIn(fd.number);
+}
+
+/** The same of an open file. @throws KernelError */
+export function propertyIn(fd: number): string {
+  return Buffer.from(readWhole(fd)).toString().replace(/\n$/, "");
 }
 
 /** A path from the root of a hierarchy, as one from its descriptor. */

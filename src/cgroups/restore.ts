@@ -13,7 +13,7 @@ import type {
 import { NEW } from "../linux/clone.ts";
 import { ERRNO, errnoName, isErrno, KernelError } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
-import { O, readWhole } from "../linux/io.ts";
+import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { addressOf, cString, syscall } from "../linux/syscall.ts";
@@ -23,7 +23,15 @@ import { call } from "../undo/calls.ts";
 import type { Undo } from "../undo/undo.ts";
 import type { CgroupDumpOptions } from "./dump.ts";
 import { CgroupError } from "./errors.ts";
-import { type Hierarchies, inside, isThere, membershipsIn, readFrom, writeTo } from "./hierarchies.ts";
+import {
+  type Hierarchies,
+  inside,
+  isThere,
+  membershipsIn,
+  propertyIn,
+  readFrom,
+  writeTo,
+} from "./hierarchies.ts";
 import { isFirst, isList } from "./properties.ts";
 import { parseRoots } from "./roots.ts";
 
@@ -234,7 +242,7 @@ export class CgroupsRestore {
       syscall("its owner", NR.fchown, fd.number, perms.uid, perms.gid);
       syscall("its mode", NR.fchmod, fd.number, perms.mode & PERMISSIONS);
     }
-    return isList(name) ? "" : Buffer.from(readWhole(fd.number)).toString().replace(/\n$/, "");
+    return isList(name) ? "" : propertyIn(fd.number);
   }
 
   #move(hierarchy: string, path: string, pid: HostPid): void {

@@ -5,6 +5,7 @@ import { AT, O, readText } from "../linux/io.ts";
 import { MAP, PAGE_SIZE, readMemory, writeMemory } from "../linux/memory.ts";
 import { MADV, MFD, MREMAP } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
+import { PAGEMAP_SCAN, scanArgument } from "../linux/pagemap.ts";
 import { ARCH, PR } from "../linux/prctl.ts";
 import { ourMaps } from "../linux/proc.ts";
 import { struct, u64, word } from "../linux/struct.ts";
@@ -14,25 +15,10 @@ import { attempt, call, descriptor, MissingError, Pages, refusal, wordIn } from 
 
 /** PR_SET_MM_MAP_SIZE, an argument of PR_SET_MM (include/uapi/linux/prctl.h). */
 const PR_SET_MM_MAP_SIZE = 15;
-/** _IOWR('f', 16, struct pm_scan_arg) and its flags (include/uapi/linux/fs.h). */
-const PAGEMAP_SCAN = 0xc060_6610;
+/** Flags of PAGEMAP_SCAN (include/uapi/linux/fs.h). */
 const PM_SCAN_WP_MATCHING = 1;
 const PM_SCAN_CHECK_WPASYNC = 2;
 const PAGE_IS = { WRITTEN: 2n, PRESENT: 8n, SWAPPED: 16n, GUARD: 256n } as const;
-const scanArgument = struct({
-  size: word,
-  flags: word,
-  start: word,
-  end: word,
-  walk_end: word,
-  vec: word,
-  vec_len: word,
-  max_pages: word,
-  category_inverted: u64,
-  category_mask: u64,
-  category_anyof_mask: u64,
-  return_mask: u64,
-});
 /** struct page_region */
 const pageRegion = struct({ start: word, end: word, categories: u64 });
 

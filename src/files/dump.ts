@@ -43,8 +43,8 @@ import { unsupported } from "./unsupported.ts";
 
 interface KnownDescription extends Known, FileId {}
 
-/** What of a dump's figures this room fills in. */
-export type FilesDumpStats = Pick<DumpStats, "sharedScanned" | "sharedWritten">;
+/** What of a dump's figures this folder fills in. */
+export type FilesDumpStats = Pick<DumpStats, "countShared">;
 
 export class FilesDump {
   readonly #images: ImageDir;
@@ -91,10 +91,7 @@ export class FilesDump {
       namespaces,
       newId: () => ++this.#lastId,
       add: (entry: FileEntry) => void this.#entries.push(entry),
-      countShared: ({ scanned, written }: ShmemCounts) => {
-        stats.sharedScanned += scanned;
-        stats.sharedWritten += written;
-      },
+      countShared: (counts: ShmemCounts) => stats.countShared(counts),
       describe: (fd: number, where: string) => this.#describeOurs(fd, where),
       holds: (pid: HostPid, number: number) => this.#holds(pid, number),
       find: (ino: number, is: (pid: HostPid, fd: number) => boolean) =>

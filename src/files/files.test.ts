@@ -25,6 +25,7 @@ import { readMaps, readProcess, readSmaps } from "../linux/proc.ts";
 import { onlyOurNet } from "../namespaces/net/dump.ts";
 import { OUR_NET } from "../namespaces/net/restore.ts";
 import { noLock } from "../namespaces/network-lock.ts";
+import { DumpStats } from "../stats.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { spawnRoot } from "../tracee/build/spawn.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
@@ -145,7 +146,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     OUR_MOUNTS,
     { lock: noLock, leaves: true, namespaces: onlyOurNet(2) },
     { find: () => undefined },
-    { sharedScanned: 0, sharedWritten: 0 },
+    new DumpStats(),
     {
       living: [pid],
       has: (task) => task === pid,

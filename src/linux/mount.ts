@@ -72,7 +72,6 @@ export const FSCONFIG = { SET_FLAG: 0, SET_STRING: 1, SET_FD: 5, CREATE: 6, RECO
 /** The flags of open_tree(2); those of the AT_ family go with them. */
 export const OPEN_TREE = { CLONE: 1, CLOEXEC: O.CLOEXEC } as const;
 export const AT_NO_AUTOMOUNT = 0x800;
-export const AT_RECURSIVE = 0x8000;
 
 export const MOVE_MOUNT = { F_EMPTY_PATH: 4, T_EMPTY_PATH: 0x40, SET_GROUP: 0x100 } as const;
 export const MNT_DETACH = 2;

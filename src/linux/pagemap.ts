@@ -25,10 +25,11 @@ const PM = {
   FRAME_HIGH: 0x7f_ffff,
 } as const;
 
-/** _IOWR('f', 16, struct pm_scan_arg) */
-const PAGEMAP_SCAN = 0xc060_6610;
+/** _IOWR('f', 16, struct pm_scan_arg) (include/uapi/linux/fs.h) */
+export const PAGEMAP_SCAN = 0xc060_6610;
 
-const scanArgument = struct({
+/** struct pm_scan_arg */
+export const scanArgument = struct({
   size: word,
   flags: word,
   start: word,

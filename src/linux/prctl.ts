@@ -50,8 +50,6 @@ export const PR_CAP_AMBIENT = { RAISE: 2, CLEAR_ALL: 4 } as const;
 export const PR_MCE_KILL = { CLEAR: 0, SET: 1, DEFAULT: 2 } as const;
 /** Of SET_TSC. */
 export const PR_TSC = { ENABLE: 1, SIGSEGV: 2 } as const;
-/** Second argument of SCHED_CORE. */
-export const PR_SCHED_CORE_GET = 0;
 
 /** arch_prctl(2). */
 export const ARCH = {

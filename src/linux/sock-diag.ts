@@ -303,7 +303,8 @@ const packetInfo = struct({
   flags: u32,
 });
 const packetMember = struct({ index: u32, count: u32, type: u16, length: u16, address: bytes(32) });
-const packetRing = struct({
+/** struct packet_diag_ring, and by the same fields struct tpacket_req3. */
+export const packetRing = struct({
   block_size: u32,
   block_nr: u32,
   frame_size: u32,

@@ -15,7 +15,6 @@ import {
   tryGetOption,
   tryReceive,
   trySend,
-  trySetInt,
 } from "./socket.ts";
 import { TCP } from "./socket-options.ts";
 import { struct, u8, u32 } from "./struct.ts";
@@ -204,9 +203,4 @@ export function setAgreedOptions(fd: number, { sack, timestamps, scales, mssClam
   for (const [i, [code, value]] of list.entries())
     repairOption.encodeInto(bytes, i * repairOption.size, { code, value });
   setOption(fd, SOL.TCP, TCP.REPAIR_OPTIONS, bytes);
-}
-
-/** Ends repair if that is on. Never throws. */
-export function tryRepairOff(fd: number): void {
-  trySetInt(fd, SOL.TCP, TCP.REPAIR, 0);
 }

@@ -47,10 +47,10 @@ export interface MappedFiles {
   exeFile(dumpee: Dumpee): number;
 }
 
-/** What of a dump's figures this room fills in. */
+/** What of a dump's figures this folder fills in. */
 export type MemoryDumpStats = Pick<
   DumpStats,
-  "memdumpTime" | "memwriteTime" | "pagesScanned" | "pagesWritten" | "sharedScanned" | "sharedWritten"
+  "memdumpTime" | "memwriteTime" | "pagesScanned" | "pagesWritten" | "countShared"
 >;
 
 /** A shared object to be stored in the end: by one of its mappings. */
@@ -195,17 +195,12 @@ export class MemoryDump {
     for (const { shmid, pid, mapping } of this.#shared.values()) {
       naming(pid, mapping, () => {
         withFd(openMapping(pid, mapping), (fd) => {
-          this.#count(dumpShmemContent(this.images, shmid, fd, Number(fstat(fd).size)));
+          this.stats.countShared(dumpShmemContent(this.images, shmid, fd, Number(fstat(fd).size)));
         });
       });
     }
-    for (const counts of this.#sysv.finish()) this.#count(counts);
+    for (const counts of this.#sysv.finish()) this.stats.countShared(counts);
     this.stats.memdumpTime += Math.round((performance.now() - began) * 1000);
-  }
-
-  #count({ scanned, written }: { scanned: number; written: number }): void {
-    this.stats.sharedScanned += scanned;
-    this.stats.sharedWritten += written;
   }
 
   #describe(dumpee: Dumpee): Described[] {

@@ -6,7 +6,7 @@
  */
 import { ImageError } from "../images/error.ts";
 import type { ImageDir } from "../images/image-dir.ts";
-import { fileName, IMAGES } from "../images/kinds.ts";
+import { IMAGES } from "../images/kinds.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { fstat, lseek, O, open, read, SEEK, withFd, writeAll } from "../linux/io.ts";
 import { MAP, PAGE_SIZE, PROT, pageUp } from "../linux/memory.ts";
@@ -210,9 +210,4 @@ export function createSharedMemory(size: number, flags: number): number {
   } finally {
     rawSyscall(NR.munmap, address, length);
   }
-}
-
-/** The name of the image that holds an object's content, for messages. */
-export function shmemImage(shmid: number): string {
-  return fileName(IMAGES.shmem_pagemap, shmid);
 }

@@ -17,11 +17,6 @@ function ownersOf(pid: HostPid): Pick<UserMap, "inside" | "outside"> {
   return ours === theirs ? { inside: SAME_OWNERS, outside: SAME_OWNERS } : UserMap.of(pid);
 }
 
-/** What our ids are called by a process. @throws KernelError */
-export function ownersIn(pid: HostPid): Owners {
-  return ownersOf(pid).inside;
-}
-
 /** The tasks, groups and sessions of a frozen tree by their numbers in the images. */
 export class TaskNumbers implements TreeTasks {
   /** By our number, in the order of the kernel: ours first. Undefined where the root lives in our pid namespace. */

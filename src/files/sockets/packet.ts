@@ -9,10 +9,10 @@ import type {
 import { F } from "../../linux/fcntl.ts";
 import { fcntl, O, S } from "../../linux/io.ts";
 import { NETLINK } from "../../linux/netlink.ts";
-import { PACKET_FLAG, type PacketSocket, packetSockets } from "../../linux/sock-diag.ts";
+import { PACKET_FLAG, type PacketSocket, packetRing, packetSockets } from "../../linux/sock-diag.ts";
 import { AF, bind, interfaceName, POLL, poll, SOCK, SOL, setInt, setOption } from "../../linux/socket.ts";
 import { PACKET_OPTION } from "../../linux/socket-options.ts";
-import { bytes, s32, struct, u8, u16, u32 } from "../../linux/struct.ts";
+import { bytes, s32, struct, u8, u16 } from "../../linux/struct.ts";
 import { textToBytes } from "../../linux/text.ts";
 import { log } from "../../log.ts";
 import type { SocketNet } from "../../namespaces/net/dump.ts";
@@ -51,16 +51,6 @@ const sockaddrPkt = struct({ family: u16, device: bytes(14) });
 /** struct packet_mreq with room for the longest address (MAX_ADDR_LEN). */
 const MAX_ADDRESS = 32;
 const packetMreq = struct({ ifindex: s32, type: u16, alen: u16, address: bytes(MAX_ADDRESS) });
-/** struct tpacket_req3 */
-const tpacketReq = struct({
-  block_size: u32,
-  block_nr: u32,
-  frame_size: u32,
-  frame_nr: u32,
-  retire_tmo: u32,
-  sizeof_priv: u32,
-  features: u32,
-});
 const MEMBER = { MULTICAST: 0, PROMISC: 1, ALLMULTI: 2, UNICAST: 3 } as const;
 /** How a group of sockets shares packets: by a program of BPF, which the kernel gives nobody back. */
 const FANOUT_BPF = { CLASSIC: 6, EXTENDED: 7 } as const;
@@ -212,7 +202,7 @@ function join(fd: number, { index, type, addr }: PacketMclist, what: string): vo
 }
 
 function ring(fd: number, option: number, entry: PacketRingEntry | undefined): void {
-  if (entry !== undefined) setOption(fd, SOL.PACKET, option, tpacketReq.encode(entry));
+  if (entry !== undefined) setOption(fd, SOL.PACKET, option, packetRing.encode(entry));
 }
 
 function packetOf(entry: FileEntry): PacketSockEntry {

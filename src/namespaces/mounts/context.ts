@@ -1,7 +1,7 @@
 /** Mounting a file system anew by fsopen(2): from what an image has of it to the calls, made by us or inside a process. */
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
-import { attrsOf, FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR } from "../../linux/mount.ts";
+import { attrsOf, FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC } from "../../linux/mount.ts";
 import { type MountInfo, SUPER_FLAGS, splitOptions, unescapePath } from "../../linux/mountinfo.ts";
 import { NR } from "../../linux/nr.ts";
 import { addressOf, cString, nameAddress, rawSyscall, syscall } from "../../linux/syscall.ts";
@@ -102,6 +102,3 @@ export function saidBy(context: number): string {
 export function describe(mount: MountInfo): string {
   return `${nameOf(mount)}, ${mount.type}`;
 }
-
-/** Whether the mount's own attributes have to be set again. */
-export const NO_ATTRS = MOUNT_ATTR.RELATIME;

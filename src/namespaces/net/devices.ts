@@ -209,12 +209,6 @@ export function setAddrGenMode(route: Netlink, index: number, mode: number, what
   );
 }
 
-/** Removes a device. @throws KernelError */
-export function removeDevice(route: Netlink, index: number, what: string): void {
-  const body = ifinfomsg.encode({ index });
-  route.tell(what, { type: RTM.DELLINK, flags: 0, body });
-}
-
 /** Gives a device further names. @throws KernelError */
 export function addNames(route: Netlink, index: number, names: readonly string[], what: string): void {
   const body = new RequestBody(ifinfomsg.encode({ index }));
