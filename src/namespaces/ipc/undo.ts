@@ -5,7 +5,7 @@
  * no sum is changed (perform_atomic_semop_slow()), and which error it was tells on which side of a limit the sum is.
  */
 import type { SemUndoEntry } from "../../images/schema/generated/process.ts";
-import { ERRNO, KernelError } from "../../linux/errno.ts";
+import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
 import { checkResult, rawSyscall } from "../../linux/syscall.ts";
@@ -78,10 +78,17 @@ function hasAny(pid: HostPid, threads: readonly { readonly tid: HostPid }[]): bo
 function adjustmentsTo({ id, key, nsems }: SemaphoreSet, pid: HostPid, table: Table): SemUndoEntry[] {
   const probe = new Probe(table, pid, id);
   const found: SemUndoEntry[] = [];
-  if (!probe.mayChange()) return found;
-  for (let number = 0; number < nsems; number++) {
-    const adjustment = probe.sumOf(number);
-    if (adjustment !== 0) found.push({ set: id, key, number, adjustment });
+  try {
+    if (!probe.mayChange()) return found;
+    for (let number = 0; number < nsems; number++) {
+      const adjustment = probe.sumOf(number);
+      if (adjustment !== 0) found.push({ set: id, key, number, adjustment });
+    }
+  } catch (error) {
+    // Somebody outside of the tree has removed it, and what was to be undone with it.
+    if (!isErrno(error, ERRNO.EINVAL, ERRNO.EIDRM)) throw error;
+    log.debug("ipc", `process ${pid}: semaphore set ${id} is no more`);
+    return [];
   }
   return found;
 }
