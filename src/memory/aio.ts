@@ -130,7 +130,9 @@ function turn(restoree: Restoree, made: number, nr: number, head: number, tail: 
       }),
     );
     const some = Math.min(count - done, BATCH);
-    const pointers = table.data(new Uint8Array(new BigUint64Array(some).fill(BigInt(request)).buffer));
+    const pointers = table.data(
+      new Uint8Array(new BigUint64Array(some).fill(BigInt(request.address)).buffer),
+    );
     const submitted = table.call(NR.io_submit, made, some, pointers);
     table.run();
     if (submitted.failed && submitted.raw !== -ERRNO.EAGAIN)

@@ -32,7 +32,7 @@ export function askPolicies(table: Table, mappings: readonly Mapping[]): Map<Map
     const some = candidates.slice(from, from + CHUNK);
     const modes = table.space(some.length * MODE_SIZE);
     const results = some.map(({ start }, i) =>
-      table.call(NR.get_mempolicy, modes.address + i * MODE_SIZE, 0, 0, start, MPOL_F_ADDR),
+      table.call(NR.get_mempolicy, modes.at(i * MODE_SIZE), 0, 0, start, MPOL_F_ADDR),
     );
     table.run();
     if (results[0]?.raw === -ERRNO.ENOSYS) return found;

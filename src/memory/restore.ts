@@ -447,9 +447,9 @@ export class MemoryRestore {
     steps.reserve(auxv.length + map.length + 2 * ENTRY_SIZE);
     const early = inside === undefined ? NO_EXE_FD : inside.settled ? inside.value : 0;
     map.set(marks);
-    prctlMmMap.encodeInto(map, 0, { auxv: auxv.length > 0 ? steps.data(auxv) : 0, exe_fd: early });
+    prctlMmMap.encodeInto(map, 0, { auxv: auxv.length > 0 ? steps.data(auxv).address : 0, exe_fd: early });
     const at = steps.data(map);
-    if (inside?.settled === false) steps.keep(inside, at + prctlMmMap.offset.exe_fd);
+    if (inside?.settled === false) steps.keep(inside, at.plus(prctlMmMap.offset.exe_fd));
     steps.must("the marks of its memory", NR.prctl, PR.SET_MM, PR_SET_MM_MAP, at, marks.length, 0);
   }
 

@@ -5,6 +5,7 @@
 import { ImageError } from "../images/error.ts";
 import { NR } from "../linux/nr.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
+import type { Pointer } from "../tracee/table/pointer.ts";
 import type { Argument, Result, Table } from "../tracee/table/table.ts";
 
 /** An entry and the moves that bring it its arguments take at most so many bytes. */
@@ -48,12 +49,12 @@ export class Steps {
   }
 
   /** Copies the result of a call that is laid and has not been made to a word inside; after `reserve`. */
-  keep(result: Result, at: number): void {
+  keep(result: Result, at: Pointer): void {
     this.table.keep(result, at);
   }
 
   /** Lays bytes into the table, after `reserve`; gives their address inside. */
-  data(bytes: Uint8Array): number {
+  data(bytes: Uint8Array): Pointer {
     return this.table.data(bytes);
   }
 

@@ -16,7 +16,7 @@ const rlimits = array(rlimit, RLIM_NLIMITS);
 export function askRlimits(table: Table): () => TaskRlimitsEntry {
   const space = table.space(RLIM_NLIMITS * rlimit.size);
   for (let resource = 0; resource < RLIM_NLIMITS; resource++) {
-    table.must("a resource limit", NR.prlimit64, 0, resource, 0, space.address + resource * rlimit.size);
+    table.must("a resource limit", NR.prlimit64, 0, resource, 0, space.at(resource * rlimit.size));
   }
   return () => limits.of(space.bytes, () => ({ rlimits: rlimits.read(space.bytes, 0) }));
 }

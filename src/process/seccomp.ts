@@ -130,7 +130,7 @@ export function giveFilters(
     table.reserve(filter.length + 1024);
     const program = sockFprog.encode({
       length: filter.length / SOCK_FILTER_SIZE,
-      filter: table.data(filter),
+      filter: table.data(filter).address,
     });
     table.must("a seccomp filter", NR.seccomp, SECCOMP_SET_MODE_FILTER, flags ?? 0, table.data(program));
   }

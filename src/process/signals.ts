@@ -32,7 +32,7 @@ export function askSigactions(table: Table): (ownSigtrap: Uint8Array) => SaEntry
       NR.rt_sigaction,
       signal,
       0,
-      space.address + i * sigaction.size,
+      space.at(i * sigaction.size),
       SIGSET_SIZE,
     );
   });

@@ -28,7 +28,7 @@ export function askThreadFlags(table: Table): (status: TaskStatus) => ThreadFlag
   table.call(NR.prctl, PR.GET_TSC, tsc.address, 0, 0, 0);
   const cpuid = table.call(NR.arch_prctl, ARCH.GET_CPUID, 0);
   const policy = table.space(8 + NODES_SIZE);
-  const numa = table.call(NR.get_mempolicy, policy.address, policy.address + 8, NODES_BITS, 0, 0);
+  const numa = table.call(NR.get_mempolicy, policy.address, policy.at(8), NODES_BITS, 0, 0);
   // Who has lost CAP_SYS_RESOURCE since then is not told.
   const flusher = table.call(NR.prctl, PR.GET_IO_FLUSHER, 0, 0, 0, 0);
   return (status) => {

@@ -24,6 +24,7 @@ import { CALLER } from "../linux/pid.ts";
 import { struct, u32, word } from "../linux/struct.ts";
 import { hostMachine } from "../machine/host.ts";
 import { CHECK_SIZE, OP, STARTER } from "../machine/runner.ts";
+import type { Pointer, Raw } from "../tracee/table/pointer.ts";
 import { Stored, Table, type TableExecutor } from "../tracee/table/table.ts";
 
 /** What of the CPU an executable needs: of a leaf of cpuid, register by register, the bits under the masks. */
@@ -57,16 +58,16 @@ const CODE_AT = PAGE_SIZE;
 const LOT = 4 << 20;
 
 /** Lays a table of its own, `size` bytes with its data, among the data of another. Gives its address. */
-export function layWithin(outer: Table, size: number, fill: (table: Table) => void): number {
-  const address = outer.data(new Uint8Array(size));
-  const table = new Table(LAID, { pid: CALLER, address, size });
+export function layWithin(outer: Table, size: number, fill: (table: Table) => void): Pointer {
+  const at = outer.data(new Uint8Array(size));
+  const table = new Table(LAID, { pid: CALLER, address: at.address, size });
   fill(table);
-  outer.place(address, bytesOf(table));
-  return address;
+  outer.place(at, bytesOf(table));
+  return at;
 }
 
 /** Has the call before made again, at most `most` times, while the word at an address is positive. */
-export function repeat(table: Table, at: number, most: number): void {
+export function repeat(table: Table, at: Raw, most: number): void {
   table.operation(OP.REPEAT, at, 0, table.data(wordOf(most)));
 }
 

@@ -115,7 +115,7 @@ function place(
   runs.forEach((run, i) => {
     iovec.encodeInto(list, i * iovec.size, run);
   });
-  return { address: table.data(list), count: runs.length };
+  return { address: table.data(list).address, count: runs.length };
 }
 
 /** Of a list of iovecs, the parts that one call takes: address, count. */

@@ -60,7 +60,7 @@ function execute(
   environment: readonly string[],
 ): void {
   const list = (texts: readonly string[]) => {
-    const addresses = texts.map((text) => BigInt(table.data(cString(text))));
+    const addresses = texts.map((text) => BigInt(table.data(cString(text)).address));
     return table.data(new Uint8Array(BigUint64Array.of(...addresses, 0n).buffer));
   };
   table.must(path, NR.execve, table.data(cString(path)), list(words), list(environment));

@@ -27,6 +27,7 @@ import { addMapping, Pieces, readStored } from "../memory/pieces.ts";
 import { checkVmas, has, isPrivate, isVdso, STATUS, type Vma } from "../memory/vma.ts";
 import { giveSigactions } from "../process/signals.ts";
 import { finalState, giveName, givePlaces, partsOf } from "../process/thread.ts";
+import { Pointer } from "../tracee/table/pointer.ts";
 import type { Result, Table } from "../tracee/table/table.ts";
 import { denseBlocks, holdsBlock } from "./dense-blocks.ts";
 import { type CpuCheck, Executable, layWithin, repeat } from "./executable.ts";
@@ -421,8 +422,8 @@ class Snapshot {
     givePlaces(table, partsOf(core).thread);
     const { registers, extended, mask } = finalState(core);
     const room = table.data(new Uint8Array(sigframeSize(extended.length) + FRAME_ALIGN));
-    const at = Math.ceil(room / FRAME_ALIGN) * FRAME_ALIGN;
-    table.place(at, buildSigframe(at, registers, mask, { xstate: extended }));
+    const at = Math.ceil(room.address / FRAME_ALIGN) * FRAME_ALIGN;
+    table.place(new Pointer(at), buildSigframe(at, registers, mask, { xstate: extended }));
     if (core.tc !== undefined) table.must("its mask", NR.rt_sigprocmask, SIG_BLOCK, 0, sigframeMask(at), 8);
     table.operation(OP.LEAVE, at, this.made.sigreturn);
   }

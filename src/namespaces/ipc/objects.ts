@@ -5,6 +5,7 @@ import { NR } from "../../linux/nr.ts";
 import type { Owners } from "../../linux/owners.ts";
 import { cString } from "../../linux/syscall.ts";
 import { INFO_SIZE, type ipcHead } from "../../linux/sysv-ipc.ts";
+import type { Pointer } from "../../tracee/table/pointer.ts";
 import type { Result, Space, Table } from "../../tracee/table/table.ts";
 
 /** Permission bits, and what else `mode` says of an object. */
@@ -14,7 +15,7 @@ export type Perm = ReturnType<typeof ipcHead.decode>;
 export interface Listing {
   readonly name: string;
   /** Adds a call of the kind's *ctl(2) to a table that fails the table if it `must`. */
-  control(table: Table, id: number, command: number, address: number): Result;
+  control(table: Table, id: number, command: number, address: Pointer): Result;
   readonly info: number;
   readonly statAny: number;
   /** Bytes of the structure that statAny fills. */

@@ -45,6 +45,7 @@ import { TIOC, ttyNumber } from "../../linux/tty.ts";
 import { log } from "../../log.ts";
 import type { Plugins } from "../../plugins/plugins.ts";
 import type { Restoree } from "../../tracee/build/restoree.ts";
+import type { Pointer } from "../../tracee/table/pointer.ts";
 import type { Result } from "../../tracee/table/table.ts";
 import { unlinking } from "../../undo/calls.ts";
 import type { Undo, UndoEntry } from "../../undo/undo.ts";
@@ -176,7 +177,7 @@ export class MountsBuilder implements Disposable {
     return planned;
   }
 
-  #text(text: string): number {
+  #text(text: string): Pointer {
     return this.root.table.data(cString(text));
   }
 

@@ -20,6 +20,7 @@ import { ENTRY_SIZE, OP } from "../../machine/runner.ts";
 import { awaitTables, startTables } from "../hold/many-tasks.ts";
 import type { Task } from "../hold/task.ts";
 import type { Calls } from "../table/calls.ts";
+import { Pointer, type Raw, rawOf } from "../table/pointer.ts";
 import type { Region } from "../table/table.ts";
 
 const DATA_ALIGN = 16;
@@ -54,27 +55,27 @@ export class ThreadTables implements Calls {
     this.#beginTable(task);
   }
 
-  call(nr: number, ...args: number[]): void {
+  call(nr: number, ...args: Raw[]): void {
     this.#add(undefined, nr, args);
   }
 
-  must(object: string, nr: number, ...args: number[]): void {
+  must(object: string, nr: number, ...args: Raw[]): void {
     this.#add(object, nr, args);
     this.#layout.must(this.#objects.length - 1);
   }
 
-  operation(op: number, ...args: number[]): void {
+  operation(op: number, ...args: Raw[]): void {
     this.#add(undefined, op, args);
   }
 
-  data(bytes: Uint8Array): number {
+  data(bytes: Uint8Array): Pointer {
     const start = this.#dataStart - bytes.length;
     const at = start - (start % DATA_ALIGN);
     if (at < (this.#objects.length + 1) * ENTRY_SIZE)
       throw new RangeError("the calls of a thread do not fit");
     this.#layout.bytes.set(bytes, at);
     this.#dataStart = at;
-    return this.region.address + at;
+    return new Pointer(this.region.address + at);
   }
 
   reserve(bytes: number): void {
@@ -149,10 +150,10 @@ export class ThreadTables implements Calls {
     this.#add(undefined, OP.END, []);
   }
 
-  #add(object: string | undefined, op: number, args: readonly number[]): void {
+  #add(object: string | undefined, op: number, args: readonly Raw[]): void {
     const index = this.#objects.length;
     if ((index + 1) * ENTRY_SIZE > this.#dataStart) throw new RangeError("the calls of a thread do not fit");
-    this.#layout.entryWith(index, op, args);
+    this.#layout.entryWith(index, op, args.map(rawOf));
     this.#objects.push(object);
   }
 }

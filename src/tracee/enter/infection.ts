@@ -33,6 +33,7 @@ import { ENTRY_SIZE, OP, SLOT_HEAL } from "../../machine/runner.ts";
 import { callRegisters } from "../hold/many-tasks.ts";
 import { type Task, TaskGoneError } from "../hold/task.ts";
 import { Area, BULK, spansOf } from "../table/area.ts";
+import { Pointer } from "../table/pointer.ts";
 import { encodeTable, moveStack, type RawEntry } from "../table/raw-table.ts";
 import { Table } from "../table/table.ts";
 import type { Answers, Entered, EnterRequest, ThreadRequest } from "./entered.ts";
@@ -433,7 +434,15 @@ export class Infection implements Entered {
   #takeSigtrap(table: Table): void {
     const { area, keeper } = this;
     if (keeper !== undefined) table.operation(OP.INCREMENT, keeper.area.count);
-    else table.must("SIGTRAP", NR.rt_sigaction, SIG.TRAP, area.ourSigtrap, area.oldSigtrap, 8);
+    else
+      table.must(
+        "SIGTRAP",
+        NR.rt_sigaction,
+        SIG.TRAP,
+        new Pointer(area.ourSigtrap),
+        new Pointer(area.oldSigtrap),
+        8,
+      );
   }
 
   #setCount(count: number): void {
@@ -452,7 +461,7 @@ export class Infection implements Entered {
             { op: OP.REPEAT, args: [area.count, 1, area.patience] },
             { op: NR.nanosleep, args: [area.pause + timespec.size] },
           ]),
-      ...moveStack(area.slot(0), this.wayOut.back),
+      ...moveStack(new Pointer(area.slot(0)), new Pointer(this.wayOut.back)),
       keeper === undefined
         ? { op: NR.rt_sigaction, args: [SIG.TRAP, area.oldSigtrap, 0, 8] }
         : { op: OP.DECREMENT, args: [keeper.area.count] },

@@ -17,13 +17,15 @@ import {
   sigframeXstateSize,
 } from "../../linux/signal.ts";
 import { viewOf, word } from "../../linux/struct.ts";
+import { wordsOf } from "../../machine/entries.ts";
 import { OP, SLOT_HEAL, SLOT_SIZE } from "../../machine/runner.ts";
 import type { Task } from "../hold/task.ts";
 import type { Area } from "../table/area.ts";
+import { type Home, Pointer, putRelocated, type Relocation, relocations } from "../table/pointer.ts";
 import { encodeTable, moveStack } from "../table/raw-table.ts";
 import { InsideThread } from "./inside-thread.ts";
 import { restartedBytes, type Saved } from "./saved.ts";
-import { type Home, pointersInto, putMoved, SharedTable } from "./shared-table.ts";
+import { SharedTable } from "./shared-table.ts";
 
 /** The carrier has slot 0. */
 const FIRST = 1;
@@ -48,15 +50,18 @@ export class OtherThreads {
       })),
     );
     // The heal pointer was that of the way in (see #slot).
-    this.shared.table.operation(OP.MOVE, area.healAddress(FIRST), area.slot(FIRST) + SLOT_HEAL);
+    this.shared.table.operation(
+      OP.MOVE,
+      new Pointer(area.healAddress(FIRST)),
+      new Pointer(area.slot(FIRST) + SLOT_HEAL),
+    );
   }
 
   /** Writes the slots. @throws KernelError */
   lay(): void {
     const { area, pid } = this;
-    const slot = this.#slot();
+    const { slot, moved } = this.#slot();
     const first = [this.#home(0)];
-    const pointers = pointersInto(slot, first);
     const scatter = new Scatter(pid);
     // Threads that wait mostly have the same extended state, which is one object then (ptrace-many.ts).
     let xstate: Uint8Array | undefined;
@@ -70,7 +75,7 @@ export class OtherThreads {
         putXstate(scatter.bytes, place, used);
       }
       const at = scatter.piece(area.slot(FIRST + i), slot.length + sigframeSize());
-      putMoved(scatter.bytes, at, slot, pointers, first, [this.#home(i)]);
+      putRelocated(scatter.bytes, at, slot, moved, first, [this.#home(i)]);
       const frame = { buffer: scatter.bytes, at: at + slot.length, address: area.frame(FIRST + i) };
       putSigframe(frame, restartedBytes(saved), saved.mask, { fpstate });
     });
@@ -87,27 +92,31 @@ export class OtherThreads {
     return { address: this.area.slot(FIRST + member), size: SLOT_SIZE };
   }
 
-  /** What a slot holds up to its frame, as it is for the first member. */
-  #slot(): Uint8Array {
+  /** What a slot holds up to its frame, as it is for the first member, and what is to be moved for the others. */
+  #slot(): { readonly slot: Uint8Array; readonly moved: readonly Relocation[] } {
     const { area } = this;
     const base = area.slot(FIRST);
     const slot = new Uint8Array(area.frame(FIRST) - base);
-    const view = viewOf(slot);
-    encodeTable(slot, area.healTable(FIRST) - base, [
-      ...moveStack(base, area.frame(FIRST)),
+    const own = (address: number) => new Pointer(address);
+    const healing = encodeTable(slot, area.healTable(FIRST) - base, [
+      ...moveStack(own(base), own(area.frame(FIRST))),
       { op: OP.DECREMENT, args: [area.count] },
-      { op: OP.LEAVE, args: [area.frame(FIRST), area.sigreturn, NR.rt_sigreturn] },
+      { op: OP.LEAVE, args: [own(area.frame(FIRST)), area.sigreturn, NR.rt_sigreturn] },
     ]);
     // The door: sets the mask, counts the thread in, then changes to the slot's stack and, by way of the heal pointer,
     // to the first table, which begins with putting that pointer right.
-    encodeTable(slot, area.door(FIRST) - base, [
-      { op: NR.rt_sigprocmask, args: [SIG_SETMASK, area.mask(FIRST), 0, 8] },
+    const entering = encodeTable(slot, area.door(FIRST) - base, [
+      { op: NR.rt_sigprocmask, args: [SIG_SETMASK, own(area.mask(FIRST)), 0, 8] },
       { op: OP.INCREMENT, args: [area.count] },
-      { op: OP.LEAVE, args: [area.stackTop(FIRST), area.heal] },
+      { op: OP.LEAVE, args: [own(area.stackTop(FIRST)), area.heal] },
     ]);
-    view.setBigUint64(area.mask(FIRST) - base, MASK_WHILE_RUNNING, true);
-    word.write(slot, area.healAddress(FIRST) - base, area.healTable(FIRST));
-    word.write(slot, SLOT_HEAL, area.threadRegion(this.pid, FIRST).address);
-    return slot;
+    viewOf(slot).setBigUint64(area.mask(FIRST) - base, MASK_WHILE_RUNNING, true);
+    const words = [
+      { at: area.healAddress(FIRST) - base, value: area.healTable(FIRST) },
+      { at: SLOT_HEAL, value: area.threadRegion(this.pid, FIRST).address },
+    ];
+    for (const { at, value } of words) word.write(slot, at, value);
+    const pointers = [...healing, ...entering, ...words.map(({ at }) => at / 4)];
+    return { slot, moved: relocations(wordsOf(slot), pointers, [this.#home(0)]) };
   }
 }

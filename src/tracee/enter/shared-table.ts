@@ -1,25 +1,20 @@
 /**
  * A table that many tasks run at the same time, in one process or in many, each its own copy in memory of its own. It is
- * made once, as for the first; for the others the words are moved that point into that memory. Who asks the same of
+ * made once, as for the first; for the others the pointers into that memory are moved, and nothing else. Who asks the same of
  * hundreds pays for one.
  */
 
 import { type Piece, readPieces, Scatter } from "../../linux/memory.ts";
 import { CALLER } from "../../linux/pid.ts";
 import { startMany } from "../../linux/ptrace-many.ts";
-import { word } from "../../linux/struct.ts";
+import { wordsOf } from "../../machine/entries.ts";
 import { Task } from "../hold/task.ts";
+import { type Home, putRelocated, relocations } from "../table/pointer.ts";
 import { type Region, Table, type TableExecutor } from "../table/table.ts";
 import type { InsideThread } from "./inside-thread.ts";
 
 /** Copies that are awaited together: while we look at some, others may still be running. */
 const CHUNK = 32;
-
-/** A stretch of memory that a table may point into. */
-export interface Home {
-  readonly address: number;
-  readonly size: number;
-}
 
 /** Who runs a copy, and where. */
 export interface Copy {
@@ -45,14 +40,15 @@ export class SharedTable implements TableExecutor {
   start(): void {
     const [first] = this.copies;
     const { entries, data } = this.table.laid;
+    const from = first?.homes ?? [];
     // One copy is the table as it is.
-    const pointers = this.copies.length > 1 ? pointersInto(entries, first?.homes ?? []) : [];
+    const moved = this.copies.length > 1 ? relocations(wordsOf(entries), this.table.pointers, from) : [];
     for (const group of byProcess(this.copies)) {
       const scatter = new Scatter(group[0]?.region.pid ?? CALLER);
       for (const { region, homes } of group) {
         const [head, tail] = places(region, entries, data);
         const at = scatter.piece(head.address, head.length);
-        putMoved(scatter.bytes, at, entries, pointers, first?.homes ?? [], homes);
+        putRelocated(scatter.bytes, at, entries, moved, from, homes);
         const dataAt = scatter.piece(tail.address, tail.length);
         scatter.bytes.set(data, dataAt);
       }
@@ -136,39 +132,4 @@ function places({ address, size }: Region, entries: Uint8Array, data: Uint8Array
     { address, length: entries.length },
     { address: address + size - data.length, length: data.length },
   ];
-}
-
-/** A word of a table that points into a home, the `home`th. */
-interface Pointer {
-  readonly at: number;
-  readonly home: number;
-}
-
-/**
- * The words of a table of ours that point into its homes. It holds nothing of the process', and no number of ours is as
- * large as an address.
- */
-export function pointersInto(bytes: Uint8Array, homes: readonly Home[]): Pointer[] {
-  const out: Pointer[] = [];
-  for (let at = 0; at + word.size <= bytes.length; at += word.size) {
-    const value = word.read(bytes, at);
-    const home = homes.findIndex(({ address, size }) => value >= address && value < address + size);
-    if (home >= 0) out.push({ at, home });
-  }
-  return out;
-}
-
-/** Puts the bytes, as they are with other homes, into a buffer of zeros. */
-export function putMoved(
-  buffer: Uint8Array,
-  to: number,
-  bytes: Uint8Array,
-  pointers: readonly Pointer[],
-  from: readonly Home[],
-  homes: readonly Home[],
-): void {
-  buffer.set(bytes, to);
-  const distances = from.map(({ address }, i) => (homes[i]?.address ?? address) - address);
-  for (const { at, home } of pointers)
-    word.write(buffer, to + at, word.read(buffer, to + at) + (distances[home] ?? 0));
 }

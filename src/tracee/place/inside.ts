@@ -79,7 +79,7 @@ export class InsidePlace implements Place {
   ): number[] {
     const { table } = this;
     const space = table.space(encodeReceiveRights(0, fds.length).length);
-    table.place(space.address, encodeReceiveRights(space.address, fds.length));
+    table.place(space.address, encodeReceiveRights(space.address.address, fds.length));
     send(ours, { bytes: new Uint8Array(1), control: [rightsMessage(fds)] });
     const result = table.call(NR.recvmsg, socket, space.address, MSG.CMSG_CLOEXEC | MSG.DONTWAIT);
     table.run();

@@ -15,6 +15,7 @@ import { type Piece, readMemory, readPieces, writeMemory, writePieces } from "..
 import type { HostPid } from "../../linux/pid.ts";
 import { callName, checkResult } from "../../linux/syscall.ts";
 import {
+  argumentAt,
   ENTRY_WORDS,
   resultAt,
   setEntry,
@@ -24,6 +25,7 @@ import {
   wordsOf,
 } from "../../machine/entries.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, FLAG_MUST, OP } from "../../machine/runner.ts";
+import { move, Pointer, type Raw, rawOf } from "./pointer.ts";
 
 /** Memory of the task that tables are laid out in. */
 export interface Region {
@@ -87,10 +89,15 @@ export class Result {
 export class Space {
   #bytes: Uint8Array | undefined;
   constructor(
-    readonly address: number,
+    readonly address: Pointer,
     readonly offset: number,
     readonly length: number,
   ) {}
+
+  /** The address of a byte of it. */
+  at(offset: number): Pointer {
+    return this.address.plus(offset);
+  }
 
   settle(bytes: Uint8Array): void {
     this.#bytes = bytes;
@@ -105,10 +112,10 @@ export class Space {
 
 /** An argument that stands in a word of the task's memory by the time of the call. */
 export class Stored {
-  constructor(readonly address: number) {}
+  constructor(readonly address: Raw) {}
 }
 
-export type Argument = number | Result | Stored;
+export type Argument = number | Pointer | Result | Stored;
 
 const DATA_ALIGN = 16;
 const NO_DATA = new Uint8Array();
@@ -126,8 +133,10 @@ interface Sheet {
   readonly data: Uint8Array;
   /** Address of the data there. */
   readonly dataAt: number;
-  /** Where in the entries, in words of 32 bits, addresses of data stand. */
-  readonly addresses: readonly number[];
+  /** Where in the entries, in words of 32 bits, pointers to the data stand. */
+  readonly toData: readonly number[];
+  /** And pointers to elsewhere, which stay as they are. */
+  readonly others: readonly number[];
   /** Of each entry that must succeed. */
   readonly objects: readonly (string | undefined)[];
 }
@@ -145,6 +154,8 @@ export class Table {
   #dataStart: number;
   #pending: Result[] = [];
   #spaces: Space[] = [];
+  /** Where in the entries, in words of 32 bits, pointers stand. */
+  #pointers: number[] = [];
   #placed: { readonly sheet: Sheet; readonly at: number }[] = [];
   #running = false;
   /** How often it was run. */
@@ -172,31 +183,33 @@ export class Table {
   }
 
   /** An entry that is no call: an operation of the runner's own. */
-  operation(op: number, ...args: number[]): void {
+  operation(op: number, ...args: Raw[]): void {
     this.#makeRoom(ENTRY_SIZE);
-    setEntry(this.#words, this.#used / ENTRY_SIZE, op, args);
+    const index = this.#used / ENTRY_SIZE;
+    setEntry(this.#words, index, op, NO_ARGUMENTS);
+    for (let i = 0; i < args.length; i++) this.#setArgument(argumentAt(index, i), args[i] ?? 0);
     this.#used += ENTRY_SIZE;
   }
 
   /** Copies the result of a call that this table makes to the word at an address of the task. */
-  keep(result: Result, at: number): void {
+  keep(result: Result, at: Raw): void {
     this.operation(OP.MOVE, this.resultAt(result), at);
   }
 
   /** Where in the task the result of a call will stand. */
-  resultAt(result: Result): number {
-    return this.region.address + result.entry + ENTRY_RESULT;
+  resultAt(result: Result): Pointer {
+    return new Pointer(this.region.address + result.entry + ENTRY_RESULT);
   }
 
   /** Places bytes for calls to read; gives their address in the task. Valid until the table has run. */
-  data(bytes: Uint8Array): number {
+  data(bytes: Uint8Array): Pointer {
     const offset = this.#reserve(bytes.length);
     this.#mirror.set(bytes, offset - this.#gap);
-    return this.region.address + offset;
+    return new Pointer(this.region.address + offset);
   }
 
   /** Writes to bytes that `data` has placed. */
-  place(address: number, bytes: Uint8Array): void {
+  place({ address }: Pointer, bytes: Uint8Array): void {
     this.#mirror.set(bytes, address - this.region.address - this.#gap);
   }
 
@@ -204,7 +217,7 @@ export class Table {
   space(length: number, initial?: Uint8Array): Space {
     const offset = this.#reserve(length);
     if (initial !== undefined) this.#mirror.set(initial, offset - this.#gap);
-    const space = new Space(this.region.address + offset, offset, length);
+    const space = new Space(new Pointer(this.region.address + offset), offset, length);
     this.#spaces.push(space);
     return space;
   }
@@ -285,6 +298,11 @@ export class Table {
     };
   }
 
+  /** Where in the entries of `laid`, in words of 32 bits, pointers stand. */
+  get pointers(): readonly number[] {
+    return this.#pointers;
+  }
+
   /** Where `laid` stands in the task. */
   get #places(): Piece[] {
     const { address, size } = this.region;
@@ -322,6 +340,7 @@ export class Table {
       this.#dataStart = this.region.size;
       this.#pending = [];
       this.#spaces = [];
+      this.#pointers = [];
       this.#placed = [];
     }
   }
@@ -365,37 +384,36 @@ export class Table {
     const { address } = this.region;
     const low = address + this.#dataStart;
     const high = address + dataEnd;
-    const addresses: number[] = [];
-    for (let at = first; at < this.#used; at += ENTRY_SIZE) {
-      for (let word = at + ENTRY_ARGS; word < at + ENTRY_RESULT; word += 8) {
-        const value = this.#readWord(word);
-        if (value >= low && value < high) addresses.push((word - first) / WORD);
-      }
-    }
+    const start = first / WORD;
+    const laid = this.#pointers.filter((at) => at >= start);
+    const isToData = (at: number) => {
+      const value = wideAt(this.#words, at);
+      return value >= low && value < high;
+    };
     return {
       entries: this.#mirror.slice(first, this.#used),
       data: this.#mirror.slice(this.#dataStart - this.#gap, dataEnd - this.#gap),
       dataAt: low,
-      addresses,
+      toData: laid.filter(isToData).map((at) => at - start),
+      others: laid.filter((at) => !isToData(at)).map((at) => at - start),
       objects: this.#pending.filter(({ entry }) => entry >= first).map(({ object }) => object),
     };
   }
 
   #place(sheet: Sheet): void {
     const at = this.#used;
-    const { entries, data, dataAt, addresses } = sheet;
+    const { entries, data, dataAt, toData, others } = sheet;
     this.#makeRoom(entries.length + data.length);
     this.#dataStart -= data.length;
     this.#mirror.set(data, this.#dataStart - this.#gap);
     this.#mirror.set(entries, at);
     const moved = this.region.address + this.#dataStart - dataAt;
-    const words = this.#words;
-    for (let i = 0; i < addresses.length; i++) {
-      const word = at / WORD + (addresses[i] ?? 0);
-      const low = (words[word] ?? 0) + moved;
-      words[word] = low;
-      words[word + 1] = (words[word + 1] ?? 0) + Math.floor(low / 0x1_0000_0000);
+    for (let i = 0; i < toData.length; i++) {
+      const word = at / WORD + (toData[i] ?? 0);
+      move(this.#words, word, moved);
+      this.#pointers.push(word);
     }
+    for (let i = 0; i < others.length; i++) this.#pointers.push(at / WORD + (others[i] ?? 0));
     this.#placed.push({ sheet, at });
     this.#used += entries.length;
   }
@@ -431,9 +449,9 @@ export class Table {
     if (object !== undefined) setFlags(this.#words, index, FLAG_MUST);
     for (let i = 0, at = entry + ENTRY_ARGS; i < args.length; i++, at += 8) {
       const arg = args[i] ?? 0;
-      if (typeof arg === "number") this.#writeWord(at, arg);
+      if (typeof arg === "number" || arg instanceof Pointer) this.#setArgument(at / WORD, arg);
       else if (arg instanceof Stored) this.#addMove(arg.address, at);
-      else if (arg.settled) this.#writeWord(at, arg.value);
+      else if (arg.settled) setWide(this.#words, at / WORD, arg.value);
       else this.#addMove(this.resultAt(arg), at);
     }
     this.#used = entry + ENTRY_SIZE;
@@ -442,9 +460,13 @@ export class Table {
     return result;
   }
 
-  #addMove(from: number, to: number): void {
-    setEntry(this.#words, this.#used / ENTRY_SIZE, OP.MOVE, [from, this.region.address + to]);
-    this.#used += ENTRY_SIZE;
+  #addMove(from: Raw, to: number): void {
+    this.operation(OP.MOVE, from, new Pointer(this.region.address + to));
+  }
+
+  #setArgument(word: number, argument: Raw): void {
+    if (typeof argument !== "number") this.#pointers.push(word);
+    setWide(this.#words, word, rawOf(argument));
   }
 
   /** Room left for entries and data together, in bytes. */
@@ -477,10 +499,6 @@ export class Table {
     this.#makeRoom(this.#dataStart - aligned);
     this.#dataStart = aligned;
     return aligned;
-  }
-
-  #writeWord(at: number, value: number): void {
-    setWide(this.#words, at / WORD, value);
   }
 
   #readWord(at: number): number {
