@@ -14,7 +14,14 @@ import { cString } from "./syscall.ts";
 import { textOf } from "./text.ts";
 
 /** Families of netlink (include/uapi/linux/netlink.h). */
-export const NETLINK = { ROUTE: 0, SOCK_DIAG: 4, NETFILTER: 12, KOBJECT_UEVENT: 15, GENERIC: 16 } as const;
+export const NETLINK = {
+  ROUTE: 0,
+  SOCK_DIAG: 4,
+  XFRM: 6,
+  NETFILTER: 12,
+  KOBJECT_UEVENT: 15,
+  GENERIC: 16,
+} as const;
 
 /** Flags of a request. */
 export const NLM = {

@@ -21,9 +21,16 @@ export const RTM = {
   DELRULE: 33,
   GETRULE: 34,
   GETQDISC: 38,
+  GETACTION: 50,
+  GETADDRLABEL: 74,
+  GETNETCONF: 82,
+  GETMDB: 86,
   NEWNSID: 88,
   GETNSID: 90,
+  NEWNEXTHOP: 104,
+  GETNEXTHOP: 106,
   NEWLINKPROP: 108,
+  GETTUNNEL: 122,
 } as const;
 
 /** struct ifinfomsg */
@@ -104,7 +111,25 @@ export const ARPHRD = { ETHER: 1, LOOPBACK: 772, SIT: 776, IPGRE: 778, VOID: 0xf
 export const IFA = { ADDRESS: 1, LOCAL: 2, FLAGS: 8 } as const;
 export const IFA_F = { NODAD: 0x2, TENTATIVE: 0x40, PERMANENT: 0x80 } as const;
 
-export const RTA = { MULTIPATH: 9, CACHEINFO: 12, TABLE: 15, EXPIRES: 23, NH_ID: 30 } as const;
+export const RTA = {
+  OIF: 4,
+  GATEWAY: 5,
+  MULTIPATH: 9,
+  CACHEINFO: 12,
+  TABLE: 15,
+  VIA: 18,
+  ENCAP_TYPE: 21,
+  ENCAP: 22,
+  EXPIRES: 23,
+  NH_ID: 30,
+} as const;
+/** struct nhmsg: a way that routes share, or several of them (include/uapi/linux/nexthop.h). */
+export const nhmsg = struct({ family: u8, scope: u8, protocol: u8, pad: u8, flags: u32 });
+export const NHA = { GROUP: 2, GROUP_TYPE: 3 } as const;
+/** A group of ways that keeps flows where they are. */
+export const NEXTHOP_GRP_TYPE_RES = 1;
+/** The one flag of a way that is not its state. */
+export const RTNH_F_ONLINK = 4;
 /** struct rtnexthop: one of the ways of a route; its attributes follow. */
 export const rtnexthop = struct({ length: u16, flags: u8, hops: u8, index: s32 });
 /** Flags of a way, and of a route with one way, that tell of its state: DEAD, OFFLOAD, LINKDOWN, UNRESOLVED, TRAP. */

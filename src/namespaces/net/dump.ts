@@ -34,10 +34,12 @@ import { dumpLock, HeldLock } from "./lock.ts";
 import { readNeighbours } from "./neighbours.ts";
 import { dumpNetnsConf, emptyNetns } from "./netns-conf.ts";
 import { type Network, networkAt, OUR_NETWORK } from "./network.ts";
+import { readNexthops } from "./nexthops.ts";
 import { dumpNftables } from "./nftables.ts";
 import { dumpRoutes } from "./routes.ts";
 import { dumpRules } from "./rules.ts";
 import { readSysctls } from "./sysctls.ts";
+import { refuseUnsaved } from "./unsaved.ts";
 
 /** ioctl(2) on a socket, or a tun device: a descriptor of its network namespace (include/uapi/linux/sockios.h). */
 const SIOCGSKNS = 0x894c;
@@ -233,6 +235,8 @@ export class NetworksDump implements SocketNets, Disposable {
     }
     using route = this.#helper.netlink(net.fd);
     const devices = readDevices(route);
+    const open = (protocol: number) => this.#helper.netlink(net.fd, protocol);
+    refuseUnsaved({ id, route, netfilter, open }, devices);
     // Listing devices has numbered the namespaces of their other ends.
     const nsids = this.#namespaceIds(route);
     dumpLinks(devices, net, {
@@ -256,9 +260,10 @@ export class NetworksDump implements SocketNets, Disposable {
       anew: (files: readonly string[]) => this.#readAnew(files),
     };
     const entry = dumpNetnsConf(readers, names, owners);
+    const neighbours = readNeighbours(route, devices);
     images.writeAll(
       IMAGES.netns,
-      [{ ...entry, nsids, missing_rules6, neighbours: readNeighbours(route, devices) }],
+      [{ ...entry, nsids, missing_rules6, neighbours, nexthops: readNexthops(route, id) }],
       id,
     );
   }

@@ -44,6 +44,7 @@ export function emptyNetns(): NetnsEntry {
     ipv4_sysctl: [],
     others: [],
     neighbours: [],
+    nexthops: [],
     missing_rules6: [],
   };
 }

@@ -32,6 +32,7 @@ import { dumpUnlocking, HeldLock, ourLock } from "./lock.ts";
 import { restoreNeighbours } from "./neighbours.ts";
 import { restoreDeviceConf, restoreNetnsConf } from "./netns-conf.ts";
 import { networkAt } from "./network.ts";
+import { restoreNexthops } from "./nexthops.ts";
 import { restoreNftables } from "./nftables.ts";
 import { restoreRoutes } from "./routes.ts";
 import { restoreRules } from "./rules.ts";
@@ -319,6 +320,7 @@ export class NetworksRestore implements TreeNets, Disposable {
       links.setUp(net);
       restoreAddresses(images, id, route);
       links.settle(net);
+      restoreNexthops(route, id, entry?.nexthops ?? []);
       restoreRoutes(images, id, route);
       restoreRules(images, id, route, entry?.missing_rules6 ?? []);
       restoreNeighbours(route, id, entry?.neighbours ?? []);

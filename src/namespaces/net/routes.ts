@@ -19,7 +19,6 @@ import {
 } from "../../linux/rtnetlink.ts";
 import { AF } from "../../linux/socket.ts";
 import { u32 } from "../../linux/struct.ts";
-import { UnsupportedError } from "../../process/errors.ts";
 import { copyOf, readStream, type StreamKind, writeStream } from "./stream.ts";
 
 /** Of a second: times to live. */
@@ -61,11 +60,24 @@ function waysOf(value: Uint8Array): Uint8Array {
   return ways;
 }
 
+/** What a route that stands on a way of others' is told to have of it, and cannot be given. */
+const OF_THE_WAY: ReadonlySet<number> = new Set([
+  RTA.OIF,
+  RTA.GATEWAY,
+  RTA.MULTIPATH,
+  RTA.VIA,
+  RTA.ENCAP_TYPE,
+  RTA.ENCAP,
+]);
+
 /** What makes the route again: the kernel does not take back what tells of its state. */
 function making({ type, body }: Message): Message {
   const head = rtmsg.decode(body);
-  const made = new RequestBody(rtmsg.encode({ ...head, flags: head.flags & ~RTNH_STATE }));
-  for (const [name, value] of attributesIn(body, rtmsg.size)) {
+  const attributes = attributesIn(body, rtmsg.size);
+  const isShared = attributes.has(RTA.NH_ID);
+  const made = new RequestBody(rtmsg.encode({ ...head, flags: isShared ? 0 : head.flags & ~RTNH_STATE }));
+  for (const [name, value] of attributes) {
+    if (isShared && OF_THE_WAY.has(name)) continue;
     if (name !== RTA.CACHEINFO) made.raw(name, name === RTA.MULTIPATH ? waysOf(value) : value);
     else if (rtaCacheinfo.decode(value).expires > 0)
       made.u32(RTA.EXPIRES, Math.ceil(rtaCacheinfo.decode(value).expires / HUNDREDTHS));
@@ -73,7 +85,7 @@ function making({ type, body }: Message): Message {
   return { type, body: made.bytes.slice() };
 }
 
-/** @throws KernelError, ImageError, UnsupportedError */
+/** @throws KernelError, ImageError */
 export function dumpRoutes(images: ImageDir, id: number, route: Netlink): void {
   for (const [stream, family] of [
     [V4, AF.INET],
@@ -83,10 +95,6 @@ export function dumpRoutes(images: ImageDir, id: number, route: Netlink): void {
     const routes = read(route, family).filter(
       ({ body }) => rtmsg.decode(body).family === family && isSaved(body),
     );
-    if (routes.some(({ body }) => attributesIn(body, rtmsg.size).has(RTA.NH_ID)))
-      throw new UnsupportedError(
-        `net namespace ${id}: a route by a nexthop object (ip nexthop), which cannot be dumped`,
-      );
     writeStream(images, stream, id, routes.map(making));
   }
 }

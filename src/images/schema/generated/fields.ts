@@ -755,6 +755,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "others", id: 1000, label: "repeated", kind: "message", type: "named_sysctl" },
     { name: "neighbours", id: 1001, label: "repeated", kind: "scalar", type: "bytes" },
     { name: "missing_rules6", id: 1002, label: "repeated", kind: "scalar", type: "uint32" },
+    { name: "nexthops", id: 1003, label: "repeated", kind: "scalar", type: "bytes" },
   ],
   named_sysctl: [
     { name: "name", id: 1, label: "required", kind: "scalar", type: "string" },

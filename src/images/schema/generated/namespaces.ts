@@ -745,6 +745,8 @@ export interface NetnsEntry {
   missing_rules6: number[];
   /** those that are there for good: struct ndmsg with its attributes */
   neighbours: Uint8Array[];
+  /** ways that routes share: struct nhmsg with its attributes, those that others are made of first */
+  nexthops: Uint8Array[];
 }
 
 export const NetnsEntry: Codec<NetnsEntry> = {
@@ -763,6 +765,7 @@ export const NetnsEntry: Codec<NetnsEntry> = {
     for (const v of m.others) w.message(8002, NamedSysctl, v, "netns_entry.others");
     for (const v of m.neighbours) w.bytes(8010, v, "netns_entry.neighbours");
     w.uint32s(8016, m.missing_rules6, "netns_entry.missing_rules6");
+    for (const v of m.nexthops) w.bytes(8026, v, "netns_entry.nexthops");
   },
   read(r: Reader): NetnsEntry {
     const def_conf: number[] = [];
@@ -778,6 +781,7 @@ export const NetnsEntry: Codec<NetnsEntry> = {
     const others: NamedSysctl[] = [];
     const neighbours: Uint8Array[] = [];
     const missing_rules6: number[] = [];
+    const nexthops: Uint8Array[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -829,11 +833,14 @@ export const NetnsEntry: Codec<NetnsEntry> = {
         case 8018:
           r.packed(missing_rules6, r.uint32);
           break;
+        case 8026:
+          nexthops.push(r.bytes());
+          break;
         default:
           r.skip(tag);
       }
     }
-    return { def_conf, all_conf, def_conf4, all_conf4, def_conf6, all_conf6, nsids, ext_key, unix_conf, ipv4_sysctl, others, missing_rules6, neighbours };
+    return { def_conf, all_conf, def_conf4, all_conf4, def_conf6, all_conf6, nsids, ext_key, unix_conf, ipv4_sysctl, others, missing_rules6, neighbours, nexthops };
   },
 };
 
