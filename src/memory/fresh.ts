@@ -4,10 +4,11 @@
  */
 
 import { ImageError } from "../images/error.ts";
-import { KernelError } from "../linux/errno.ts";
-import { close, O, pidfdGetfd, pidfdOpen, readPiece, withFd } from "../linux/io.ts";
+import { ERRNO, KernelError } from "../linux/errno.ts";
+import { close, O, pidfdGetfd, pidfdOpen, read, readPiece, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { HostPid } from "../linux/pid.ts";
+import { addressOf, memoryAt, rawSyscall } from "../linux/syscall.ts";
 import { registerMissing, UFFD_USER_MODE_ONLY, UFFDIO_COPY, uffdioCopy } from "../linux/userfaultfd.ts";
 import type { Range } from "./errors.ts";
 import type { Pagemap } from "./pages.ts";
@@ -20,32 +21,69 @@ export class FreshPieces extends Pieces {
   readonly ranges: Range[] = [];
 }
 
+/** So often the kernel is asked again for pages that it says to be asked again for. */
+const TRIES = 1000;
+
 /** Bytes of the pages file that go through the window together. */
 class Filling implements Transfer {
+  /** Where the argument of each UFFDIO_COPY is: the kernel writes into it how far it came. */
+  readonly #copies: number[] = [];
+
   constructor(
     private readonly pid: HostPid,
     private readonly map: Pagemap,
     private readonly stretch: Stretch,
+    private readonly uffd: number,
   ) {}
 
   /** Lays its calls: the read, and what makes the pages of each piece. */
-  lay(jobs: TransferJobs, uffd: number): void {
+  lay(jobs: TransferJobs): void {
     const { address, bytes, offset, size } = this.stretch;
     const window = jobs.begin(this, size, 1 + bytes.length);
     jobs.call(size, NR.pread64, this.map.fd, window, size, offset);
     let src = window;
     bytes.forEach((len, i) => {
       const copy = uffdioCopy.encode({ dst: address[i] ?? 0, src, len });
-      jobs.call(0, NR.ioctl, uffd, UFFDIO_COPY, jobs.argument(copy));
+      const argument = jobs.argument(copy);
+      this.#copies.push(argument);
+      jobs.call(0, NR.ioctl, this.uffd, UFFDIO_COPY, argument);
       src += len;
     });
   }
 
+  /** Goes on where each of the calls stopped: one that came to an end before the last of its pages tells only that, EAGAIN. */
   failed(call: number, result: number): void {
-    const { file } = this.map;
+    const { file, fd } = this.map;
     if (call === 0 && result >= 0) throw new ImageError("the file is cut short", { file });
     if (call === 0) throw new KernelError("pread64", file, -result);
-    const address = this.stretch.address[call - 1] ?? 0;
+    if (result !== -ERRNO.EAGAIN) this.#fail(this.stretch.address[call - 1] ?? 0, result);
+    let offset = this.stretch.offset;
+    this.stretch.bytes.forEach((length, i) => {
+      const argument = memoryAt(this.#copies[i] ?? 0, uffdioCopy.size);
+      const done = Math.max(0, Number(uffdioCopy.decode(argument).copy));
+      if (done < length) this.#rest(fd, offset + done, (this.stretch.address[i] ?? 0) + done, length - done);
+      offset += length;
+    });
+  }
+
+  #rest(fd: number, offset: number, address: number, length: number): void {
+    const bytes = new Uint8Array(length);
+    for (let got = 0; got < length; ) {
+      const more = read(fd, bytes.subarray(got), offset + got);
+      if (more === 0) throw new ImageError("the file is cut short", { file: this.map.file });
+      got += more;
+    }
+    const argument = new Uint8Array(uffdioCopy.size);
+    for (let done = 0, tries = 0; done < length; tries++) {
+      const src = addressOf(bytes) + done;
+      uffdioCopy.encodeInto(argument, 0, { dst: address + done, src, len: length - done });
+      const result = rawSyscall(NR.ioctl, this.uffd, UFFDIO_COPY, addressOf(argument));
+      if (result < 0 && (result !== -ERRNO.EAGAIN || tries === TRIES)) this.#fail(address + done, result);
+      done += Math.max(0, Number(uffdioCopy.decode(argument).copy));
+    }
+  }
+
+  #fail(address: number, result: number): never {
     throw new KernelError(
       "UFFDIO_COPY",
       `memory of process ${this.pid} at 0x${address.toString(16)}`,
@@ -76,7 +114,7 @@ export function fillFresh(steps: Steps, map: Pagemap, pieces: FreshPieces): bool
   const { pid } = steps.restoree;
   const jobs = new TransferJobs();
   try {
-    pieces.eachStretch(WINDOW, PIECES, (stretch) => new Filling(pid, map, stretch).lay(jobs, uffd));
+    pieces.eachStretch(WINDOW, PIECES, (stretch) => new Filling(pid, map, stretch, uffd).lay(jobs));
     jobs.settle();
   } catch (error) {
     jobs.abandon();
