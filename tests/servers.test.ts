@@ -80,6 +80,6 @@ for (const each of wanted) {
         await server.stop();
       }
     },
-    180_000,
+    300_000,
   );
 }

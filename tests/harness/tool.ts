@@ -100,3 +100,13 @@ export function dump(pid: number, dir: string, how: ToolOptions = {}): Promise<O
 export function restore(dir: string, how: ToolOptions = {}): Promise<Outcome> {
   return runTool("restore", dir, ["-d"], how);
 }
+
+/** The same, again and again while somebody else has one of its pids, or a terminal's number, for a moment. */
+export async function restoreWhenFree(dir: string, how: ToolOptions = {}): Promise<Outcome> {
+  let restored = await restore(dir, how);
+  for (let i = 0; i < 50 && / is another's|, which is in use/.test(restored.errors); i++) {
+    await Bun.sleep(100);
+    restored = await restore(dir, how);
+  }
+  return restored;
+}

@@ -1,7 +1,7 @@
 /** A connection of a test to a server: bytes are sent and awaited; a reset, or an end that nobody asked for, fails it. */
 import { connect, type Socket } from "node:net";
 
-const PATIENCE = 20_000;
+const PATIENCE = 60_000;
 /** Bytes that may wait here; more stay with the sender. */
 const FULL = 1 << 20;
 

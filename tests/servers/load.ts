@@ -35,7 +35,7 @@ export class Load {
   }
 
   /** Waits until every client has done some more rounds, or one has failed. */
-  async goesOn(rounds: number, patience = 20_000): Promise<void> {
+  async goesOn(rounds: number, patience = 60_000): Promise<void> {
     const before = this.#clients.map((client) => client.rounds);
     const end = Date.now() + patience;
     const isBehind = () => this.#clients.filter((client, i) => client.rounds < (before[i] ?? 0) + rounds);

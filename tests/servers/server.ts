@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { projectDir } from "../harness/build.ts";
 import { adoptOrphans, killAll, leaveToBun, processTree, readText, waitGone } from "../harness/processes.ts";
-import { dump, restore } from "../harness/tool.ts";
+import { dump, restoreWhenFree } from "../harness/tool.ts";
 import type { Load } from "./load.ts";
 import { freePort } from "./port.ts";
 
@@ -98,7 +98,7 @@ export class Server {
     expect(dumped.exitCode).toBe(0);
     expect(await waitGone([...this.#members])).toEqual([]);
     this.#members.clear();
-    const restored = await restore(images, how);
+    const restored = await restoreWhenFree(images, how);
     if (restored.exitCode !== 0) console.log(restored.errors);
     expect(restored.exitCode).toBe(0);
     this.#look();

@@ -13,7 +13,7 @@ import {
   readText,
   waitGone,
 } from "../harness/processes.ts";
-import { dump, ourTool, restore } from "../harness/tool.ts";
+import { dump, ourTool, restoreWhenFree } from "../harness/tool.ts";
 
 const PATIENCE_MS = Number(process.env.SESSION_PATIENCE ?? 30) * 1000;
 
@@ -192,12 +192,7 @@ export class Session {
     if (left.length > 0) throw new FixtureFailed(`after the dump these live: ${left.join(" ")}`);
     if (this.how.job) await this.restoreAsJob(images, options);
     else {
-      let restored = await restore(images, { options });
-      // Somebody else has one of the pids, or the terminal's number, for a moment.
-      for (let i = 0; i < 50 && / is another's|, which is in use/.test(restored.errors); i++) {
-        await Bun.sleep(100);
-        restored = await restore(images, { options });
-      }
+      const restored = await restoreWhenFree(images, { options });
       if (!restored.ok) throw new FixtureFailed(`restore: ${restored.errors}`);
       this.times.push(`${dumped.milliseconds.toFixed(0)}/${restored.milliseconds.toFixed(0)}`);
     }
