@@ -19,8 +19,8 @@ const TOP = "/var/tmp";
 const APPLETS = ["sh", "sleep", "cat", "ls", "echo", "nc", "ps", "mount", "id", "kill"];
 const BUSYBOX = "/bin/busybox";
 
-/** A script that counts in a file, and says each number. */
-export const COUNT = "i=0; while :; do i=$((i+1)); echo $i > /data/count; echo $i; sleep 0.05; done";
+/** A script that counts in a file, and says each number. A line for each: a file that is written anew is empty for a moment. */
+export const COUNT = "i=0; while :; do i=$((i+1)); echo $i >> /data/count; echo $i; sleep 0.05; done";
 
 /** Why a test of this engine cannot run here; "" where it can. */
 export function lacking(...programs: string[]): string {
@@ -115,11 +115,16 @@ export function errorsIn(...dirs: string[]): string {
   return lines.join("\n");
 }
 
-/** Waits until a file has a number of at least `least`: that number. */
+/** The last whole line of what a script has counted; 0 if there is none. */
+export function lastCount(text: string): number {
+  return Number(text.split("\n").at(-2) ?? 0);
+}
+
+/** Waits until the last number of a file is at least `least`: that number. */
 export async function countOf(path: string, least: number): Promise<number> {
   const end = Date.now() + 20_000;
   for (;;) {
-    const count = existsSync(path) ? Number(readFileSync(path, "utf8")) : 0;
+    const count = existsSync(path) ? lastCount(readFileSync(path, "utf8")) : 0;
     if (count >= least) return count;
     if (Date.now() > end) throw new Error(`${path} says ${count}, and not ${least}`);
     await Bun.sleep(20);

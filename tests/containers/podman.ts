@@ -1,5 +1,5 @@
 /** Containers of podman, in a storage of their own, with runc below and us as the only `criu`. */
-import type { Scratch } from "./bundle.ts";
+import { lastCount, type Scratch } from "./bundle.ts";
 
 const PATIENCE = 60_000;
 const IMAGE = "criu-ts-box";
@@ -46,7 +46,7 @@ export class Podman {
 
   /** What its script has counted to, seen from inside. */
   count(name: string): number {
-    return Number(this.run("exec", name, "cat", "/data/count"));
+    return lastCount(`${this.run("exec", name, "cat", "/data/count")}\n`);
   }
 
   /** Waits until it has counted so far: what it says then. */

@@ -49,6 +49,11 @@ interface Pair {
   masterGiven: boolean;
   /** Closed as soon as all slaves are open: the terminal was hung up. */
   readonly hangsUp: boolean;
+  /**
+   * Ours, until all slaves are open; undefined for one that hangs up. A client that is given the master reads from it at once, and
+   * would be told that the terminal was hung up if the last slave went away.
+   */
+  slave: number | undefined;
 }
 
 export class TtyRestore implements FileRestorer {
@@ -78,7 +83,10 @@ export class TtyRestore implements FileRestorer {
 
   /** Every description is open: what waits in ptys, foreground groups; hung up ones lose their other end. */
   wired(job: ShellJob | undefined): void {
-    for (const [number, { master, hangsUp }] of this.#pairs) {
+    for (const [number, pair] of this.#pairs) {
+      const { master, hangsUp, slave } = pair;
+      pair.slave = undefined;
+      if (slave !== undefined) this.context.kept.drop(slave);
       if (hangsUp) this.context.kept.drop(master);
       else this.#fill(number, master);
     }
@@ -262,11 +270,11 @@ export class TtyRestore implements FileRestorer {
     const hangsUp = isHungUp(info);
     const fd = this.context.kept.keep(this.#openNumbered(file, info, master !== undefined));
     setTtyNumber(fd, TIOC.SPTLCK, 0, "TIOCSPTLCK");
-    pair = { master: fd, masterGiven: false, hangsUp };
+    pair = { master: fd, masterGiven: false, hangsUp, slave: undefined };
     this.#pairs.set(number, pair);
     if (hangsUp) return pair;
-    using slave = Fd.own(openPeer(fd, O.RDWR | O.NOCTTY | O.NONBLOCK));
-    this.#giveAttributes(slave.number, this.#readInfos().get(2 * number) ?? info);
+    pair.slave = this.context.kept.keep(openPeer(fd, O.RDWR | O.NOCTTY | O.NONBLOCK));
+    this.#giveAttributes(pair.slave, this.#readInfos().get(2 * number) ?? info);
     if (master === undefined) this.context.options.orphanPtsMaster?.(fd);
     return pair;
   }
