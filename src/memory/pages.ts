@@ -19,7 +19,7 @@ export const PE = {
   PRESENT: 4,
 } as const;
 
-type PagemapKind = typeof IMAGES.pagemap;
+export type PagemapKind = typeof IMAGES.pagemap;
 
 const lastPagesId = new WeakMap<ImageDir, number>();
 

@@ -12,7 +12,8 @@ import { fstat, lseek, O, open, read, SEEK, withFd, writeAll } from "../linux/io
 import { MAP, PAGE_SIZE, PROT, pageUp } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { rawSyscall, syscall } from "../linux/syscall.ts";
-import { createPages, nextPagesId, Pagemap, PE, RunList, writePagemap } from "./pages.ts";
+import { fileSink } from "./page-sink.ts";
+import { Pagemap, PE, RunList } from "./pages.ts";
 
 const ids = new WeakMap<ImageDir, { byObject: Map<string, number>; taken: Set<number> }>();
 const FIRST_FREE_ID = 0x8000_0000;
@@ -120,13 +121,13 @@ export function dumpShmemContent(images: ImageDir, shmid: number, fd: number, si
     let runs = dataRuns(own, size);
     const { blksize } = fstat(own);
     if (Number(blksize) > PAGE_SIZE) runs = withoutZeros(own, runs, Number(blksize));
-    const pagesId = nextPagesId(images);
-    withFd(createPages(images, pagesId), (pages) => {
+    const sink = fileSink(images).open(IMAGES.shmem_pagemap, shmid, runs);
+    withFd(sink.fd, (pages) => {
       runs.start.forEach((start, i) => {
         copyOut(own, pages, start, runs.end[i] ?? start, size);
       });
     });
-    writePagemap(images, IMAGES.shmem_pagemap, shmid, pagesId, runs);
+    sink.list();
     return { scanned: pageUp(size) / PAGE_SIZE, written: runs.pages };
   });
 }
