@@ -25,10 +25,17 @@ const total = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 const reportDir = mkdtempSync(join(tmpdir(), "criu-ts-test-"));
 
-/** Ends what a test has started and not ended: the names of those that still ran. */
+/**
+ * Ends what a test has started and not ended: the names of those that still ran. Who has been killed, or ends as it
+ * sees its connection gone, needs a moment for it.
+ */
 async function endLeftovers(): Promise<string[]> {
-  const left = processTree(process.pid).filter((pid) => pid !== process.pid);
-  const alive = left.filter((pid) => !["Z", "X", undefined].includes(processState(pid)));
+  const descendants = () => processTree(process.pid).filter((pid) => pid !== process.pid);
+  const running = () => descendants().filter((pid) => !["Z", "X", undefined].includes(processState(pid)));
+  const patience = Date.now() + 2000;
+  while (running().length > 0 && Date.now() < patience) await Bun.sleep(10);
+  const left = descendants();
+  const alive = running();
   const names = alive.map((pid) => `${pid} (${readText(`/proc/${pid}/comm`)?.trim()})`);
   await killAll(left);
   return names;

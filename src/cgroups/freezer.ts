@@ -7,13 +7,11 @@ import { Fd } from "../linux/fd.ts";
 import { AT, exists, O, readText } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { HostPid } from "../linux/pid.ts";
-import { addressOf, cString, rawSyscall, syscall } from "../linux/syscall.ts";
+import { awaitThat } from "../linux/sleep.ts";
+import { addressOf, cString, syscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { call } from "../undo/calls.ts";
 import type { Undo, UndoEntry } from "../undo/undo.ts";
-
-/** Between two looks, in nanoseconds. */
-const PAUSE = new BigUint64Array([0n, 1_000_000n]);
 
 /** The files of a version. */
 interface Files {
@@ -64,11 +62,8 @@ export class Freezer implements Disposable {
       call(NR.close, open),
     ]);
     if (!this.wasFrozen) this.#write(frozen);
-    const deadline = performance.now() + patience;
-    while (!state.isFrozen.test(readText(`${path}/${state.file}`))) {
-      if (performance.now() > deadline) throw new KernelError("freeze", `cgroup ${path}`, ERRNO.ETIMEDOUT);
-      rawSyscall(NR.nanosleep, addressOf(new Uint8Array(PAUSE.buffer)), 0);
-    }
+    if (!awaitThat(() => state.isFrozen.test(readText(`${path}/${state.file}`)), patience))
+      throw new KernelError("freeze", `cgroup ${path}`, ERRNO.ETIMEDOUT);
   }
 
   /**

@@ -16,6 +16,7 @@ import { Fd } from "../../linux/fd.ts";
 import { AT, fcntl, O, pidfdGetfd, pidfdOpen, withFd } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
 import { type NsPid, nsPid } from "../../linux/pid.ts";
+import { awaitThat } from "../../linux/sleep.ts";
 import { cString, syscall } from "../../linux/syscall.ts";
 import {
   encodeWinsize,
@@ -37,6 +38,8 @@ import { fillPty } from "./pty-data.ts";
 
 /** Masters that may have to be opened before the one with the wanted number comes. */
 const MOST_OTHERS = 64;
+/** Milliseconds to wait for the number of a pty. */
+const PATIENCE = 1000;
 const NOBODY = nsPid(0);
 const PERMISSIONS = 0o7777;
 const NOTHING = new Uint8Array(0);
@@ -54,6 +57,12 @@ interface Pair {
    * would be told that the terminal was hung up if the last slave went away.
    */
   slave: number | undefined;
+}
+
+/** Ours, if it has the wanted number; and the number that the last one opened had. */
+interface Attempt {
+  readonly master?: number;
+  readonly next: number;
 }
 
 export class TtyRestore implements FileRestorer {
@@ -279,23 +288,36 @@ export class TtyRestore implements FileRestorer {
     return pair;
   }
 
-  /** Opens masters until one has the wanted number; the others are closed again. */
+  /** A master that has the wanted number. The numbers of a tree that has just ended are free a moment later. */
   #openNumbered(file: TtyFileEntry, info: TtyInfoEntry, hasMaster: boolean): number {
     const wanted = info.pty?.index;
-    const opened = this.#openedBefore(file, info, wanted);
-    if (opened !== undefined) return opened;
+    const before = this.#openedBefore(file, info, wanted);
+    if (before !== undefined) return before;
+    let attempt: Attempt = { next: -1 };
+    const isOpen = () => {
+      attempt = this.#openUpTo(wanted, file, info, hasMaster);
+      return attempt.master !== undefined;
+    };
+    awaitThat(isOpen, wanted === undefined ? 0 : PATIENCE);
+    if (attempt.master === undefined)
+      throw new NamelessRestoreError(
+        `its number ${wanted} is another's by now: the next free one is ${attempt.next}`,
+        ERRNO.EBUSY,
+      );
+    return attempt.master;
+  }
+
+  /** Opens masters until one has the wanted number, or one above it; the others are closed again. */
+  #openUpTo(wanted: number | undefined, file: TtyFileEntry, info: TtyInfoEntry, hasMaster: boolean): Attempt {
     const others: Fd[] = [];
     try {
       for (;;) {
         const fd = Fd.own(this.#openMultiplexer(file, info, hasMaster));
         const index = ttyNumber(fd.number, TIOC.GPTN);
-        if (index === wanted) return fd.release();
+        if (index === wanted) return { master: fd.release(), next: index };
         others.push(fd);
         if (wanted === undefined || index < 0 || index > wanted || others.length > MOST_OTHERS)
-          throw new NamelessRestoreError(
-            `its number ${wanted} is another's by now: the next free one is ${index}`,
-            ERRNO.EBUSY,
-          );
+          return { next: index };
       }
     } finally {
       for (const other of others) other.close();

@@ -7,9 +7,8 @@ import { NdType, type NetDeviceEntry } from "../../images/schema/generated/names
 import { encodeRequests, RequestBody } from "../../linux/netlink.ts";
 import { NR } from "../../linux/nr.ts";
 import { IFLA, ifinfomsg, RTM, VETH_INFO_PEER } from "../../linux/rtnetlink.ts";
+import { awaitThat } from "../../linux/sleep.ts";
 import { interfaceIndex } from "../../linux/socket.ts";
-import { struct, word } from "../../linux/struct.ts";
-import { addressOf, rawSyscall } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
 import { ImageValueError } from "../../process/errors.ts";
 import { call } from "../../undo/calls.ts";
@@ -86,15 +85,11 @@ function makeToOutside(entry: NetDeviceEntry, net: RestoredNet, context: LinkRes
 
 /** The kernel takes its time to do away with the namespace of a tree that has just been dumped, and with the other ends of its devices. */
 function awaitEndOf(name: string, { ours }: LinkRestoreContext): void {
-  const pause = timespec.encode({ sec: 0, nsec: PAUSE });
-  for (let tries = 0; tries < MOST_PAUSES && interfaceIndex(ours.descriptor, name) !== undefined; tries++)
-    rawSyscall(NR.nanosleep, addressOf(pause), 0);
+  awaitThat(() => interfaceIndex(ours.descriptor, name) === undefined, PATIENCE);
 }
 
-/** Nanoseconds, and how many times them. */
-const PAUSE = 5_000_000;
-const MOST_PAUSES = 200;
-const timespec = struct({ sec: word, nsec: word });
+/** Milliseconds. */
+const PATIENCE = 1000;
 
 function move(entry: NetDeviceEntry, name: string, net: RestoredNet, context: LinkRestoreContext): void {
   const what = `${nameOfLink(entry)}, which was ${name} outside`;
