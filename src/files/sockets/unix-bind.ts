@@ -35,6 +35,7 @@ import { addressOfName, pathOf, textOfName } from "./unix-name.ts";
 
 const PERMISSIONS = 0o7777;
 const DIRECTORY_MODE = 0o755;
+const FOR_ALL = 0o777;
 /** Flags of open_tree(2): a copy of the mount that the directory itself is on. */
 const CLONE_HERE = OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC | AT.EMPTY_PATH;
 
@@ -177,6 +178,8 @@ export class Binder implements Disposable {
     checkResult(bindInChild(fd, naming.name, directory.number), NR.bind, path);
     const file = unixSocketFile(fd);
     if (file === undefined) throw new FileRestoreError(`${path}: a Unix socket cannot be bound there`);
+    // Its owner is not of the user namespace of whoever is to connect to it.
+    syscall(path, NR.fchmodat, AT.FDCWD, pathAddress(selfPath(file.number)), FOR_ALL);
     this.#inHidden.push({ directory, path: end });
     return { file, directory: directory.number, path: end };
   }
