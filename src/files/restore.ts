@@ -41,6 +41,7 @@ import { restoreOwner, restoreSignal } from "./owner.ts";
 import { PathFileRestore, pathFile } from "./path-file.ts";
 import { readRemaps } from "./remap.ts";
 import { lockedConnections } from "./sockets/inet-restore.ts";
+import { socketsWith } from "./sockets/sk-queues.ts";
 
 /** Of ours beside the descriptions: images, the pages of processes at work, the log, what Bun has. */
 const SPARE_DESCRIPTORS = 1024;
@@ -412,10 +413,19 @@ export class FilesRestore {
   }
 
   #tableWith(id: number): ReadonlyMap<number, number> {
-    for (const table of this.#tables.values()) {
-      if (table.some((each) => each.id === id)) return new Map(table.map((each) => [each.fd, each.id]));
+    // Nobody has what waits in a queue: it means the numbers of whoever has the socket, which may wait in a queue itself.
+    const wanted = new Set([id]);
+    for (const each of wanted) {
+      const table = this.#tableOf(each);
+      if (table !== undefined) return new Map(table.map(({ fd, id }) => [fd, id]));
+      for (const socket of socketsWith(this.#images, each)) wanted.add(socket);
     }
     return new Map();
+  }
+
+  #tableOf(id: number): readonly FdinfoEntry[] | undefined {
+    for (const table of this.#tables.values()) if (table.some((each) => each.id === id)) return table;
+    return undefined;
   }
 
   #describe({ id, fd, type }: FdinfoEntry, file: string): Description {

@@ -30,6 +30,18 @@ export function rightsIn(scm: readonly ScmEntry[]): number[] {
   return scm.filter(({ type }) => type === SCM.RIGHTS).flatMap(({ rights }) => rights);
 }
 
+/**
+ * Sockets in whose queues entry `id` of files.img waits, as entries of it, however often.
+ * @throws ImageError
+ */
+export function socketsWith(images: ImageDir, id: number): number[] {
+  if (!images.has(IMAGES.sk_queues)) return [];
+  using reader = images.reader(IMAGES.sk_queues);
+  const sockets: number[] = [];
+  for (const { entry } of reader) if (rightsIn(entry.scm).includes(id)) sockets.push(entry.id_for);
+  return sockets;
+}
+
 /** A packet as it stands in the image; its bytes are read when they are wanted. */
 export interface StoredPacket {
   readonly entry: SkPacketEntry;
