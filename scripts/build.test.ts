@@ -20,7 +20,7 @@ import { STARTER } from "../src/machine/runner.ts";
 import { SYSCALL_STOP, TaskGoneError } from "../src/tracee/hold/task.ts";
 import { makeThreads } from "../src/warm/exercise.ts";
 import { startProgram, withProgram } from "../src/warm/program.ts";
-import { build } from "./build.ts";
+import { build, startsCold } from "./build.ts";
 
 let dir: string;
 let criu: string;
@@ -147,6 +147,16 @@ function memoryGivenBack(words: readonly string[]): string[] {
     throw error;
   }
 }
+
+test("built cold it has the same bytes each time, and answers", async () => {
+  const made = ["cold-here", "cold-there"].map((name) => join(dir, name));
+  for (const into of made) await build(into, (why) => expect(why).toBe(""), true);
+  const [here = "", there = ""] = made.map((into) => join(into, "criu"));
+  expect(readFileSync(here).equals(readFileSync(there))).toBe(true);
+  expect([here, criu].map(startsCold)).toEqual([true, false]);
+  expect(run(["dump"], { program: here })).toEqual(NO_TREE);
+  for (const into of made) rmSync(into, { recursive: true });
+}, 120_000);
 
 describe("the warm start", () => {
   test("was made here", async () => {

@@ -1,6 +1,7 @@
 /**
  * Compiles the executables: `npm run build` makes dist/criu. What Bun compiles starts cold, so it is made to work until it is
- * warm, and dist/criu is a snapshot of it then (src/warm/).
+ * warm, and dist/criu is a snapshot of it then (src/warm/). With `--cold` it is left as it is compiled: that needs no rights, and
+ * the same sources give the same bytes.
  *
  * The choices, each measured on a start of `dist/criu --version`:
  * - bytecode: the source is not parsed at start;
@@ -15,17 +16,21 @@
  */
 
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
   symlinkSync,
-  utimesSync,
 } from "node:fs";
 import { basename, join } from "node:path";
+import { elfHeader64, elfProgram64, PT } from "../src/linux/elf.ts";
+import { PAGE_SIZE } from "../src/linux/memory.ts";
 import { makeWarm } from "../src/warm/make.ts";
 import { writeManual } from "./manual.ts";
 
@@ -36,8 +41,11 @@ const PROGRAMS: Readonly<Record<string, string>> = { criu: "src/main.ts" };
 /** Other names of them, by which they are something else: links beside them. */
 const LINKS: Readonly<Record<string, string>> = { crit: "criu" };
 
-/** Compiles all programs into a directory. Returns their paths. Throws what Bun reports. */
-async function compile(into: string): Promise<string[]> {
+/**
+ * Compiles all programs into a directory, where they start cold: the same bytes each time, wherever. Returns their paths. Throws
+ * what Bun reports.
+ */
+export async function compile(into: string): Promise<string[]> {
   const made: string[] = [];
   for (const [name, entry] of Object.entries(PROGRAMS)) {
     const outfile = join(into, name);
@@ -65,10 +73,10 @@ async function compile(into: string): Promise<string[]> {
 }
 
 /**
- * Compiles all programs into a directory and has them start warm, where that can be done here. Returns their paths; where
- * one starts cold, `cold` is told why.
+ * Compiles all programs into a directory and, unless they are to start cold, has them start warm, where that can be done here.
+ * Returns their paths; where one starts cold nevertheless, `cold` is told why.
  */
-export async function build(into: string, cold: (why: string) => void): Promise<string[]> {
+export async function build(into: string, cold: (why: string) => void, isCold = false): Promise<string[]> {
   mkdirSync(into, { recursive: true });
   const unfinished = mkdtempSync(join(into, "cold-"));
   try {
@@ -76,12 +84,11 @@ export async function build(into: string, cold: (why: string) => void): Promise<
     for (const program of await compile(unfinished)) {
       const path = join(into, basename(program));
       try {
-        await makeWarm(program, path);
+        if (isCold) renameSync(program, path);
+        else await makeWarm(program, path);
       } catch (error) {
         cold(`${path}: ${error instanceof Error ? error.message : String(error)}`);
         renameSync(program, path);
-        // The next build, by somebody with the rights for it, is not to take it for done.
-        utimesSync(path, 0, 0);
       }
       made.push(path);
     }
@@ -110,16 +117,53 @@ function newest(paths: readonly string[]): number {
   return time;
 }
 
-function isUpToDate(path: string): boolean {
-  return existsSync(path) && statSync(path).mtimeMs > newest(SOURCES.map((name) => join(ROOT, name)));
+const ROOT_USER = 0;
+const isRoot = () => process.getuid?.() === ROOT_USER;
+
+/** Whether an executable is what Bun has compiled, which has a dynamic linker; a snapshot is its own. */
+export function startsCold(path: string): boolean {
+  const bytes = new Uint8Array(PAGE_SIZE);
+  const fd = openSync(path, "r");
+  try {
+    readSync(fd, bytes);
+  } finally {
+    closeSync(fd);
+  }
+  const { phoff, phentsize, phnum } = elfHeader64.decode(bytes);
+  return Array.from({ length: phnum }, (_, i) => elfProgram64.decode(bytes, phoff + i * phentsize)).some(
+    ({ type }) => type === PT.INTERP,
+  );
+}
+
+/** Whether an executable is newer than all that goes into it, and starts as it is to. */
+function isUpToDate(path: string, isCold: boolean): boolean {
+  if (!existsSync(path) || statSync(path).mtimeMs <= newest(SOURCES.map((name) => join(ROOT, name))))
+    return false;
+  return startsCold(path) === isCold;
 }
 
 if (import.meta.main) {
   const into = join(ROOT, "dist");
+  const words = process.argv.slice(2);
+  const unknown = words.find((word) => word !== "--cold");
+  if (unknown !== undefined) {
+    console.error(`build: ${unknown}: the only option is --cold`);
+    process.exit(2);
+  }
+  const asked = words.includes("--cold");
+  const isCold = asked || !isRoot();
   const cold = (why: string) => console.error(`build: starts cold, a few times slower: ${why}`);
-  if (![...Object.keys(PROGRAMS), ...Object.keys(LINKS)].every((name) => isUpToDate(join(into, name)))) {
-    console.log("build: compiles, and warms up; takes a minute");
-    for (const path of await build(into, cold)) {
+  if ([...Object.keys(PROGRAMS), ...Object.keys(LINKS)].every((name) => isUpToDate(join(into, name), isCold)))
+    console.log(
+      `build: nothing to do: dist/criu is newer than its sources${isCold ? ", and starts cold" : ""}`,
+    );
+  else {
+    if (!isRoot() && !asked)
+      console.error(
+        "build: not root: what is made will start cold, some 110 ms later than when root builds it",
+      );
+    console.log(`build: compiles${isCold ? "" : ", and warms up; takes a minute"}`);
+    for (const path of await build(into, cold, isCold)) {
       console.log(`${path}: ${Math.round(statSync(path).size / 2 ** 20)} MiB`);
     }
   }

@@ -2,7 +2,7 @@
 # Makes a fresh Debian machine with Node and npm ready: Debian's packages and the npm packages that are missing.
 # Says nothing and takes a few milliseconds when everything is there.
 #
-#     sh scripts/setup.sh [build|demo|test|servers|programs|bench]
+#     sh scripts/setup.sh [build|demo|test|servers|programs|containers|kernels|bench]
 #
 # Needs root only when a Debian package is missing, and says which.
 set -eu
@@ -41,8 +41,12 @@ case $purpose in
     wanted="$wanted util-linux python3 busybox-static"
     optional="runc podman iproute2"
     ;;
+  kernels)
+    # Machines with other kernels; without one of these the whole is skipped.
+    optional="qemu-system-x86 debootstrap busybox-static cpio e2fsprogs kmod xz-utils util-linux"
+    ;;
   *)
-    echo "setup: unknown purpose \"$purpose\": build, demo, test, servers, programs or bench" >&2
+    echo "setup: unknown purpose \"$purpose\": build, demo, test, servers, programs, containers, kernels or bench" >&2
     exit 2
     ;;
 esac

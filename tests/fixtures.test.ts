@@ -19,6 +19,7 @@ import {
   refusedDump,
   Skipped,
   startFixture,
+  withTransparentHugePages,
 } from "./harness/fixture.ts";
 import { hasCapability, readText } from "./harness/processes.ts";
 import { peerTool } from "./harness/tool.ts";
@@ -126,6 +127,20 @@ for (const name of names) {
           judge(name, "at random moments", async (it) => {
             for (let moment = 0; moment < 8; moment++) await cycle(it);
           }),
+        patience,
+      );
+    const { transparentHugePages } = directives(name);
+    if (transparentHugePages !== undefined)
+      test(
+        `dump, restore, dump, restore, with transparent huge pages ${transparentHugePages}`,
+        () =>
+          judge(name, `transparent huge pages ${transparentHugePages}`, (it) =>
+            withTransparentHugePages(transparentHugePages, async () => {
+              const { imagesDir } = await cycle(it);
+              const again = await cycle(it);
+              expect(pagesIn(again.imagesDir)).toBeLessThanOrEqual(pagesIn(imagesDir));
+            }),
+          ),
         patience,
       );
     if (peer === undefined) return;

@@ -7,7 +7,7 @@ export const ELF_CLASS = { BITS_32: 1, BITS_64: 2 } as const;
 export const ELF_IDENT_REST = [1, 1];
 export const ET_EXEC = 2;
 export const EM_X86_64 = 62;
-export const PT = { LOAD: 1, DYNAMIC: 2, NOTE: 4, GNU_STACK: 0x6474_e551 } as const;
+export const PT = { LOAD: 1, DYNAMIC: 2, INTERP: 3, NOTE: 4, GNU_STACK: 0x6474_e551 } as const;
 export const PF = { X: 1, W: 2, R: 4 } as const;
 
 /** e_ident. */

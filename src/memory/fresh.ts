@@ -6,7 +6,9 @@
 import { ImageError } from "../images/error.ts";
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { close, O, pidfdGetfd, pidfdOpen, read, readPiece, withFd } from "../linux/io.ts";
+import { HUGE_PAGE_SIZE } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
+import { oncePerRun } from "../linux/once-per-run.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { addressOf, memoryAt, rawSyscall } from "../linux/syscall.ts";
 import { registerMissing, UFFD_USER_MODE_ONLY, UFFDIO_COPY, uffdioCopy } from "../linux/userfaultfd.ts";
@@ -19,6 +21,34 @@ import { JOB_BYTES, PIECES, type Transfer, TransferJobs, WINDOW } from "./transf
 /** Pieces of memory that was just mapped, and the mappings that they are in. */
 export class FreshPieces extends Pieces {
   readonly ranges: Range[] = [];
+  /** What fills huge pages wholly, where the kernel makes those by itself. */
+  readonly blocks = new Pieces();
+  #hasBlocks = false;
+
+  /** Whatever is added next is of another mapping, which may have huge pages or not. */
+  begin(mayBeHuge: boolean): void {
+    this.divide();
+    this.blocks.divide();
+    this.#hasBlocks = mayBeHuge;
+  }
+
+  /** Pages of both. */
+  get all(): number {
+    return this.pages + this.blocks.pages;
+  }
+
+  override add(address: number, length: number, offset: number): void {
+    const from = Math.ceil(address / HUGE_PAGE_SIZE) * HUGE_PAGE_SIZE;
+    const end = address + length;
+    const to = end - (end % HUGE_PAGE_SIZE);
+    if (!this.#hasBlocks || to <= from) {
+      super.add(address, length, offset);
+      return;
+    }
+    if (from > address) super.add(address, from - address, offset);
+    this.blocks.add(from, to - from, offset + from - address);
+    if (end > to) super.add(to, end - to, offset + to - address);
+  }
 }
 
 /** So often the kernel is asked again for pages that it says to be asked again for. */
@@ -94,21 +124,24 @@ class Filling implements Transfer {
   end(): void {}
 }
 
-/** Where memory is made of huge pages as it is touched, there are few page faults, and it is to be made so. */
-function isHugeByItself(): boolean {
+/**
+ * Whether the kernel makes huge pages wherever memory is touched. What fills one wholly is to have it, as it may have had; the rest
+ * is filled with them disabled, as memory that there was none of would become resident.
+ */
+export const isHugeByItself = oncePerRun(() => {
   try {
     return readPiece("/sys/kernel/mm/transparent_hugepage/enabled").includes("[always]");
   } catch {
     return false;
   }
-}
+});
 
 /**
  * Fills pieces of a process' fresh memory from its pages file. What the process has to do before must have been run. False where
  * it does not pay or cannot be done so, and nothing is filled. @throws KernelError, ImageError
  */
 export function fillFresh(steps: Steps, map: Pagemap, pieces: FreshPieces): boolean {
-  if (pieces.size < JOB_BYTES || isHugeByItself()) return false;
+  if (pieces.size < JOB_BYTES) return false;
   const uffd = userfaultfdOf(steps, pieces.ranges);
   if (uffd === undefined) return false;
   const { pid } = steps.restoree;

@@ -33,7 +33,7 @@ import { restoreRing } from "./aio.ts";
 import { giveCoredumpFilter } from "./coredump-filter.ts";
 import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./cow-sharing.ts";
 import { MemoryError, naming, rangeText } from "./errors.ts";
-import { FreshPieces, fillFresh } from "./fresh.ts";
+import { FreshPieces, fillFresh, isHugeByItself } from "./fresh.ts";
 import { isFull, placeWithin } from "./last-mapping.ts";
 import { Pagemap } from "./pages.ts";
 import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
@@ -251,6 +251,7 @@ export class MemoryRestore {
     const inherited = donor === undefined ? [] : this.#match(plan, donor);
     if (donor === undefined) unmapAll(steps);
     else unmapOthers(steps, donor, inherited);
+    setHugePages(steps, false);
     this.#mapVdso(steps, plan, donor);
     this.#setMarks(steps, plan, donor === undefined);
     const reads = new Pieces();
@@ -267,7 +268,7 @@ export class MemoryRestore {
     this.#begin(plan, steps);
     log.debug(
       "memory/restore",
-      `process ${plan.pid}: ${plan.vmas.length} mappings, ${reads.pages + fresh.pages} pages read`,
+      `process ${plan.pid}: ${plan.vmas.length} mappings, ${reads.pages + fresh.all} pages read`,
     );
   }
 
@@ -494,12 +495,13 @@ export class MemoryRestore {
         return;
       }
       const filled = isPlain(vma) ? fresh : reads;
-      const empty = filled.pages;
+      const pages = () => reads.pages + fresh.all;
+      const empty = pages();
       // Pages are made within one mapping at a time.
-      fresh.divide();
+      fresh.begin(mayBeHuge(plan, vma));
       addMapping(child, vma, filled);
-      if (filled === fresh && fresh.pages > empty) fresh.ranges.push(vma);
-      const prot = filled.pages > empty ? vma.prot | PROT.WRITE : vma.prot;
+      if (filled === fresh && pages() > empty) fresh.ranges.push(vma);
+      const prot = pages() > empty ? vma.prot | PROT.WRITE : vma.prot;
       this.#map(steps, vma, prot, MAP.FIXED);
       givePolicy(steps, vma);
       plan.now[i] = prot;
@@ -598,15 +600,27 @@ export class MemoryRestore {
 
   /** Lets the process read its pages from the pages file into place. */
   #fill(steps: Steps, { pages }: Plan, reads: Pieces, fresh: FreshPieces): void {
-    const all = [reads, fresh].filter(({ length }) => length > 0);
-    if (all.length === 0) return;
-    this.stats.pagesRestored += reads.pages + fresh.pages;
+    this.stats.pagesRestored += reads.pages + fresh.all;
     const { file, fd } = pages;
-    const rest = fillFresh(steps, pages, fresh) ? all.filter((each) => each !== fresh) : all;
-    if (rest.length === 0) return;
-    const inside = steps.file(file, fd);
-    for (const each of rest) addReads(steps, file, inside, each);
+    const isFilled = fresh.length === 0 || fillFresh(steps, pages, fresh);
+    const small = isFilled ? [reads] : [reads, fresh];
+    for (const each of small) {
+      if (each.length > 0) addReads(steps, file, steps.file(file, fd), each);
+    }
+    if (fresh.blocks.length === 0) return;
+    setHugePages(steps, true);
+    addReads(steps, file, steps.file(file, fd), fresh.blocks);
+    setHugePages(steps, false);
   }
+}
+
+/** Whether a process being filled gets huge pages; what it is to have in the end is set when all is filled. */
+function setHugePages(steps: Steps, enabled: boolean): void {
+  steps.must("huge pages", NR.prctl, PR.SET_THP_DISABLE, enabled ? 0 : 1, 0, 0, 0);
+}
+
+function mayBeHuge({ mm }: Plan, { advice }: Vma): boolean {
+  return isHugeByItself() && mm.thp_disabled !== true && !advice.includes(MADV.NOHUGEPAGE);
 }
 
 function unmapAll(steps: Steps): void {

@@ -25,6 +25,8 @@ export interface Directives {
   restoreOptions: string[];
   /** Huge pages of the default size that must be there, 0 for none. */
   hugePages: number;
+  /** It is also dumped and restored while transparent huge pages are set so ("always"). */
+  transparentHugePages: string | undefined;
   /** The dump must fail with an error line that contains this. */
   fails: string | undefined;
   /** The images hold at most so many pages of memory. */
@@ -63,6 +65,7 @@ export function directives(name: string): Directives {
     dumpOptions: [],
     restoreOptions: [],
     hugePages: 0,
+    transparentHugePages: undefined,
     fails: undefined,
     imagePages: Number.POSITIVE_INFINITY,
     zeroPage: false,
@@ -84,6 +87,7 @@ export function directives(name: string): Directives {
     else if (key === "unshare") found.unshareOptions.push(...words(value));
     else if (key === "id-map") found.idMap = value.trim();
     else if (key === "hugepages") found.hugePages = Number(value);
+    else if (key === "transparent-hugepages") found.transparentHugePages = value.trim();
     else if (key === "fails") found.fails = value.trim();
     else if (key === "image-pages") {
       found.imagePages = Number.parseInt(value, 10);

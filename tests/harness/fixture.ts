@@ -92,6 +92,27 @@ function giveHugePagesBack(added: number): void {
   writeFileSync(hugePagesFile, String(Math.max(0, hugePages() - added)));
 }
 
+const transparentHugePagesFile = "/sys/kernel/mm/transparent_hugepage/enabled";
+
+/** Does something while the machine's transparent huge pages are set so, and sets them back. @throws Skipped */
+export async function withTransparentHugePages(
+  setting: string,
+  procedure: () => Promise<void>,
+): Promise<void> {
+  const before = /\[(\w+)\]/.exec(readText(transparentHugePagesFile) ?? "")?.[1];
+  if (before === undefined) throw new Skipped("the kernel has no transparent huge pages");
+  try {
+    writeFileSync(transparentHugePagesFile, setting);
+  } catch {
+    throw new Skipped("transparent huge pages may not be set");
+  }
+  try {
+    await procedure();
+  } finally {
+    writeFileSync(transparentHugePagesFile, before);
+  }
+}
+
 /** Gives the child of unshare(1) its ids. */
 async function mapIds(starter: number, map: string): Promise<void> {
   const pid = await until(() => childrenOf(starter)[0], 5000);
