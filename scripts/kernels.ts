@@ -5,16 +5,17 @@
  *
  *     KERNEL=6.1,6.12 FIXTURE=a,b PROGRAM=bc,gcc WAY=cold,warm KERNEL_MINUTES=90 npm run test:kernels
  *
- * Whatever is not given is all of it; PROGRAM= is none. What is fetched and made is kept in KERNEL_DIR, build/kernels if not given.
+ * Whatever is not given is all of it; PROGRAM= is none. What is fetched and made (4 GB) is kept in KERNEL_DIR, ~/.cache/criu-ts/kernels
+ * if not given.
  */
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { projectDir } from "../tests/harness/build.ts";
 import { checkHost, type Job, kernelNames, Machines, NotHere } from "../tests/kernels/machine.ts";
 import { compile } from "./build.ts";
 
+const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "criu-ts/kernels");
 /** Those of the programs that take seconds on an emulated processor. */
 const SMALL_PROGRAMS = "python-threads,perl,bash";
 
@@ -61,7 +62,7 @@ const scratch = mkdtempSync(join(tmpdir(), "criu-ts-kernels-"));
 let failed = 0;
 try {
   checkHost();
-  const machines = new Machines(resolve(process.env.KERNEL_DIR ?? join(projectDir, "build/kernels")));
+  const machines = new Machines(resolve(process.env.KERNEL_DIR ?? CACHE));
   mkdirSync(join(scratch, "cold"));
   const [cold = ""] = await compile(join(scratch, "cold"));
   for (const version of versions) failed += await testKernel(machines, version, cold, job);
