@@ -23,11 +23,11 @@ const NSEC_PER_USEC = 1000n;
 /** Nanoseconds by which a beginning may be told too early; so nothing ends before its time. */
 const UNCERTAIN = 100_000n;
 
-/** The timeout of a call in nanoseconds. @throws KernelError */
-function lengthOf(pid: HostPid, registers: Registers, { register, unit }: Timeout): bigint {
+/** The timeout of a call in nanoseconds. A thread sees its memory by its own number even where the first thread has ended. @throws KernelError */
+function lengthOf(tid: HostPid, registers: Registers, { register, unit }: Timeout): bigint {
   const value = registers[register];
   if (unit === "ms") return BigInt.asIntN(32, value) * NSEC_PER_MSEC;
-  const { sec, nsec } = timespec.decode(readMemory(pid, Number(value), new Uint8Array(timespec.size)));
+  const { sec, nsec } = timespec.decode(readMemory(tid, Number(value), new Uint8Array(timespec.size)));
   return sec * NSEC_PER_SEC + nsec * (unit === "timeval" ? NSEC_PER_USEC : 1n);
 }
 
@@ -37,7 +37,7 @@ function noteTimesLeft(tasks: readonly Task[], registersOf: (task: Task) => Regi
   if (asleep.length === 0) return;
   const sleeps = sleepsOf(asleep);
   asleep.forEach((task, i) => {
-    const { pid, sleep } = task;
+    const { tid, sleep } = task;
     const registers = registersOf(task);
     if (registers === undefined || sleep === undefined) return;
     const { nr, sp, ip, since, seen, times } = sleep;
@@ -46,7 +46,7 @@ function noteTimesLeft(tasks: readonly Task[], registersOf: (task: Task) => Regi
     if (!same || (sleeps[i] ?? Number.POSITIVE_INFINITY) > times + 1) return;
     const timeout = relativeTimeout(nr, registers);
     if (timeout === undefined) return;
-    const end = since + UNCERTAIN + lengthOf(pid, registers, timeout);
+    const end = since + UNCERTAIN + lengthOf(tid, registers, timeout);
     task.timeLeft = { timeout, end, left: end > seen ? end - seen : 0n };
   });
 }
@@ -58,7 +58,7 @@ function noteWrittenRests(tasks: readonly Task[], registersOf: (task: Task) => R
     const registers = registersOf(task);
     const timeout = registers && relativeTimeout(Number(registers.orig_ax), registers);
     if (registers === undefined || timeout === undefined) continue;
-    const left = lengthOf(task.pid, registers, timeout);
+    const left = lengthOf(task.tid, registers, timeout);
     task.timeLeft = { timeout, end: now + left, left, place: Number(registers[timeout.register]) };
   }
 }
@@ -68,7 +68,7 @@ function noteWrittenRests(tasks: readonly Task[], registersOf: (task: Task) => R
  * what the thread uses of its stack: the kernel reads it before anything else can run there. @throws KernelError
  */
 export function withTimeLeft(
-  pid: HostPid,
+  tid: HostPid,
   { sp }: Pick<Registers, "sp">,
   { timeout: { register, unit }, place = below(sp) }: TimeLeft,
   left: bigint,
@@ -77,7 +77,7 @@ export function withTimeLeft(
   const rest = left % NSEC_PER_SEC;
   const nsec = unit === "timespec" ? rest : (rest + NSEC_PER_USEC - 1n) / NSEC_PER_USEC;
   try {
-    writeMemory(pid, place, timespec.encode({ sec: left / NSEC_PER_SEC, nsec }));
+    writeMemory(tid, place, timespec.encode({ sec: left / NSEC_PER_SEC, nsec }));
   } catch (error) {
     // There is no stack below: the call begins its timeout anew.
     if (isErrno(error, ERRNO.EFAULT)) return {};
@@ -115,8 +115,8 @@ export function restartInterrupted(tasks: readonly Task[]): void {
   noteTimesLeft(tasks, (task) => found.get(task));
   for (const [task, registers] of found) {
     if (registers.ax !== FAILED) continue;
-    const { pid, tid, timeLeft } = task;
-    const changes = timeLeft === undefined ? {} : withTimeLeft(pid, registers, timeLeft, timeLeft.left);
+    const { tid, timeLeft } = task;
+    const changes = timeLeft === undefined ? {} : withTimeLeft(tid, registers, timeLeft, timeLeft.left);
     setRegisters(tid, { ...registers, ...changes, ax: AGAIN });
   }
 }
@@ -127,10 +127,10 @@ export function renewTimesLeft(tasks: readonly Task[]): void {
   if (timed.length === 0) return;
   const now = readClock(CLOCK.MONOTONIC);
   readRegisters(timed, (task, view, at) => {
-    const { pid, tid, timeLeft } = task;
+    const { tid, timeLeft } = task;
     if (timeLeft === undefined || view.getBigUint64(at + userRegs.offset.ax, true) !== AGAIN) return;
     const registers = userRegs.decode(new Uint8Array(view.buffer, view.byteOffset), at);
     const left = timeLeft.end > now ? timeLeft.end - now : 0n;
-    setRegisters(tid, { ...registers, ...withTimeLeft(pid, registers, timeLeft, left) });
+    setRegisters(tid, { ...registers, ...withTimeLeft(tid, registers, timeLeft, left) });
   });
 }
