@@ -158,7 +158,8 @@ class EpollRestore implements FileRestorer {
     };
     const what = "files.img: epoll";
     restoring(what, () => {
-      allowDescriptors(CALLER, above + 2 + 2 * additions.length);
+      const files = new Set(additions.flatMap(({ epoll, target }) => [epoll, target]));
+      allowDescriptors(CALLER, above + 2 + [...files].filter((fd) => taken.has(fd)).length);
       const all = additions.map((each) => ({ ...each, epoll: away(each.epoll), target: away(each.target) }));
       addToEpoll(all, ({ number }, errno) => {
         throw new FileRestoreError(`${what}: watching descriptor ${number}: ${errnoName(errno)}`, errno);
