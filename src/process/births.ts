@@ -9,7 +9,8 @@ import { spawnChildren } from "../tracee/build/spawn.ts";
 import { TaskGoneError } from "../tracee/hold/task.ts";
 import { runTogether } from "../tracee/table/table.ts";
 import { giveDeath } from "./core.ts";
-import { bornBeforeSession, type PlannedProcess, type PstreePlan } from "./pstree.ts";
+import type { PlannedProcess, PstreePlan } from "./pstree.ts";
+import { bornBeforeSession, heirOf } from "./sessions.ts";
 
 /** A process of the plan that has been born. */
 export interface Born {
@@ -34,6 +35,7 @@ export interface BirthPlaces {
 export class Births {
   /** In the order of birth: makers before those that they bear. */
   readonly all: Born[] = [];
+  readonly #byPlan = new Map<PlannedProcess, Born>();
   readonly #hosts = new Map<NsPid, HostPid>();
   #hasSession = false;
   readonly #signalsOfDead = new Map<PlannedProcess, readonly number[]>();
@@ -71,6 +73,7 @@ export class Births {
   #grow(born: Born, memory: Born | undefined): void {
     const { planned, restoree } = born;
     this.all.push(born);
+    this.#byPlan.set(planned, born);
     this.#hosts.set(restoree.number, restoree.pid);
     this.onBirth(born, memory);
     const inherited = planned.kind === "task" ? born : memory;
@@ -80,9 +83,6 @@ export class Births {
     const isLate = planned !== this.plan.root || !this.#hasSession;
     if (planned.sid === planned.pid && isLate) table.must("its session", NR.setsid);
     if (planned.sid === planned.pid && planned.kind === "task") this.onSession(born);
-    if (planned.bears.some((each) => each.kind === "helper" && each.bears.length > 0)) {
-      table.must("to take over orphans", NR.prctl, PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    }
     this.#bear(
       born,
       inherited,
@@ -133,24 +133,39 @@ export class Births {
     }
   }
 
-  /** Ends the helpers, whose children fall to their parents, and the zombies, who stay as such. */
+  /** Ends the helpers, and the dead who bear others: those fall to their parents. Then the other dead, who stay as zombies. */
   endTheDead(): void {
-    const dead = this.all.filter(({ planned }) => planned.kind !== "task");
-    for (const { planned, restoree } of dead) {
-      const { table } = restoree;
-      if (planned.core === undefined || planned.kind === "helper") table.must("its end", NR.exit_group, 0);
-      else giveDeath(restoree, planned.core);
-      table.start();
-      awaitEnd(restoree);
+    /** Who takes over orphans just now: nobody else between it and who ends may. */
+    let reaper: Restoree | undefined;
+    for (const { planned, restoree } of [...this.all].reverse()) {
+      const heir = heirOf(planned);
+      if (planned.kind !== "helper" && heir === undefined) continue;
+      const next = heir && this.#byPlan.get(heir)?.restoree;
+      if (next !== undefined && next !== reaper) {
+        if (reaper !== undefined) takeOverOrphans(reaper, 0);
+        takeOverOrphans(next, 1);
+        reaper = next;
+      }
+      end(planned, restoree);
+      if (planned.kind === "helper") this.#reap(planned);
     }
-    for (const { planned } of dead) {
-      if (planned.kind !== "helper") continue;
-      const parent = this.all.find((each) => each.planned === planned.parent);
-      if (parent === undefined || parent.planned.kind !== "task") continue;
-      const number = numberSeenBy(parent.restoree.identity, { number: planned.pid, nested: planned.nested });
-      parent.restoree.table.must(`helper ${planned.pid}`, NR.wait4, number, 0, 0, 0);
-      parent.restoree.table.run();
-    }
+    for (const { planned, restoree } of this.all)
+      if (planned.kind === "zombie" && heirOf(planned) === undefined) end(planned, restoree);
+  }
+
+  /** A helper is the child of its maker to its end. */
+  #reap({ pid: number, nested, maker }: PlannedProcess): void {
+    const parent = maker && this.#byPlan.get(maker)?.restoree;
+    if (parent === undefined) return;
+    parent.table.must(
+      `helper ${number}`,
+      NR.wait4,
+      numberSeenBy(parent.identity, { number, nested }),
+      0,
+      0,
+      0,
+    );
+    parent.table.run();
   }
 
   /** The signals, other than SIGCHLD, that a process got from those of its children that are dead from the beginning. */
@@ -169,6 +184,19 @@ export class Births {
   }
 }
 
+function takeOverOrphans({ table }: Restoree, does: 0 | 1): void {
+  table.must("to take over orphans", NR.prctl, PR.SET_CHILD_SUBREAPER, does, 0, 0, 0);
+  table.run();
+}
+
+function end({ kind, core }: PlannedProcess, restoree: Restoree): void {
+  const { table } = restoree;
+  if (core === undefined || kind === "helper") table.must("its end", NR.exit_group, 0);
+  else giveDeath(restoree, core);
+  table.start();
+  awaitEnd(restoree);
+}
+
 /** As its tracer we see the end of a process before its parent does. @throws KernelError */
 function awaitEnd({ leader: { task } }: Restoree): void {
   try {
@@ -183,7 +211,8 @@ function awaitEnd({ leader: { task } }: Restoree): void {
 }
 
 /** Whether a process is in its group from its birth on, because that is its session's first. */
-function bornIntoGroup({ sid, pgid, maker }: PlannedProcess): boolean {
+function bornIntoGroup({ pid, sid, pgid, maker, kind }: PlannedProcess): boolean {
+  if (kind === "helper" && pgid !== pid) return true;
   if (pgid !== sid) return false;
   for (let born = maker; born !== undefined; born = born.maker) if (born.pid === sid) return true;
   return false;

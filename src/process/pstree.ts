@@ -16,6 +16,7 @@ import type {
 } from "../images/schema/generated/process.ts";
 import { CLONE } from "../linux/clone.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
+import { exists } from "../linux/io.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import { type HostPid, type NsPid, nsPid, sameNumber } from "../linux/pid.ts";
 import { readParent, readStat, readStats, readStatus } from "../linux/proc.ts";
@@ -25,14 +26,40 @@ import type { FrozenProcess, FrozenTree } from "../tracee/hold/freeze.ts";
 import { TASK_STATE } from "./core.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
 import type { TaskNumbers } from "./identity.ts";
-import { originsOf, type Unborn } from "./sharing.ts";
+import { type Helpers, type Placed, type PlannedKind, placeBirths } from "./sessions.ts";
 
 /** In the place of a parent that is not of the tree. */
 const NOBODY = nsPid(0);
 
-/** A process of a tree that is being dumped, as its next birth needs it. */
-interface Found extends Unborn<Found> {
-  readonly entry: PstreeEntry;
+/** A process of a tree that is being dumped, as its next birth needs it; of a helper, which is none, there is no entry. */
+interface Found extends Placed<Found> {
+  readonly entry: PstreeEntry | undefined;
+}
+
+const place = { maker: undefined, flags: 0 };
+
+/** The helpers of a restore, to see whether there could be one. */
+function imaginedHelpers(): Helpers<Found> {
+  let last = 0;
+  return {
+    unused: () => nsPid(--last),
+    make: (pid, sid, pgid, maker, nested) => ({
+      ...place,
+      kind: "helper",
+      pid,
+      sid,
+      pgid,
+      nested,
+      nestedGroup: nested,
+      nestedSession: nested,
+      parent: maker,
+      maker,
+      bears: [],
+      objects: undefined,
+      exitSignal: SIG.CHLD,
+      entry: undefined,
+    }),
+  };
 }
 
 /** Tasks in pid namespaces below that of the root. */
@@ -89,50 +116,29 @@ export function dumpPstree(
       nested: nested && nestedNumbers(numbers, nested, pid, tids),
     };
     const parent = process.parent === undefined ? undefined : found.get(process.parent);
-    const { exitSignal } = stat;
     found.set(process, {
+      ...place,
+      ...nestedIn(entry, false),
+      kind: process.zombie ? "zombie" : "task",
       pid: entry.pid,
       sid: entry.sid,
+      pgid: entry.pgid,
       parent,
       objects: objects.get(pid),
-      exitSignal,
+      exitSignal: stat.exitSignal,
+      bears: [],
       entry,
     });
   });
-  originsOf([...found.values()]);
-  refuseSplitSessions([...found.values()]);
-  const entries = [...found.values()].map(({ entry }) => entry);
+  const entries = [...found.values()].flatMap(({ entry }) => entry ?? []);
   for (const { pid, sid, pgid } of entries) {
     if (sid === 0 || pgid === 0)
       throw new UnsupportedError(`process ${pid}: its session or group is of another pid namespace`);
   }
+  placeBirths([...found.values()], imaginedHelpers());
   const [root] = entries;
   if (root !== undefined && !shellJob) refuseShellJob(root);
   images.writeAll(IMAGES.pstree, entries);
-}
-
-/** What tells of the place of a process in its tree. */
-interface Placed {
-  readonly pid: NsPid;
-  readonly sid: NsPid;
-  readonly parent: Placed | undefined;
-}
-
-/**
- * A process is born into a session by somebody who is in it: its leader bears all of it, or those that do. One that fell to another
- * parent while its leader is still there cannot be put below it any more. @throws UnsupportedError
- */
-function refuseSplitSessions(all: readonly Placed[]): void {
-  const numbers = new Set(all.map(({ pid }) => pid));
-  for (const { pid, sid, parent } of all) {
-    if (sid === pid || !numbers.has(sid)) continue;
-    let above = parent;
-    while (above !== undefined && above.pid !== sid) above = above.parent;
-    if (above !== undefined) continue;
-    throw new UnsupportedError(
-      `process ${pid}: is in session ${sid}, whose leader is there and no ancestor of it, as its parent has ended: it could not be born into that again`,
-    );
-  }
 }
 
 /** A root in a session of somebody else's is a shell job: who restores it has to lend it one. @throws UnsupportedError */
@@ -174,23 +180,12 @@ export function refuseOther(work: string, pid: HostPid): void {
   if (leader !== String(pid)) refuse(`, a thread of process ${leader}`, ERRNO.EINVAL);
 }
 
-/** What a process of the plan is. */
-export type PlannedKind = "task" | "zombie" | "helper";
-
 /** A process to be born. */
-export interface PlannedProcess extends Unborn<PlannedProcess> {
-  readonly kind: PlannedKind;
-  pgid: NsPid;
-  /** Its numbers in pid namespaces below that of the root, its own first. */
-  readonly nested: readonly NsPid[];
+export interface PlannedProcess extends Placed<PlannedProcess> {
   /** Those of its threads, by their ids. */
   readonly nestedThreads: ReadonlyMap<NsPid, readonly NsPid[]>;
-  /** Those of the leader of its group, as far as it can see them. */
-  readonly nestedGroup: readonly NsPid[];
   /** What it calls its group; 0 for one that it cannot see. */
   readonly ownGroup: NsPid | undefined;
-  /** Those of the leader of its session, as far as it can see them. */
-  readonly nestedSession: readonly NsPid[];
   /** The number in the images of its pid namespace; undefined where it is its maker's. */
   readonly pidNamespace: number | undefined;
   /** Ids of its threads, its own first. */
@@ -199,13 +194,6 @@ export interface PlannedProcess extends Unborn<PlannedProcess> {
   readonly core: CoreEntry | undefined;
   /** Which kernel objects it shares with others; undefined for the dead. */
   readonly ids: TaskKobjIdsEntry | undefined;
-  readonly parent: PlannedProcess | undefined;
-  /** Who bears it: its parent, a helper in its place, or another child of its parent's. Undefined for the root. */
-  maker: PlannedProcess | undefined;
-  /** What it shares with its maker, and CLONE_PARENT: flags of clone(2). */
-  flags: number;
-  /** Those that it bears, in that order. */
-  readonly bears: PlannedProcess[];
   /** Its number, from 0 on, among those that are born into the same memory. */
   room: number;
 }
@@ -221,12 +209,6 @@ export interface PstreePlan {
   readonly all: readonly PlannedProcess[];
   /** How many processes have the same memory at most. */
   readonly rooms: number;
-}
-
-function withOffspring(process: PlannedProcess, into: PlannedProcess[] = []): PlannedProcess[] {
-  into.push(process);
-  for (const each of process.bears) withOffspring(each, into);
-  return into;
 }
 
 /** Highest number that a kernel gives (PID_MAX_LIMIT). */
@@ -341,13 +323,7 @@ export function planPstree(images: ImageDir, shellJob: boolean): PstreePlan {
   if (root.kind !== "task") throw new UnsupportedError(`process ${root.pid}, the root, is a zombie`);
   if (!shellJob) refuseShellJob(root);
   else if (root.sid !== root.pid) joinOurSession(root, processes);
-  for (const [process, { maker, flags }] of originsOf(processes)) {
-    process.maker = maker;
-    process.flags = flags;
-    maker.bears.push(process);
-  }
-  addHelpers(root, byPid, numbers);
-  const all = withOffspring(root);
+  const all = placeBirths(processes, helpersBeside(numbers, processes));
   return { root, all, rooms: giveRooms(all) };
 }
 
@@ -366,6 +342,56 @@ function joinOurSession(root: PlannedProcess, processes: readonly PlannedProcess
   }
 }
 
+/** Makes helpers with numbers that are not in `taken`, ids of threads. */
+function helpersBeside(taken: Set<NsPid>, processes: readonly PlannedProcess[]): Helpers<PlannedProcess> {
+  const wanted = new Set(processes.flatMap(({ pgid, sid, nested }) => [pgid, sid, ...nested]));
+  for (const { nestedThreads, nestedGroup, nestedSession } of processes)
+    for (const number of [...nestedThreads.values(), nestedGroup, nestedSession].flat()) wanted.add(number);
+  // What the kernel has given before us it gives to nobody for a long while.
+  let last: number = ourPid();
+  const unused = () => {
+    for (let tried = 0; tried < MAX_PID; tried++) {
+      last = last > 1 ? last - 1 : MAX_PID;
+      const number = nsPid(last);
+      if (!taken.has(number) && !wanted.has(number) && !exists(`/proc/${last}`)) return number;
+    }
+    throw new UnsupportedError("no process number is left for a helper");
+  };
+  const make = (
+    pid: NsPid,
+    sid: NsPid,
+    pgid: NsPid,
+    maker: PlannedProcess,
+    nested: readonly NsPid[],
+  ): PlannedProcess => {
+    if (taken.has(pid)) throw new UnsupportedError(`session or group ${pid} has the number of a thread`);
+    taken.add(pid);
+    return {
+      kind: "helper",
+      pid,
+      nested,
+      nestedThreads: new Map(),
+      ownGroup: undefined,
+      nestedGroup: nested,
+      nestedSession: nested,
+      pidNamespace: undefined,
+      pgid,
+      sid,
+      threads: [pid],
+      core: undefined,
+      ids: undefined,
+      objects: undefined,
+      exitSignal: SIG.CHLD,
+      parent: maker,
+      maker,
+      flags: 0,
+      bears: [],
+      room: 0,
+    };
+  };
+  return { make, unused };
+}
+
 /** Numbers those that are born into the same memory. Returns how many have the same one at most. */
 function giveRooms(all: readonly PlannedProcess[]): number {
   let most = 1;
@@ -380,88 +406,4 @@ function giveRooms(all: readonly PlannedProcess[]): number {
     most = Math.max(most, memory.count);
   }
   return most;
-}
-
-/**
- * Adds a helper for each session and each group without a living leader. The helper of a session bears, in the place of
- * its own maker, those members of the session to whom that one cannot give it; when it ends they fall back to that
- * maker, which is made a child subreaper meanwhile.
- */
-function addHelpers(root: PlannedProcess, byPid: Map<NsPid, PlannedProcess>, numbers: Set<NsPid>): void {
-  const helper = (
-    pid: NsPid,
-    sid: NsPid,
-    maker: PlannedProcess,
-    nested: readonly NsPid[],
-  ): PlannedProcess => {
-    if (numbers.has(pid)) throw new UnsupportedError(`session or group ${pid} has the number of a thread`);
-    const made: PlannedProcess = {
-      kind: "helper",
-      pid,
-      nested,
-      nestedThreads: new Map(),
-      ownGroup: undefined,
-      nestedGroup: nested,
-      nestedSession: nested,
-      pidNamespace: undefined,
-      pgid: pid,
-      sid,
-      threads: [pid],
-      core: undefined,
-      ids: undefined,
-      objects: undefined,
-      exitSignal: SIG.CHLD,
-      parent: maker,
-      maker,
-      flags: 0,
-      bears: [],
-      room: 0,
-    };
-    numbers.add(pid);
-    byPid.set(pid, made);
-    return made;
-  };
-  refuseSplitSessions([...withOffspring(root)]);
-  for (const process of withOffspring(root)) {
-    if (process.sid === root.sid || byPid.has(process.sid)) continue;
-    // The session's leader has died. Its members hang below the parent that took them over.
-    const maker = process.maker ?? root;
-    const made = helper(process.sid, process.sid, maker, process.nestedSession);
-    for (const member of [...maker.bears]) {
-      if (member.sid !== made.sid) continue;
-      maker.bears.splice(maker.bears.indexOf(member), 1);
-      made.bears.push(member);
-      member.maker = made;
-      // What a member shares with the maker has to come through the helper.
-      made.flags |= member.flags;
-    }
-    maker.bears.push(made);
-  }
-  for (const process of withOffspring(root)) {
-    if (process.pgid === root.pgid || byPid.has(process.pgid)) continue;
-    const maker = process.maker ?? root;
-    maker.bears.unshift(helper(process.pgid, process.sid, maker, process.nestedGroup));
-  }
-}
-
-/**
- * The session that a process must be born into: its own, or, if it leads its own, any that somebody needs whom it bears
- * before its setsid(2). Undefined where it does not matter.
- */
-export function birthSession(process: PlannedProcess): NsPid | undefined {
-  if (process.sid !== process.pid) return process.sid;
-  for (const each of process.bears) {
-    const needed = birthSession(each);
-    if (needed !== undefined && needed !== process.sid) return needed;
-  }
-  return undefined;
-}
-
-/** Those that a process must bear before it makes its own session. */
-export function bornBeforeSession(process: PlannedProcess): readonly PlannedProcess[] {
-  if (process.sid !== process.pid) return [];
-  return process.bears.filter((each) => {
-    const needed = birthSession(each);
-    return needed !== undefined && needed !== process.sid;
-  });
 }

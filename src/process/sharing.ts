@@ -66,14 +66,17 @@ export function originsOf<P extends Unborn<P>>(processes: readonly P[]): Map<P, 
 
 function canBear<P extends Unborn<P>>(fellow: P, process: P, shares: number): boolean {
   const { objects, parent, sid, exitSignal } = process;
-  const theirs = fellow.objects;
-  if (objects === undefined || theirs === undefined) return false;
-  for (const { kind, flag } of SHARED)
-    if ((shares & flag) !== 0 && objects[kind] !== theirs[kind]) return false;
+  if (!sharesAll(fellow.objects, objects, shares)) return false;
   if (fellow === parent) return true;
   // With CLONE_PARENT come the session and the exit signal of who calls it.
   const intoSession = sid === process.pid || sid === fellow.sid;
   return fellow.parent === parent && intoSession && fellow.exitSignal === exitSignal;
+}
+
+/** Whether two processes share all that some flags of clone(2) stand for. */
+export function sharesAll(one: ObjectIds | undefined, other: ObjectIds | undefined, flags: number): boolean {
+  if (one === undefined || other === undefined) return false;
+  return SHARED.every(({ kind, flag }) => (flags & flag) === 0 || one[kind] === other[kind]);
 }
 
 function nobodyToBear<P extends Unborn<P>>(
