@@ -124,11 +124,12 @@ export class FilesDump {
 
   /** The number in files.img of the file under a mapping. @throws as dumpProcess */
   mappedFile(dumpee: Dumpee, mapping: Mapping): number {
-    const key = `${mapping.major}:${mapping.minor}:${mapping.inode}:${mapping.path}`;
+    const { major, minor, inode, path, exec } = mapping;
+    const key = `${exec ? "x" : ""}${major}:${minor}:${inode}:${path}`;
     let id = this.#byMapping.get(key);
     if (id === undefined) {
       const link = mapFile(mapping);
-      id = this.#reference(dumpee, link, link.replace("map_files/", "mapping "));
+      id = this.#reference(dumpee, link, link.replace("map_files/", "mapping "), { exec });
       this.#byMapping.set(key, id);
     }
     return id;
@@ -154,12 +155,12 @@ export class FilesDump {
     } finally {
       file.close();
     }
-    return this.#reference(dumpee, link, "a device", pathFile);
+    return this.#reference(dumpee, link, "a device", { as: pathFile });
   }
 
   /** The number in files.img of the program that the process runs. @throws as dumpProcess */
   exeFile(dumpee: Dumpee): number {
-    return this.#reference(dumpee, "exe", "its executable");
+    return this.#reference(dumpee, "exe", "its executable", { isProgram: true });
   }
 
   /** Writes the images that are of no one process: all processes have been dumped. @throws as dumpProcess */
@@ -288,15 +289,17 @@ export class FilesDump {
   }
 
   /** The number of a file that a process refers to otherwise than by a descriptor; equal ones have one number. */
-  #reference(dumpee: Dumpee, link: string, role: string, as?: FileKind): number {
+  #reference(dumpee: Dumpee, link: string, role: string, use: Use = {}): number {
     const tid = taskOf(dumpee);
     const file = OpenFile.reference(tid, role, open(`/proc/${tid}/${link}`, O.PATH), this.tasks);
     try {
       const { dev, ino, mntId } = file.status;
+      if (use.isProgram === true) this.#paths.reopening.checkProgram(file);
+      else if (use.exec === true) this.#paths.reopening.checkMapped(file);
       const key = `${dev}:${ino}:${mntId}:${file.link}`;
       let id = this.#byInode.get(key);
       if (id === undefined) {
-        const kind = as ?? kindOf(file);
+        const kind = use.as ?? kindOf(file);
         if (kind === undefined) throw unsupported(file);
         id = this.#context.newId();
         this.#dump(kind, file, id);
@@ -307,6 +310,15 @@ export class FilesDump {
       file.close();
     }
   }
+}
+
+/** What a file is to a process that has no descriptor of it. */
+interface Use {
+  /** It is mapped executable. */
+  readonly exec?: boolean;
+  readonly isProgram?: boolean;
+  /** Of this kind, whatever recognises it. */
+  readonly as?: FileKind;
 }
 
 /** A live thread: a leader that has ended has no files any more. */

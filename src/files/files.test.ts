@@ -51,6 +51,7 @@ const OPTIONS: FilesDumpOptions = {
   shellJob: false,
   orphanPtsMaster: false,
   fileLocks: false,
+  skipFileRwxCheck: false,
   external: [],
   extUnixSk: undefined,
   ghostLimit: 1 << 20,

@@ -7,7 +7,7 @@ import { ERRNO, KernelError } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import type { HostPid } from "../linux/pid.ts";
+import { CALLER, type HostPid } from "../linux/pid.ts";
 import { RLIMIT, readRlimit, rlimit } from "../linux/rlimit.ts";
 import { addressOf, syscall } from "../linux/syscall.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
@@ -148,5 +148,7 @@ export function allowDescriptors(pid: HostPid, number: number): void {
   const needed = BigInt(number);
   if (cur >= needed) return;
   const raised = rlimit.encode({ cur: needed, max: max > needed ? max : needed });
-  syscall(`RLIMIT_NOFILE of process ${pid}`, NR.prlimit64, pid, RLIMIT.NOFILE, addressOf(raised), 0);
+  const whose = pid === CALLER ? "criu itself" : `process ${pid}`;
+  const what = `${needed} descriptors in ${whose}, where RLIMIT_NOFILE allows ${max} (to raise that takes CAP_SYS_RESOURCE)`;
+  syscall(what, NR.prlimit64, pid, RLIMIT.NOFILE, addressOf(raised), 0);
 }

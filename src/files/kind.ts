@@ -47,6 +47,8 @@ export interface FilesDumpOptions {
   readonly shellJob: boolean;
   /** Whether a restore will hand the masters of terminals to its caller. */
   readonly orphanPtsMaster: boolean;
+  /** Whether files may have other permissions when they are restored. */
+  readonly skipFileRwxCheck: boolean;
   /** Whether locks are saved. */
   readonly fileLocks: boolean;
   /** Entries of --external: what a restore will be given. */

@@ -19,10 +19,10 @@ import { unlinking } from "../undo/calls.ts";
 import { linkNamed } from "../undo/names.ts";
 import type { Undo, UndoEntry } from "../undo/undo.ts";
 import { FileDumpError, FileRestoreError } from "./errors.ts";
-import type { TemporaryNames } from "./ghost.ts";
 import { NO_OWNER, type OpenFile } from "./open-file.ts";
 import { inGrandparent, parentOf } from "./path.ts";
 import type { Remaps } from "./remap.ts";
+import type { TemporaryNames } from "./temporary-names.ts";
 
 const TRIES = 100;
 

@@ -18,7 +18,7 @@ import { log } from "../log.ts";
 import { readBuildId } from "./build-id.ts";
 import { devicePosition, isDevice, isPlainDevice, NO_OFFSET, sameDevice } from "./device.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
-import { GhostDump, type GhostUser, makeGhost, openToRead, TemporaryNames } from "./ghost.ts";
+import { GhostDump, type GhostUser, makeGhost, openToRead } from "./ghost.ts";
 import type {
   DumpContext,
   FileDumper,
@@ -34,7 +34,9 @@ import type { OpenFile } from "./open-file.ts";
 import { LONGEST, type Opened, openMany, type Wish } from "./open-many.ts";
 import { openPath, parentOf, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
 import { type Remap, Remaps, readRemaps } from "./remap.ts";
+import { Reopening } from "./reopening.ts";
 import { withAsync } from "./status-flags.ts";
+import { TemporaryNames } from "./temporary-names.ts";
 
 export const pathFile: FileKind = {
   type: FdTypes.REG,
@@ -69,9 +71,11 @@ export class PathFileDump implements FileDumper, PathFilesDump {
   readonly #remaps = new Remaps();
   readonly #ghosts: GhostDump;
   readonly #links: LinkRemapDump;
+  readonly reopening: Reopening;
 
   constructor(private readonly context: Omit<DumpContext, "paths">) {
     const { images, options } = context;
+    this.reopening = new Reopening(options.skipFileRwxCheck);
     this.#ghosts = new GhostDump(images, options.ghostLimit, this.#remaps);
     this.#links = new LinkRemapDump(
       context.undo,
@@ -129,6 +133,7 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     }
     const there = this.#there(file);
     if (isSame(there, status)) {
+      this.reopening.check(file);
       if (SILLY_NAME.test(link) && file.fsMagic === FS_MAGIC.NFS) this.#links.dump(file, id, link);
       return link;
     }
@@ -164,6 +169,7 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     const gone = saysDeleted(link);
     // Some file systems count links to directories in a way of their own.
     if (status.nlink === 0 || (gone && format === S.IFDIR)) {
+      if (!this.context.mounts.any) this.reopening.checkGhost(file, name);
       this.#ghosts.dump(file, id, name);
       return name;
     }

@@ -2,7 +2,8 @@
  * Mounts: the flags of mount(2), the calls that work on mounts by descriptors (kernel 5.2; mount_setattr 5.12,
  * MOVE_MOUNT_SET_GROUP 5.15), and openat2(2) (kernel 5.6). Numbers from include/uapi/linux/mount.h, openat2.h and fcntl.h.
  */
-import { O } from "./io.ts";
+import { Fd } from "./fd.ts";
+import { AT, O } from "./io.ts";
 import { NR } from "./nr.ts";
 import { struct, u64 } from "./struct.ts";
 import { addressOf, nameAddress, rawSyscall, syscall } from "./syscall.ts";
@@ -138,4 +139,30 @@ export function attrStruct(flags: number, propagation: number): Uint8Array {
 /** struct mount_attr that says what is propagated and nothing else. */
 export function propagationStruct(propagation: number): Uint8Array {
   return mountAttr.encode({ propagation: BigInt(propagation) });
+}
+
+/** struct mount_attr that takes attributes away. */
+export function clearingStruct(attributes: number): Uint8Array {
+  return mountAttr.encode({ attr_clr: BigInt(attributes) });
+}
+
+/** mount_setattr(2) by us. @throws KernelError */
+export function setMountAttributes(fd: number, attributes: Uint8Array, what: string): void {
+  const address = addressOf(attributes);
+  syscall(what, NR.mount_setattr, fd, nameAddress(""), AT_EMPTY_PATH, address, attributes.length);
+}
+
+/**
+ * A directory of ours by a mount of its own, attached nowhere, on which files can be made even where it is on a read-only one, unless
+ * the file system itself is read-only. O_PATH; the caller's. @throws KernelError
+ */
+export function writableDirectory(path: string): Fd {
+  const clone = Fd.own(cloneMount(AT.FDCWD, path));
+  try {
+    setMountAttributes(clone.number, clearingStruct(MOUNT_ATTR.RDONLY), path);
+    return clone;
+  } catch (error) {
+    clone.close();
+    throw error;
+  }
 }

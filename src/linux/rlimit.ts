@@ -1,12 +1,17 @@
 /** Resource limits: prlimit(2), include/uapi/asm-generic/resource.h. */
 
-import { nameOf } from "./errno.ts";
 import { NR } from "./nr.ts";
-import type { HostPid } from "./pid.ts";
+import { CALLER, type HostPid } from "./pid.ts";
 import { struct, u64 } from "./struct.ts";
 import { addressOf, syscall } from "./syscall.ts";
 
 export const RLIMIT = { FSIZE: 1, STACK: 3, CORE: 4, NOFILE: 7 } as const;
+/** All, in the order of their numbers. */
+export const RLIMIT_NAMES = [
+  ..."CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME".split(
+    " ",
+  ),
+] as const;
 /** How many there are. */
 export const RLIM_NLIMITS = 16;
 export const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
@@ -21,7 +26,8 @@ const presentAddress = addressOf(present);
 /** A limit of process `pid`, 0 for us. That of another user's takes CAP_SYS_RESOURCE. @throws KernelError */
 export function readRlimit(pid: HostPid, resource: number): Rlimit {
   syscall(
-    () => `RLIMIT_${nameOf(RLIMIT, resource) ?? resource} of process ${pid}`,
+    () =>
+      `RLIMIT_${RLIMIT_NAMES[resource] ?? resource} of ${pid === CALLER ? "criu itself" : `process ${pid}`}`,
     NR.prlimit64,
     pid,
     resource,

@@ -2,7 +2,7 @@
 import { kernelDevice } from "./device.ts";
 import { KernelError } from "./errno.ts";
 import { NR } from "./nr.ts";
-import { s64, struct, u16, u32, u64, word } from "./struct.ts";
+import { array, s64, struct, u16, u32, u64, word } from "./struct.ts";
 import { addressOf, checkResult, nameAddress, rawSyscall } from "./syscall.ts";
 
 const BASIC_STATS = 0x7ff;
@@ -48,12 +48,17 @@ const statx = struct(
   256,
 );
 
+/** What chattr(1) sets: only to be read, only to be appended to. */
+export const STATX_ATTR = { IMMUTABLE: 0x10, APPEND: 0x20 } as const;
+
 /** What a file is, as far as almost everybody asks. */
 export interface FileStatus {
   /** Device as the kernel packs it inside, major << 20 | minor, which is what images hold. */
   readonly dev: number;
   readonly ino: number;
   readonly mode: number;
+  /** Bits of {@link STATX_ATTR}. */
+  readonly attributes: number;
   readonly nlink: number;
   /** In bytes. */
   readonly size: number;
@@ -88,6 +93,7 @@ empty.address = addressOf(empty.bytes);
 // Called for every open file of a tree: the words are taken from where the declaration says they are.
 const words = new Uint32Array(buffer.buffer, buffer.byteOffset, buffer.length / 4);
 const MODE = at.mode / 4;
+const ATTRIBUTES = at.attributes / 4;
 const NLINK = at.nlink / 4;
 const INO = at.ino / 4;
 const SIZE = at.size / 4;
@@ -109,6 +115,7 @@ export function statusIn(words: Uint32Array, from: number): FileStatus {
     dev: kernelDevice(words[from + DEV_MAJOR] ?? 0, words[from + DEV_MINOR] ?? 0),
     ino: (words[from + INO] ?? 0) + (words[from + INO + 1] ?? 0) * 0x1_0000_0000,
     mode: modeIn(words, from),
+    attributes: words[from + ATTRIBUTES] ?? 0,
     nlink: words[from + NLINK] ?? 0,
     size: sizeIn(words, from),
     mntId: words[from + MNT] ?? 0,
@@ -198,7 +205,10 @@ export const FS_MAGIC = {
   NSFS: 0x6e736673,
 } as const;
 
-const statfs = struct({ type: word, bsize: word }, 120);
+/** Flags of a mount in struct statfs (include/linux/statfs.h). */
+export const ST = { RDONLY: 1, NODEV: 4, NOEXEC: 8 } as const;
+
+const statfs = struct({ type: word, bsize: word, rest: array(word, 8), flags: word }, 120);
 const statfsBuffer = new Uint8Array(statfs.size);
 const statfsAddress = addressOf(statfsBuffer);
 
@@ -212,4 +222,10 @@ export function fsMagicOf(fd: number): number {
 export function fsBlockSizeOf(fd: number): number {
   checkResult(rawSyscall(NR.fstatfs, fd, statfsAddress), NR.fstatfs, `descriptor ${fd}`);
   return statfs.decode(statfsBuffer).bsize;
+}
+
+/** The flags of the mount that an open descriptor of ours is on, of {@link ST}. @throws KernelError */
+export function statfsFlagsOf(fd: number): number {
+  checkResult(rawSyscall(NR.fstatfs, fd, statfsAddress), NR.fstatfs, `descriptor ${fd}`);
+  return statfs.decode(statfsBuffer).flags;
 }

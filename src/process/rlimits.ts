@@ -5,7 +5,15 @@ import { TaskRlimitsEntry } from "../images/schema/generated/process.ts";
 import { keepBytes } from "../images/wire.ts";
 import { NR } from "../linux/nr.ts";
 import { CALLER, type HostPid } from "../linux/pid.ts";
-import { RLIM_NLIMITS, RLIMIT, readRlimit, rlimit } from "../linux/rlimit.ts";
+import {
+  RLIM_INFINITY,
+  RLIM_NLIMITS,
+  RLIMIT,
+  RLIMIT_NAMES,
+  type Rlimit,
+  readRlimit,
+  rlimit,
+} from "../linux/rlimit.ts";
 import { array } from "../linux/struct.ts";
 import type { Table } from "../tracee/table/table.ts";
 import { ImageValueError } from "./errors.ts";
@@ -22,6 +30,13 @@ export function askRlimits(table: Table): () => TaskRlimitsEntry {
 }
 
 const limits = new Repeated<TaskRlimitsEntry>((entry) => keepBytes(TaskRlimitsEntry, entry));
+
+/** Of limit `resource`, for an error: raising it may be what fails. */
+function wordsOf(resource: number, { cur, max }: Rlimit): string {
+  const words = (value: bigint) => (value === RLIM_INFINITY ? "unlimited" : String(value));
+  const which = `RLIMIT_${RLIMIT_NAMES[resource] ?? resource}`;
+  return `${which} ${words(cur)}, at most ${words(max)} (to raise what it is at most takes CAP_SYS_RESOURCE)`;
+}
 
 /** Our own limits, which processes are born with. @throws KernelError */
 export function ownRlimits(): TaskRlimitsEntry {
@@ -49,6 +64,6 @@ export function giveRlimits(
     // That of descriptors may have been raised for those that were put into the process.
     const now = resource === RLIMIT.NOFILE ? readRlimit(pid, resource) : inherited.rlimits[resource];
     if (now?.cur === limit.cur && now.max === limit.max) return;
-    table.must(`limit ${resource}`, NR.prlimit64, 0, resource, table.data(rlimit.encode(limit)), 0);
+    table.must(wordsOf(resource, limit), NR.prlimit64, 0, resource, table.data(rlimit.encode(limit)), 0);
   });
 }

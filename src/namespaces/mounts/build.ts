@@ -35,12 +35,13 @@ import {
   openHow,
   RESOLVE,
   rawOpenat2,
+  setMountAttributes,
 } from "../../linux/mount.ts";
 import { type MountInfo, ourMountOf } from "../../linux/mountinfo.ts";
 import { NR } from "../../linux/nr.ts";
 import type { Owners } from "../../linux/owners.ts";
 import { statusOf } from "../../linux/statx.ts";
-import { addressOf, checkResult, cString, nameAddress, rawSyscall, syscall } from "../../linux/syscall.ts";
+import { checkResult, cString, nameAddress, rawSyscall } from "../../linux/syscall.ts";
 import { TIOC, ttyNumber } from "../../linux/tty.ts";
 import { log } from "../../log.ts";
 import type { Plugins } from "../../plugins/plugins.ts";
@@ -226,20 +227,20 @@ export class MountsBuilder implements Disposable {
       case "outside": {
         const fd = Fd.own(cloneMount(AT.FDCWD, origin.path));
         // It is of the group of the one that it was copied from, and has attributes that the process may have no right to change.
-        setAttributes(fd.number, attrStruct(mount.flags, MS.PRIVATE), `${what}: ${origin.path}`);
+        setMountAttributes(fd.number, attrStruct(mount.flags, MS.PRIVATE), `${what}: ${origin.path}`);
         return this.#handIn(planned, fd);
       }
       case "network": {
         using file = Fd.open(this.pathOfNet(origin.number) ?? "/proc/self/ns/net", O.RDONLY);
         const fd = Fd.own(cloneMount(file.number, ""));
-        setAttributes(fd.number, attrStruct(mount.flags, MS.PRIVATE), what);
+        setMountAttributes(fd.number, attrStruct(mount.flags, MS.PRIVATE), what);
         return this.#handIn(planned, fd);
       }
       case "plugin": {
         const given = this.plugins.ask("restoreExternalMount", mount.id, mount.mountpoint);
         if (given === undefined) throw new MountRestoreError(`${what}: no plugin makes it again`);
         const fd = Fd.own(given);
-        setAttributes(fd.number, attrStruct(mount.flags, MS.PRIVATE), `${what}: a plugin's mount`);
+        setMountAttributes(fd.number, attrStruct(mount.flags, MS.PRIVATE), `${what}: a plugin's mount`);
         return this.#handIn(planned, fd);
       }
       case "bind":
@@ -344,7 +345,7 @@ export class MountsBuilder implements Disposable {
     const copy = this.copyOf(made, what);
     this.forNames.set(mount, copy);
     if ((mount.flags & MS.RDONLY) !== 0)
-      setAttributes(copy.fd.number, attrStruct(mount.flags & ~MS.RDONLY, MS.PRIVATE), what);
+      setMountAttributes(copy.fd.number, attrStruct(mount.flags & ~MS.RDONLY, MS.PRIVATE), what);
   }
 
   /** A mount of what stands at a path in another one, with attributes of its own. */
@@ -610,10 +611,4 @@ function openTerminal(devpts: number, what: string): { master: Fd; index: number
 /** Every directory of autofs is taken for another mount by the kernel (6.18). */
 export function resolveIn({ type }: Mount, resolve: number): number {
   return type === "autofs" ? resolve & ~RESOLVE.NO_XDEV : resolve;
-}
-
-/** mount_setattr(2) by us. @throws KernelError */
-export function setAttributes(fd: number, attributes: Uint8Array, what: string): void {
-  const address = addressOf(attributes);
-  syscall(what, NR.mount_setattr, fd, nameAddress(""), AT.EMPTY_PATH, address, attributes.length);
 }
