@@ -10,7 +10,10 @@ import { TaskGoneError } from "../tracee/hold/task.ts";
 import { runTogether } from "../tracee/table/table.ts";
 import { giveDeath } from "./core.ts";
 import type { PlannedProcess, PstreePlan } from "./pstree.ts";
-import { bornBeforeSession, heirOf } from "./sessions.ts";
+import { bornBeforeSession, groupMoves, heirOf } from "./sessions.ts";
+
+/** In the place of a group whose leader is in no namespace that a process can see. */
+const CANNOT_SEE = -1;
 
 /** A process of the plan that has been born. */
 export interface Born {
@@ -119,18 +122,21 @@ export class Births {
     });
   }
 
-  /** Moves every process into its group: those that lead one first. */
+  /** Moves every process into its group. */
   joinGroups(): void {
-    const tables = this.all.filter(({ planned }) => planned.sid !== planned.pid && !bornIntoGroup(planned));
-    for (const leads of [true, false]) {
-      const joining = tables.filter(({ planned }) => (planned.pgid === planned.pid) === leads);
-      for (const { planned, restoree } of joining) {
-        const group = planned.ownGroup ?? planned.pgid;
-        // One that it cannot see it has from its birth.
-        if (group > 0) restoree.table.must(`group ${planned.pgid}`, NR.setpgid, 0, group);
+    const { founders, joining } = groupMoves(this.all.map(({ planned }) => planned));
+    const move = (movers: readonly PlannedProcess[], groupOf: (mover: PlannedProcess) => number) => {
+      const moving = movers.flatMap((planned) => this.#byPlan.get(planned) ?? []);
+      for (const { planned, restoree } of moving) {
+        const group = groupOf(planned);
+        // That one it has from its birth.
+        if (group !== CANNOT_SEE) restoree.table.must(`group ${planned.pgid}`, NR.setpgid, 0, group);
       }
-      runTogether(joining.map(({ restoree }) => restoree.table));
-    }
+      runTogether(moving.map(({ restoree }) => restoree.table));
+    };
+    move(founders, () => 0);
+    for (const movers of joining)
+      move(movers, ({ ownGroup, pgid }) => (ownGroup === 0 ? CANNOT_SEE : (ownGroup ?? pgid)));
   }
 
   /** Ends the helpers, and the dead who bear others: those fall to their parents. Then the other dead, who stay as zombies. */
@@ -208,12 +214,4 @@ function awaitEnd({ leader: { task } }: Restoree): void {
   } catch (error) {
     if (!(error instanceof TaskGoneError)) throw error;
   }
-}
-
-/** Whether a process is in its group from its birth on, because that is its session's first. */
-function bornIntoGroup({ pid, sid, pgid, maker, kind }: PlannedProcess): boolean {
-  if (kind === "helper" && pgid !== pid) return true;
-  if (pgid !== sid) return false;
-  for (let born = maker; born !== undefined; born = born.maker) if (born.pid === sid) return true;
-  return false;
 }

@@ -120,6 +120,7 @@ class BirthPlan<P extends Placed<P>> {
     const all = withOffspring(this.root);
     const reached = new Set(all);
     for (const process of this.processes) if (!reached.has(process)) throw noBirth(process, process.sid);
+    groupMoves(all);
     checkSessions(this.root, this.root.sid === this.root.pid ? undefined : this.root.sid);
     return all;
   }
@@ -255,6 +256,52 @@ function placeOfLeader<P extends Unborn<P>>(members: readonly P[], root: P): P {
     if (next === undefined || lines.some((line) => line[depth] !== next)) return place;
     place = next;
   }
+}
+
+/** How processes that do not lead their session come into their groups: the steps in their order, each of several at once. */
+export interface GroupMoves<P> {
+  /** Those that make a group of their own number first: others are in it, whether they stay or not. */
+  readonly founders: readonly P[];
+  readonly joining: readonly (readonly P[])[];
+}
+
+/**
+ * A group is there from when its founder makes it to when its last process leaves, and only those of its session can join. So who has
+ * left a group of its own number founds that, and goes on to its own group when others are in.
+ * @throws UnsupportedError for groups that none of them could be the first to leave
+ */
+export function groupMoves<P extends Placed<P>>(all: readonly P[]): GroupMoves<P> {
+  const movers = all.filter((process) => process.sid !== process.pid && !isBearer(process));
+  const groups = new Set(movers.map(({ pgid }) => pgid));
+  const founders = movers.filter(({ pid }) => groups.has(pid));
+  const founding = new Set(founders);
+  const joining = [movers.filter((process) => !founding.has(process) && !bornIntoGroup(process))];
+  let left = founders.filter(({ pid, pgid }) => pid !== pgid);
+  const isIn = (group: NsPid, process: P) => process.pgid === group && !left.includes(process);
+  while (left.length > 0) {
+    const next = left.find(
+      ({ pid }) => movers.some((process) => isIn(pid, process)) || !left.some(({ pgid }) => pgid === pid),
+    );
+    if (next === undefined)
+      throw new UnsupportedError(
+        `process ${left[0]?.pid}: its group ${left[0]?.pgid} and that of its own number have nobody but those who have left such groups`,
+      );
+    left = left.filter((each) => each !== next);
+    joining.push([next]);
+  }
+  return { founders, joining };
+}
+
+/** A helper that bears others, and is in no group of its own. */
+function isBearer<P extends Placed<P>>({ kind, pid, pgid }: P): boolean {
+  return kind === "helper" && pgid !== pid;
+}
+
+/** Whether a process is in its group from its birth on, because that is its session's first. */
+function bornIntoGroup<P extends Placed<P>>({ sid, pgid, maker }: P): boolean {
+  if (pgid !== sid) return false;
+  for (let born = maker; born !== undefined; born = born.maker) if (born.pid === sid) return true;
+  return false;
 }
 
 /** Sees to it that the births in their order lead every process into its session. @throws UnsupportedError */
