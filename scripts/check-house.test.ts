@@ -79,6 +79,13 @@ test.each([
   ]);
 });
 
+test("an error that is not of the family", () => {
+  const found = problems({ "src/linux/io.ts": "export class IoError extends Error {}" });
+  expect(found).toEqual([
+    "src/linux/io.ts: IoError: an error that is not of the family: see linux/base-error.ts",
+  ]);
+});
+
 test.each([
   ["export const here = () => process.cwd();", "process.cwd"],
   ["export const home = () => process.env.HOME;", "process.env"],

@@ -82,6 +82,16 @@ const ALLOWED: readonly Exception[] = [
   ),
 ];
 
+/** Errors of other programs than the executable, or the family itself. */
+const OTHER_ERRORS: readonly Exception[] = [
+  ...allow("the family", "src/linux/base-error.ts: BaseError:"),
+  ...allow(
+    "crit has no log and no answers: a line, and how it is used",
+    "src/crit/error.ts: CritError:",
+    "src/crit/command-line.ts: UsageError:",
+  ),
+];
+
 /** Module variables that may be: `file: name`. They hold nothing of the machine or of a run, or are set by every run. */
 const KEPT: readonly Exception[] = [
   ...allow(
@@ -139,7 +149,7 @@ const KEPT: readonly Exception[] = [
     "src/linux/proc.ts: knownMappings:",
     "src/linux/signal.ts: places:",
     "src/process/registers.ts: made:",
-    "src/tracee/table/table.ts: sheets:",
+    "src/tracee/table/table.ts: sharedCalls:",
     "src/tracee/table/table.ts: wantedOnce:",
     "src/check/cpuinfo.ts: features:",
   ),
@@ -172,7 +182,7 @@ export function sourcesOf(dir: string): Map<string, string> {
 /** All that breaks a rule and is no exception, a line each, and exceptions that there is no need for any more. */
 export function problemsOf(
   sources: ReadonlyMap<string, string>,
-  exceptions: readonly Exception[] = [...ALLOWED, ...KEPT],
+  exceptions: readonly Exception[] = [...ALLOWED, ...OTHER_ERRORS, ...KEPT],
 ): string[] {
   const all = allProblemsOf(sources);
   return [
@@ -202,18 +212,18 @@ function importsOf(path: string, text: string): string[] {
 }
 
 /** What a path is called among the floors: its folder, or itself where it stands in src/. */
-function roomOf(path: string): string {
+function folderOf(path: string): string {
   return path.split("/")[1] ?? path;
 }
 
-function floorOf(room: string): number {
-  const floor = FLOORS.findIndex((rooms) => rooms.includes(room));
+function floorOf(folder: string): number {
+  const floor = FLOORS.findIndex((folders) => folders.includes(folder));
   // Whatever else stands in src/ itself is a procedure.
-  return floor < 0 && SOURCE.test(room) ? floorOf("dump.ts") : floor;
+  return floor < 0 && SOURCE.test(folder) ? floorOf("dump.ts") : floor;
 }
 
 function wrongWay(path: string, target: string): string | undefined {
-  const [from, to] = [roomOf(path), roomOf(target)];
+  const [from, to] = [folderOf(path), folderOf(target)];
   if (from === to) return undefined;
   if (floorOf(from) < 0) return `${path}: src/${from}/ has no floor: see FLOORS in scripts/check-house.ts`;
   if (to === "warm" && from !== "main.ts") return `${path} imports ${target}, which main.ts alone may know`;
@@ -225,9 +235,9 @@ function wrongWay(path: string, target: string): string | undefined {
 function foldersOf(imports: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const [path, targets] of imports) {
-    const from = roomOf(path);
+    const from = folderOf(path);
     const list = found.get(from) ?? [];
-    for (const to of targets.map(roomOf)) if (to !== from && floorOf(to) === floorOf(from)) list.push(to);
+    for (const to of targets.map(folderOf)) if (to !== from && floorOf(to) === floorOf(from)) list.push(to);
     found.set(from, list);
   }
   return found;
@@ -260,7 +270,9 @@ const VARIABLE = /^(?:export )?(?:let|var) (\w+)/gm;
 const COLLECTION =
   /^(?:export )?const (\w+)(?:: (?!Readonly)[^=]*)? = new (?:Map|Set|WeakMap|WeakSet)(?:<.*>)?\(\);$/gm;
 
-/** What the warm executable forbids. */
+const APART = /\bclass (\w+) extends Error\b/g;
+
+/** What the warm executable forbids, and errors that nobody could make an answer of. */
 function forbiddenIn(path: string, text: string): string[] {
   const modules = [...text.matchAll(RUNTIME)].map(
     ([, name]) => `${path}: ${name}: takes a start 1 ms and more`,
@@ -271,12 +283,15 @@ function forbiddenIn(path: string, text: string): string[] {
     const found = [...code.matchAll(new RegExp(pattern, "g"))];
     return found.map(([word]) => `${path}: ${word.replace(/\($/, "")}: ${why}`);
   });
+  const apart = [...text.matchAll(APART)].map(
+    ([, name]) => `${path}: ${name}: an error that is not of the family: see linux/base-error.ts`,
+  );
   const state = [VARIABLE, COLLECTION].flatMap((pattern) =>
     [...text.matchAll(pattern)].map(
       ([, name]) => `${path}: ${name}: a variable of a module outlives its run: see linux/once-per-run.ts`,
     ),
   );
-  return [...new Set([...modules, ...words, ...state])];
+  return [...new Set([...modules, ...words, ...apart, ...state])];
 }
 
 if (import.meta.main) {

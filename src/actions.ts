@@ -5,6 +5,7 @@
  * A script finds the stage in CRTOOLS_SCRIPT_ACTION, the images in CRTOOLS_IMAGE_DIR, and, as soon as there is one, the pid of
  * the tree's root in CRTOOLS_INIT_PID. What it prints goes to the log, its input is closed; it runs in the work directory.
  */
+import { BaseError } from "./linux/base-error.ts";
 import { errnoName, KernelError } from "./linux/errno.ts";
 import { Fd } from "./linux/fd.ts";
 import { O, readLink } from "./linux/io.ts";
@@ -32,8 +33,9 @@ export type Action =
   | "query-ext-files";
 
 /** Somebody who was told of a stage does not want the work to go on. */
-export class ActionError extends Error {
+export class ActionError extends BaseError {
   override readonly name = "ActionError";
+  readonly kind = "action";
 
   constructor(
     message: string,

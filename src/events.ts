@@ -3,6 +3,8 @@
  * environment. The library asks for it (library/run.ts); any other may as well. They are written by event-channel.ts.
  */
 
+import type { ErrorKind } from "./linux/base-error.ts";
+
 /** In the environment: the number of a descriptor. */
 export const EVENTS_VARIABLE = "CRIU_TS_EVENTS";
 
@@ -11,9 +13,13 @@ export interface Failure {
   /** The class of the error: `KernelError`, `OptionError`, `UnsupportedError`, `ImageError`, ... */
   readonly name: string;
   readonly message: string;
-  /** Of a call of the kernel's: which one, on what, and its errno by name. */
+  /** What it is about: see linux/base-error.ts. */
+  readonly about?: ErrorKind;
+  /** Of a call of the kernel's: which one. */
   readonly call?: string;
+  readonly process?: number;
   readonly object?: string;
+  /** The kernel's reason by name: `ENOENT`. */
   readonly errno?: string;
 }
 

@@ -5,11 +5,14 @@
  * death at a chosen instant see linux/instants.ts. `CRIU_TS_CALLS=one-by-one` has a dump enter all processes as those that it
  * can map nothing into (tracee/enter/call-by-call.ts).
  */
+
 import { isListening, tell } from "./event-channel.ts";
+import { BaseError } from "./linux/base-error.ts";
 import { armDeath } from "./linux/instants.ts";
 
-export class InjectedFault extends Error {
+export class InjectedFault extends BaseError {
   override readonly name = "InjectedFault";
+  readonly kind = "fault";
 }
 
 /** Where a command can be made to fail, in the order in which it comes by. */

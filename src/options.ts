@@ -7,6 +7,8 @@
  * option that concerns a command (`commands`) but is not built for it is refused, never ignored.
  */
 
+import { BaseError } from "./linux/base-error.ts";
+
 /** What can be asked of the executable. `exec` and `show` are CRIU's former commands; it refuses them both. */
 export const COMMANDS = [
   { name: "dump", built: true, help: "checkpoint a process tree" },
@@ -27,8 +29,9 @@ export const COMMANDS = [
 export type Command = (typeof COMMANDS)[number]["name"];
 
 /** An option that is unknown, malformed, not built, or at odds with another. The message is for the user. */
-export class OptionError extends Error {
+export class OptionError extends BaseError {
   override readonly name = "OptionError";
+  readonly kind = "option";
 }
 
 /** What an option's text becomes. */

@@ -13,11 +13,13 @@
  *
  * The types are those of the schema; 64-bit numbers are bigints. Nothing is written, and pages are not looked at.
  */
+
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { ImageError } from "./images/error.ts";
 import { ImageReader, WindowSource } from "./images/image-reader.ts";
 import { type AnyImageKind, fileName, type ImageKind, kindOfFile, type RawKind } from "./images/kinds.ts";
 import { type Id, ReadableImages } from "./images/readable-images.ts";
+import { ERRNO } from "./linux/errno.ts";
 
 export { ImageError } from "./images/error.ts";
 export type { ImageReader, ImageRecord, Payload } from "./images/image-reader.ts";
@@ -83,7 +85,7 @@ export class Images extends ReadableImages {
 /** @throws ImageError where there is no such directory */
 export function readImages(path: string): Images {
   const stat = attempt("open the image directory", path, () => statSync(path));
-  if (!stat.isDirectory()) throw new ImageError("not a directory", { file: path, errno: "ENOTDIR" });
+  if (!stat.isDirectory()) throw new ImageError("not a directory", { file: path, errno: ERRNO.ENOTDIR });
   return new Images(path);
 }
 
@@ -92,8 +94,9 @@ function attempt<T>(doing: string, file: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    const errno = error instanceof Error && "code" in error ? String(error.code) : undefined;
-    throw new ImageError(`cannot ${doing}: ${errno ?? String(error)}`, { file, errno }, error);
+    const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+    const errno = Object.entries(ERRNO).find(([name]) => name === code)?.[1];
+    throw new ImageError(`cannot ${doing}: ${code ?? String(error)}`, { file, errno }, error);
   }
 }
 

@@ -43,7 +43,7 @@ import { hasOwnMemory, type PlannedProcess, type PstreePlan } from "./process/ps
 import { favourRoot, giveProcessors } from "./process/scheduling.ts";
 import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { lastOfSharers } from "./process/sharing.ts";
-import { finalState, giveThread, giveThreadLast, THREAD_ROOM } from "./process/thread.ts";
+import { finalState, giveThread, giveThreadLast, THREAD_CALLS_SIZE } from "./process/thread.ts";
 import { giveXcompPermission } from "./process/xcomp.ts";
 import { type RestoreStats, Stopwatch } from "./stats.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/build/release.ts";
@@ -266,7 +266,7 @@ export class Restoration {
   #bear(): Restoree {
     const forking = new Stopwatch();
     this.cgroups.prepare();
-    const area = Area.somewhere((size) => this.#placeFor(size), 1, BULK.RESTORE, this.plan.rooms);
+    const area = Area.somewhere((size) => this.#placeFor(size), 1, BULK.RESTORE, this.plan.parts);
     // Several work at once, and much memory is moved by two threads of ours.
     if (this.plan.all.length > 1 || this.#memory.isMuch) this.sameCpu.end();
     this.#root = spawnRoot({
@@ -444,13 +444,13 @@ export class Restoration {
     if (unborn === undefined) return;
     const { pid, area, leader, threads } = restoree;
     // While they are being born their calls are laid out.
-    const pad = new ThreadTables(area.bulkRegion(pid), leader.registers, () => unborn.born());
+    const tables = new ThreadTables(area.bulkRegion(pid), leader.registers, () => unborn.born());
     for (const { task, identity } of threads) {
-      pad.begin(task, THREAD_ROOM);
-      giveThread(pad, this.#core(identity.number));
-      this.#giveThreadLast(pad, restoree, identity, highest);
+      tables.begin(task, THREAD_CALLS_SIZE);
+      giveThread(tables, this.#core(identity.number));
+      this.#giveThreadLast(tables, restoree, identity, highest);
     }
-    pad.run();
+    tables.run();
     giveLateSignals(restoree, threads, ({ number }) => this.#core(number));
     giveStates(
       threads.map(({ task }) => task),

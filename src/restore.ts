@@ -16,6 +16,7 @@ import { ImageError } from "./images/error.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { InventoryEntry } from "./images/schema/generated/inventory.ts";
+import { ERRNO } from "./linux/errno.ts";
 import { type HostPid, sameHost } from "./linux/pid.ts";
 import { wait } from "./linux/ptrace.ts";
 import { log } from "./log.ts";
@@ -58,7 +59,7 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
   const inventory = images.tryReadOne(IMAGES.inventory);
   if (inventory === undefined) {
     const what = `${options.imagesDir} holds no dump that came to its end: ENOENT`;
-    throw new ImageError(what, { file: "inventory.img", errno: "ENOENT" });
+    throw new ImageError(what, { file: "inventory.img", errno: ERRNO.ENOENT });
   }
   if (inventory.img_version !== IMG_VERSION) {
     throw new ImageValueError(

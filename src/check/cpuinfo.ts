@@ -8,6 +8,7 @@ import { ImageError } from "../images/error.ts";
 import { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { type CpuinfoX86Entry, CpuinfoX86EntryVendor } from "../images/schema/generated/inventory.ts";
+import { BaseError } from "../linux/base-error.ts";
 import {
   brandString,
   type CpuidRegister,
@@ -285,10 +286,11 @@ export function dumpCpuinfo(images: ImageDir): void {
 }
 
 /** The images were made on a CPU that this one cannot stand in for. `message` is one line that names what differs. */
-export class CpuMismatchError extends Error {
+export class CpuMismatchError extends BaseError {
   /** What CRIU tells its clients. */
-  readonly errno: number = ERRNO.EOPNOTSUPP;
+  override readonly errno = ERRNO.EOPNOTSUPP;
   override readonly name = "CpuMismatchError";
+  readonly kind = "machine";
 }
 
 /**

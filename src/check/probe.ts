@@ -1,4 +1,5 @@
 /** How the kernel is asked: by doing the thing, on something of our own. A probe that throws says what is missing. */
+import { BaseError } from "../linux/base-error.ts";
 import { errnoName, KernelError } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
 import { O, readText } from "../linux/io.ts";
@@ -9,8 +10,9 @@ import { s32, viewOf } from "../linux/struct.ts";
 import { addressOf, cString, memoryAt, rawSyscall, syscall } from "../linux/syscall.ts";
 
 /** The kernel does not offer what was asked for; the message says what it did instead. */
-export class MissingError extends Error {
+export class MissingError extends BaseError {
   override readonly name = "MissingError";
+  readonly kind = "machine";
 }
 
 /** An argument: a number, or bytes or text whose address is meant. */

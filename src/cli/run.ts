@@ -4,6 +4,7 @@ import { Actions } from "../actions.ts";
 import { openEvents, tell } from "../event-channel.ts";
 import type { Failure } from "../events.ts";
 import { armFaults } from "../faults.ts";
+import { BaseError } from "../linux/base-error.ts";
 import { errnoName, KernelError } from "../linux/errno.ts";
 import { environment } from "../linux/ourselves.ts";
 import { become } from "../linux/program.ts";
@@ -66,6 +67,15 @@ export async function run(args: readonly string[], procedures: Procedures): Prom
 function failureOf(error: unknown): Failure {
   if (!(error instanceof Error)) return { name: "Error", message: String(error) };
   const { name, message } = error;
-  if (!(error instanceof KernelError)) return { name, message };
-  return { name, message, call: error.call, object: error.object, errno: errnoName(error.errno) };
+  if (!(error instanceof BaseError)) return { name, message };
+  const { kind, process, object, errno } = error;
+  return {
+    name,
+    message,
+    about: kind,
+    ...(process !== undefined && { process }),
+    ...(object !== undefined && { object }),
+    ...(errno !== undefined && { errno: errnoName(errno) }),
+    ...(error instanceof KernelError && { call: error.call }),
+  };
 }

@@ -162,7 +162,10 @@ class EpollRestore implements FileRestorer {
       allowDescriptors(CALLER, above + 2 + [...files].filter((fd) => taken.has(fd)).length);
       const all = additions.map((each) => ({ ...each, epoll: away(each.epoll), target: away(each.target) }));
       addToEpoll(all, ({ number }, errno) => {
-        throw new FileRestoreError(`${what}: watching descriptor ${number}: ${errnoName(errno)}`, errno);
+        throw new FileRestoreError(`${what}: watching descriptor ${number}: ${errnoName(errno)}`, {
+          object: what,
+          errno,
+        });
       });
     });
     for (const copy of moved.values()) this.context.kept.drop(copy);

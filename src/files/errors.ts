@@ -1,20 +1,17 @@
-/** The errors of this room: each is one line for the user. */
+/** The errors of open files. */
+import { BaseError } from "../linux/base-error.ts";
 import { errnoName, KernelError } from "../linux/errno.ts";
 
 /** An open file that cannot be dumped: the message names process, descriptor and kind. */
-export class FileDumpError extends Error {
+export class FileDumpError extends BaseError {
   override readonly name = "FileDumpError";
+  readonly kind = "file";
 }
 
 /** An open file that cannot be restored: the message names image, id, path and errno. */
-export class FileRestoreError extends Error {
-  override readonly name = "FileRestoreError";
-  constructor(
-    message: string,
-    readonly errno?: number,
-  ) {
-    super(message);
-  }
+export class FileRestoreError extends BaseError {
+  override readonly name: string = "FileRestoreError";
+  readonly kind = "file";
 }
 
 /** One whose message does not name the object: {@link restoring} does. */
@@ -33,6 +30,6 @@ export function restoring<T>(what: string | (() => string), act: () => T): T {
   } catch (error) {
     if (!(error instanceof KernelError || error instanceof NamelessRestoreError)) throw error;
     const name = typeof what === "string" ? what : what();
-    throw new FileRestoreError(`${name}: ${reason(error)}`, error.errno);
+    throw new FileRestoreError(`${name}: ${reason(error)}`, { object: name, cause: error });
   }
 }

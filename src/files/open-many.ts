@@ -65,16 +65,16 @@ const CHUNK = 128;
 const CALLS_PER_FILE = 4;
 /** To go to a directory before, and the end. */
 const OTHER_CALLS = 2;
-/** Room for a path, as they are on average; where there is none left the next ones wait for another run. */
-const PATH_ROOM = 64;
+/** Bytes of a path, on average; where none are left the next ones wait for another run. */
+const PATH_SIZE = 64;
 /** Of a call that is not made. */
 const NONE = -1;
 
 /**
- * A table for a lot of files: first the calls that open them, then those that take their descriptors. Behind them lie what is
+ * A table for some files: first the calls that open them, then those that take their descriptors. Behind them lie what is
  * seen of each file, of which only the beginning is kept and the next one's is written over the rest, and the paths.
  */
-class Lot {
+class OpeningCalls {
   readonly #seen: number;
   readonly #empty: number;
   readonly #paths: number;
@@ -102,7 +102,7 @@ class Lot {
   }
 
   static sizeFor(capacity: number): number {
-    const perFile = CALLS_PER_FILE * ENTRY_SIZE + STATX.BRIEF + PATH_ROOM;
+    const perFile = CALLS_PER_FILE * ENTRY_SIZE + STATX.BRIEF + PATH_SIZE;
     return capacity * perFile + OTHER_CALLS * ENTRY_SIZE + STATX.SIZE + 8 + 2 * MOST_PLACED;
   }
 
@@ -140,7 +140,7 @@ class Lot {
     this.layout.must(this.#calls++);
   }
 
-  /** Opens one more file, for which there must be room. */
+  /** Opens one more file, for which there must be space. */
   open({ path, flags, mayWait, lookUp }: Wish, cloexec: boolean): void {
     const name = this.#place(isWithin(path, this.#directory) ? path.slice(this.#directory.length) : path);
     const all = (cloexec ? flags | O.CLOEXEC : flags) | (mayWait ? O.NONBLOCK : 0);
@@ -229,31 +229,31 @@ class Lot {
   }
 }
 
-let own: { batch: OwnTable; lot: Lot } | undefined;
+let own: { batch: OwnTable; opening: OpeningCalls } | undefined;
 
 /** Opens all of them; each one's failure is its own. The descriptors are the caller's. */
 export function openMany(wishes: readonly Wish[]): Opened[] {
   if (own === undefined) {
-    const batch = new OwnTable(Lot.sizeFor(CHUNK));
-    own = { batch, lot: new Lot(batch, CHUNK, false) };
+    const batch = new OwnTable(OpeningCalls.sizeFor(CHUNK));
+    own = { batch, opening: new OpeningCalls(batch, CHUNK, false) };
   }
-  const { batch, lot } = own;
+  const { batch, opening } = own;
   const opened: Opened[] = [];
   while (opened.length < wishes.length) {
-    lot.begin();
+    opening.begin();
     const some = wishes.slice(opened.length, opened.length + CHUNK);
     for (const wish of some) {
-      if (lot.isFull) break;
-      lot.open(wish, true);
+      if (opening.isFull) break;
+      opening.open(wish, true);
     }
-    const { calls, files } = lot;
+    const { calls, files } = opening;
     batch.run(calls);
     for (let i = 0; i < files; i++) {
-      const [wish, fd] = [some[i], lot.descriptor(i)];
-      if (wish !== undefined && fd >= 0) lot.see(i, fd, wish);
+      const [wish, fd] = [some[i], opening.descriptor(i)];
+      if (wish !== undefined && fd >= 0) opening.see(i, fd, wish);
     }
-    batch.run(lot.calls - calls, calls);
-    for (let i = 0; i < files; i++) opened.push(lot.result(i));
+    batch.run(opening.calls - calls, calls);
+    for (let i = 0; i < files; i++) opened.push(opening.result(i));
   }
   return opened;
 }
@@ -272,28 +272,28 @@ export function openInside(
   restoree.table.run();
   const capacity = Math.min(CHUNK, wanted.length);
   const { pid, address, size } = restoree.area.bulkRegion(restoree.pid);
-  const needed = Lot.sizeFor(capacity);
-  if (needed > size) throw new RangeError("no room for the calls that open files");
+  const needed = OpeningCalls.sizeFor(capacity);
+  if (needed > size) throw new RangeError("no space for the calls that open files");
   const table = new LaidTable(restoree.leader, { pid, address, size: needed });
-  const lot = new Lot(table, capacity, true);
-  for (let from = 0; from < wanted.length; from += lot.files) {
+  const opening = new OpeningCalls(table, capacity, true);
+  for (let from = 0; from < wanted.length; from += opening.files) {
     const some = wanted.slice(from, from + capacity);
-    lot.begin(directoryOf(some));
+    opening.begin(directoryOf(some));
     for (const { source, flags } of some) {
-      if (lot.isFull) break;
-      if (typeof source === "number") lot.fetch(restoree.ourPidfd, source);
-      else lot.open(source, (flags & FD_CLOEXEC) !== 0);
+      if (opening.isFull) break;
+      if (typeof source === "number") opening.fetch(restoree.ourPidfd, source);
+      else opening.open(source, (flags & FD_CLOEXEC) !== 0);
     }
-    some.length = lot.files;
+    some.length = opening.files;
     some.forEach((each, i) => {
-      if (typeof each.source === "number") lot.mark(i, each.number, each);
-      else lot.see(i, each.number, each.source);
+      if (typeof each.source === "number") opening.mark(i, each.number, each);
+      else opening.see(i, each.number, each.source);
     });
-    table.start(lot.calls, lot.asked);
-    table.finish(lot.answered);
-    const ended = lot.ended;
+    table.start(opening.calls, opening.asked);
+    table.finish(opening.answered);
+    const ended = opening.ended;
     some.forEach((each, i) => {
-      if (ended === undefined || ended === i) opened(each, lot.result(i));
+      if (ended === undefined || ended === i) opened(each, opening.result(i));
     });
   }
 }

@@ -585,7 +585,8 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
   }
 
   #failure(entry: RegFileEntry, what: string, errno?: number): FileRestoreError {
-    return new FileRestoreError(`${this.#place(entry)}: ${what}`, errno);
+    const object = this.#place(entry);
+    return new FileRestoreError(`${object}: ${what}`, { object, errno });
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Paths as the kernel has them: bytes, of which the strings here lose none (images/text.ts), and the few calls on them
- * that this room makes by the thousand.
+ * that this folder makes by the thousand.
  */
 
 import { AT, O, open } from "../linux/io.ts";

@@ -1,5 +1,6 @@
-// The one error of images.
+/** The error of images. */
 
+import { BaseError } from "../linux/base-error.ts";
 import { errnoName, KernelError } from "../linux/errno.ts";
 
 /** Where in an image an error was met; every part is left out where it makes no sense. */
@@ -10,22 +11,22 @@ export interface ImagePlace {
   entry?: number | undefined;
   /** Byte offset in the file (in the message, where there is no file). */
   offset?: number | undefined;
-  /** The kernel's error by name, e.g. "ENOENT". */
-  errno?: string | undefined;
+  /** The kernel's reason. */
+  errno?: number | undefined;
 }
 
 /**
  * An image, or a message of the protocol, is missing, damaged or not to be written. `message` is one line, e.g.
  * `core-12.img: bad magic 0x0, wanted 0x54564319 0x55053847`.
  */
-export class ImageError extends Error {
+export class ImageError extends BaseError {
   override readonly name = "ImageError";
+  readonly kind = "image";
   /** What is wrong, without the place. */
   readonly what: string;
   readonly file: string | undefined;
   readonly entry: number | undefined;
   readonly offset: number | undefined;
-  readonly errno: string | undefined;
 
   constructor(what: string, place: ImagePlace = {}, cause?: unknown) {
     const parts: string[] = [];
@@ -36,12 +37,11 @@ export class ImageError extends Error {
       parts.push(`byte ${place.offset}`);
     }
     parts.push(what);
-    super(parts.join(": "), cause === undefined ? undefined : { cause });
+    super(parts.join(": "), { object: place.file, errno: place.errno, cause });
     this.what = what;
     this.file = place.file;
     this.entry = place.entry;
     this.offset = place.offset;
-    this.errno = place.errno;
   }
 
   /** The same error with its place made known; `offset` is added to the one it has. */
@@ -64,5 +64,5 @@ export class ImageError extends Error {
 /** An ImageError made of a failed system call, e.g. `mm-7.img: cannot open: ENOENT`. */
 export function fileError(doing: string, file: string, error: unknown): ImageError {
   const code = error instanceof KernelError ? errnoName(error.errno) : undefined;
-  return new ImageError(`cannot ${doing}: ${code ?? String(error)}`, { file, errno: code }, error);
+  return new ImageError(`cannot ${doing}: ${code ?? String(error)}`, { file }, error);
 }

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ERRNO } from "../linux/errno.ts";
 import { nsPid } from "../linux/pid.ts";
 import { ImageError } from "./error.ts";
 import { ImageDir } from "./image-dir.ts";
@@ -124,9 +125,9 @@ describe("file names", () => {
 
 describe("a directory", () => {
   test("that is not there, or is a file", () => {
-    expect(errorOf(() => ImageDir.open(join(base, "nowhere"))).errno).toBe("ENOENT");
+    expect(errorOf(() => ImageDir.open(join(base, "nowhere"))).errno).toBe(ERRNO.ENOENT);
     writeFileSync(join(base, "file"), "");
-    expect(errorOf(() => ImageDir.open(join(base, "file"))).errno).toBe("ENOTDIR");
+    expect(errorOf(() => ImageDir.open(join(base, "file"))).errno).toBe(ERRNO.ENOTDIR);
   });
 
   test("is whole when the inventory is there, which comes last", () => {

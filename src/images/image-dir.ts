@@ -35,6 +35,7 @@
 //     dir.commitInventory({ img_version: 2, fdinfo_per_id: true, ns_per_id: true });
 //     ImageDir.open("/var/tmp/img").readAll(IMAGES.pstree);
 
+import { ERRNO } from "../linux/errno.ts";
 import { exists, isAbsent, isDirectory, rename, stat, unlink } from "../linux/io.ts";
 import { fileError, ImageError } from "./error.ts";
 import { encodeImage, ImageWriter, openForReading } from "./image-file.ts";
@@ -75,7 +76,7 @@ export class ImageDir extends ReadableImages {
     } catch (error) {
       throw fileError("open the image directory", path, error);
     }
-    if (!isDirectory(mode)) throw new ImageError("not a directory", { file: path, errno: "ENOTDIR" });
+    if (!isDirectory(mode)) throw new ImageError("not a directory", { file: path, errno: ERRNO.ENOTDIR });
     return new ImageDir(path);
   }
 

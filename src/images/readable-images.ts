@@ -1,5 +1,6 @@
 // Reading a directory of images, however its files are opened.
 
+import { ERRNO } from "../linux/errno.ts";
 import type { NotHostPid } from "../linux/pid.ts";
 import { ImageError } from "./error.ts";
 import type { ImageReader } from "./image-reader.ts";
@@ -61,7 +62,7 @@ export abstract class ReadableImages {
     const reader = this.tryReader(kind, id);
     if (reader === undefined) {
       const file = fileName(kind, id);
-      throw new ImageError("cannot open: ENOENT", { file, errno: "ENOENT" });
+      throw new ImageError("cannot open: ENOENT", { file, errno: ERRNO.ENOENT });
     }
     return reader;
   }

@@ -1,3 +1,5 @@
+import { BaseError } from "./base-error.ts";
+
 /** Error numbers of Linux on the asm-generic layout (x86-64, aarch64): include/uapi/asm-generic/errno*.h. */
 export const ERRNO = {
   EPERM: 1,
@@ -93,12 +95,13 @@ export function nameOf(table: Readonly<Record<string, number>>, value: number): 
 }
 
 /** A system call that failed: which one, on what, and the kernel's errno. */
-export class KernelError extends Error {
+export class KernelError extends BaseError {
   override readonly name = "KernelError";
+  readonly kind = "kernel";
   constructor(
     readonly call: string,
-    readonly object: string,
-    readonly errno: number,
+    override readonly object: string,
+    override readonly errno: number,
   ) {
     super(object === "" ? `${call}: ${errnoName(errno)}` : `${call} ${object}: ${errnoName(errno)}`);
   }

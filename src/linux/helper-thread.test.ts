@@ -5,51 +5,51 @@ import { HelperThread } from "./helper-thread.ts";
 import { NR } from "./nr.ts";
 
 /** struct timespec. */
-function layPause(aside: HelperThread, milliseconds: number): number {
-  new BigInt64Array(aside.bytes.buffer, aside.room, 2).set([0n, BigInt(milliseconds) * 1_000_000n]);
-  return aside.address + aside.room;
+function layPause(thread: HelperThread, milliseconds: number): number {
+  new BigInt64Array(thread.bytes.buffer, thread.room, 2).set([0n, BigInt(milliseconds) * 1_000_000n]);
+  return thread.address + thread.room;
 }
 
 test("calls are made by another thread, meanwhile", () => {
-  const aside = new HelperThread(3, 64);
-  aside.entry(0, NR.gettid);
-  aside.entry(1, NR.nanosleep, layPause(aside, 500), 0);
-  aside.entry(2, NR.getpid);
+  const thread = new HelperThread(3, 64);
+  thread.entry(0, NR.gettid);
+  thread.entry(1, NR.nanosleep, layPause(thread, 500), 0);
+  thread.entry(2, NR.getpid);
   const began = performance.now();
-  aside.start(3);
+  thread.start(3);
   expect(performance.now() - began).toBeLessThan(400);
-  aside.await();
+  thread.await();
   expect(performance.now() - began).toBeGreaterThan(450);
-  const tid = aside.words[resultAt(0)] ?? 0;
+  const tid = thread.words[resultAt(0)] ?? 0;
   expect(tid).toBeGreaterThan(0);
   expect(tid).not.toBe(process.pid);
-  expect(aside.words[resultAt(1)]).toBe(0);
-  expect(aside.words[resultAt(2)]).toBe(process.pid);
+  expect(thread.words[resultAt(1)]).toBe(0);
+  expect(thread.words[resultAt(2)]).toBe(process.pid);
 });
 
 test("the same table again and again, with failures as results", () => {
-  const aside = new HelperThread(1, 0);
-  aside.entry(0, NR.close, 0x7fff_fff0);
+  const thread = new HelperThread(1, 0);
+  thread.entry(0, NR.close, 0x7fff_fff0);
   for (let i = 0; i < 200; i++) {
-    aside.words[resultAt(0)] = 0;
-    aside.start(1);
-    aside.await();
-    expect((aside.words[resultAt(0)] ?? 0) | 0).toBe(-ERRNO.EBADF);
+    thread.words[resultAt(0)] = 0;
+    thread.start(1);
+    thread.await();
+    expect((thread.words[resultAt(0)] ?? 0) | 0).toBe(-ERRNO.EBADF);
   }
 });
 
 test("what follows the calls is as before when they have been made", () => {
-  const aside = new HelperThread(2, 0);
-  aside.entry(0, NR.getpid);
-  aside.entry(1, NR.getppid);
-  aside.start(1);
-  aside.await();
-  aside.words[resultAt(0)] = 0;
-  aside.run(2);
-  expect([aside.words[resultAt(0)], aside.words[resultAt(1)]]).toEqual([process.pid, process.ppid]);
+  const thread = new HelperThread(2, 0);
+  thread.entry(0, NR.getpid);
+  thread.entry(1, NR.getppid);
+  thread.start(1);
+  thread.await();
+  thread.words[resultAt(0)] = 0;
+  thread.run(2);
+  expect([thread.words[resultAt(0)], thread.words[resultAt(1)]]).toEqual([process.pid, process.ppid]);
 });
 
 test("nothing is waited for where nothing was begun", () => {
-  const aside = new HelperThread(1, 0);
-  aside.await();
+  const thread = new HelperThread(1, 0);
+  thread.await();
 });

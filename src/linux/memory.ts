@@ -124,7 +124,7 @@ export function writePieces(pid: HostPid, pieces: readonly Piece[], ...buffers: 
 
 let scattered = new Uint8Array(0);
 /** Bytes that {@link Scatter} gathers before it writes: what a processor keeps close. */
-const SCATTER_LOT = 0x4_0000;
+const SCATTER_SIZE = 0x4_0000;
 
 /**
  * Many pieces for the memory of a process, made one after the other in the same few pages of ours: what is made for
@@ -145,12 +145,12 @@ export class Scatter {
   }
 
   /**
-   * Room in `bytes` for a piece that goes to `address`, zeroed, directly behind the one before: where it begins. Whoever
+   * A place in `bytes` for a piece that goes to `address`, zeroed, directly behind the one before: where it begins. Whoever
    * asks fills it before the next is asked for. @throws KernelError
    */
   piece(address: number, length: number): number {
     if (this.#end + length > scattered.length || this.#pieces.length === MOST_PIECES) this.flush();
-    if (length > scattered.length) scattered = new Uint8Array(Math.max(length, SCATTER_LOT));
+    if (length > scattered.length) scattered = new Uint8Array(Math.max(length, SCATTER_SIZE));
     const at = this.#end;
     this.bytes.fill(0, at, at + length);
     this.#pieces.push({ address, length });

@@ -5,14 +5,16 @@
  *     36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
  *     id parent device root mountpoint options fields - type source super-options
  */
+import { BaseError } from "./base-error.ts";
 import { kernelDevice } from "./device.ts";
 import { readText } from "./io.ts";
 import { MS } from "./mount.ts";
 import type { HostPid } from "./pid.ts";
 
 /** A line that is not understood, or a property that is not known: what it tells would be lost. */
-export class MountinfoError extends Error {
+export class MountinfoError extends BaseError {
   override readonly name = "MountinfoError";
+  readonly kind = "machine";
 }
 
 /** A mount as the kernel tells of it. Paths are without the escapes of /proc. */

@@ -1,5 +1,6 @@
-/** The errors of this room: one line that names process and mapping. */
+/** The error of memory: one line that names process and mapping. */
 
+import { type About, BaseError } from "../linux/base-error.ts";
 import { errnoName, KernelError } from "../linux/errno.ts";
 
 export interface Range {
@@ -13,15 +14,11 @@ export function rangeText({ start, end }: Range): string {
 }
 
 /** Memory that cannot be dumped or restored; `errno` where the kernel refused. */
-export class MemoryError extends Error {
+export class MemoryError extends BaseError {
   override readonly name = "MemoryError";
-  constructor(
-    readonly pid: number,
-    what: string,
-    readonly errno?: number,
-    cause?: unknown,
-  ) {
-    super(`process ${pid}: ${what}`, cause === undefined ? undefined : { cause });
+  readonly kind = "memory";
+  constructor(pid: number, what: string, about: Omit<About, "process"> = {}) {
+    super(what, { ...about, process: pid });
   }
 }
 
@@ -34,6 +31,6 @@ export function naming<T>(pid: number, mapping: Range | string, act: () => T): T
     const place = typeof mapping === "string" ? mapping : `mapping ${rangeText(mapping)}`;
     const object = error.object === "" ? "" : ` ${error.object}`;
     const text = `${place}: ${error.call}${object}: ${errnoName(error.errno)}`;
-    throw new MemoryError(pid, text, error.errno, error);
+    throw new MemoryError(pid, text, { object: place, cause: error });
   }
 }

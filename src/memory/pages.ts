@@ -172,7 +172,7 @@ function checkEntry(entry: PagemapEntry, floor: number, limit: number): string |
 
 function refused(error: unknown, file: string): unknown {
   if (!(error instanceof KernelError)) return error;
-  return new ImageError(`cannot open: ${errnoName(error.errno)}`, { file, errno: errnoName(error.errno) });
+  return new ImageError(`cannot open: ${errnoName(error.errno)}`, { file }, error);
 }
 
 function statPages(path: string, file: string): Stat {

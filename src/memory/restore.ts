@@ -680,7 +680,9 @@ function lock(steps: Steps, { pid, guards }: Plan, vma: Vma): void {
   steps.checked(
     (result) => {
       if (!result.failed || (unreachable && result.raw !== -ERRNO.EPERM)) return;
-      throw new MemoryError(pid, `mapping ${rangeText(vma)}: mlock2: ${errnoName(-result.raw)}`, -result.raw);
+      throw new MemoryError(pid, `mapping ${rangeText(vma)}: mlock2: ${errnoName(-result.raw)}`, {
+        errno: -result.raw,
+      });
     },
     NR.mlock2,
     vma.start,

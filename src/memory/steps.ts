@@ -9,10 +9,10 @@ import type { Pointer } from "../tracee/table/pointer.ts";
 import type { Argument, Result, Table } from "../tracee/table/table.ts";
 
 /** An entry and the moves that bring it its arguments take at most so many bytes. */
-const CALL_ROOM = 64 * 8;
+const CALL_SIZE = 64 * 8;
 
 /** Half of a table. */
-const ROOM_FOR_OTHERS = 128 << 10;
+const LEFT_FOR_OTHERS = 128 << 10;
 
 interface Expected {
   readonly result: Result;
@@ -32,20 +32,20 @@ export class Steps {
 
   /** A call that must succeed. */
   must(object: string, nr: number, ...args: Argument[]): Result {
-    this.#room(CALL_ROOM);
+    this.#reserve(CALL_SIZE);
     return this.table.must(object, nr, ...args);
   }
 
   /** A call whose result `check` sees once it is there. */
   checked(check: (result: Result) => void, nr: number, ...args: Argument[]): void {
-    this.#room(CALL_ROOM);
+    this.#reserve(CALL_SIZE);
     const result = this.table.call(nr, ...args);
     this.#checks.push(() => check(result));
   }
 
-  /** Makes room for so many bytes of data and for one call that reads them. */
+  /** Sees to space for so many bytes of data and for one call that reads them. */
   reserve(bytes: number): void {
-    this.#room(CALL_ROOM + bytes + 64);
+    this.#reserve(CALL_SIZE + bytes + 64);
   }
 
   /** Copies the result of a call that is laid and has not been made to a word inside; after `reserve`. */
@@ -60,7 +60,7 @@ export class Steps {
 
   /** Adds what `lay` adds, `bytes` at the most; as `share` of a table. */
   share(key: object, bytes: number, lay: () => void): void {
-    this.#room(CALL_ROOM + bytes);
+    this.#reserve(CALL_SIZE + bytes);
     this.table.share(key, lay);
   }
 
@@ -76,7 +76,7 @@ export class Steps {
   file(object: string, ours: number): Result {
     if (this.#open?.ours === ours) return this.#open.inside;
     this.closeFile();
-    this.#room(CALL_ROOM);
+    this.#reserve(CALL_SIZE);
     const inside = this.restoree.fetch(object, ours);
     this.#open = { ours, inside };
     return inside;
@@ -88,9 +88,9 @@ export class Steps {
     this.#open = undefined;
   }
 
-  /** Leaves what is in the table to its next user, where it leaves enough room. {@link run} has to follow some time. */
+  /** Leaves what is in the table to its next user, where it leaves enough. {@link run} has to follow some time. */
   leave(): void {
-    if (this.table.free < ROOM_FOR_OTHERS) this.run();
+    if (this.table.free < LEFT_FOR_OTHERS) this.run();
   }
 
   /** Sets the process to work on what is left; its table is not to be used until {@link run}. */
@@ -112,7 +112,7 @@ export class Steps {
     for (const check of checks) check();
   }
 
-  #room(bytes: number): void {
+  #reserve(bytes: number): void {
     if (this.table.free < bytes) this.run();
   }
 }

@@ -12,7 +12,7 @@ import { NR } from "../linux/nr.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { FS_MAGIC, fsMagicOf } from "../linux/statx.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
-import { HugeRoom } from "./huge-room.ts";
+import { HugePreallocation } from "./huge-preallocation.ts";
 import type { Pieces, Stretch } from "./pieces.ts";
 import { JOB_BYTES, PIECES, type Transfer, TransferJobs, WINDOW } from "./transfer-jobs.ts";
 
@@ -113,7 +113,7 @@ function readThrough(mem: number, pid: HostPid, address: number, into: Uint8Arra
 const TRIAL = 8 * JOB_BYTES;
 
 /**
- * A large file on tmpfs, which is copied to in two ways: by both threads, or by one while ours makes room in huge pages. Which is
+ * A large file on tmpfs, which is copied to in two ways: by both threads, or by one while ours makes huge pages ahead. Which is
  * the quicker one depends on the machine, so both are tried.
  */
 class Trial implements Disposable {
@@ -122,11 +122,11 @@ class Trial implements Disposable {
   #first: number | undefined;
   #over = false;
 
-  constructor(private readonly room: HugeRoom) {}
+  constructor(private readonly ahead: HugePreallocation) {}
 
-  /** Makes some more room, if that is the way. False if not. */
+  /** Makes some more pages ahead, if that is the way. False if not. */
   advance(): boolean {
-    return this.room.advance();
+    return this.ahead.advance();
   }
 
   /** So many bytes more have been laid. */
@@ -139,15 +139,15 @@ class Trial implements Disposable {
     if (this.#first === undefined) {
       this.#first = took;
       // Two jobs are still on their way.
-      this.room.begin(this.#copied + 2 * JOB_BYTES);
+      this.ahead.begin(this.#copied + 2 * JOB_BYTES);
     } else {
       this.#over = true;
-      if (took > this.#first) this.room.stop();
+      if (took > this.#first) this.ahead.stop();
     }
   }
 
   [Symbol.dispose](): void {
-    this.room[Symbol.dispose]();
+    this.ahead[Symbol.dispose]();
   }
 }
 
@@ -168,7 +168,7 @@ export class PageCopier {
         new Copy(source, stretch).lay(this.#jobs);
         this.#trial?.copied(stretch.size);
       });
-      // Room that was made for this file is of no use to the next.
+      // What was made ahead for this file is of no use to the next.
       if (this.#trial !== undefined) this.settle();
     } finally {
       source.conclude();
@@ -197,8 +197,8 @@ export class PageCopier {
   #prepare(fd: number, size: number): void {
     if (fsMagicOf(fd) !== FS_MAGIC.TMPFS) rawSyscall(NR.fallocate, fd, 0, 0, size);
     else {
-      const room = HugeRoom.of(fd, size);
-      if (room !== undefined) this.#trial = new Trial(room);
+      const ahead = HugePreallocation.of(fd, size);
+      if (ahead !== undefined) this.#trial = new Trial(ahead);
     }
   }
 

@@ -111,7 +111,8 @@ export class NamespacesDump implements NestedTasks {
     const tid = others[Math.floor(at / OF_THREADS.length) - 1];
     const name = OF_THREADS[at % OF_THREADS.length];
     throw new UnsupportedError(
-      `process ${pid}: thread ${tid} is in another namespace than it (${name}: ${links[at]}), which cannot be dumped`,
+      `thread ${tid} is in another namespace than it (${name}: ${links[at]}), which cannot be dumped`,
+      { process: pid },
     );
   }
 
@@ -169,7 +170,8 @@ export class NamespacesDump implements NestedTasks {
     for (const { kind, pid, ancestor, inode } of this.#found.values()) {
       if (kind !== pidKind || pid !== undefined || Number.isNaN(inode)) continue;
       throw new UnsupportedError(
-        `process ${ancestor}: pid:[${inode}], the namespace of its children, has no process of the tree`,
+        `pid:[${inode}], the namespace of its children, has no process of the tree`,
+        { process: ancestor },
       );
     }
   }
@@ -187,9 +189,9 @@ export class NamespacesDump implements NestedTasks {
     }
     const isRoot = pid === this.root;
     if (kind.dump === undefined || !(isRoot || this.#mayDiffer(kind))) {
-      throw new UnsupportedError(
-        `process ${pid}: lives in a ${kind.name} namespace of its own, which cannot be dumped yet`,
-      );
+      throw new UnsupportedError(`lives in a ${kind.name} namespace of its own, which cannot be dumped yet`, {
+        process: pid,
+      });
     }
     const found = { kind, id: ++this.#lastId, inode: inodeOf(link), pid, ancestor: undefined, isRoot };
     this.#found.set(link, found);

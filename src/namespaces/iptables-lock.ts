@@ -4,6 +4,7 @@
  * If we are killed the rules have to go as well. A shell is started beforehand that takes them away, unless it hears that they are
  * to stay, also if it never hears anything. A restore does it the other way round: the shell takes them away when it hears so.
  */
+import { BaseError } from "../linux/base-error.ts";
 import { NEW } from "../linux/clone.ts";
 import { Fd } from "../linux/fd.ts";
 import { lseek, O, SEEK, writeAll } from "../linux/io.ts";
@@ -18,8 +19,9 @@ import type { Network } from "./net/network.ts";
 import { type Connection, isV4, LOCK_MARK, type NetworkLock, reversed } from "./network-lock.ts";
 
 /** A lock that could not be put or taken away. */
-export class LockError extends Error {
+export class LockError extends BaseError {
   override readonly name = "LockError";
+  readonly kind = "network";
 }
 
 const PROGRAM = { V4: "iptables-restore", V6: "ip6tables-restore" } as const;

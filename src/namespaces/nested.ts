@@ -218,7 +218,7 @@ export function setNamespace(process: Restoree, { name, flag }: NamespaceKind, p
 }
 
 function unsupported({ pid }: PlannedProcess, name: string): UnsupportedError {
-  return new UnsupportedError(
-    `process ${pid}: lived in a ${name} namespace of its own, which cannot be restored yet`,
-  );
+  return new UnsupportedError(`lived in a ${name} namespace of its own, which cannot be restored yet`, {
+    process: pid,
+  });
 }

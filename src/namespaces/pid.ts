@@ -33,7 +33,8 @@ function dumpPid({ id, inode, pid: first, isRoot }: FoundNamespace, context: Nam
   if (name !== undefined) images.writeAll(IMAGES.pidns, [{ ext_key: name }], id);
   else if (isRoot && first !== undefined && tasks.numberOf(first) !== INIT) {
     throw new UnsupportedError(
-      `process ${first}: it is not the init of its pid namespace, without which that cannot be dumped; --external pid[${inode}]:NAME has a restore be given one`,
+      `it is not the init of its pid namespace, without which that cannot be dumped; --external pid[${inode}]:NAME has a restore be given one`,
+      { process: first },
     );
   }
 }

@@ -176,7 +176,7 @@ function joinedBy(entries: readonly string[]): Map<string, string> {
 }
 
 function unsupported({ pid }: PlannedProcess, name: string): UnsupportedError {
-  return new UnsupportedError(
-    `process ${pid}: lived in a ${name} namespace of its own, which cannot be restored yet`,
-  );
+  return new UnsupportedError(`lived in a ${name} namespace of its own, which cannot be restored yet`, {
+    process: pid,
+  });
 }

@@ -109,8 +109,8 @@ export class Births {
   #bearTogether(maker: Born, memory: Born | undefined, planned: readonly PlannedProcess[]): void {
     const unborn = planned.values();
     const births = planned.map((each) => {
-      const { pid, nested, flags, exitSignal, room } = each;
-      return { number: pid, nested, flags: flags + this.places.flagsOf(each), exitSignal, room };
+      const { pid, nested, flags, exitSignal, part } = each;
+      return { number: pid, nested, flags: flags + this.places.flagsOf(each), exitSignal, part };
     });
     spawnChildren(maker.restoree, births, (restorees) => {
       for (const restoree of restorees) {

@@ -49,18 +49,18 @@ const MEMBARRIER_CMD_GET_REGISTRATIONS = 1 << 9;
  */
 export function refuseDeadLeader({ pid, threads }: FrozenProcess): void {
   if (threads[0]?.tid === pid) return;
-  throw new UnsupportedError(
-    `process ${pid}: its first thread has ended while others run on, which cannot be dumped`,
-  );
+  throw new UnsupportedError(`its first thread has ended while others run on, which cannot be dumped`, {
+    process: pid,
+  });
 }
 
 /** Refuses threads that no image can carry, before anything of theirs is touched. @throws UnsupportedError */
 export function refuseThreads({ pid, threads }: FrozenProcess, saved: readonly Saved[]): void {
   saved.forEach((thread, i) => {
     if (isCompat(thread.registers)) {
-      throw new UnsupportedError(
-        `process ${pid}: task ${threads[i]?.tid} runs 32-bit code, which cannot be dumped`,
-      );
+      throw new UnsupportedError(`task ${threads[i]?.tid} runs 32-bit code, which cannot be dumped`, {
+        process: pid,
+      });
     }
   });
 }

@@ -29,9 +29,9 @@ export function refuseApart(pid: HostPid, tids: readonly HostPid[]): void {
   for (const { type, what } of APART) {
     const apart = tids.find((tid) => tid !== pid && kcmp(pid, tid, type) !== 0);
     if (apart === undefined) continue;
-    throw new UnsupportedError(
-      `process ${pid}: thread ${apart} has a ${what} of its own, which cannot be dumped`,
-    );
+    throw new UnsupportedError(`thread ${apart} has a ${what} of its own, which cannot be dumped`, {
+      process: pid,
+    });
   }
 }
 

@@ -133,7 +133,7 @@ export function dumpPstree(
   const entries = [...found.values()].flatMap(({ entry }) => entry ?? []);
   for (const { pid, sid, pgid } of entries) {
     if (sid === 0 || pgid === 0)
-      throw new UnsupportedError(`process ${pid}: its session or group is of another pid namespace`);
+      throw new UnsupportedError(`its session or group is of another pid namespace`, { process: pid });
   }
   placeBirths([...found.values()], imaginedHelpers());
   const [root] = entries;
@@ -145,7 +145,8 @@ export function dumpPstree(
 function refuseShellJob({ pid, sid }: Pick<PstreeEntry, "pid" | "sid">): void {
   if (pid === sid) return;
   throw new UnsupportedError(
-    `process ${pid}: the root of the tree does not lead its session, ${sid}: --shell-job has a restore put it into its own`,
+    `the root of the tree does not lead its session, ${sid}: --shell-job has a restore put it into its own`,
+    { process: pid },
   );
 }
 
@@ -195,7 +196,7 @@ export interface PlannedProcess extends Placed<PlannedProcess> {
   /** Which kernel objects it shares with others; undefined for the dead. */
   readonly ids: TaskKobjIdsEntry | undefined;
   /** Its number, from 0 on, among those that are born into the same memory. */
-  room: number;
+  part: number;
 }
 
 /** Whether a process is born with memory of its own, rather than into that of its maker. */
@@ -208,7 +209,7 @@ export interface PstreePlan {
   /** In the order of births, roughly: makers before those that they bear. */
   readonly all: readonly PlannedProcess[];
   /** How many processes have the same memory at most. */
-  readonly rooms: number;
+  readonly parts: number;
 }
 
 /** Highest number that a kernel gives (PID_MAX_LIMIT). */
@@ -313,7 +314,7 @@ export function planPstree(images: ImageDir, shellJob: boolean): PstreePlan {
       maker: undefined,
       flags: 0,
       bears: [],
-      room: 0,
+      part: 0,
     };
     byPid.set(entry.pid, process);
     processes.push(process);
@@ -324,7 +325,7 @@ export function planPstree(images: ImageDir, shellJob: boolean): PstreePlan {
   if (!shellJob) refuseShellJob(root);
   else if (root.sid !== root.pid) joinOurSession(root, processes);
   const all = placeBirths(processes, helpersBeside(numbers, processes));
-  return { root, all, rooms: giveRooms(all) };
+  return { root, all, parts: giveParts(all) };
 }
 
 /**
@@ -386,14 +387,14 @@ function helpersBeside(taken: Set<NsPid>, processes: readonly PlannedProcess[]):
       maker,
       flags: 0,
       bears: [],
-      room: 0,
+      part: 0,
     };
   };
   return { make, unused };
 }
 
 /** Numbers those that are born into the same memory. Returns how many have the same one at most. */
-function giveRooms(all: readonly PlannedProcess[]): number {
+function giveParts(all: readonly PlannedProcess[]): number {
   let most = 1;
   /** The memory's first process, and how many have it. */
   const memories = new Map<PlannedProcess, { count: number }>();
@@ -402,7 +403,7 @@ function giveRooms(all: readonly PlannedProcess[]): number {
     const shared = maker === undefined || hasOwnMemory(process) ? undefined : memories.get(maker);
     const memory = shared ?? { count: 0 };
     memories.set(process, memory);
-    process.room = memory.count++;
+    process.part = memory.count++;
     most = Math.max(most, memory.count);
   }
   return most;

@@ -87,7 +87,8 @@ function nobodyToBear<P extends Unborn<P>>(
   const what = SHARED.filter(({ flag }) => (shares & flag) !== 0).map(({ name }) => name);
   const sharing = `shares ${what.join(", ")} with process ${fellow?.pid}`;
   return new UnsupportedError(
-    `process ${pid}: ${sharing}, and neither its parent nor another child of its parent's could bear it with that again`,
+    `${sharing}, and neither its parent nor another child of its parent's could bear it with that again`,
+    { process: pid },
   );
 }
 

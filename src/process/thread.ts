@@ -132,7 +132,7 @@ export function partsOf(core: CoreEntry): { info: ThreadInfoX86; thread: ThreadC
 }
 
 /** What the calls of a thread take in a table at most, but for its pending signals and filters, in bytes. */
-export const THREAD_ROOM = 0x1000;
+export const THREAD_CALLS_SIZE = 0x1000;
 
 /** Gives the thread that makes the calls everything but registers, credentials and what must come last. */
 export function giveThread(calls: Calls, core: CoreEntry): void {

@@ -6,6 +6,7 @@
 import { ImageError } from "../images/error.ts";
 import { CriuReq, CriuReqType, CriuResp } from "../images/schema/generated/rpc.ts";
 import { decode, encode } from "../images/wire.ts";
+import { BaseError } from "../linux/base-error.ts";
 import { ERRNO, errnoName, KernelError } from "../linux/errno.ts";
 import { closeAll } from "../linux/fd.ts";
 import { NR } from "../linux/nr.ts";
@@ -30,13 +31,15 @@ export const MOST_BYTES = 1 << 20;
 const UCRED = 12;
 
 /** A packet that is no request. */
-export class RequestError extends Error {
+export class RequestError extends BaseError {
   override readonly name = "RequestError";
+  readonly kind = "request";
 }
 
 /** The client is gone, or does not take what is sent. */
-export class ClientGoneError extends Error {
+export class ClientGoneError extends BaseError {
   override readonly name = "ClientGoneError";
+  readonly kind = "client";
 }
 
 /** What a packet asks for. @throws RequestError */

@@ -18,6 +18,7 @@ import {
   type CriuVersion,
 } from "../images/schema/generated/rpc.ts";
 import { decode } from "../images/wire.ts";
+import { BaseError } from "../linux/base-error.ts";
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { fstat } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
@@ -273,8 +274,8 @@ function firstErrorOf(): Pick<CriuResp, "cr_errmsg"> {
 /** Why the kernel refused; EBADRQC where the request itself is wrong, as CRIU has it. */
 function errnoOf(error: unknown): Pick<CriuResp, "cr_errno"> {
   if (error instanceof OptionError) return { cr_errno: ERRNO.EBADRQC };
-  if (!(error instanceof Error) || !("errno" in error)) return {};
-  return typeof error.errno === "number" ? { cr_errno: error.errno } : {};
+  const errno = error instanceof BaseError ? error.errno : undefined;
+  return errno === undefined ? {} : { cr_errno: errno };
 }
 
 function version(): CriuVersion {

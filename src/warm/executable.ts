@@ -52,10 +52,10 @@ const HEADER_SIZE = PAGE_SIZE;
 const OTHERWISE_SIZE = PAGE_SIZE;
 const CODE_AT = PAGE_SIZE;
 /**
- * The file is written in lots of so many bytes: ext4 keeps it in large folios then (Linux 6.16), of which a page fault maps
+ * The file is written in pieces of so many bytes: ext4 keeps it in large folios then (Linux 6.16), of which a page fault maps
  * sixteen pages in half the time, or 512 where memory and file begin at the same place of a huge page.
  */
-const LOT = 4 << 20;
+const PIECE = 4 << 20;
 
 /** Lays a table of its own, `size` bytes with its data, among the data of another. Gives its address. */
 export function layWithin(outer: Table, size: number, fill: (table: Table) => void): Pointer {
@@ -104,7 +104,7 @@ export class Executable implements Disposable {
   readonly #checks: CpuCheck[] = [];
   readonly #unfinished: string;
   /** What is not written yet. */
-  readonly #lot = new Uint8Array(LOT);
+  readonly #piece = new Uint8Array(PIECE);
   #end: number;
 
   /**
@@ -173,12 +173,12 @@ export class Executable implements Disposable {
   ): { readonly offset: number; readonly size: number } {
     this.#alignTo(address);
     const offset = this.#end;
-    const lot = new Uint8Array(LOT);
+    const piece = new Uint8Array(PIECE);
     withFd(open(path, O.RDONLY), (fd) => {
       for (let left = size ?? Number.MAX_SAFE_INTEGER; left > 0; ) {
-        const got = read(fd, lot.subarray(0, Math.min(left, LOT)), from + this.#end - offset);
+        const got = read(fd, piece.subarray(0, Math.min(left, PIECE)), from + this.#end - offset);
         if (got === 0) break;
-        this.#append(lot.subarray(0, got));
+        this.#append(piece.subarray(0, got));
         left -= got;
       }
     });
@@ -194,12 +194,12 @@ export class Executable implements Disposable {
 
   #append(bytes: Uint8Array): void {
     for (let done = 0; done < bytes.length; ) {
-      const at = this.#end % LOT;
-      const part = bytes.subarray(done, done + LOT - at);
-      this.#lot.set(part, at);
+      const at = this.#end % PIECE;
+      const part = bytes.subarray(done, done + PIECE - at);
+      this.#piece.set(part, at);
       done += part.length;
       this.#end += part.length;
-      if (this.#end % LOT === 0) this.#writeLot(LOT);
+      if (this.#end % PIECE === 0) this.#writePiece(PIECE);
     }
   }
 
@@ -207,15 +207,15 @@ export class Executable implements Disposable {
     this.#append(new Uint8Array(pageUp(this.#end) - this.#end));
   }
 
-  /** Writes the last lot, of `length` bytes. */
-  #writeLot(length: number): void {
-    writeAll(this.#fd, this.#lot.subarray(0, length), this.#end - length);
-    this.#lot.fill(0);
+  /** Writes the last piece, of `length` bytes. */
+  #writePiece(length: number): void {
+    writeAll(this.#fd, this.#piece.subarray(0, length), this.#end - length);
+    this.#piece.fill(0);
   }
 
   /** Writes headers, code and tables, and puts the file in its place. @throws KernelError */
   finish(): void {
-    this.#writeLot(this.#end % LOT);
+    this.#writePiece(this.#end % PIECE);
     writeAll(this.#fd, this.#headers(), 0);
     writeAll(this.#fd, hostMachine.starter.code, CODE_AT);
     const data = new Uint8Array(this.#dataSize);

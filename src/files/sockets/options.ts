@@ -444,7 +444,7 @@ function restoreOthers(
       if (!(error instanceof KernelError)) throw error;
       throw new FileRestoreError(
         `${what}: option ${name} of level ${level}: setsockopt: ${errnoName(error.errno)}`,
-        error.errno,
+        { object: what, cause: error },
       );
     }
   }

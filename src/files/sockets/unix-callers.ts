@@ -42,7 +42,7 @@ export interface Target {
 }
 
 /** So many pairs are made in one table. */
-const LOT = 64;
+const BATCH = 64;
 const PAIR_SIZE = 2 * s32.size;
 const WHAT = "a Unix socket";
 
@@ -63,11 +63,11 @@ export class Callers {
     const network = this.processes.nets.elsewhere(restoree?.pid, ns_id);
     const pairs: [Fd, Fd][] = [];
     while (pairs.length < count) {
-      const lot = Math.min(LOT, count - pairs.length);
+      const some = Math.min(BATCH, count - pairs.length);
       pairs.push(
         ...(restoree === undefined
-          ? this.#pairsByChild(type, lot, who, network)
-          : pairsInside(restoree, type, lot, who, network)),
+          ? this.#pairsByChild(type, some, who, network)
+          : pairsInside(restoree, type, some, who, network)),
       );
     }
     return pairs;

@@ -222,7 +222,7 @@ export class TtyRestore implements FileRestorer {
     if (ttyNumber(0, TIOC.GPTN) < 0 && ttyNumber(0, TIOC.GETD) < 0) {
       throw new NamelessRestoreError(
         "--shell-job gives it the terminal at our standard input, which is none",
-        ERRNO.ENOTTY,
+        { errno: ERRNO.ENOTTY },
       );
     }
     return openPath(selfPath(0), (flags & (O.ACCMODE | O.NONBLOCK)) | O.NOCTTY);
@@ -302,7 +302,7 @@ export class TtyRestore implements FileRestorer {
     if (attempt.master === undefined)
       throw new NamelessRestoreError(
         `its number ${wanted} is another's by now: the next free one is ${attempt.next}`,
-        ERRNO.EBUSY,
+        { errno: ERRNO.EBUSY },
       );
     return attempt.master;
   }

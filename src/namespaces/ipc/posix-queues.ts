@@ -14,6 +14,7 @@ export function refusePosixQueues({ pid, inode }: FoundNamespace, helper: Helper
   const [first] = listDirectory(".", mount.number);
   if (first === undefined) return;
   throw new UnsupportedError(
-    `process ${pid}: there is a POSIX message queue, /${first}, in its IPC namespace, which cannot be dumped; mq_unlink(3) removes it`,
+    `there is a POSIX message queue, /${first}, in its IPC namespace, which cannot be dumped; mq_unlink(3) removes it`,
+    { process: pid },
   );
 }

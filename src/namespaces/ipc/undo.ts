@@ -69,7 +69,8 @@ function hasAny(pid: HostPid, threads: readonly { readonly tid: HostPid }[]): bo
   for (const { tid } of threads) {
     if (tid === pid || !differs(tid, pid) || !differs(tid, helper.pid)) continue;
     throw new UnsupportedError(
-      `process ${pid}: thread ${tid} undoes operations on semaphores at its own end, which cannot be dumped`,
+      `thread ${tid} undoes operations on semaphores at its own end, which cannot be dumped`,
+      { process: pid },
     );
   }
   return differs(pid, helper.pid);
@@ -142,7 +143,7 @@ class Probe {
       if (after.checked(this.#what) === value) return this.#judge(tried);
       before = after;
     }
-    throw new UnsupportedError(`process ${this.pid}: ${this.#what} does not stand still`);
+    throw new UnsupportedError(`${this.#what} does not stand still`, { process: this.pid });
   }
 
   #judge({ raw }: Result): boolean {
@@ -150,7 +151,8 @@ class Probe {
     if (raw === -ERRNO.EAGAIN) return false;
     if (raw === -ERRNO.E2BIG)
       throw new UnsupportedError(
-        `process ${this.pid}: what it would undo of ${this.#what} is found out with ${leadingBelow(SEM_MOST, SEM_MOST).length} operations at a time: kernel.sem allows less`,
+        `what it would undo of ${this.#what} is found out with ${leadingBelow(SEM_MOST, SEM_MOST).length} operations at a time: kernel.sem allows less`,
+        { process: this.pid },
       );
     throw new KernelError("semop", this.#what, -raw);
   }
@@ -227,7 +229,8 @@ export function restoreUndos(
       table.run();
       if (result.raw === -ERRNO.EAGAIN || result.raw === -ERRNO.ERANGE) {
         throw new UnsupportedError(
-          `process ${pid}: changes semaphore ${undo.number} of ${what} by ${-undo.adjustment} until its end, which its value does not allow now`,
+          `changes semaphore ${undo.number} of ${what} by ${-undo.adjustment} until its end, which its value does not allow now`,
+          { process: pid },
         );
       }
       result.checked(what);

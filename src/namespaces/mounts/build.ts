@@ -129,9 +129,9 @@ export class MountsBuilder implements Disposable {
     const { table } = this.root;
     this.#makeYard();
     const all = [...this.plan.mounts.values()].filter(({ mount }) => !this.#deferred.has(mount));
-    for (const planned of all) if (planned.origin.kind !== "bind") this.#park(this.#make(planned));
+    for (const planned of all) if (planned.origin.kind !== "bind") this.#attachInYard(this.#make(planned));
     for (const planned of all)
-      if (planned.origin.kind === "bind" && !planned.mount.deleted) this.#park(this.#make(planned));
+      if (planned.origin.kind === "bind" && !planned.mount.deleted) this.#attachInYard(this.#make(planned));
     for (const mount of this.plan.trees.flatMap(parentsFirst)) {
       const planned = this.#planned(mount);
       if (planned.origin.kind === "bind" && mount.deleted) this.#makeDeleted(planned);
@@ -325,7 +325,7 @@ export class MountsBuilder implements Disposable {
   }
 
   /** Attaches a mount in the yard: before Linux 6.15 no bind is made of one that is attached nowhere. */
-  #park(made: MadeMount): void {
+  #attachInYard(made: MadeMount): void {
     const { planned, inside, fd } = made;
     const { table } = this.root;
     const yard = this.#yard;
@@ -397,7 +397,7 @@ export class MountsBuilder implements Disposable {
         found = { peers, ...openTerminal(from.fd.number, what) };
         this.#hungUp.push(found);
       }
-      this.#park(this.#make({ ...planned, origin: { ...origin, path: `${found.index}` } }));
+      this.#attachInYard(this.#make({ ...planned, origin: { ...origin, path: `${found.index}` } }));
       return;
     }
     const rest = pathBelow(mount.mountpoint, mount.parent.mountpoint) ?? "";
@@ -409,7 +409,7 @@ export class MountsBuilder implements Disposable {
     using pointFd = Fd.own(point);
     const asDirectory = isDirectory(statusOf(pointFd.number).mode);
     asRootOf(this.owners, () => this.#makeName(from, origin.path, asDirectory, what));
-    this.#park(this.#make(planned));
+    this.#attachInYard(this.#make(planned));
   }
 
   /** Makes a file or a directory at a path of a mount, and the directories above that are missing. */

@@ -4,6 +4,7 @@
  * A mount is found by its path only if nothing covers it. Covered it is by a mount on its own root, or by one that its
  * parent got later at a directory above its mountpoint; both are told by the paths and the parents alone.
  */
+import { BaseError } from "../../linux/base-error.ts";
 import type { MountInfo } from "../../linux/mountinfo.ts";
 
 /** A mount in its tree. */
@@ -18,8 +19,9 @@ export interface Mount extends MountInfo {
 }
 
 /** What is wrong with a tree; the message begins with the mount. */
-export class TreeError extends Error {
+export class TreeError extends BaseError {
   override readonly name = "TreeError";
+  readonly kind = "mount";
 }
 
 export interface MountTree {

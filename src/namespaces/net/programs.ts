@@ -1,6 +1,8 @@
 /** Programs that know rules of netfilter as text, run in a network namespace. */
+
 import type { ImageDir } from "../../images/image-dir.ts";
 import type { RawKind } from "../../images/kinds.ts";
+import { BaseError } from "../../linux/base-error.ts";
 import { NEW } from "../../linux/clone.ts";
 import { ERRNO, isErrno } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
@@ -11,8 +13,9 @@ import { addressOf, cString, syscall } from "../../linux/syscall.ts";
 import { textOf, textToBytes } from "../../linux/text.ts";
 
 /** A program that knows rules is not there, or has failed. */
-export class NetProgramError extends Error {
+export class NetProgramError extends BaseError {
   override readonly name = "NetProgramError";
+  readonly kind = "program";
 }
 
 /** A file without a name. */

@@ -31,7 +31,7 @@ test.if(isRoot)("a process in a new pid namespace is known by both its numbers, 
     root.table.run();
     expect(ownNumber(root.identity)).toBe(nsPid(1));
     expect(numbersOf(root.pid)).toEqual([root.pid, 1]);
-    const births = [{ number: nsPid(77), nested: [], flags: 0, exitSignal: SIG.CHLD, room: 0 }];
+    const births = [{ number: nsPid(77), nested: [], flags: 0, exitSignal: SIG.CHLD, part: 0 }];
     spawnChildren(root, births, ([child]) => {
       if (child === undefined) throw new Error("nobody was born");
       born.unshift(child.pid);

@@ -234,19 +234,19 @@ export interface Birth extends TreeNumbers {
   readonly flags: number;
   /** The signal that its parent gets at its end, 0 for none. With CLONE_PARENT it is that of who bears it. */
   readonly exitSignal: number;
-  /** With CLONE_VM: which room of the area is its own. */
-  readonly room: number;
+  /** With CLONE_VM: which part of the area is its own. */
+  readonly part: number;
 }
 
 /** What a task of ours is born with: held by us from its first instruction on, and without an event to wait for. */
 const HELD = CLONE.PTRACE | CLONE.UNTRACED;
 
 /** So many children are born before the first of them is looked after. */
-const LOT = 16;
+const BATCH = 16;
 
 /**
  * Clones children, or siblings, of a held process, in order. Each has its memory, shared or as it is now, copy-on-write, our
- * area in it. `born` gets them lot by lot, and works while the next lot is being born.
+ * area in it. `born` gets them batch by batch, and works while the next batch is being born.
  * @throws KernelError where one cannot be born; those before it are there then
  */
 export function spawnChildren(
@@ -255,8 +255,8 @@ export function spawnChildren(
   born: (children: Restoree[]) => void,
 ): void {
   const { area, leader, ourPidfd } = maker;
-  const rooms = new Map(births.map(({ number, room }) => [number, room]));
-  for (const identities of bear(maker, births, LOT)) {
+  const parts = new Map(births.map(({ number, part }) => [number, part]));
+  for (const identities of bear(maker, births, BATCH)) {
     if (identities.length === 0) continue;
     const tasks = identities.map((identity) => ({
       identity,
@@ -265,8 +265,8 @@ export function spawnChildren(
     awaitNewborn(tasks.map(({ task }) => task));
     born(
       tasks.map(({ task, identity }) => {
-        const room = area.room(rooms.get(identity.number) ?? 0);
-        return new Restoree(task, identity, room, leader.registers, ourPidfd);
+        const part = area.part(parts.get(identity.number) ?? 0);
+        return new Restoree(task, identity, part, leader.registers, ourPidfd);
       }),
     );
   }
@@ -283,23 +283,23 @@ export interface UnbornThreads {
 /** Sets a held process to create its other threads. @throws KernelError */
 export function spawnThreads(restoree: Restoree, threads: readonly TreeNumbers[]): UnbornThreads {
   const births = threads.map((each) => ({ ...each, flags: CLONE_AS_THREAD, exitSignal: 0 }));
-  const lots = bear(restoree, births, threads.length);
+  const batches = bear(restoree, births, threads.length);
   const taskOf = (identity: Identity) => ({ identity, task: Task.newborn(restoree.pid, identity.host) });
   const await_ = (tasks: readonly RestoredTask[]) => awaitNewborn(tasks.map(({ task }) => task));
-  lots.next();
+  batches.next();
   if (restoree.identity.level === 0) {
     const tasks = threads.map((each) => taskOf(inOurNamespace(each)));
     let isAwaited = false;
     const born = () => {
       if (isAwaited) return;
       isAwaited = true;
-      for (const _ of lots);
+      for (const _ of batches);
       await_(tasks);
     };
     return { tasks, born };
   }
   // Only when they are there it is known by which numbers we are to call them.
-  const tasks = [...lots].flat().map(taskOf);
+  const tasks = [...batches].flat().map(taskOf);
   await_(tasks);
   return { tasks, born: () => {} };
 }
@@ -313,26 +313,26 @@ function inOurNamespace({ number }: TreeNumbers): Identity {
 const IDS_AT = cloneArgs.size;
 
 /**
- * Bears lot by lot. While one lot is being born it gives those of the one before, at first nobody. @throws KernelError
+ * Bears batch by batch. While one batch is being born it gives those of the one before, at first nobody. @throws KernelError
  */
 function* bear(
   maker: Restoree,
-  births: readonly Omit<Birth, "room">[],
-  lot: number,
+  births: readonly Omit<Birth, "part">[],
+  batch: number,
 ): Generator<readonly Identity[]> {
   const { address, size } = maker.area.bulkRegion(maker.pid);
   const idsSize = Math.ceil(Math.max(...births.map((birth) => allNumbers(birth).length)) / 2) * 8;
-  const room = IDS_AT + idsSize;
-  const most = Math.min(births.length, lot, Math.floor((size - ENTRY_SIZE) / (ENTRY_SIZE + room)));
+  const perBirth = IDS_AT + idsSize;
+  const most = Math.min(births.length, batch, Math.floor((size - ENTRY_SIZE) / (ENTRY_SIZE + perBirth)));
   const data = (most + 1) * ENTRY_SIZE;
-  const region = { pid: maker.pid, address, size: data + most * room };
+  const region = { pid: maker.pid, address, size: data + most * perBirth };
   const table = new LaidTable(maker.leader, region);
   let before: readonly Identity[] = [];
   maker.table.run();
   for (let from = 0; from < births.length; from += most) {
     const some = births.slice(from, from + most);
     some.forEach((birth, i) => {
-      const at = data + i * room;
+      const at = data + i * perBirth;
       const ids = allNumbers(birth);
       const given = {
         flags: birth.flags + HELD,
@@ -363,7 +363,7 @@ function* bear(
 }
 
 /** Those that a process has just borne, as the last of its children or threads. @throws KernelError */
-function identitiesOf(maker: Restoree, births: readonly Omit<Birth, "room">[]): Identity[] {
+function identitiesOf(maker: Restoree, births: readonly Omit<Birth, "part">[]): Identity[] {
   const levelOf = (nested: readonly NsPid[]) =>
     maker.identity.level + nested.length - maker.identity.nested.length;
   const hosts = new Map<NsPid, HostPid>();
@@ -380,7 +380,7 @@ function identitiesOf(maker: Restoree, births: readonly Omit<Birth, "room">[]): 
  * The tasks that came last to a process as its threads, to it as children, or to its parent; by the numbers that it has for them.
  * The kernel lists tasks in the order of their births. @throws KernelError
  */
-function newest(maker: Restoree, births: readonly Omit<Birth, "room">[]): Map<NsPid, HostPid> {
+function newest(maker: Restoree, births: readonly Omit<Birth, "part">[]): Map<NsPid, HostPid> {
   const { pid, identity } = maker;
   const listed = new Set<HostPid>();
   const list = (tasks: readonly HostPid[], count: number) => {

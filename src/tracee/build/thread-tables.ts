@@ -2,10 +2,10 @@
  * The calls of many threads of one process, laid out in one piece of its memory and made by all of them at once.
  *
  *     for (const thread of threads) {
- *       pad.begin(thread);
- *       pad.must("its name", NR.prctl, PR.SET_NAME, pad.data(name), 0, 0, 0);
+ *       tables.begin(thread);
+ *       tables.must("its name", NR.prctl, PR.SET_NAME, tables.data(name), 0, 0, 0);
  *     }
- *     pad.run();
+ *     tables.run();
  *
  * A thread tells how its table ended by its registers, so nothing is read back. When the memory is full, the threads
  * make what is there, and more can be added.
@@ -48,10 +48,10 @@ export class ThreadTables implements Calls {
     this.#dataStart = region.size;
   }
 
-  /** What is added from here on is for `task` to do. `room` is what it needs at least, in bytes. */
-  begin(task: Task, room: number): void {
+  /** What is added from here on is for `task` to do. `size` is what it needs at least, in bytes. */
+  begin(task: Task, size: number): void {
     this.#endTable();
-    if (this.#free < room) this.run();
+    if (this.#free < size) this.run();
     this.#beginTable(task);
   }
 

@@ -33,7 +33,7 @@ import type { Saved } from "./saved.ts";
 import { layWayOut, type Stretch, unusedStack, wayOutSize } from "./way-out.ts";
 
 /** Bytes for what the calls of a table read and write. */
-const DATA_ROOM = 0x2000;
+const DATA_SIZE = 0x2000;
 /** So much of it most tables use. */
 const DATA_USED = PAGE_SIZE;
 /** Addresses that a table counts on; only what its calls read and write, at their end, is there. */
@@ -60,16 +60,16 @@ export class CallByCall implements Entered {
     /** All that are inside the same memory, this one among them. */
     private readonly mates: CallByCall[],
     /** Bytes of the way out of the thread that needs most. */
-    private readonly wayOutRoom: number,
+    private readonly wayOutMost: number,
     /** Bytes of memory that the process may still take. */
     left: number,
   ) {
-    const size = wayOutRoom + DATA_ROOM;
+    const size = wayOutMost + DATA_SIZE;
     const address = this.#placeFor(size, left);
     this.#stack = { address, size };
     this.#dataFrom = address + size;
     this.#original = readMemory(pid, address, new Uint8Array(size));
-    this.#region = { pid, address: address + size - TABLE_SIZE, size: TABLE_SIZE, room: DATA_ROOM };
+    this.#region = { pid, address: address + size - TABLE_SIZE, size: TABLE_SIZE, dataSize: DATA_SIZE };
     this.table = new Table(this.#executor(carrier), this.#region);
     mates.push(this);
   }
@@ -82,8 +82,8 @@ export class CallByCall implements Entered {
     const { carrier, maps } = request;
     const { pid } = carrier.task;
     // The extended state may be longer in threads that have used more of it.
-    const room = Math.ceil((wayOutSize(carrier.saved) + LONGER_STATE) / 64) * 64;
-    const entered = new CallByCall(pid, carrier, gadgetsOf(pid, maps), maps, mates, room, left);
+    const wayOutMost = Math.ceil((wayOutSize(carrier.saved) + LONGER_STATE) / 64) * 64;
+    const entered = new CallByCall(pid, carrier, gadgetsOf(pid, maps), maps, mates, wayOutMost, left);
     stage("dump/laid");
     stage("dump/mapped");
     return entered;
@@ -233,7 +233,7 @@ export class CallByCall implements Entered {
 
   /** Has a thread make calls, and puts it back. Should we die meanwhile, `unmapped` goes as well. */
   #away({ task, saved }: ThreadRequest, unmapped: Stretch, work: (call: Call) => void): void {
-    if (wayOutSize(saved) > this.wayOutRoom)
+    if (wayOutSize(saved) > this.wayOutMost)
       throw new KernelError("entering", `task ${task.tid}: its state is too large`, ERRNO.E2BIG);
     const { tid } = task;
     const { gadgets, meanwhile } = passingGadgets(task, saved, this.maps, this.gadgets);

@@ -1,4 +1,4 @@
-/** A process being dumped: frozen, with us inside. What the rooms above read from. */
+/** A process being dumped: frozen, with us inside. What the folders above read from. */
 
 import type { Owners } from "../../linux/owners.ts";
 import type { HostPid, NsPid } from "../../linux/pid.ts";

@@ -58,7 +58,7 @@ const PATIENCE = 2400n;
  * Why a process cannot be given an area: its limits (RLIMIT_AS, RLIMIT_DATA, the number of mappings), or no gap that is large
  * enough; RLIMIT_MEMLOCK where new mappings are locked; PR_SET_MDWE.
  */
-const NO_ROOM: readonly number[] = [ERRNO.ENOMEM, ERRNO.EAGAIN, ERRNO.EACCES, ERRNO.EPERM];
+const NO_MAPPING: readonly number[] = [ERRNO.ENOMEM, ERRNO.EAGAIN, ERRNO.EACCES, ERRNO.EPERM];
 
 /** Whether an error says that a task that stood has been killed. */
 function hasVanished(error: unknown): boolean {
@@ -98,7 +98,7 @@ export class Infection implements Entered {
 
   /**
    * Enters processes, all at once. `entered` gets each that is to be left again, also when another one fails; `refused` is told
-   * of each memory that has no room for an area, or is given none, and why: its processes are not entered.
+   * of each memory that has no space for an area, or is given none, and why: its processes are not entered.
    * @throws KernelError, RangeError
    */
   static enterAll(
@@ -110,7 +110,7 @@ export class Infection implements Entered {
     const keepers = new Map<number, Infection>();
     const without = new Set<number>();
     const refuse = (vm: number, error: unknown) => {
-      if (!(error instanceof KernelError) || !NO_ROOM.includes(error.errno)) throw error;
+      if (!(error instanceof KernelError) || !NO_MAPPING.includes(error.errno)) throw error;
       without.add(vm);
       refused(vm, error);
     };

@@ -37,11 +37,11 @@ export interface WayOut {
   readonly original: Uint8Array;
 }
 
-const FRAME_ROOM = 0x400;
+const FRAME_SIZE = 0x400;
 
 /** Bytes that a way out takes for a thread with this state. */
 export function wayOutSize({ xstate }: Saved): number {
-  return 2 * FRAME_ROOM + usedXstate(xstate).length + 0x200;
+  return 2 * FRAME_SIZE + usedXstate(xstate).length + 0x200;
 }
 
 /**
@@ -57,7 +57,7 @@ export function layWayOut(
 ): WayOut {
   const xstate = usedXstate(saved.xstate);
   const unmapFrameAt = base + 64;
-  const backFrameAt = base + 64 + FRAME_ROOM;
+  const backFrameAt = base + 64 + FRAME_SIZE;
   const back = buildSigframe(backFrameAt, restartedBytes(saved), saved.mask, { xstate });
   const call = saved.bytes.slice();
   userRegs.encodeInto(call, 0, {

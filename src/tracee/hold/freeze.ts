@@ -277,7 +277,7 @@ function seizeLeaders(processes: readonly FrozenProcess[], deadline: number, sei
   const leaders = processes.map(({ pid }) => ({ pid, tid: pid }));
   const { tasks } = seizeThose(leaders, seized);
   for (const task of tasks) byPid.get(task.pid)?.threads.push(task);
-  Task.awaitTraps(tasks, deadline, ({ pid }) => byPid.get(pid)?.threads.splice(0));
+  Task.awaitTraps(tasks, deadline, ({ process }) => byPid.get(process)?.threads.splice(0));
   const held = processes.filter(({ threads }) => threads.length > 0);
   readStats(held.map(({ pid }) => pid)).forEach((stat, i) => {
     const process = held[i];

@@ -5,6 +5,7 @@
  * are told apart here: the trap that we asked for, the breakpoint at the end of a table, and signals that somebody else
  * sent meanwhile and that must not be lost.
  */
+import { BaseError } from "../../linux/base-error.ts";
 import { CAP_SYS_ADMIN, hasCapability } from "../../linux/capability.ts";
 import { ERESTART, ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import type { Timeout } from "../../linux/interrupted-calls.ts";
@@ -80,14 +81,15 @@ export interface TimeLeft {
 }
 
 /** A task ended while we held it. */
-export class TaskGoneError extends Error {
+export class TaskGoneError extends BaseError {
   override readonly name = "TaskGoneError";
+  readonly kind = "task";
   constructor(
-    readonly pid: HostPid,
+    override readonly process: HostPid,
     readonly tid: HostPid,
     how: string,
   ) {
-    super(`task ${tid} of process ${pid} ${how} while it was held`);
+    super(`task ${tid} of process ${process} ${how} while it was held`);
   }
 }
 

@@ -1,13 +1,13 @@
 /**
  * The private area that we keep inside a process while we work in it:
  *
- *     code, header | slot 0 | slot 1 ... | bulk | bulk of further rooms ...
+ *     code, header | slot 0 | slot 1 ... | bulk | bulk of further parts ...
  *
  * A slot belongs to one thread: its heal pointer, its heal table and its door, its signal frame and a small table, all on one
  * page, since each page costs when it is written to and again when it is used; an extended state that its frame and those of
  * others point to, where theirs is the same; and its stack, which only a signal needs. Slots are aligned to their size, so that
  * the heal entry finds its slot from the stack pointer alone. The bulk region is for the tables of the thread that does the
- * process-wide work. Processes that are built in one and the same memory have a room each: bulk of their own.
+ * process-wide work. Processes that are built in one and the same memory have a part each: bulk of their own.
  */
 
 import { ERRNO, KernelError } from "../../linux/errno.ts";
@@ -59,26 +59,26 @@ export function findGap(spans: Iterable<Span>, size: number, align: number): num
   const sorted = [...spans].filter(({ end }) => end <= TASK_SIZE).sort((a, b) => b.end - a.end);
   let ceiling = TASK_SIZE;
   let margin = 0;
-  let largest = { room: 0, top: 0 };
+  let largest = { size: 0, top: 0 };
   for (const { start, end, growsDown } of [...sorted, { start: 0, end: LOWEST, growsDown: false }]) {
     const gap = ceiling - end;
     if (gap >= size + 2 * MARGIN) return alignDown(ceiling - MARGIN - size, align);
-    if (gap - margin > largest.room) largest = { room: gap - margin, top: ceiling - margin };
+    if (gap - margin > largest.size) largest = { size: gap - margin, top: ceiling - margin };
     if (start < ceiling) {
       ceiling = start;
       margin = growsDown === true ? MARGIN : 0;
     }
   }
   const address = alignDown(largest.top - size, align);
-  return largest.room > 0 && address >= largest.top - largest.room ? address : undefined;
+  return largest.size > 0 && address >= largest.top - largest.size ? address : undefined;
 }
 
 function alignDown(address: number, align: number): number {
   return address - (address % align);
 }
 
-function sizeOf(slots: number, bulk: number, rooms: number): number {
-  return SLOT_SIZE + slots * SLOT_SIZE + bulk * rooms;
+function sizeOf(slots: number, bulk: number, parts: number): number {
+  return SLOT_SIZE + slots * SLOT_SIZE + bulk * parts;
 }
 
 export class Area {
@@ -87,37 +87,37 @@ export class Area {
     readonly address: number,
     readonly slots: number,
     private readonly bulk: number,
-    private readonly rooms: number,
+    private readonly parts: number,
     private readonly at = 0,
   ) {
-    this.size = sizeOf(slots, bulk, rooms);
+    this.size = sizeOf(slots, bulk, parts);
   }
 
   /**
-   * An area for `slots` threads, of so many rooms, where it touches none of the given spans, nor the gaps below stacks. It is
-   * that of the first room.
+   * An area for `slots` threads, of so many parts, where it touches none of the given spans, nor the gaps below stacks. It is
+   * that of the first part.
    * @throws KernelError ENOMEM when the address space has no such gap
    */
-  static place(spans: Iterable<Span>, slots: number, bulk: number, rooms = 1): Area {
-    return Area.somewhere((size) => findGap(spans, size, SLOT_SIZE), slots, bulk, rooms);
+  static place(spans: Iterable<Span>, slots: number, bulk: number, parts = 1): Area {
+    return Area.somewhere((size) => findGap(spans, size, SLOT_SIZE), slots, bulk, parts);
   }
 
   /** The same where `find` tells: an address for so many bytes, a multiple of SLOT_SIZE. @throws KernelError ENOMEM for none */
-  static somewhere(find: (size: number) => number | undefined, slots: number, bulk: number, rooms = 1): Area {
-    const size = sizeOf(slots, bulk, rooms);
+  static somewhere(find: (size: number) => number | undefined, slots: number, bulk: number, parts = 1): Area {
+    const size = sizeOf(slots, bulk, parts);
     const address = find(size);
-    if (address !== undefined) return new Area(address, slots, bulk, rooms);
+    if (address !== undefined) return new Area(address, slots, bulk, parts);
     throw new KernelError("mmap", `an area of ${size} bytes: the mappings leave no such gap`, ERRNO.ENOMEM);
   }
 
   /** Bytes that an area takes. */
-  static sizeFor(slots: number, bulk: number, rooms = 1): number {
-    return sizeOf(slots, bulk, rooms);
+  static sizeFor(slots: number, bulk: number, parts = 1): number {
+    return sizeOf(slots, bulk, parts);
   }
 
-  /** The same area for who has its room `at`, from 0 on. */
-  room(at: number): Area {
-    return at === this.at ? this : new Area(this.address, this.slots, this.bulk, this.rooms, at);
+  /** The same area for who has its part `at`, from 0 on. */
+  part(at: number): Area {
+    return at === this.at ? this : new Area(this.address, this.slots, this.bulk, this.parts, at);
   }
 
   get end(): number {

@@ -10,7 +10,7 @@ export interface Calls {
   operation(op: number, ...args: Raw[]): void;
   /** Places bytes for calls to read, and gives their address in the task. */
   data(bytes: Uint8Array): Pointer;
-  /** Sees to room for so many bytes of calls and data; what has been added is made if need be. */
+  /** Sees to space for so many bytes of calls and data; what has been added is made if need be. */
   reserve(bytes: number): void;
   /** Adds what `lay` adds. It may be the same as what was added for the same key before. */
   share(key: object, lay: () => void): void;

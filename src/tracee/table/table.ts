@@ -33,7 +33,7 @@ export interface Region {
   readonly address: number;
   readonly size: number;
   /** How much of it, at its end, can be used for what the calls read and write: all of it, if not given. */
-  readonly room?: number;
+  readonly dataSize?: number;
 }
 
 /** How a table gets executed: the task's registers are set to `table` and it runs until the table's end. */
@@ -128,7 +128,7 @@ const WORD = 4;
 const MIRROR_SIZE = 0x2000;
 
 /** Calls that many tables have in common, as they stood in one of them. */
-interface Sheet {
+interface SharedCalls {
   readonly entries: Uint8Array;
   readonly data: Uint8Array;
   /** Address of the data there. */
@@ -141,7 +141,7 @@ interface Sheet {
   readonly objects: readonly (string | undefined)[];
 }
 
-const sheets = new WeakMap<object, Sheet>();
+const sharedCalls = new WeakMap<object, SharedCalls>();
 const wantedOnce = new WeakSet<object>();
 
 export class Table {
@@ -156,7 +156,7 @@ export class Table {
   #spaces: Space[] = [];
   /** Where in the entries, in words of 32 bits, pointers stand. */
   #pointers: number[] = [];
-  #placed: { readonly sheet: Sheet; readonly at: number }[] = [];
+  #placed: { readonly shared: SharedCalls; readonly at: number }[] = [];
   #running = false;
   /** How often it was run. */
   #runs = 0;
@@ -184,7 +184,7 @@ export class Table {
 
   /** An entry that is no call: an operation of the runner's own. */
   operation(op: number, ...args: Raw[]): void {
-    this.#makeRoom(ENTRY_SIZE);
+    this.#grow(ENTRY_SIZE);
     const index = this.#used / ENTRY_SIZE;
     setEntry(this.#words, index, op, NO_ARGUMENTS);
     for (let i = 0; i < args.length; i++) this.#setArgument(argumentAt(index, i), args[i] ?? 0);
@@ -213,7 +213,7 @@ export class Table {
     this.#mirror.set(bytes, address - this.region.address - this.#gap);
   }
 
-  /** Room for calls to write to (zeroed), readable after the run. */
+  /** Bytes for calls to write to (zeroed), readable after the run. */
   space(length: number, initial?: Uint8Array): Space {
     const offset = this.#reserve(length);
     if (initial !== undefined) this.#mirror.set(initial, offset - this.#gap);
@@ -232,7 +232,7 @@ export class Table {
     const { pid, address, size } = this.region;
     const step = ENTRY_WORDS;
     const most = Math.floor(size / ENTRY_SIZE) - 1;
-    this.#makeRoom(Math.min(most, values.length) * ENTRY_SIZE);
+    this.#grow(Math.min(most, values.length) * ENTRY_SIZE);
     const words = this.#words;
     const results: number[] = [];
     const varying = 2 + 2 * before.length;
@@ -270,27 +270,27 @@ export class Table {
    * table, and from the third time on it is copied.
    */
   share(key: object, lay: () => void): void {
-    const sheet = sheets.get(key);
-    if (sheet !== undefined && this.free > sheet.entries.length + sheet.data.length) {
-      this.#place(sheet);
+    const shared = sharedCalls.get(key);
+    if (shared !== undefined && this.free > shared.entries.length + shared.data.length) {
+      this.#place(shared);
       return;
     }
     const runs = this.#runs;
     const first = this.#used;
     const dataEnd = this.#dataStart;
     lay();
-    if (wantedOnce.has(key) && this.#runs === runs) sheets.set(key, this.#sheetOf(first, dataEnd));
+    if (wantedOnce.has(key) && this.#runs === runs) sharedCalls.set(key, this.#sharedSince(first, dataEnd));
     else wantedOnce.add(key);
   }
 
-  /** Sees to room for `bytes` of entries and data, by running what has been added if need be. */
+  /** Sees to space for `bytes` of entries and data, by running what has been added if need be. */
   reserve(bytes: number): void {
     if (this.free < bytes) this.run();
   }
 
   /** What is to be written before it runs, valid until then: its entries, to the region's beginning; its data, to the end. */
   get laid(): { readonly entries: Uint8Array; readonly data: Uint8Array } {
-    this.#makeRoom(0);
+    this.#grow(0);
     setEntry(this.#words, this.#used / ENTRY_SIZE, OP.END, NO_ARGUMENTS);
     return {
       entries: this.#mirror.subarray(0, this.#used + ENTRY_SIZE),
@@ -369,7 +369,7 @@ export class Table {
         throw new KernelError(callName(result.nr), `${result.object} in process ${pid}`, -value);
       }
     }
-    for (const { sheet, at } of this.#placed) this.#refuseFailureIn(sheet, at, pid);
+    for (const { shared, at } of this.#placed) this.#refuseFailureIn(shared, at, pid);
   }
 
   /** Runs what has been added, or waits for it where it was started. @throws KernelError for a `must` that failed */
@@ -379,8 +379,8 @@ export class Table {
     this.finish();
   }
 
-  /** What was added since then as a sheet. */
-  #sheetOf(first: number, dataEnd: number): Sheet {
+  /** What was added since then to be copied to other tables. */
+  #sharedSince(first: number, dataEnd: number): SharedCalls {
     const { address } = this.region;
     const low = address + this.#dataStart;
     const high = address + dataEnd;
@@ -400,10 +400,10 @@ export class Table {
     };
   }
 
-  #place(sheet: Sheet): void {
+  #place(shared: SharedCalls): void {
     const at = this.#used;
-    const { entries, data, dataAt, toData, others } = sheet;
-    this.#makeRoom(entries.length + data.length);
+    const { entries, data, dataAt, toData, others } = shared;
+    this.#grow(entries.length + data.length);
     this.#dataStart -= data.length;
     this.#mirror.set(data, this.#dataStart - this.#gap);
     this.#mirror.set(entries, at);
@@ -414,11 +414,11 @@ export class Table {
       this.#pointers.push(word);
     }
     for (let i = 0; i < others.length; i++) this.#pointers.push(at / WORD + (others[i] ?? 0));
-    this.#placed.push({ sheet, at });
+    this.#placed.push({ shared, at });
     this.#used += entries.length;
   }
 
-  #refuseFailureIn({ objects }: Sheet, at: number, pid: HostPid): void {
+  #refuseFailureIn({ objects }: SharedCalls, at: number, pid: HostPid): void {
     const words = this.#words;
     const high = resultAt(at / ENTRY_SIZE) + 1;
     for (let i = 0; i < objects.length; i++) {
@@ -442,7 +442,7 @@ export class Table {
     // would be lost with it, so callers keep what one step needs within a table.
     const needed = (moves + 2) * ENTRY_SIZE;
     if (this.#used + needed > this.#dataStart) throw new RangeError("the table of calls is full");
-    this.#makeRoom(needed);
+    this.#grow(needed);
     const entry = this.#used + moves * ENTRY_SIZE;
     const index = entry / ENTRY_SIZE;
     setEntry(this.#words, index, nr, NO_ARGUMENTS);
@@ -469,14 +469,14 @@ export class Table {
     setWide(this.#words, word, rawOf(argument));
   }
 
-  /** Room left for entries and data together, in bytes. */
+  /** What is left for entries and data together, in bytes. */
   get free(): number {
-    const { size, room = size } = this.region;
-    return Math.min(this.#dataStart - this.#used - ENTRY_SIZE, this.#dataStart - (size - room));
+    const { size, dataSize = size } = this.region;
+    return Math.min(this.#dataStart - this.#used - ENTRY_SIZE, this.#dataStart - (size - dataSize));
   }
 
   /** Sees to so many bytes between entries and data in the mirror, and to those of the end of the table. */
-  #makeRoom(bytes: number): void {
+  #grow(bytes: number): void {
     const data = this.region.size - this.#dataStart;
     const needed = this.#used + bytes + 2 * ENTRY_SIZE + data;
     const { size } = this.region;
@@ -493,10 +493,10 @@ export class Table {
   #reserve(length: number): number {
     const start = this.#dataStart - length;
     const aligned = start - (start % DATA_ALIGN);
-    const { size, room = size } = this.region;
-    if (aligned < Math.max(this.#used + 2 * ENTRY_SIZE, size - room))
+    const { size, dataSize = size } = this.region;
+    if (aligned < Math.max(this.#used + 2 * ENTRY_SIZE, size - dataSize))
       throw new RangeError("the table's data does not fit");
-    this.#makeRoom(this.#dataStart - aligned);
+    this.#grow(this.#dataStart - aligned);
     this.#dataStart = aligned;
     return aligned;
   }

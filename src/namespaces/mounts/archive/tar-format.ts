@@ -4,6 +4,8 @@
  * as entries of their own, numbers in base 256, sparse files of its old kind and of pax 1.0.
  */
 
+import { BaseError } from "../../../linux/base-error.ts";
+
 export const BLOCK = 512;
 
 /** What a header is of (its field `typeflag`). */
@@ -108,8 +110,9 @@ export const PAX = {
 } as const;
 
 /** An archive that cannot be read. */
-export class TarError extends Error {
+export class TarError extends BaseError {
   override readonly name = "TarError";
+  readonly kind = "image";
 }
 
 /** How many bytes of zero follow content of `size` bytes. */

@@ -1,5 +1,5 @@
 /**
- * Room for a large pages file on tmpfs, in huge pages.
+ * A large pages file on tmpfs is given huge pages ahead of its writer.
  *
  * A write to tmpfs looks for a page of its own for every 4 KiB: that takes longer than the copy. MADV_COLLAPSE on a
  * mapping of the file gives it huge pages whatever the mount's `huge=` says, and does not take the file's lock, so it goes
@@ -30,8 +30,8 @@ function mayMake(size: number): boolean {
   return Number(readRlimit(CALLER, RLIMIT.FSIZE).cur) >= size;
 }
 
-export class HugeRoom implements Disposable {
-  /** Where the next room is to be made: nowhere, until it is begun. */
+export class HugePreallocation implements Disposable {
+  /** Where pages are to be made next: nowhere, until it is begun. */
   #at: number;
   #slow = 0;
 
@@ -44,8 +44,8 @@ export class HugeRoom implements Disposable {
     this.#at = size;
   }
 
-  /** Room for `size` bytes in a file on tmpfs, open as `fd`. Undefined where it does not pay or is not to be had. */
-  static of(fd: number, size: number): HugeRoom | undefined {
+  /** Pages for `size` bytes of a file on tmpfs, open as `fd`. Undefined where it does not pay or is not to be had. */
+  static of(fd: number, size: number): HugePreallocation | undefined {
     if (size < WORTH || !mayMake(size) || rawSyscall(NR.ftruncate, fd, size) < 0) return undefined;
     const reserved = rawSyscall(
       NR.mmap,
@@ -58,20 +58,20 @@ export class HugeRoom implements Disposable {
     );
     if (reserved < 0) return undefined;
     const address = Math.ceil(reserved / HUGE_PAGE_SIZE) * HUGE_PAGE_SIZE;
-    const room = new HugeRoom(address, size, reserved);
+    const made = new HugePreallocation(address, size, reserved);
     if (rawSyscall(NR.mmap, address, size, PROT.WRITE, MAP.SHARED | MAP.FIXED, fd, 0) === address)
-      return room;
-    room[Symbol.dispose]();
+      return made;
+    made[Symbol.dispose]();
     return undefined;
   }
 
-  /** Makes room ahead of a writer, from so many bytes on. */
+  /** Makes pages ahead of a writer, from so many bytes on. */
   begin(from: number): void {
     this.#at = Math.ceil(from / GROUP) * GROUP;
     for (let group = 0; group < LEAD && this.advance(); group++);
   }
 
-  /** Makes some more room. False when there is no more to make. */
+  /** Makes some more. False when there is no more to make. */
   advance(): boolean {
     const { address } = this;
     const from = this.#at;
