@@ -5,6 +5,7 @@ import { O, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { viewOf } from "../linux/struct.ts";
 import { syscall } from "../linux/syscall.ts";
+import { log } from "../log.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
@@ -32,7 +33,10 @@ class EventfdDump implements FileDumper {
     const { fields } = file.fdinfo;
     const count = fields.get("eventfd-count")?.[0];
     if (count === undefined) throw new FileDumpError(`${file.where}: no eventfd-count in its fdinfo`);
-    const semaphore = fields.get("eventfd-semaphore")?.[0] === "1";
+    const mode = fields.get("eventfd-semaphore")?.[0];
+    if (mode === undefined)
+      log.warn("files/eventfd", `${file.where}: this kernel does not tell of semaphores: it will be none`);
+    const semaphore = mode === "1";
     const entry: EventfdFileEntry = {
       id,
       flags: file.flags | (semaphore ? SEMAPHORE : 0),

@@ -7,6 +7,7 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { VmaEntry } from "../images/schema/generated/memory.ts";
 import { keepBytes } from "../images/wire.ts";
 import { fstat, O, open, stat, withFd } from "../linux/io.ts";
+import { isLockedOnFault } from "../linux/lock-on-fault.ts";
 import { MAP, PAGE_SIZE } from "../linux/memory.ts";
 import { MAP_MORE } from "../linux/mman.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
@@ -113,7 +114,7 @@ export class MappingDescriber {
       fd: -1n,
       madv: adviceBits(mapping),
     };
-    if (mapping.flags.has("lf")) entry.lock_on_fault = true;
+    if (isLockedOnFault(mapping.flags)) entry.lock_on_fault = true;
     if (mapping.flags.has("sl")) entry.sealed = true;
     entry.anon_name = anonymousName(mapping);
     this.#recognise(dumpee, mapping, entry);

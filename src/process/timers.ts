@@ -7,6 +7,7 @@ import { type HostPid, hostPid, type NsPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { SIGEV_THREAD_ID, sigevent } from "../linux/signal.ts";
 import { struct, u64 } from "../linux/struct.ts";
+import { log } from "../log.ts";
 import type { Table } from "../tracee/table/table.ts";
 import { ImageValueError } from "./errors.ts";
 
@@ -136,14 +137,17 @@ export function createPosixTimers(
 /** Clocks that go as ours do, if they do not show the same, and that began long ago: REALTIME, MONOTONIC, BOOTTIME, TAI. */
 const COMMON_CLOCKS: readonly number[] = [0, 1, 7, 11];
 const TIMER_ABSTIME = 1;
-/** How often a count may be missed, when the timer goes on before the signal is taken. */
-const ATTEMPTS = 50;
+/** How often a count may be missed, when the process comes too late to its signal; from the middle on, in the middle of an interval. */
+const ATTEMPTS = 48;
+/** So many nanoseconds after it was told the process takes its signal; twice as many after every eight attempts. */
+const SLACK = 1_000_000n;
 
 /**
  * Gives timers the overruns of their last delivery (timer_getoverrun(2)). No call sets them: so the timer is armed as
- * if it had begun as many intervals ago, and the process takes the signal, by which the kernel counts them. It must have
- * no signal pending yet, and blocks them all. What cannot be had so (a clock that has not run for so long, one of CPU
- * time, a timer of another thread) stays without. Returns the ids of the timers that run from now on.
+ * if it had begun as many intervals ago, and the process takes the signal at a set time, by which the kernel counts them. It must
+ * have no signal pending yet, and blocks them all. What cannot be had so (a clock that has not run for so long, one of CPU
+ * time, a timer of another thread, an interval shorter than it takes to wake up) stays without, and is told. Returns the ids of the
+ * timers that run from now on.
  */
 export function giveOverruns(
   table: Table,
@@ -152,37 +156,57 @@ export function giveOverruns(
 ): ReadonlySet<number> {
   const running = new Set<number>();
   for (const entry of entries) {
-    const interval = entry.isec * NSEC_PER_SEC + entry.insec;
-    const wanted = entry.overrun;
-    if (wanted <= 0 || interval <= 0n || !COMMON_CLOCKS.includes(entry.clock_id)) continue;
-    if (entry.it_sigev_notify !== 0 && entry.notify_thread_id !== pid) continue;
-    const left = entry.vsec * NSEC_PER_SEC + entry.vnsec;
-    const set = new Uint8Array(BigUint64Array.of(1n << BigInt(entry.si_signo - 1)).buffer);
-    const patience = timespec.encode({ sec: 0n, nsec: NSEC_PER_SEC / 10n });
-    let ago = BigInt(wanted + 1) * interval - left;
-    const ahead = aheadOfOurs(table, entry.clock_id);
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const begin = readClock(entry.clock_id) + ahead - ago;
-      if (begin <= 0n) break;
-      const value = itimerspec.encode({
-        isec: entry.isec,
-        insec: entry.insec,
-        vsec: begin / NSEC_PER_SEC,
-        vnsec: begin % NSEC_PER_SEC,
-      });
-      const object = `timer ${entry.it_id}`;
-      table.must(object, NR.timer_settime, entry.it_id, TIMER_ABSTIME, table.data(value), 0);
-      const taken = table.call(NR.rt_sigtimedwait, table.data(set), 0, table.data(patience), SIGSET_SIZE);
-      const overrun = table.must(object, NR.timer_getoverrun, entry.it_id);
-      table.run();
-      if (taken.failed) break;
-      running.add(entry.it_id);
-      if (overrun.value === wanted) break;
-      // It took a while, in which the timer went on.
-      ago -= BigInt(overrun.value - wanted) * interval;
-    }
+    if (entry.overrun <= 0 || (entry.isec <= 0n && entry.insec <= 0n)) continue;
+    const isOurs = entry.it_sigev_notify === 0 || entry.notify_thread_id === pid;
+    const outcome =
+      isOurs && COMMON_CLOCKS.includes(entry.clock_id) ? giveOverrun(table, entry) : "cannot be counted";
+    if (outcome !== "cannot be counted") running.add(entry.it_id);
+    if (outcome !== "given")
+      log.warn(
+        "timers",
+        `process ${pid}: timer ${entry.it_id}: the ${entry.overrun} overruns of its last signal are lost`,
+      );
   }
   return running;
+}
+
+/** Whether a timer has its overruns now; "missed" where it runs with others. */
+function giveOverrun(table: Table, entry: PosixTimerEntry): "given" | "missed" | "cannot be counted" {
+  const { overrun: wanted, clock_id: clock, it_id: id } = entry;
+  const object = `timer ${id}`;
+  const interval = entry.isec * NSEC_PER_SEC + entry.insec;
+  const left = entry.vsec * NSEC_PER_SEC + entry.vnsec;
+  const set = new Uint8Array(BigUint64Array.of(1n << BigInt(entry.si_signo - 1)).buffer);
+  const patience = timeOf(NSEC_PER_SEC / 10n);
+  const ahead = aheadOfOurs(table, clock);
+  let late = 0n;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const rest = attempt < ATTEMPTS / 2 ? left : interval / 2n;
+    const taking = readClock(clock) + ahead + (SLACK << BigInt(attempt >> 3));
+    const begin = taking - (BigInt(wanted + 1) * interval - rest) + late;
+    if (begin <= 0n) return attempt === 0 ? "cannot be counted" : "missed";
+    const value = itimerspec.encode({
+      isec: entry.isec,
+      insec: entry.insec,
+      vsec: begin / NSEC_PER_SEC,
+      vnsec: begin % NSEC_PER_SEC,
+    });
+    table.must(object, NR.timer_settime, id, TIMER_ABSTIME, table.data(value), 0);
+    table.call(NR.clock_nanosleep, clock, TIMER_ABSTIME, table.data(timeOf(taking)), 0);
+    const taken = table.call(NR.rt_sigtimedwait, table.data(set), 0, table.data(patience), SIGSET_SIZE);
+    const overrun = table.must(object, NR.timer_getoverrun, id);
+    table.run();
+    if (taken.failed && late === 0n) return attempt === 0 ? "cannot be counted" : "missed";
+    if (!taken.failed && overrun.value === wanted) return "given";
+    // It comes later than it was told, by about as many intervals; or not any more, and the signal is not there yet.
+    late = taken.failed ? 0n : late + BigInt(overrun.value - wanted) * interval;
+  }
+  return "missed";
+}
+
+/** A time in nanoseconds, as calls take it. */
+function timeOf(time: bigint): Uint8Array {
+  return timespec.encode({ sec: time / NSEC_PER_SEC, nsec: time % NSEC_PER_SEC });
 }
 
 /** How far a clock, in the time namespace of a process, is ahead of what it shows to us, in nanoseconds. */

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildFixtures, type Directives, directives, fixtureProgram } from "./build.ts";
+import { patience } from "./patience.ts";
 import {
   adoptOrphans,
   childrenOf,
@@ -115,7 +116,7 @@ export async function withTransparentHugePages(
 
 /** Gives the child of unshare(1) its ids. */
 async function mapIds(starter: number, map: string): Promise<void> {
-  const pid = await until(() => childrenOf(starter)[0], 5000);
+  const pid = await until(() => childrenOf(starter)[0], patience(5000));
   for (const file of ["gid_map", "uid_map"]) writeFileSync(`/proc/${pid}/${file}`, `${map}\n`);
 }
 
@@ -180,7 +181,7 @@ export async function startFixture(name: string): Promise<Fixture> {
     return words === "" ? "" : `\nit printed: ${words}`;
   };
 
-  const finish = async (timeoutMs = 20_000) => {
+  const finish = async (timeoutMs = patience(20_000)) => {
     look();
     writeFileSync(file("go"), "");
     const said = await until(
@@ -189,7 +190,7 @@ export async function startFixture(name: string): Promise<Fixture> {
     );
     look();
     if (said === "PASS") {
-      const left = await waitGone([fixture.pid], 5000);
+      const left = await waitGone([fixture.pid], patience(5000));
       if (left.length > 0)
         throw new FixtureFailed(`${name}: passed, but process ${fixture.pid} does not end`);
       return said;
@@ -212,7 +213,10 @@ export async function startFixture(name: string): Promise<Fixture> {
 
   // It is written aside and linked to its name: with two names it is not done yet, and a look at the tree would see both.
   const isReady = () => statSync(file("ready"), { throwIfNoEntry: false })?.nlink === 1;
-  const started = await until(() => (isReady() || child.exitCode !== null ? true : verdict()), 30_000);
+  const started = await until(
+    () => (isReady() || child.exitCode !== null ? true : verdict()),
+    patience(30_000),
+  );
   if (!existsSync(file("ready"))) {
     const said = verdict();
     await stop();
@@ -258,7 +262,7 @@ async function differencesFrom(
   pid: number,
   view: (shot: Snapshot) => Snapshot,
 ): Promise<string[]> {
-  const end = Date.now() + 300;
+  const end = Date.now() + patience(300);
   for (;;) {
     const differences = compareSnapshots(view(before), view(snapshotProc(pid)));
     if (differences.length === 0 || Date.now() > end) return differences;
@@ -367,7 +371,7 @@ export async function cycle(fixture: Fixture, how: CycleOptions = {}): Promise<C
   const before = snapshotProc(fixture.pid);
   const dumped = await dump(fixture.pid, imagesDir, dumpHow(fixture, how));
   await refuseOrComplain(fixture, dumped, before);
-  const left = await waitGone(members, 3000);
+  const left = await waitGone(members, patience(3000));
   if (left.length > 0)
     throw new FixtureFailed(`${fixture.name}: after the dump these still live: ${left.join(" ")}`);
   const restored = await restoreFixture(fixture, imagesDir, {

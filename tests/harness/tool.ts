@@ -3,6 +3,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { projectDir } from "./build.ts";
+import { patience } from "./patience.ts";
 
 /** The command line of a tool, without its command: ["/path/of/criu"] or ["bun", "src/main.ts"]. */
 export type Tool = string[];
@@ -80,7 +81,7 @@ export async function runTool(
   const alarm = setTimeout(() => {
     late = true;
     child.kill("SIGKILL");
-  }, how.timeoutMs ?? 60_000);
+  }, how.timeoutMs ?? patience(60_000));
   const exitCode = await child.exited;
   clearTimeout(alarm);
   const milliseconds = performance.now() - start;

@@ -12,9 +12,6 @@ import { programs, writeInputs } from "../programs/list.ts";
 import { runProgram } from "../programs/run.ts";
 import type { Job } from "./machine.ts";
 
-/** An emulated processor is slow: so much longer is waited for what is given a time. */
-const PATIENCE = 120_000;
-
 const job: Job = JSON.parse(readFileSync(join(projectDir, "job.json"), "utf8"));
 const deadline = Date.now() + job.minutes * 60_000;
 
@@ -46,7 +43,7 @@ async function tryFixture(how: string, name: string): Promise<void> {
       if (!(error instanceof Refused)) throw error;
       refused = `refused, as it may be: ${inWords(error).split("\n").at(-1)}`;
     }
-    await fixture.finish(PATIENCE);
+    await fixture.finish();
     say("pass", how, name, refused || `${Math.round(performance.now() - start)} ms`);
   } catch (error) {
     say(error instanceof Skipped ? "skip" : "fail", how, name, inWords(error));

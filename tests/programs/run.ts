@@ -3,6 +3,7 @@
 import { closeSync, createReadStream, existsSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { FixtureFailed } from "../harness/fixture.ts";
+import { patience } from "../harness/patience.ts";
 import {
   adoptOrphans,
   killAll,
@@ -122,7 +123,7 @@ export async function runProgram(
   let [cpuMs, offset, used] = [0, 0, 0];
   /** Waits for a moment in processor time; false when the program has ended before. */
   const work = async (moment: number): Promise<boolean> => {
-    const end = Date.now() + 120_000;
+    const end = Date.now() + patience(120_000);
     for (; !ended(); await Bun.sleep(moment === Number.POSITIVE_INFINITY ? 20 : 5)) {
       used = cpuTime(processTree(pid)) - offset;
       if (cpuMs + used >= moment) return true;
@@ -142,7 +143,7 @@ export async function runProgram(
       // It may have ended while the dump began, which is nobody's failure.
       if (!dumped.ok && existsSync(join(dir, "status"))) break;
       if (!dumped.ok) throw complaint(program, "dump", dumped, session(pid));
-      const left = await waitGone(session(pid), 3000);
+      const left = await waitGone(session(pid), patience(3000));
       if (left.length > 0)
         throw new FixtureFailed(`${program.name}: after the dump these live: ${left.join(" ")}`);
       const restored = await restore(imagesDir);

@@ -11,6 +11,7 @@
 
 import { stage } from "../../faults.ts";
 import { ERRNO, KernelError } from "../../linux/errno.ts";
+import { isLockedOnFault } from "../../linux/lock-on-fault.ts";
 import { MAP, PAGE_SIZE, PROT, readMemory, writeMemory } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
 import { pagesToCome } from "../../linux/pagemap.ts";
@@ -146,7 +147,7 @@ export class CallByCall implements Entered {
       call(NR.munmap, [address, page.size]);
     });
     if (shown?.has("lo") !== true) return undefined;
-    return { onFault: shown.has("lf") || this.maps.some((mapping) => mapping.flags.has("lf")) };
+    return { onFault: isLockedOnFault(shown) || this.maps.some(({ flags }) => isLockedOnFault(flags)) };
   }
 
   /** Puts the stack back: the process is as it was found. @throws KernelError, TaskGoneError */

@@ -22,6 +22,7 @@
 
 import { stage } from "../../faults.ts";
 import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
+import { isLockedOnFault } from "../../linux/lock-on-fault.ts";
 import { MAP, PROT, readMemory, writeMemory } from "../../linux/memory.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
@@ -228,7 +229,7 @@ export class Infection implements Entered {
     const { address, size } = this.area;
     if (locked < size) return undefined;
     const ours = readSmaps(this.pid).find(({ start, end }) => start <= address && end > address);
-    return ours?.flags.has("lo") === true ? { onFault: ours.flags.has("lf") } : undefined;
+    return ours?.flags.has("lo") === true ? { onFault: isLockedOnFault(ours.flags) } : undefined;
   }
 
   /** The carrier's state as found. */
