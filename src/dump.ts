@@ -88,20 +88,20 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     numberOf: (net: number) => networks.numberOf(net),
   };
   using mounts = new MountsDump(options, undo, numbers, namespaceNumbers, plugins);
-  const saving = new Saving(
+  const saving = new Saving({
     options,
     images,
     undo,
     mounts,
     cgroups,
-    { lock, leaves, namespaces: networks },
+    network: { lock, leaves, namespaces: networks },
     namespaces,
     networks,
     stats,
     numbers,
     plugins,
-    actions.takesMasters,
-  );
+    orphanPtsMaster: actions.takesMasters,
+  });
   try {
     stage("dump/frozen");
     for (const { pid, zombie } of tree.processes) if (!zombie) plugins.ask("checkpointDevices", pid);

@@ -94,6 +94,22 @@ function threadsOf(pid: HostPid): HostPid[] {
   }
 }
 
+/** What a tree is restored with: all of it is the caller's, who lets go of it afterwards. */
+export interface RestorationContext {
+  readonly options: Options;
+  readonly images: ImageDir;
+  readonly plan: PstreePlan;
+  readonly namespaces: NamespacesRestore;
+  readonly mounts: MountsRestore;
+  readonly networks: NetworksRestore;
+  readonly cgroups: CgroupsRestore;
+  readonly stats: RestoreStats;
+  readonly sameCpu: SameCpu;
+  readonly undo: Undo;
+  readonly plugins: Plugins;
+  readonly actions: Actions;
+}
+
 /** The steps of a restore, in their order. */
 export class Restoration {
   readonly #files: FilesRestore;
@@ -112,20 +128,9 @@ export class Restoration {
   #unlocking: Unlocking | undefined;
   #seccomp: SeccompEntry | undefined;
 
-  constructor(
-    private readonly options: Options,
-    private readonly images: ImageDir,
-    private readonly plan: PstreePlan,
-    private readonly namespaces: NamespacesRestore,
-    private readonly mounts: MountsRestore,
-    private readonly networks: NetworksRestore,
-    private readonly cgroups: CgroupsRestore,
-    private readonly stats: RestoreStats,
-    private readonly sameCpu: SameCpu,
-    private readonly undo: Undo,
-    private readonly plugins: Plugins,
-    private readonly actions: Actions,
-  ) {
+  constructor(private readonly context: RestorationContext) {
+    const { options, images, plan, namespaces, mounts, networks, cgroups, stats, undo, plugins, actions } =
+      context;
     const tasks = plan.all.filter((process) => process.kind === "task");
     const pids = tasks.map(({ pid }) => pid);
     images.loadAhead(IMAGES.fs, pids);
@@ -133,13 +138,13 @@ export class Restoration {
     const orphanPtsMaster = actions.takesMasters
       ? (master: number) => void actions.handOverMaster(master)
       : undefined;
-    this.#files = new FilesRestore(
+    this.#files = new FilesRestore({
       images,
-      { ...options, orphanPtsMaster },
+      options: { ...options, orphanPtsMaster },
       undo,
       mounts,
-      new Set(tables),
-      {
+      tables: new Set(tables),
+      tree: {
         hostOf: (number) => this.#births.hostOf(number) ?? this.#hostOfOther(number),
         withNumbers: (act) => (this.#root === undefined ? act() : withNumbersOf(this.#root, act)),
         processOf: (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
@@ -148,7 +153,7 @@ export class Restoration {
         nets: networks,
       },
       plugins,
-    );
+    });
     this.#memory = new MemoryRestore(
       images,
       this.#files,
@@ -163,9 +168,9 @@ export class Restoration {
       ({ planned, restoree }, memory) => {
         namespaces.nested.enter(planned, restoree);
         if (planned.kind === "task") {
-          this.cgroups.place(restoree.pid, cgroupSetOf(planned), inheritedSet(planned));
-          this.networks.enter(restoree, planned.ids?.net_ns_id, idsAtBirth(planned)?.net_ns_id);
-          this.mounts.enter(restoree, planned.ids?.mnt_ns_id, idsAtBirth(planned)?.mnt_ns_id);
+          cgroups.place(restoree.pid, cgroupSetOf(planned), inheritedSet(planned));
+          networks.enter(restoree, planned.ids?.net_ns_id, idsAtBirth(planned)?.net_ns_id);
+          mounts.enter(restoree, planned.ids?.mnt_ns_id, idsAtBirth(planned)?.mnt_ns_id);
           if (hasOwnMemory(planned)) this.#memory.premap(restoree, memory?.restoree);
           else if (memory !== undefined) this.#memory.shareMemory(restoree, memory.restoree);
         }
@@ -179,10 +184,10 @@ export class Restoration {
 
   /** A process that lives in a namespace of the images. */
   #livesIn(kind: string, number: number): HostPid | "self" | undefined {
-    const field = this.namespaces.fieldOf(kind);
+    const field = this.context.namespaces.fieldOf(kind);
     if (field === undefined) return undefined;
     const found = this.#births.living.find(({ planned }) => planned.ids?.[field] === number);
-    return found?.restoree.pid ?? (this.namespaces.isOurs(field, number) ? "self" : undefined);
+    return found?.restoree.pid ?? (this.context.namespaces.isOurs(field, number) ? "self" : undefined);
   }
 
   /** Of a thread, or of somebody who is not of the tree. That one has the same number only where it lives in our pid namespace. */
@@ -195,13 +200,13 @@ export class Restoration {
   }
 
   #readCores(): void {
-    for (const { threads, core, pid, kind } of this.plan.all) {
+    for (const { threads, core, pid, kind } of this.context.plan.all) {
       if (core === undefined || kind !== "task") continue;
       taskOf(core, pid);
       this.#cores.set(pid, core);
       for (const tid of threads) {
         if (tid === pid) continue;
-        const own = this.images.readOne(IMAGES.core, tid);
+        const own = this.context.images.readOne(IMAGES.core, tid);
         checkArchitecture(own, tid);
         this.#cores.set(tid, own);
       }
@@ -212,12 +217,12 @@ export class Restoration {
   build(): void {
     const root = this.#bear();
     stage("restore/born");
-    this.plugins.ask("postForking");
+    this.context.plugins.ask("postForking");
     this.#furnish();
     stage("restore/files");
     this.#makeThreads();
     stage("restore/threads");
-    this.mounts.giveAutomounts(
+    this.context.mounts.giveAutomounts(
       (number) => this.#births.living.find(({ planned }) => planned.pid === number)?.restoree,
     );
     this.#giveTasks();
@@ -247,12 +252,12 @@ export class Restoration {
   finish(inventory: InventoryEntry): void {
     this.#memory.finish();
     this.#files.finish();
-    this.cgroups.finish();
-    this.networks.finish();
+    this.context.cgroups.finish();
+    this.context.networks.finish();
     const connections = this.#files.lockedConnections();
-    this.#unlocking = unlocking(inventory, this.plan.root.pid, connections, OUR_NETWORK);
+    this.#unlocking = unlocking(inventory, this.context.plan.root.pid, connections, OUR_NETWORK);
     // Laid last, it comes first.
-    if (this.#unlocking !== undefined) this.undo.layAfter("network lock", this.#unlocking.steps);
+    if (this.#unlocking !== undefined) this.context.undo.layAfter("network lock", this.#unlocking.steps);
   }
 
   /** A place for so many bytes in all processes, and in us, of whom the root is born. */
@@ -265,36 +270,36 @@ export class Restoration {
 
   #bear(): Restoree {
     const forking = new Stopwatch();
-    this.cgroups.prepare();
-    const area = Area.somewhere((size) => this.#placeFor(size), 1, BULK.RESTORE, this.plan.parts);
+    this.context.cgroups.prepare();
+    const area = Area.somewhere((size) => this.#placeFor(size), 1, BULK.RESTORE, this.context.plan.parts);
     // Several work at once, and much memory is moved by two threads of ours.
-    if (this.plan.all.length > 1 || this.#memory.isMuch) this.sameCpu.end();
+    if (this.context.plan.all.length > 1 || this.#memory.isMuch) this.context.sameCpu.end();
     this.#root = spawnRoot({
-      number: this.plan.root.pid,
+      number: this.context.plan.root.pid,
       area,
       pidfdNumber: this.#serviceNumber(),
-      pidfd: this.namespaces.keeper?.pidfd.number,
-      asSibling: this.options.restoreSibling,
-      namespaces: this.namespaces.rootFlags,
-      pidNamespace: this.namespaces.pidNamespace,
+      pidfd: this.context.namespaces.keeper?.pidfd.number,
+      asSibling: this.context.options.restoreSibling,
+      namespaces: this.context.namespaces.rootFlags,
+      pidNamespace: this.context.namespaces.pidNamespace,
     });
     favourRoot(
       this.#root.pid,
       [...this.#cores.values()].map(({ thread_core }) => thread_core),
     );
     stage("restore/root");
-    this.actions.root = this.#root.pid;
-    if (this.namespaces.any) this.actions.run("setup-namespaces");
+    this.context.actions.root = this.#root.pid;
+    if (this.context.namespaces.any) this.context.actions.run("setup-namespaces");
     for (const pid of this.#files.ended()) this.#standIns.push(spawnStandIn(pid, area, this.#root));
     this.#births.startSession(this.#root);
-    this.namespaces.fillRoot(this.#root);
-    if (this.namespaces.any) this.actions.run("post-setup-namespaces");
+    this.context.namespaces.fillRoot(this.#root);
+    if (this.context.namespaces.any) this.context.actions.run("post-setup-namespaces");
     stage("restore/namespaces");
     this.#births.grow(this.#root);
     stage("restore/grown");
     this.#births.joinGroups();
     this.#births.endTheDead();
-    this.stats.forkingTime = forking.micros;
+    this.context.stats.forkingTime = forking.micros;
     return this.#root;
   }
 
@@ -307,8 +312,8 @@ export class Restoration {
   }
 
   #shellJob(): ShellJob | undefined {
-    const { root } = this.plan;
-    if (this.#root === undefined || !this.options.shellJob || root.sid === root.pid) return undefined;
+    const { root } = this.context.plan;
+    if (this.#root === undefined || !this.context.options.shellJob || root.sid === root.pid) return undefined;
     return { restoree: this.#root, group: root.pgid };
   }
 
@@ -347,10 +352,10 @@ export class Restoration {
     for (const { planned, restoree } of this.#births.living)
       if (hasOwnMemory(planned)) this.#memory.restoreRings(restoree);
     for (const check of installed) check();
-    this.namespaces.nested.settle();
+    this.context.namespaces.nested.settle();
     for (const { planned, restoree } of this.#births.living) {
       const undos = taskOf(planned.core, planned.pid).sem_undos ?? [];
-      restoreUndos(restoree, undos, this.namespaces.fillsIpcOf(planned.pid));
+      restoreUndos(restoree, undos, this.context.namespaces.fillsIpcOf(planned.pid));
     }
     stage("restore/memory");
     this.#files.arm();
@@ -393,7 +398,7 @@ export class Restoration {
         const own = this.#core(identity.number).thread_core?.cg_set;
         if (own === undefined || own === set) continue;
         this.#unborn.get(restoree)?.born();
-        this.cgroups.placeThread(task.tid, own, set);
+        this.context.cgroups.placeThread(task.tid, own, set);
       }
     }
   }
@@ -417,7 +422,7 @@ export class Restoration {
       const task = taskOf(planned.core, planned.pid);
       const { leader, pid, number, identity } = restoree;
       this.#giveThreads(restoree, highest);
-      this.namespaces.nested.giveForChildren(planned, restoree);
+      this.context.namespaces.nested.giveForChildren(planned, restoree);
       giveThread(leader.table, this.#core(number));
       const running = giveTask(restoree, task, inherited, this.#births.signalsOfDead(planned));
       restoreProc(pid, task, inherited);
@@ -470,7 +475,7 @@ export class Restoration {
       this.#seccomp,
       filters,
       highest,
-      this.namespaces.keepsGroups,
+      this.context.namespaces.keepsGroups,
     );
   }
 
@@ -497,16 +502,16 @@ export class Restoration {
     for (const { planned, restoree } of living) {
       const task = taskOf(planned.core, planned.pid);
       if (task.task_state === TASK_STATE.STOPPED) stopProcess(restoree, task.stop_signo ?? SIG.STOP);
-      else if (this.options.leaveStopped) stopProcess(restoree, SIG.STOP);
+      else if (this.context.options.leaveStopped) stopProcess(restoree, SIG.STOP);
     }
     const tasks = living.flatMap(({ restoree }) => restoree.tasks);
-    this.sameCpu.free(tasks.map(({ tid }) => tid));
+    this.context.sameCpu.free(tasks.map(({ tid }) => tid));
     for (const { restoree } of living) {
       const { leader, identity, threads } = restoree;
       for (const each of [{ task: leader.task, identity }, ...threads])
         giveProcessors(each.task.tid, this.#core(each.identity.number).thread_core ?? {});
     }
-    this.sameCpu.end();
+    this.context.sameCpu.end();
     outliveUs(tasks);
   }
 
@@ -514,7 +519,7 @@ export class Restoration {
   release(): void {
     this.#unlocking?.[Symbol.dispose]();
     this.#files.close();
-    this.cgroups.freeze();
+    this.context.cgroups.freeze();
     detachAll(this.#births.living.flatMap(({ restoree }) => restoree.tasks));
   }
 

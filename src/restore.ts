@@ -113,20 +113,20 @@ async function restoreFrom(
   using networks = new NetworksRestore(images, options, undo, owners, networksPlan(plan, inventory));
   const rootSet = cgroupSetOf(plan.root);
   const cgroups = new CgroupsRestore(images, options, undo, hierarchies, inventory.root_cg_set, rootSet);
-  using namespaces = new NamespacesRestore(
+  using namespaces = new NamespacesRestore({
     images,
     options,
     mounts,
     networks,
-    (root) => cgroups.beginNamespace(root, rootSet),
-    plan.root,
-    plan.all,
-    inventory.root_ids,
-  );
+    beginCgroups: (root) => cgroups.beginNamespace(root, rootSet),
+    root: plan.root,
+    all: plan.all,
+    own: inventory.root_ids,
+  });
   stage("restore/planned");
   actions.run("pre-restore");
 
-  const restoration = new Restoration(
+  const restoration = new Restoration({
     options,
     images,
     plan,
@@ -139,7 +139,7 @@ async function restoreFrom(
     undo,
     plugins,
     actions,
-  );
+  });
   try {
     restoration.build();
     stats.restoreTime = total.micros;

@@ -51,6 +51,23 @@ interface Found {
   readonly saved: readonly Saved[];
 }
 
+/** What a frozen tree is saved with: all of it is the caller's, who lets go of it afterwards. */
+export interface SavingContext {
+  readonly options: DumpOptions;
+  readonly images: ImageDir;
+  readonly undo: Undo;
+  readonly mounts: MountsDump;
+  readonly cgroups: CgroupsDump;
+  readonly network: NetworkDump;
+  readonly namespaces: NamespacesDump;
+  readonly networks: NetworksDump;
+  readonly stats: DumpStats;
+  readonly numbers: TaskNumbers;
+  readonly plugins: Plugins;
+  /** Whether the client takes masters of terminals whose other end is not of the tree. */
+  readonly orphanPtsMaster: boolean;
+}
+
 /** Saves a frozen tree object by object; remembers what it entered, so that it can leave. */
 export class Saving {
   readonly #files: FilesDump;
@@ -62,36 +79,24 @@ export class Saving {
   readonly #idsOf = new Map<HostPid, TaskKobjIdsEntry>();
   readonly #entered: Entered[] = [];
 
-  constructor(
-    private readonly options: DumpOptions,
-    private readonly images: ImageDir,
-    private readonly undo: Undo,
-    private readonly mounts: MountsDump,
-    private readonly cgroups: CgroupsDump,
-    private readonly network: NetworkDump,
-    private readonly namespaces: NamespacesDump,
-    private readonly networks: NetworksDump,
-    private readonly stats: DumpStats,
-    private readonly numbers: TaskNumbers,
-    plugins: Plugins,
-    orphanPtsMaster: boolean,
-  ) {
-    this.#files = new FilesDump(
+  constructor(private readonly context: SavingContext) {
+    const { options, images, undo, mounts, network, namespaces, stats, numbers, plugins } = context;
+    this.#files = new FilesDump({
       images,
-      { ...options, orphanPtsMaster },
+      options: { ...options, orphanPtsMaster: context.orphanPtsMaster },
       undo,
       mounts,
       network,
-      this.namespaces,
+      namespaces,
       stats,
-      numbers,
+      tasks: numbers,
       plugins,
-    );
+    });
     this.#memory = new MemoryDump(
       images,
       this.#files,
       stats,
-      (pid) => this.namespaces.isOther(ipc, pid),
+      (pid) => namespaces.isOther(ipc, pid),
       options.allowUprobes,
     );
   }
@@ -102,26 +107,28 @@ export class Saving {
 
   save(tree: FrozenTree): void {
     if (tree.processes.reduce((sum, { threads }) => sum + threads.length, 0) >= MANY)
-      this.images.writeBehind();
+      this.context.images.writeBehind();
     const ids = new Map<HostPid, ObjectIds>();
     for (const { pid, zombie } of tree.processes) if (!zombie) ids.set(pid, this.#objects.idsOf(pid));
     const living = tree.processes.filter((process) => !process.zombie);
     for (const process of living) {
       const tids = process.threads.map(({ tid }) => tid);
       refuseApart(process.pid, tids);
-      this.namespaces.refuseApart(process.pid, tids);
+      this.context.namespaces.refuseApart(process.pid, tids);
       const objects = ids.get(process.pid);
-      if (objects !== undefined) this.#idsOf.set(process.pid, this.namespaces.idsOf(process.pid, objects));
+      if (objects !== undefined)
+        this.#idsOf.set(process.pid, this.context.namespaces.idsOf(process.pid, objects));
     }
-    this.namespaces.check();
-    const nested = this.namespaces.hasNestedPids ? this.namespaces : undefined;
-    dumpPstree(this.images, tree, ids, this.numbers, this.options.shellJob, nested);
+    this.context.namespaces.check();
+    const nested = this.context.namespaces.hasNestedPids ? this.context.namespaces : undefined;
+    dumpPstree(this.context.images, tree, ids, this.context.numbers, this.context.options.shellJob, nested);
     stage("dump/tree");
     for (const process of tree.processes)
-      if (process.zombie) dumpZombie(this.images, process, this.numbers.numberOf(process.pid));
+      if (process.zombie)
+        dumpZombie(this.context.images, process, this.context.numbers.numberOf(process.pid));
     // One step is taken by all processes before the next, so that they work while we look at the others.
     const found = this.#enter(living, ids);
-    this.networks.lock(this.undo, this.network.leaves);
+    this.context.networks.lock(this.context.undo, this.context.network.leaves);
     stage("dump/locked");
     for (const group of askingGroups([...found.keys()])) {
       const { answers, asked } = askAll(group, (table) => {
@@ -139,20 +146,20 @@ export class Saving {
     stage("dump/memory");
     this.#files.finish();
     stage("dump/files");
-    this.namespaces.dump({
-      images: this.images,
-      options: this.options,
+    this.context.namespaces.dump({
+      images: this.context.images,
+      options: this.context.options,
       tableOf: (pid) => this.#tableOf(pid),
-      mounts: this.mounts,
-      networks: this.networks,
-      tasks: this.numbers,
-      countShared: (counts) => this.stats.countShared(counts),
+      mounts: this.context.mounts,
+      networks: this.context.networks,
+      tasks: this.context.numbers,
+      countShared: (counts) => this.context.stats.countShared(counts),
     });
-    if (this.namespaces.of(time).length === 0) dumpClocks(this.images);
+    if (this.context.namespaces.of(time).length === 0) dumpClocks(this.context.images);
     stage("dump/namespaces");
-    this.cgroups.write(this.images);
-    this.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
-    this.images.settle();
+    this.context.cgroups.write(this.context.images);
+    this.context.images.writeAll(IMAGES.seccomp, [this.#seccomp.image]);
+    this.context.images.settle();
   }
 
   /** Calls inside a process. */
@@ -182,10 +189,10 @@ export class Saving {
       const request = { carrier, threads: requests, maps: mappings, vm, sighand };
       return { frozen, objects, namespaces, mappings, saved, request };
     });
-    const namespaces = this.namespaces
+    const namespaces = this.context.namespaces
       .of(mnt)
       .flatMap(({ id, pid, isRoot }) => (pid === undefined ? [] : [{ number: id, pid, isRoot }]));
-    this.mounts.read(namespaces.sort((a, b) => Number(b.isRoot) - Number(a.isRoot)));
+    this.context.mounts.read(namespaces.sort((a, b) => Number(b.isRoot) - Number(a.isRoot)));
     const all = enterAll(
       found.map(({ request }) => request),
       this.#entered,
@@ -205,10 +212,10 @@ export class Saving {
     const pidfd = pidfdOpen(pid);
     try {
       const proc = readProcess(pid);
-      const numberOf = (host: HostPid) => this.numbers.numberOf(host);
+      const numberOf = (host: HostPid) => this.context.numbers.numberOf(host);
       const dumpee = {
         pid,
-        owners: this.numbers.owners,
+        owners: this.context.numbers.owners,
         numberOf,
         frozen,
         ids: objects,
@@ -219,9 +226,9 @@ export class Saving {
         pidfd,
       };
       const tids = frozen.threads.map(({ tid }) => tid);
-      const sets = this.cgroups.setsOf(pid, tids);
+      const sets = this.context.cgroups.setsOf(pid, tids);
       const undos = this.#semUndos.adjustmentsOf(dumpee, namespaces.ipc_ns_id ?? 0);
-      dumpCore(this.images, dumpee, saved, namespaces, this.#seccomp, answers, sets, undos);
+      dumpCore(this.context.images, dumpee, saved, namespaces, this.#seccomp, answers, sets, undos);
       stage("dump/core");
       this.#files.dumpProcess(dumpee);
       stage("dump/opened");
@@ -247,7 +254,7 @@ export class Saving {
 
   /** As leave, after a failure: whatever cannot be undone must not keep the rest from it. */
   abort(): void {
-    this.images.abandon();
+    this.context.images.abandon();
     this.#memory.abort();
     leaveAll(this.#entered.splice(0), ({ pid }, error) => {
       const text = `process ${pid}: ${error instanceof Error ? error.message : String(error)}`;

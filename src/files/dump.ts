@@ -46,8 +46,23 @@ interface KnownDescription extends Known, FileId {}
 /** What of a dump's figures this folder fills in. */
 export type FilesDumpStats = Pick<DumpStats, "countShared">;
 
+/** What files are dumped with. */
+export interface FilesDumpParts {
+  readonly images: ImageDir;
+  readonly options: FilesDumpOptions;
+  readonly undo: Undo;
+  readonly mounts: TreeMounts;
+  readonly network: NetworkDump;
+  readonly namespaces: TreeNamespaces;
+  readonly stats: FilesDumpStats;
+  readonly tasks: TreeTasks;
+  readonly plugins?: Plugins;
+}
+
 export class FilesDump {
   readonly #images: ImageDir;
+  readonly #mounts: TreeMounts;
+  readonly #tasks: TreeTasks;
   readonly #entries: FileEntry[] = [];
   readonly #dumpers = new Map<FileKind, FileDumper>();
   readonly #paths: PathFileDump;
@@ -69,18 +84,20 @@ export class FilesDump {
   readonly #debug = log.enabled(Level.debug);
   #lastId = 0;
 
-  constructor(
-    images: ImageDir,
-    options: FilesDumpOptions,
-    undo: Undo,
-    private readonly mounts: TreeMounts,
-    network: NetworkDump,
-    namespaces: TreeNamespaces,
-    stats: FilesDumpStats,
-    private readonly tasks: TreeTasks,
-    plugins: Plugins = Plugins.none(),
-  ) {
+  constructor({
+    images,
+    options,
+    undo,
+    mounts,
+    network,
+    namespaces,
+    stats,
+    tasks,
+    plugins = Plugins.none(),
+  }: FilesDumpParts) {
     this.#images = images;
+    this.#mounts = mounts;
+    this.#tasks = tasks;
     this.#locks = new LocksDump(options.fileLocks, tasks);
     const base = {
       images,
@@ -144,7 +161,7 @@ export class FilesDump {
       dumpee.pid,
       "a device",
       open(`/proc/${dumpee.pid}/${link}`, O.PATH),
-      this.tasks,
+      this.#tasks,
     );
     const { mode, rdevMajor, rdevMinor } = file.fullStatus;
     const { start, end, path } = mapping;
@@ -210,13 +227,13 @@ export class FilesDump {
     follow(
       tid,
       sights.filter((_, i) => known[i] === undefined),
-      this.mounts,
+      this.#mounts,
     );
     const facts = this.#fdinfo.at(dumpee, tid, sights);
     const leadsTo = new Map<number, FileId>();
     const table = sights.map((sight, i): FdinfoEntry => {
       const description =
-        known[i] ?? this.#describe(OpenFile.descriptor(tid, dumpee.pidfd, sight, this.tasks), sight);
+        known[i] ?? this.#describe(OpenFile.descriptor(tid, dumpee.pidfd, sight, this.#tasks), sight);
       if (facts[i]?.locked === true) this.#dumpLocks(dumpee, tid, sight, description.id);
       const { id, type } = description;
       leadsTo.set(sight.fd, description);
@@ -228,7 +245,7 @@ export class FilesDump {
   }
 
   #dumpLocks(dumpee: Dumpee, tid: HostPid, sight: Sight, description: number): void {
-    const file = OpenFile.descriptor(tid, dumpee.pidfd, sight, this.tasks);
+    const file = OpenFile.descriptor(tid, dumpee.pidfd, sight, this.#tasks);
     try {
       const shares = (owner: HostPid) => shareTable(dumpee.pid, owner);
       this.#locks.dump(file, dumpee.pid, dumpee.ids.files, description, shares);
@@ -260,8 +277,8 @@ export class FilesDump {
     if (sight === undefined) throw new FileDumpError(`${where}: it cannot be looked at`);
     const known = this.#descriptions.find(sight.status.ino, us, fd);
     if (known.known !== undefined) return known.known;
-    follow(us, [sight], this.mounts);
-    return this.#describe(OpenFile.ours(us, fd, where, sight, this.tasks), sight);
+    follow(us, [sight], this.#mounts);
+    return this.#describe(OpenFile.ours(us, fd, where, sight, this.#tasks), sight);
   }
 
   #dump(kind: FileKind, file: OpenFile, id: number): void {
@@ -291,7 +308,7 @@ export class FilesDump {
   /** The number of a file that a process refers to otherwise than by a descriptor; equal ones have one number. */
   #reference(dumpee: Dumpee, link: string, role: string, use: Use = {}): number {
     const tid = taskOf(dumpee);
-    const file = OpenFile.reference(tid, role, open(`/proc/${tid}/${link}`, O.PATH), this.tasks);
+    const file = OpenFile.reference(tid, role, open(`/proc/${tid}/${link}`, O.PATH), this.#tasks);
     try {
       const { dev, ino, mntId } = file.status;
       if (use.isProgram === true) this.#paths.reopening.checkProgram(file);

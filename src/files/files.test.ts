@@ -140,15 +140,15 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
   if (carrier === undefined) throw new Error("no thread");
   const mappings = readSmaps(pid);
   using undo = new Undo();
-  const files = new FilesDump(
+  const files = new FilesDump({
     images,
-    { ...OPTIONS, ...options },
+    options: { ...OPTIONS, ...options },
     undo,
-    OUR_MOUNTS,
-    { lock: noLock, leaves: true, namespaces: onlyOurNet(2) },
-    { find: () => undefined },
-    new DumpStats(),
-    {
+    mounts: OUR_MOUNTS,
+    network: { lock: noLock, leaves: true, namespaces: onlyOurNet(2) },
+    namespaces: { find: () => undefined },
+    stats: new DumpStats(),
+    tasks: {
       living: [pid],
       has: (task) => task === pid,
       numberOf: sameNumber,
@@ -156,7 +156,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
       owners: SAME_OWNERS,
       ownersHere: SAME_OWNERS,
     },
-  );
+  });
   const pidfd = pidfdOpen(pid);
   const entered: Entered[] = [];
   try {
@@ -197,14 +197,14 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
 /** Makes a bare process of the pid with the files of the images; the number of our pidfd in it. */
 function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): number {
   using undo = new Undo();
-  const files = new FilesRestore(
+  const files = new FilesRestore({
     images,
-    restoreOptions(inheritFd),
+    options: restoreOptions(inheritFd),
     undo,
-    OUR_PATHS,
-    new Set([FILES_ID]),
-    TREE,
-  );
+    mounts: OUR_PATHS,
+    tables: new Set([FILES_ID]),
+    tree: TREE,
+  });
   const taken = files.descriptorNumbers();
   let service = 0;
   while (taken.has(service)) service++;
@@ -366,7 +366,14 @@ describe.if(isRoot)("a failed restore", () => {
     );
     const options = { ...restoreOptions(), skipFileRwxCheck: true };
     using undo = new Undo();
-    const files = new FilesRestore(images, options, undo, OUR_PATHS, new Set([FILES_ID]), TREE);
+    const files = new FilesRestore({
+      images,
+      options,
+      undo,
+      mounts: OUR_PATHS,
+      tables: new Set([FILES_ID]),
+      tree: TREE,
+    });
     const shared = images.readAll(IMAGES.files).filter(({ reg }) => reg?.name.endsWith("work/a"));
     for (const { id } of shared) closeSync(files.openForMapping(id, false));
     files.close();
@@ -388,7 +395,14 @@ describe("images that lie", () => {
     write(images);
     return () => {
       using undo = new Undo();
-      const files = new FilesRestore(images, restoreOptions(), undo, OUR_PATHS, new Set([FILES_ID]), TREE);
+      const files = new FilesRestore({
+        images,
+        options: restoreOptions(),
+        undo,
+        mounts: OUR_PATHS,
+        tables: new Set([FILES_ID]),
+        tree: TREE,
+      });
       try {
         files.restoreTable(nobody, FILES_ID);
       } finally {
@@ -442,7 +456,14 @@ describe("images that lie", () => {
     images.writeAll(IMAGES.files, [reg(1, join(dir, "work/gone")), reg(2, path)]);
     images.writeAll(IMAGES.remap_fpath, [{ orig_id: 1, remap_id: 2, remap_type: RemapType.LINKED }]);
     using undo = new Undo();
-    const files = new FilesRestore(images, restoreOptions(), undo, OUR_PATHS, new Set([FILES_ID]), TREE);
+    const files = new FilesRestore({
+      images,
+      options: restoreOptions(),
+      undo,
+      mounts: OUR_PATHS,
+      tables: new Set([FILES_ID]),
+      tree: TREE,
+    });
     files.openForMapping(1, false);
     files.finish();
     undo.commit();
@@ -463,7 +484,14 @@ describe("images that lie", () => {
     for (const id of [1, 2]) {
       images.writeAll(IMAGES.fdinfo, [descriptor(0, id)], FILES_ID);
       using undo = new Undo();
-      const files = new FilesRestore(images, restoreOptions(), undo, OUR_PATHS, new Set([FILES_ID]), TREE);
+      const files = new FilesRestore({
+        images,
+        options: restoreOptions(),
+        undo,
+        mounts: OUR_PATHS,
+        tables: new Set([FILES_ID]),
+        tree: TREE,
+      });
       expect(() => files.restoreTable(nobody, FILES_ID)).toThrow();
       files.close();
     }

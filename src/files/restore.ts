@@ -69,8 +69,21 @@ export type RestoredTree = Pick<
   "hostOf" | "processOf" | "owners" | "livesIn" | "nets" | "withNumbers"
 >;
 
+/** What files are restored with. */
+export interface FilesRestoreParts {
+  readonly images: ImageDir;
+  readonly options: FilesRestoreOptions;
+  readonly undo: Undo;
+  readonly mounts: MountPaths;
+  /** Numbers of the tables of descriptors that processes have. */
+  readonly tables: ReadonlySet<number>;
+  readonly tree: RestoredTree;
+  readonly plugins?: Plugins;
+}
+
 export class FilesRestore {
   readonly #images: ImageDir;
+  readonly #mounts: MountPaths;
   readonly #entries = new Map<number, FileEntry>();
   readonly #restorers = new Map<FileKind, FileRestorer>();
   readonly #paths: PathFileRestore;
@@ -92,20 +105,10 @@ export class FilesRestore {
   /** Who has which table, once they are born. */
   #holders: ReadonlyMap<number, Restoree> = new Map();
 
-  /**
-   * Reads the images. `tables` are the numbers of the tables of descriptors that processes have.
-   * @throws FileRestoreError, ImageError
-   */
-  constructor(
-    images: ImageDir,
-    options: FilesRestoreOptions,
-    undo: Undo,
-    private readonly mounts: MountPaths,
-    tables: ReadonlySet<number>,
-    tree: RestoredTree,
-    plugins: Plugins = Plugins.none(),
-  ) {
+  /** Reads the images. @throws FileRestoreError, ImageError */
+  constructor({ images, options, undo, mounts, tables, tree, plugins = Plugins.none() }: FilesRestoreParts) {
     this.#images = images;
+    this.#mounts = mounts;
     const base = {
       images,
       options,
@@ -252,7 +255,7 @@ export class FilesRestore {
     const root = this.#directory(root_id);
     let ours = this.#ourRoot.get(root_id);
     if (ours === undefined) {
-      ours = this.mounts.isRoot(root);
+      ours = this.#mounts.isRoot(root);
       this.#ourRoot.set(root_id, ours);
     }
     // Our root is that of a process born of us, and who may not change it needs not.

@@ -31,7 +31,25 @@ import { keepsGroups, treeOwners, user } from "./user.ts";
 /** What a tree can be made to join (--join-ns). */
 const JOINABLE: readonly string[] = ["net", "uts", "time", "ipc"];
 
+/** What namespaces are restored with. */
+export interface NamespacesRestoreParts {
+  readonly images: ImageDir;
+  readonly options: Options;
+  readonly mounts: MountsRestore;
+  readonly networks: NetworksRestore;
+  readonly beginCgroups: (root: Restoree) => void;
+  readonly root: PlannedProcess;
+  readonly all: readonly PlannedProcess[];
+  /** Numbers of who dumped the tree: what has another number is a namespace of the tree's. */
+  readonly own: TaskKobjIdsEntry | undefined;
+}
+
 export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
+  readonly images: ImageDir;
+  readonly options: Options;
+  readonly mounts: MountsRestore;
+  readonly networks: NetworksRestore;
+  readonly beginCgroups: (root: Restoree) => void;
   /** Those that the root begins. */
   readonly #begun: readonly PlannedNamespace[];
   readonly #all: readonly PlannedProcess[];
@@ -48,20 +66,13 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   /** Whether nobody in the tree may change groups. */
   readonly keepsGroups: boolean;
 
-  /**
-   * `own` are the numbers of who dumped the tree: what has another number is a namespace of the tree's.
-   * @throws UnsupportedError for a tree that cannot be put into its namespaces
-   */
-  constructor(
-    readonly images: ImageDir,
-    readonly options: Options,
-    readonly mounts: MountsRestore,
-    readonly networks: NetworksRestore,
-    readonly beginCgroups: (root: Restoree) => void,
-    root: PlannedProcess,
-    all: readonly PlannedProcess[],
-    own: TaskKobjIdsEntry | undefined,
-  ) {
+  /** @throws UnsupportedError for a tree that cannot be put into its namespaces */
+  constructor({ images, options, mounts, networks, beginCgroups, root, all, own }: NamespacesRestoreParts) {
+    this.images = images;
+    this.options = options;
+    this.mounts = mounts;
+    this.networks = networks;
+    this.beginCgroups = beginCgroups;
     this.#all = all;
     this.#root = root;
     this.#own = own;
