@@ -197,7 +197,7 @@ export class NetworksRestore implements TreeNets, Disposable {
 
   /** Ends the process that made our calls; what is left of locks goes. */
   [Symbol.dispose](): void {
-    for (const lock of this.#locks.splice(0)) lock[Symbol.dispose]();
+    for (const lock of this.#locks.splice(0)) lock.release();
     for (const unlocking of this.#unlocking.splice(0)) unlocking[Symbol.dispose]();
     this.#helper[Symbol.dispose]();
     for (const { fd, route } of this.#nets.values()) {
