@@ -5,11 +5,15 @@ import { AT, O } from "../../linux/io.ts";
 import { NETLINK, Netlink } from "../../linux/netlink.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
-import { AF, SOCK } from "../../linux/socket.ts";
+import { AF, IPPROTO, SOCK } from "../../linux/socket.ts";
 import { statusOf } from "../../linux/statx.ts";
-import { cString } from "../../linux/syscall.ts";
+import { cString, rawSyscall } from "../../linux/syscall.ts";
 import { Helper } from "../../tracee/build/helper.ts";
 import type { Table } from "../../tracee/table/table.ts";
+import { PING_GROUPS, readSysctls } from "./sysctls.ts";
+
+/** An id that stays as it is: setresgid(2). */
+const SAME = -1;
 
 export class NetHelper implements Disposable {
   #helper: Helper | undefined;
@@ -48,15 +52,24 @@ export class NetHelper implements Disposable {
 
   /** socket(2) in a namespace. @throws KernelError */
   socket(namespace: number, family: number, type: number, protocol = 0): Fd {
-    return this.opened(namespace, "a socket", (table) =>
-      table.must(
-        `a socket of family ${family}, type ${type}, protocol ${protocol}`,
-        NR.socket,
-        family,
-        type | SOCK.CLOEXEC,
-        protocol,
-      ),
-    );
+    const isPing = type === SOCK.DGRAM && (protocol === IPPROTO.ICMP || protocol === IPPROTO.ICMPV6);
+    const group = isPing ? this.#groupThatPings(namespace) : undefined;
+    const what = `a socket of family ${family}, type ${type}, protocol ${protocol}`;
+    return this.opened(namespace, "a socket", (table) => {
+      if (group !== undefined) table.must(what, NR.setresgid, SAME, group.allowed, SAME);
+      const socket = table.must(what, NR.socket, family, type | SOCK.CLOEXEC, protocol);
+      if (group !== undefined) table.must(what, NR.setresgid, SAME, group.ours, SAME);
+      return socket;
+    });
+  }
+
+  /** Who makes a socket for pings has to be of a group that may: one that may there, where ours may not. */
+  #groupThatPings(namespace: number): { readonly allowed: number; readonly ours: number } | undefined {
+    const [range = ""] = readSysctls(this.in(namespace), [PING_GROUPS]);
+    const [first = 1, last = 0] = range.split("\t").map(Number);
+    const ours = rawSyscall(NR.getegid);
+    const isOurs = first <= ours && ours <= last;
+    return isOurs || first > last ? undefined : { allowed: first, ours };
   }
 
   /** What a call opens there, as a descriptor of ours. @throws KernelError */

@@ -14,6 +14,7 @@ import {
   CONF6,
   entryOf,
   oldEntries,
+  PING_GROUPS,
   readConf,
   readSysctls,
   valueIn,
@@ -22,7 +23,6 @@ import {
 } from "./sysctls.ts";
 
 const MAX_DGRAM_QLEN = "unix/max_dgram_qlen";
-const PING_GROUPS = "ipv4/ping_group_range";
 /** That nobody may ping, as at the beginning. */
 const NO_GROUPS = "1\t0";
 const ROOT = "/proc/sys/net";

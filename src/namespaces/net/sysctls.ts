@@ -11,6 +11,9 @@ import { textOf } from "../../linux/text.ts";
 import { log } from "../../log.ts";
 import type { Result, Space, Table } from "../../tracee/table/table.ts";
 
+/** Groups that may make sockets for pings: the first and the last one, as whoever reads calls them. */
+export const PING_GROUPS = "ipv4/ping_group_range";
+
 /** What an image has of /proc/sys/net/ipv4/conf/NAME: values in this order, without the names. */
 export const CONF4: readonly string[] = [
   "accept_local",
