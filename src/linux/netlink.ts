@@ -304,21 +304,29 @@ export class Netlink implements Disposable {
 
 /** Requests in one piece, numbered from `first`. */
 export function encodeRequests(requests: readonly Request[], first = 0): Uint8Array {
+  return encode(requests, (i) => first + i);
+}
+
+function encode(requests: readonly Request[], seqOf: (i: number) => number): Uint8Array {
   const total = requests.reduce((sum, { body }) => sum + nlmsghdr.size + aligned(body.length), 0);
   const bytes = new Uint8Array(total);
   let at = 0;
   for (const [i, { type, flags, body }] of requests.entries()) {
     const len = nlmsghdr.size + body.length;
-    nlmsghdr.encodeInto(bytes, at, { len, type, flags: flags | NLM.REQUEST, seq: first + i });
+    nlmsghdr.encodeInto(bytes, at, { len, type, flags: flags | NLM.REQUEST, seq: seqOf(i) });
     bytes.set(body, at + nlmsghdr.size);
     at += aligned(len);
   }
   return bytes;
 }
 
+/** The number of every message in images: CRIU sends them as they are, and waits for an answer to that one for ever. */
+const SEQ_IN_IMAGES = 24680;
+
 /** Messages one behind the other, as the answer to a dump is. */
 export function encodeMessages(messages: readonly Message[]): Uint8Array {
-  return encodeRequests(messages.map(({ type, body }) => ({ type, flags: NLM.MULTI, body, what: "" })));
+  const requests = messages.map(({ type, body }) => ({ type, flags: NLM.MULTI, body, what: "" }));
+  return encode(requests, () => SEQ_IN_IMAGES);
 }
 
 /** The messages that stand one behind the other from `start`: views. Undefined where the last one is not whole. */

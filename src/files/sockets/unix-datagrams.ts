@@ -35,9 +35,9 @@ export interface Datagrams {
   readonly peers: ReadonlyMap<Socket, Socket>;
 }
 
-/** @throws FileRestoreError for sockets that nobody can reach */
-export function planDatagrams(sockets: Sockets): Datagrams {
-  const plan = new Plan();
+/** `hasQueue`: whether something waits in a socket. @throws FileRestoreError for sockets that nobody can reach */
+export function planDatagrams(sockets: Sockets, hasQueue: (socket: Socket) => boolean): Datagrams {
+  const plan = new Plan(hasQueue);
   const ours = sockets.ours.filter((socket) => socket.isDatagram);
   const reached = new Set(ours.map((socket) => sockets.peerOf(socket)));
   for (const socket of ours) {
@@ -64,6 +64,8 @@ class Plan implements Datagrams {
   readonly peers = new Map<Socket, Socket>();
   readonly #paired = new Set<Socket>();
 
+  constructor(private readonly hasQueue: (socket: Socket) => boolean) {}
+
   has(socket: Socket): boolean {
     return this.#paired.has(socket);
   }
@@ -86,8 +88,10 @@ class Plan implements Datagrams {
   /** Whom a socket is connected to that is closed; undefined where it is connected to nobody. */
   closedPeer(socket: Socket, isReached: boolean): Socket | undefined {
     const { entry } = socket;
-    // CRIU's images do not tell, but one without a name has been connected by its pair alone.
-    const isLeft = entry.state === TCP_STATE.ESTABLISHED && !socket.isNamed && !isReached;
+    // CRIU's images do not tell, but one without a name has been connected, and sent to, by its pair alone. (One that CRIU has restored
+    // has its messages and is connected to nobody.)
+    const wasConnected = entry.state === TCP_STATE.ESTABLISHED || this.hasQueue(socket);
+    const isLeft = wasConnected && !socket.isNamed && !isReached;
     const name = entry.peer_name ?? (isLeft ? new Uint8Array(0) : undefined);
     if (name === undefined) return undefined;
     const closed = closedSocket(socket, name);

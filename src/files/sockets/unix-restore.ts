@@ -64,7 +64,7 @@ export class UnixRestore implements FileRestorer {
     this.#sockets = new Sockets(context.entries.values(), (socket) => this.#given(socket));
     this.#queues = new QueuesRestore(context.images);
     this.#streams = planStreams(this.#sockets);
-    this.#datagrams = planDatagrams(this.#sockets);
+    this.#datagrams = planDatagrams(this.#sockets, ({ entry }) => this.#queues.of(entry.id).length > 0);
   }
 
   make(entry: FileEntry): number {
