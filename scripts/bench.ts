@@ -1,13 +1,14 @@
 /**
  * `npm run bench`: how long dump and restore take, side by side with a peer when CRIU_PEER of the environment names one.
  *
- *     bun scripts/bench.ts [scenario ...]
+ *     bun scripts/bench.ts [--loaded] [scenario ...]
  *
  * Each scenario is run several times (BENCH_RUNS overrides how often), ours and the peer's in turn, each on a workload
  * started anew; the table has the medians. The peer finds a tmpfs on /run. Beside them stands what a program takes that
  * makes only the system calls which nobody can do without (tests/bench/floor.c), for those whose targets may be out of
- * reach: that depends on the machine. A time is that of the whole command, from its start to its end. Images lie in BENCH_DIR, or where temporary files lie. The
- * exit code tells whether everything worked, not whether targets are met.
+ * reach: that depends on the machine. A time is that of the whole command, from its start to its end; CPU time is that of all who take part
+ * meanwhile: the tool, its children, and the tree. With --loaded as many processes run in a loop beside as there are processors. Images
+ * lie in BENCH_DIR, or where temporary files lie. The exit code tells whether everything worked, not whether targets are met.
  */
 
 import {
@@ -17,6 +18,7 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -145,7 +147,9 @@ const freezeRuns = 5;
 
 const sourceDir = join(projectDir, "tests/bench");
 const programDir = join(projectDir, "build/bench");
-const selected = process.argv.slice(2);
+const words = process.argv.slice(2);
+const isLoaded = words.includes("--loaded");
+const selected = words.filter((word) => word !== "--loaded");
 const wanted = (name: string) => selected.length === 0 || selected.includes(name);
 const runsOf = (usual: number) => Number(process.env.BENCH_RUNS ?? usual);
 
@@ -154,6 +158,7 @@ class BenchFailed extends Error {}
 /** What one command took. */
 interface Measured {
   milliseconds: number;
+  cpuMilliseconds: number;
   peakMiB: number;
 }
 
@@ -199,15 +204,58 @@ function haveMemoryAtHand(mebibytes: number): void {
   if (!touched.success) throw new BenchFailed(`there are no ${mebibytes} MiB of memory`);
 }
 
+/** A control group of the bench's own, with all that it starts: its CPU time is that of all who take part. */
+class CpuGroup {
+  readonly #path: string;
+
+  constructor(private readonly parent: string) {
+    this.#path = join(parent, `criu-ts-bench-${process.pid}`);
+    mkdirSync(this.#path);
+    writeFileSync(join(this.#path, "cgroup.procs"), String(process.pid));
+  }
+
+  /** Below our own group, of whatever version; undefined where there is none. */
+  static make(): CpuGroup | undefined {
+    const groups = (readText("/proc/self/cgroup") ?? "").split("\n").map((line) => line.split(":"));
+    const mounts = (readText("/proc/self/mounts") ?? "").split("\n").map((line) => line.split(" "));
+    for (const [, at = "", type, options = ""] of mounts) {
+      const isV1 = type === "cgroup" && options.split(",").includes("cpuacct");
+      const own = groups.find(([, names = ""]) =>
+        isV1 ? names.split(",").includes("cpuacct") : names === "",
+      );
+      if (own === undefined || !(isV1 || type === "cgroup2")) continue;
+      try {
+        return new CpuGroup(join(at, own[2] ?? "/"));
+      } catch {}
+    }
+    return undefined;
+  }
+
+  /** Milliseconds used so far. */
+  used(): number {
+    const nanoseconds = readText(join(this.#path, "cpuacct.usage"));
+    if (nanoseconds !== undefined) return Number(nanoseconds) / 1e6;
+    const [, microseconds] = /^usage_usec (\d+)$/m.exec(readText(join(this.#path, "cpu.stat")) ?? "") ?? [];
+    return Number(microseconds) / 1e3;
+  }
+
+  [Symbol.dispose](): void {
+    writeFileSync(join(this.parent, "cgroup.procs"), String(process.pid));
+    rmdirSync(this.#path);
+  }
+}
+
 /** Runs one command of a tool by `measure`, whose words are in tests/bench/measure.c. */
 function measure(tool: Tool, command: string, images: string, args: string[]): Measured {
   mkdirSync(images, { recursive: true });
   const [result, printedFile] = [join(images, "measured"), join(images, `${command}.out`)];
   const printed = openSync(printedFile, "w");
   const log = `${command}.log`;
+  const usedBefore = cpuGroup?.used() ?? Number.NaN;
   Bun.spawnSync([join(programDir, "measure"), result, ...tool, command, "-D", images, "-o", log, ...args], {
     stdio: ["ignore", printed, printed],
   });
+  const cpuMilliseconds = (cpuGroup?.used() ?? Number.NaN) - usedBefore;
   closeSync(printed);
   const [nanoseconds = Number.NaN, exitCode, peakKiB = 0] = readFileSync(result, "utf8")
     .split(" ")
@@ -219,7 +267,7 @@ function measure(tool: Tool, command: string, images: string, args: string[]): M
       `${command} ended with ${exitCode}: ${(errors.length > 0 ? errors : text).slice(0, 3).join("\n    ")}`,
     );
   }
-  return { milliseconds: nanoseconds / 1e6, peakMiB: peakKiB / 1024 };
+  return { milliseconds: nanoseconds / 1e6, cpuMilliseconds, peakMiB: peakKiB / 1024 };
 }
 
 const shape = (root: number) => {
@@ -271,6 +319,8 @@ interface Row {
   what: string;
   unit: "ms" | "MiB";
   values: Values;
+  /** CPU time in milliseconds. */
+  cpu: Values;
   /** The ratio peer/ours that is wanted, or a judgement of its own with its words. */
   target?: number;
   judge?: { text: string; met: boolean };
@@ -283,6 +333,7 @@ const row = (what: string, unit: Row["unit"], target?: number): Row => {
     what,
     unit,
     values: noValues(),
+    cpu: noValues(),
     ...(target === undefined ? {} : { target }),
   };
   rows.push(made);
@@ -328,6 +379,7 @@ async function freeze(dir: string, contenders: Contender[]): Promise<void> {
       const dumped = measure(tool, "dump", images, ["-t", String(root), "-R"]);
       await Bun.sleep(20);
       whole.values[name].push(dumped.milliseconds);
+      whole.cpu[name].push(dumped.cpuMilliseconds);
       frozen.values[name].push(Number(readFileSync(gap).readBigInt64LE()) / 1e6);
       rmSync(images, { recursive: true });
     });
@@ -362,16 +414,19 @@ function describe(contenders: Contender[], dir: string): void {
   );
   const [cpu] = cpus();
   console.log(`machine: ${cpus().length} x ${cpu?.model.trim()}, Linux ${release()}, load ${load()}`);
-  console.log(`images: ${dir} (${fileSystemOf(dir)})\n`);
+  console.log(
+    `images: ${dir} (${fileSystemOf(dir)})${isLoaded ? `; beside ${cpus().length} processes in a loop` : ""}\n`,
+  );
 }
 
 function printTable(): void {
   const fixed = (value: number) => value.toFixed(value < 100 ? 1 : 0);
-  const lines = [["", "ours", "peer", "kernel alone", "ratio", "target", ""]];
-  for (const { what, unit, values, target, judge } of rows) {
+  const lines = [["", "ours", "CPU", "peer", "CPU", "kernel alone", "ratio", "target", ""]];
+  for (const { what, unit, values, cpu, target, judge } of rows) {
     const [ours, peer] = [median(values.ours), median(values.peer)];
     const text = (all: number[]) =>
       all.length === 0 ? "-" : `${fixed(median(all))} (${fixed(Math.min(...all))}) ${unit}`;
+    const cpuText = (all: number[]) => (all.length === 0 ? "" : `${fixed(median(all))} ms`);
     const ratio = peer / ours;
     const known = !Number.isNaN(ratio);
     const met = judge?.met ?? (target === undefined || !known ? undefined : ratio >= target);
@@ -380,7 +435,9 @@ function printTable(): void {
     lines.push([
       what,
       text(values.ours),
+      cpuText(cpu.ours),
       text(values.peer),
+      cpuText(cpu.peer),
       values.floor.length === 0 ? "" : text(values.floor),
       known ? `${ratio.toFixed(2)}x` : "-",
       judge?.text ?? (target === undefined ? "" : `${target}x`),
@@ -404,10 +461,13 @@ if (process.getuid?.() !== 0) {
 if (peerTool() !== undefined && fileSystemOf("/run") !== "tmpfs") {
   // CRIU keeps there what it has found out about the kernel, on a tmpfs alone: it gets one, in mounts of the bench's own.
   const again = ["mount -t tmpfs run /run", 'exec "$@"'].join(" && ");
-  const words = ["unshare", "-m", "sh", "-c", again, "sh", process.execPath, import.meta.path, ...selected];
-  process.exit(Bun.spawnSync(words, { stdio: ["ignore", "inherit", "inherit"] }).exitCode);
+  const command = ["unshare", "-m", "sh", "-c", again, "sh", process.execPath, import.meta.path, ...words];
+  process.exit(Bun.spawnSync(command, { stdio: ["ignore", "inherit", "inherit"] }).exitCode);
 }
 adoptOrphans();
+// Before the group is made, so that they are not of it.
+const busy = isLoaded ? cpus().map(() => Bun.spawn(["sh", "-c", "while :; do :; done"])) : [];
+const cpuGroup = CpuGroup.make();
 const dir = mkdtempSync(join(process.env.BENCH_DIR ?? tmpdir(), "criu-ts-bench-"));
 const peer = peerTool();
 const floor: Contender = { name: "floor", tool: [join(programDir, "floor")] };
@@ -426,6 +486,7 @@ try {
       what: `${scenario.title}: peak memory of ${what}`,
       unit: "MiB",
       values: noValues(),
+      cpu: noValues(),
     });
     const [dumpPeaks, restorePeaks] = [peakOf("dump"), peakOf("restore")];
     // The first round warms caches and is not counted.
@@ -440,9 +501,11 @@ try {
       const { dump: dumped, restore: restored } = await dumpAndRestore(place, tool, scenario, withRestore);
       if (run === 0) return;
       dumps.values[name].push(dumped.milliseconds);
+      dumps.cpu[name].push(dumped.cpuMilliseconds);
       dumpPeaks.values[name].push(dumped.peakMiB);
       if (restored === undefined) return;
       restores.values[name].push(restored.milliseconds);
+      restores.cpu[name].push(restored.cpuMilliseconds);
       restorePeaks.values[name].push(restored.peakMiB);
     });
     if (scenario.name === "tiny" || scenario.name === "memory") peaks.push(dumpPeaks, restorePeaks);
@@ -468,7 +531,9 @@ try {
   if (!(error instanceof BenchFailed)) throw error;
   problems.push(error.message);
 } finally {
+  for (const each of busy) each.kill("SIGKILL");
   rmSync(dir, { recursive: true, force: true });
+  cpuGroup?.[Symbol.dispose]();
 }
 for (const problem of problems) console.error(`failed: ${problem}`);
 process.exit(problems.length === 0 ? 0 : 1);
