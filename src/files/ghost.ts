@@ -6,39 +6,24 @@
  * the names away again: /proc shows `name (deleted)` as before. Content is written before there is a name, where the
  * file system has O_TMPFILE, so that even a killed restore leaves no half of a file.
  */
+import { fillGhost, ghostSize, saveGhost, setGhostAttributes } from "../images/ghost-file.ts";
 import type { ImageDir } from "../images/image-dir.ts";
 import type { ImageReader } from "../images/image-file.ts";
 import { IMAGES } from "../images/kinds.ts";
-import {
-  type GhostChunkEntry,
-  type GhostFileEntry,
-  RemapType,
-  type Timeval,
-} from "../images/schema/generated/files.ts";
-import { packDevice } from "../linux/device.ts";
-import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
+import { type GhostChunkEntry, type GhostFileEntry, RemapType } from "../images/schema/generated/files.ts";
+import { ERRNO, isErrno } from "../linux/errno.ts";
 import type { Fd } from "../linux/fd.ts";
-import { AT, close, lseek, O, openAt, S, SEEK, withFd } from "../linux/io.ts";
+import { close, O, openAt, S } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import type { Owners } from "../linux/owners.ts";
 import type { MountPath, PathAt } from "../linux/path-at.ts";
-import type { FileTime } from "../linux/statx.ts";
-import { addressOf, checkResult, pathAddress, rawSyscall, syscall } from "../linux/syscall.ts";
-import { bytesToText } from "../linux/text.ts";
-import { type Instant, setTimes } from "../linux/times.ts";
+import { checkResult, pathAddress, rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { nameBeside } from "../undo/names.ts";
-import { copyAllBytes } from "./copy.ts";
-import { isDevice } from "./device.ts";
 import { FileDumpError, FileRestoreError } from "./errors.ts";
 import type { OpenFile } from "./open-file.ts";
-import { openPath, parentOf, selfPath } from "./path.ts";
+import { parentOf } from "./path.ts";
 import type { Remaps } from "./remap.ts";
 import type { TemporaryNames } from "./temporary-names.ts";
-
-const BLOCK = 512;
-/** From here on content is stored in chunks, between which are holes. */
-const CHUNKS_FROM = 3 * 4096;
 
 // --- dump
 
@@ -53,90 +38,23 @@ export class GhostDump {
 
   /** Saves the file, unless that is done, and notes that entry `id` is to be found as it. */
   dump(file: OpenFile, id: number, name: string): void {
-    const { dev, ino, blocks } = file.fullStatus;
+    const { dev, ino } = file.fullStatus;
     const key = `${dev}:${ino}`;
     let ghostId = this.#ids.get(key);
     if (ghostId === undefined) {
-      const allocated = blocks * BLOCK;
-      if (allocated > this.limit) {
+      const size = ghostSize(file);
+      if (size > this.limit) {
         throw new FileDumpError(
-          `${file.where}: ${name}, which is deleted, takes ${allocated} bytes; --ghost-limit allows ${this.limit}`,
+          `${file.where}: ${name}, which is deleted, takes ${size} bytes; --ghost-limit allows ${this.limit}`,
         );
       }
       ghostId = this.#ids.size + 1;
       log.debug("files/ghost", () => `${file.where}: ${name} goes to ghost file ${ghostId}`);
-      this.#save(file, ghostId);
+      saveGhost(this.images, file, ghostId);
       this.#ids.set(key, ghostId);
     }
     this.remaps.add(id, RemapType.GHOST, ghostId);
   }
-
-  #save(file: OpenFile, ghostId: number): void {
-    const { fullStatus: status, format } = file;
-    const chunks = format === S.IFREG && status.size >= CHUNKS_FROM;
-    const head: GhostFileEntry = {
-      uid: file.owners.uid(status.uid),
-      gid: file.owners.gid(status.gid),
-      mode: status.mode,
-      dev: status.dev,
-      ino: BigInt(status.ino),
-      atim: toTimeval(status.atime),
-      mtim: toTimeval(status.mtime),
-      atim_nsec: status.atime.nsec % 1000,
-      mtim_nsec: status.mtime.nsec % 1000,
-    };
-    if (isDevice(format)) head.rdev = packDevice(status.rdevMajor, status.rdevMinor);
-    if (format === S.IFLNK) head.symlnk_target = readSymlink(file);
-    if (chunks) Object.assign(head, { chunks: true, size: BigInt(status.size) });
-    using writer = this.images.writer(IMAGES.ghost_file, ghostId, head);
-    if (format !== S.IFREG) return;
-    // The descriptor itself may not be open for reading.
-    withFd(openToRead(file), (fd) => {
-      if (!chunks) copyAllBytes(fd, 0, status.size, writer.flush());
-      else {
-        for (const { from, to } of dataOf(fd, status.size)) {
-          writer.add({ len: BigInt(to - from), off: BigInt(from) });
-          copyAllBytes(fd, from, to - from, writer.flush());
-        }
-      }
-    });
-  }
-}
-
-/** Opens the file of a descriptor anew for reading, without a trace in its access time. @throws KernelError */
-export function openToRead(file: OpenFile): number {
-  try {
-    return openPath(selfPath(file.copy), O.RDONLY | O.NOATIME | O.NONBLOCK);
-  } catch (error) {
-    if (!isErrno(error, ERRNO.EPERM)) throw error;
-    return openPath(selfPath(file.copy), O.RDONLY | O.NONBLOCK);
-  }
-}
-
-function* dataOf(fd: number, size: number): Generator<{ from: number; to: number }> {
-  for (let at = 0; at < size; ) {
-    const from = rawSyscall(NR.lseek, fd, at, SEEK.DATA);
-    if (from === -ERRNO.ENXIO) return;
-    if (from < 0) {
-      // A file system that does not tell.
-      yield { from: at, to: size };
-      return;
-    }
-    const to = Math.min(lseek(fd, from, SEEK.HOLE), size);
-    yield { from, to };
-    at = to;
-  }
-}
-
-function readSymlink(file: OpenFile): string {
-  const bytes = new Uint8Array(8192);
-  const address = addressOf(bytes);
-  const length = syscall(file.where, NR.readlinkat, file.copy, pathAddress(""), address, bytes.length);
-  return bytesToText(bytes.subarray(0, length));
-}
-
-function toTimeval(time: FileTime): Timeval {
-  return { tv_sec: BigInt.asUintN(64, time.sec), tv_usec: BigInt(Math.floor(time.nsec / 1000)) };
 }
 
 // --- restore
@@ -185,12 +103,12 @@ export function makeGhost(
       try {
         for (const { fileId, at } of users) {
           names.makeParents(at);
-          if (source === undefined && isRegular) source = makeRegular(reader, file, at, names);
+          if (source === undefined && isRegular) source = makeRegular(reader, at, names);
           if (source !== undefined) opened.set(fileId, openLink(source, at, names));
           else {
             const made = makeNode(head, file, at, names);
             source = made.fd.release();
-            setAttributes(source, head, names.owners);
+            setGhostAttributes(source, head, names.owners);
             opened.set(fileId, names.open(made.at, O.PATH | O.NOFOLLOW));
           }
         }
@@ -221,11 +139,9 @@ function openLink(source: number, { mount, path }: MountPath, names: TemporaryNa
 /** An open regular file with the ghost's content and attributes, without a name if the file system can do that. */
 function makeRegular(
   reader: ImageReader<GhostChunkEntry, GhostFileEntry>,
-  file: string,
   at: MountPath,
   names: TemporaryNames,
 ): number {
-  const { head } = reader;
   let fd: number;
   try {
     const { directory, path } = names.place(at);
@@ -235,31 +151,12 @@ function makeRegular(
     fd = names.create(at, O.RDWR);
   }
   try {
-    if (head.chunks === true) {
-      const size = Number(head.size ?? -1n);
-      if (size < 0) throw new FileRestoreError(`${file}: chunks without a size`);
-      syscall(file, NR.ftruncate, fd, size);
-      for (const { entry, payload } of reader) {
-        if (entry.off + entry.len > BigInt(size))
-          throw new FileRestoreError(`${file}: a chunk beyond the end`);
-        lseek(fd, Number(entry.off), SEEK.SET);
-        copyFromImage(reader.fd, payload.offset, payload.length, fd);
-      }
-    } else {
-      const rest = reader.rest();
-      copyFromImage(reader.fd, rest.offset, rest.length, fd);
-    }
-    setAttributes(fd, head, names.owners);
+    fillGhost(reader, fd, names.owners);
     return fd;
   } catch (error) {
     close(fd);
     throw error;
   }
-}
-
-function copyFromImage(image: number | undefined, offset: number, length: number, to: number): void {
-  if (image === undefined) throw new KernelError("sendfile", "an image without a file", ERRNO.EBADF);
-  copyAllBytes(image, offset, length, to);
 }
 
 /** Makes anything but a regular file, as TemporaryNames.make does. @throws FileRestoreError, KernelError */
@@ -293,29 +190,4 @@ function makeNode(
     default:
       throw new FileRestoreError(`${file}: mode 0${mode.toString(8)} is of no kind of file`);
   }
-}
-
-/** Owner, permissions and times; in this order, as each takes something of the one before. @throws KernelError */
-function setAttributes(fd: number, head: GhostFileEntry, owners: Owners): void {
-  const isLink = (head.mode & S.IFMT) === S.IFLNK;
-  const emptyFlags = AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW;
-  syscall(
-    "the owner",
-    NR.fchownat,
-    fd,
-    pathAddress(""),
-    owners.uid(head.uid),
-    owners.gid(head.gid),
-    emptyFlags,
-  );
-  if (!isLink) {
-    // fchmod(2) does not take O_PATH descriptors.
-    syscall("the mode", NR.fchmodat, AT.FDCWD, pathAddress(selfPath(fd)), head.mode & PERMISSIONS);
-  }
-  if (head.atim === undefined || head.mtim === undefined) return;
-  setTimes(fd, toInstant(head.atim, head.atim_nsec), toInstant(head.mtim, head.mtim_nsec));
-}
-
-function toInstant({ tv_sec, tv_usec }: Timeval, nsec = 0): Instant {
-  return { sec: BigInt.asIntN(64, tv_sec), nsec: Number(tv_usec % 1_000_000n) * 1000 + nsec };
 }

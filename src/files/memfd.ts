@@ -4,6 +4,7 @@
  * is an entry of memfd.img and has an image of shared memory; every description of it, and a mapping that has none, is
  * an entry of files.img.
  */
+import { openToRead } from "../images/ghost-file.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { FdTypes, type FileEntry, type MemfdFileEntry } from "../images/schema/generated/files.ts";
 import type { MemfdInodeEntry } from "../images/schema/generated/memory.ts";
@@ -17,7 +18,6 @@ import { fsBlockSizeOf, statusOf } from "../linux/statx.ts";
 import { pathAddress, syscall } from "../linux/syscall.ts";
 import { createSharedMemory, dumpShmemContent, restoreShmemContent, shmidOf } from "../memory/shmem.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
-import { openToRead } from "./ghost.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
 import { openPath, selfPath, withoutDeleted } from "./path.ts";

@@ -5,6 +5,7 @@
  * The path is what /proc shows of the descriptor. It counts only if the very inode stands there; if not, the file is a
  * ghost (ghost.ts) or has lost this one of its names (link-remap.ts).
  */
+import { openToRead } from "../images/ghost-file.ts";
 import { FdTypes, type FileEntry, type RegFileEntry, RemapType } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { errnoName } from "../linux/errno.ts";
@@ -18,7 +19,7 @@ import { log } from "../log.ts";
 import { readBuildId } from "./build-id.ts";
 import { devicePosition, isDevice, isPlainDevice, NO_OFFSET, sameDevice } from "./device.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
-import { GhostDump, type GhostUser, makeGhost, openToRead } from "./ghost.ts";
+import { GhostDump, type GhostUser, makeGhost } from "./ghost.ts";
 import type {
   DumpContext,
   FileDumper,
@@ -169,6 +170,13 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     const gone = saysDeleted(link);
     // Some file systems count links to directories in a way of their own.
     if (status.nlink === 0 || (gone && format === S.IFDIR)) {
+      const mount = this.context.mounts.showsDeleted(status);
+      if (mount === status.mntId) return name;
+      if (mount !== undefined) {
+        throw new FileDumpError(
+          `${file.where}: ${name}, which is deleted, is what mount ${mount} shows, and cannot come back as one and the same`,
+        );
+      }
       if (!this.context.mounts.any) this.reopening.checkGhost(file, name);
       this.#ghosts.dump(file, id, name);
       return name;

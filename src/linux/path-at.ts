@@ -61,6 +61,8 @@ export interface TreeMounts {
   onDevice(device: number): PathAt[];
   /** What stands at a path on a mount that is covered by others; a negative errno where nothing can be reached. @throws KernelError */
   lookUnder(mount: number, path: string): FileStatus | number;
+  /** The number of a mount whose root is this file, which has lost its name: it comes back with the mount. */
+  showsDeleted(status: FileStatus): number | undefined;
   /** How to make something at a path; its directory stays open until the command ends. @throws KernelError */
   place(mount: number, path: string): PathAt;
 }
@@ -102,5 +104,6 @@ export const OUR_MOUNTS: TreeMounts = {
   fromRoot: ourPath,
   onDevice: () => [],
   lookUnder: () => -ERRNO.ENOENT,
+  showsDeleted: () => undefined,
   place: (_, path) => ourPath(path),
 };

@@ -52,6 +52,7 @@ import { unlinking } from "../../undo/calls.ts";
 import type { Undo, UndoEntry } from "../../undo/undo.ts";
 import { mountAutofs } from "./autofs.ts";
 import { addMount, describe, mountHere, parametersOf } from "./context.ts";
+import { fillDeleted } from "./deleted.ts";
 import { MountRestoreError } from "./errors.ts";
 import { type MountsPlan, type PlannedMount, parentsFirst } from "./plan.ts";
 import { restoreTmpfs } from "./tmpfs.ts";
@@ -104,6 +105,8 @@ export class MountsBuilder implements Disposable {
   readonly #deferred: ReadonlySet<Mount>;
   readonly #pidfd: Fd;
   readonly #temporary: UndoEntry[] = [];
+  /** What deleted mounts are made of, by ghost and name: the mount that it is on. */
+  readonly #deleted = new Map<string, Mount>();
   /** Masters that are closed when everything stands in its place. */
   readonly #hungUp: Terminal[] = [];
   #yard: number | undefined;
@@ -408,12 +411,22 @@ export class MountsBuilder implements Disposable {
     );
     using pointFd = Fd.own(point);
     const asDirectory = isDirectory(statusOf(pointFd.number).mode);
-    asRootOf(this.owners, () => this.#makeName(from, origin.path, asDirectory, what));
+    const { ghostId } = planned;
+    const key = `${ghostId} ${origin.path}`;
+    // Another mount shows the same one, by the name that it has now.
+    const isThere = ghostId !== undefined && this.#deleted.get(key) === origin.from.mount;
+    if (!isThere) {
+      asRootOf(this.owners, () => {
+        using made = this.#makeName(from, origin.path, asDirectory, what);
+        if (ghostId !== undefined) fillDeleted(this.images, ghostId, made.number, what, this.owners);
+      });
+      this.#deleted.set(key, origin.from.mount);
+    }
     this.#attachInYard(this.#make(planned));
   }
 
-  /** Makes a file or a directory at a path of a mount, and the directories above that are missing. */
-  #makeName(from: MadeMount, path: string, asDirectory: boolean, what: string): void {
+  /** Makes a file or a directory at a path of a mount, and the directories above that are missing; gives an O_PATH descriptor, the caller's. */
+  #makeName(from: MadeMount, path: string, asDirectory: boolean, what: string): Fd {
     const names = path.split("/").filter((name) => name !== "");
     let directory = from.fd.dup();
     try {
@@ -436,8 +449,10 @@ export class MountsBuilder implements Disposable {
         directory.close();
         directory = fd;
       });
-    } finally {
+      return directory;
+    } catch (error) {
       directory.close();
+      throw error;
     }
   }
 

@@ -24,6 +24,7 @@ import type { Plugins } from "../../plugins/plugins.ts";
 import type { Undo } from "../../undo/undo.ts";
 import { CleanMounts, seeNamespace } from "./access.ts";
 import { autofsEntry, dumpAutofs } from "./autofs.ts";
+import { DeletedRoots } from "./deleted.ts";
 import { MountDumpError } from "./errors.ts";
 import { type ExternalOptions, Externals, KEY } from "./external.ts";
 import { AUTO, enabledNames, type FileSystem, fileSystemOf, NSFS } from "./file-systems.ts";
@@ -43,6 +44,7 @@ import {
 export interface MountsDumpOptions extends ExternalOptions {
   readonly skipMnt: readonly string[];
   readonly enableFs: readonly string[];
+  readonly ghostLimit: number;
 }
 
 /** A mount namespace of the tree. */
@@ -97,6 +99,7 @@ export class MountsDump implements TreeMounts, Disposable {
   readonly #judged = new Map<Mount, Judged>();
   readonly #externals: Externals;
   readonly #enabled: ReadonlySet<string>;
+  readonly #deleted: DeletedRoots;
   #ours: readonly MountInfo[] | undefined;
 
   constructor(
@@ -108,6 +111,7 @@ export class MountsDump implements TreeMounts, Disposable {
   ) {
     this.#externals = new Externals(options);
     this.#enabled = enabledNames(options.enableFs);
+    this.#deleted = new DeletedRoots(tasks);
   }
 
   /**
@@ -127,6 +131,23 @@ export class MountsDump implements TreeMounts, Disposable {
       this.#judged.set(mount, { fileSystem: fileSystemOf(mount.type, this.#enabled) });
     for (const mount of this.#mounts) this.#judgeExternal(mount);
     for (const mount of this.#mounts) this.#refuse(mount);
+    for (const { tree, namespace } of this.#trees)
+      this.#deleted.add(
+        namespace.pid,
+        tree.root,
+        tree.all.filter((mount) => this.#isDeleted(mount)),
+      );
+  }
+
+  /** Whether it shows what has lost its name, and is not found elsewhere. */
+  #isDeleted(mount: Mount): boolean {
+    const { fileSystem, external, withPlugin } = this.#judge(mount);
+    const isSaved = external === undefined && withPlugin === undefined && fileSystem.name !== NSFS;
+    return mount.deleted && isSaved && fileSystem.code !== Fstype.DEVPTS;
+  }
+
+  showsDeleted(status: FileStatus): number | undefined {
+    return this.#deleted.showing(status)?.id;
   }
 
   get #mounts(): Mount[] {
@@ -190,6 +211,7 @@ export class MountsDump implements TreeMounts, Disposable {
   /** Writes the images. @throws MountDumpError, KernelError, ImageError */
   dump(images: ImageDir): void {
     this.#dumpContents(images);
+    this.#deleted.dump(images, this.options.ghostLimit);
     for (const mount of this.#mounts) {
       const { autofs } = this.#judge(mount);
       if (autofs !== undefined) dumpAutofs(images, mount, autofs);
@@ -407,6 +429,7 @@ export class MountsDump implements TreeMounts, Disposable {
   #entry(mount: Mount): MntEntry {
     const { fileSystem, external, source, internalSharing, withPlugin, root } = this.#judge(mount);
     const { code } = fileSystem;
+    const ghostId = this.#deleted.ghostOf(mount);
     // The kernel mounts tracefs in it by itself, and lets no one have the one without the other.
     const flags = code === Fstype.DEBUGFS ? mount.flags | MS.REC : mount.flags;
     return {
@@ -427,6 +450,7 @@ export class MountsDump implements TreeMounts, Disposable {
       ...(internalSharing && { internal_sharing: true }),
       ...(mount.deleted && { deleted: true }),
       ...(external !== undefined && { ext_key: external }),
+      ...(ghostId !== undefined && { ghost_id: ghostId }),
     };
   }
 

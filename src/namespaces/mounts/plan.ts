@@ -50,6 +50,8 @@ export interface PlannedMount {
   readonly origin: Origin;
   /** Where it hears from a group of mounts that is not of the tree: a path of ours whose mount is of that group. */
   readonly outsideMaster: string | undefined;
+  /** What its root was, which had lost its name; undefined in images of CRIU. */
+  readonly ghostId: number | undefined;
 }
 
 export interface MountsPlan {
@@ -280,8 +282,9 @@ class Planner {
   }
 
   #add(mount: Mount, origin: Origin): PlannedMount {
-    const { fileSystem } = this.#of(mount);
-    const planned = { mount, fileSystem, origin, outsideMaster: this.#outsideMaster(mount) };
+    const { fileSystem, entry } = this.#of(mount);
+    const outsideMaster = this.#outsideMaster(mount);
+    const planned = { mount, fileSystem, origin, outsideMaster, ghostId: entry.ghost_id };
     this.#planned.set(mount, planned);
     return planned;
   }

@@ -664,6 +664,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "deleted", id: 16, label: "optional", kind: "scalar", type: "bool" },
     { name: "sb_flags", id: 17, label: "optional", kind: "scalar", type: "uint32", hints: { hex: true } },
     { name: "ext_key", id: 18, label: "optional", kind: "scalar", type: "string" },
+    { name: "ghost_id", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
   ],
   binfmt_misc_entry: [
     { name: "name", id: 1, label: "required", kind: "scalar", type: "string" },

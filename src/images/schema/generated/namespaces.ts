@@ -52,6 +52,8 @@ export interface MntEntry {
   deleted?: boolean | undefined;
   sb_flags?: number | undefined;
   ext_key?: string | undefined;
+  /** Ours: what the root of a mount that has lost its name was, ghost-file-ID.img. */
+  ghost_id?: number | undefined;
 }
 
 export const MntEntry: Codec<MntEntry> = {
@@ -75,6 +77,7 @@ export const MntEntry: Codec<MntEntry> = {
     if (m.deleted !== undefined) w.bool(128, m.deleted, "mnt_entry.deleted");
     if (m.sb_flags !== undefined) w.uint32(136, m.sb_flags, "mnt_entry.sb_flags");
     if (m.ext_key !== undefined) w.string(146, m.ext_key, "mnt_entry.ext_key");
+    if (m.ghost_id !== undefined) w.uint32(8000, m.ghost_id, "mnt_entry.ghost_id");
   },
   read(r: Reader): MntEntry {
     let fstype: number | undefined;
@@ -95,6 +98,7 @@ export const MntEntry: Codec<MntEntry> = {
     let deleted: boolean | undefined;
     let sb_flags: number | undefined;
     let ext_key: string | undefined;
+    let ghost_id: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -152,6 +156,9 @@ export const MntEntry: Codec<MntEntry> = {
         case 146:
           ext_key = r.string();
           break;
+        case 8000:
+          ghost_id = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -165,7 +172,7 @@ export const MntEntry: Codec<MntEntry> = {
     if (mountpoint === undefined) return r.missing("mnt_entry.mountpoint");
     if (source === undefined) return r.missing("mnt_entry.source");
     if (options === undefined) return r.missing("mnt_entry.options");
-    return { fstype, mnt_id, root_dev, parent_mnt_id, flags, root, mountpoint, source, options, shared_id, master_id, with_plugin, ext_mount, fsname, internal_sharing, deleted, sb_flags, ext_key };
+    return { fstype, mnt_id, root_dev, parent_mnt_id, flags, root, mountpoint, source, options, shared_id, master_id, with_plugin, ext_mount, fsname, internal_sharing, deleted, sb_flags, ext_key, ghost_id };
   },
 };
 

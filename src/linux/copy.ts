@@ -1,8 +1,8 @@
 /** Moving bytes between files inside the kernel (sendfile(2)). */
-import { ERRNO, KernelError } from "../linux/errno.ts";
-import { NR } from "../linux/nr.ts";
-import { viewOf } from "../linux/struct.ts";
-import { addressOf, checkResult, rawSyscall } from "../linux/syscall.ts";
+import { ERRNO, KernelError } from "./errno.ts";
+import { NR } from "./nr.ts";
+import { viewOf } from "./struct.ts";
+import { addressOf, checkResult, rawSyscall } from "./syscall.ts";
 
 const offsetBytes = new Uint8Array(8);
 const offsetAddress = addressOf(offsetBytes);
