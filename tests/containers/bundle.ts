@@ -39,15 +39,16 @@ export class Scratch {
   readonly environment: Record<string, string>;
 
   /**
-   * `peer` puts CRIU 4.2 in our place. `niceness` is how much we yield: what we restore must not inherit that.
+   * `peer` puts CRIU 4.2 in our place. `niceness` is how much we yield: what we restore must not inherit that. `before` are words of a
+   * shell that execute what follows them.
    */
-  constructor(peer = false, niceness = 0) {
+  constructor(peer = false, niceness = 0, before: readonly string[] = []) {
     const bin = join(this.path, "bin");
     mkdirSync(bin);
     const criu = join(bin, "criu");
     const tool = (peer ? peerTool() : undefined) ?? ourTool();
     const words = tool.map((word) => (existsSync(word) ? resolve(word) : word)).join(" ");
-    writeFileSync(criu, `#!/bin/sh\nexec nice -n ${niceness} ${words} "$@"\n`);
+    writeFileSync(criu, `#!/bin/sh\nexec nice -n ${niceness} ${[...before, words].join(" ")} "$@"\n`);
     chmodSync(criu, 0o755);
     this.environment = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
     chmodSync(this.path, 0o755);
