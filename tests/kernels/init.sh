@@ -21,6 +21,7 @@ for module in veth tun dummy bridge macvlan vlan nf_tables nft_ct nft_compat nf_
 done
 echo always >/sys/kernel/mm/transparent_hugepage/enabled
 cd /criu-ts || exit
+echo # The firmware leaves its line unfinished.
 # An emulated processor is slow: more time is given to all that has a time.
 TEST_SLOWNESS=5 node_modules/.bin/bun tests/kernels/guest.ts </dev/null
 echo "@ end $?"
