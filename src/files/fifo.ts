@@ -8,6 +8,7 @@ import { FdTypes, type FifoEntry, type FileEntry } from "../images/schema/genera
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { O, S } from "../linux/io.ts";
 import { statusOf } from "../linux/statx.ts";
+import { isPeerClosed } from "../linux/tty.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
@@ -31,7 +32,9 @@ class FifoDump implements FileDumper {
     this.context.paths.dump(file, pathId);
     const pipeId = file.status.ino % 2 ** 32;
     this.#data.dump(file, pipeId);
-    this.context.add({ type: FdTypes.FIFO, id, fifo: { id, pipe_id: pipeId, regf_id: pathId } });
+    const entry: FifoEntry = { id, pipe_id: pipeId, regf_id: pathId };
+    if ((file.flags & O.ACCMODE) === O.RDONLY && !isPeerClosed(file.copy)) entry.no_hangup = true;
+    this.context.add({ type: FdTypes.FIFO, id, fifo: entry });
   }
 
   finish(): void {
@@ -42,9 +45,10 @@ class FifoDump implements FileDumper {
 class FifoRestore implements FileRestorer {
   /**
    * By the FIFO: a description of ours that is both of its ends. With it nobody waits for a partner, and the content
-   * stays until all of those who had the FIFO open have it again.
+   * stays until all of those who had the FIFO open have it again. None where readers wait for the first writer: it would be that one,
+   * and when it is gone poll(2) would tell them of a hangup.
    */
-  readonly #keepers = new Map<number, number>();
+  readonly #keepers = new Map<number, number | undefined>();
   #data: PipeDataRestore | undefined;
 
   constructor(private readonly context: RestoreContext) {}
@@ -58,6 +62,7 @@ class FifoRestore implements FileRestorer {
     return restoring(what, () => {
       if (!this.#keepers.has(pipe_id)) this.#keep(pipe_id, path.id, what);
       const fd = this.context.paths.openPlain(path.id, (path.flags & (O.ACCMODE | O.NOATIME)) | O.NONBLOCK);
+      if (this.#keepers.get(pipe_id) === undefined) this.#data?.restore(pipe_id, fd);
       return withFlags(fd, path.flags);
     });
   }
@@ -77,11 +82,22 @@ class FifoRestore implements FileRestorer {
 
   #keep(pipeId: number, pathId: number, what: string): void {
     this.#data ??= new PipeDataRestore(this.context.images, IMAGES.fifo_data);
+    if (this.#awaitsWriter(pipeId) && !this.#data.hasContent(pipeId)) {
+      this.#keepers.set(pipeId, undefined);
+      return;
+    }
     const fd = this.context.kept.keep(this.context.paths.openPlain(pathId, O.RDWR | O.NONBLOCK));
     this.#keepers.set(pipeId, fd);
     const { mode } = statusOf(fd);
     if ((mode & S.IFMT) !== S.IFIFO) throw new FileRestoreError(`${what} is none any more`);
     this.#data.restore(pipeId, fd);
+  }
+
+  /** Whether all who have it open read, and have met no writer. */
+  #awaitsWriter(pipeId: number): boolean {
+    for (const { fifo: other } of this.context.entries.values())
+      if (other?.pipe_id === pipeId && other.no_hangup !== true) return false;
+    return true;
   }
 
   #path(entry: FileEntry) {

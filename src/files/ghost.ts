@@ -21,7 +21,7 @@ import { log } from "../log.ts";
 import { nameBeside } from "../undo/names.ts";
 import { FileDumpError, FileRestoreError } from "./errors.ts";
 import type { OpenFile } from "./open-file.ts";
-import { parentOf } from "./path.ts";
+import { openPath, parentOf, selfPath } from "./path.ts";
 import type { Remaps } from "./remap.ts";
 import type { TemporaryNames } from "./temporary-names.ts";
 
@@ -71,6 +71,9 @@ export interface GhostUser {
 const PERMISSIONS = 0o7777;
 const TMPFILE = 0o20000000 | O.DIRECTORY;
 
+/** What /proc calls a file that never had a name (O_TMPFILE). It gets none: it may still be linked to one, and only once. */
+const NAMELESS = /\/#\d+$/;
+
 /** A ghost file that is there again. */
 export interface MadeGhost {
   /** What it was when it was dumped, the device as the kernel packs it inside. Old images do not tell. */
@@ -101,10 +104,12 @@ export function makeGhost(
   try {
     names.making(`${file}: ${users[0]?.at.path}`, () => {
       try {
+        const nameless = isRegular && users.every(({ at }) => NAMELESS.test(at.path));
         for (const { fileId, at } of users) {
           names.makeParents(at);
           if (source === undefined && isRegular) source = makeRegular(reader, at, names);
-          if (source !== undefined) opened.set(fileId, openLink(source, at, names));
+          if (source !== undefined && nameless) opened.set(fileId, openPath(selfPath(source), O.PATH));
+          else if (source !== undefined) opened.set(fileId, openLink(source, at, names));
           else {
             const made = makeNode(head, file, at, names);
             source = made.fd.release();

@@ -136,6 +136,11 @@ export class PipeDataRestore implements Disposable {
     }
   }
 
+  /** Whether anything waits in it. */
+  hasContent(pipeId: number): boolean {
+    return (this.#places.get(pipeId)?.entry.bytes ?? 0) > 0;
+  }
+
   /** Gives a pipe, by an end that can be written to, the size and the content it had. @throws FileRestoreError */
   restore(pipeId: number, write: number): void {
     const place = this.#places.get(pipeId);

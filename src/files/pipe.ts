@@ -5,6 +5,8 @@ import { FdTypes, type FileEntry, type PipeEntry } from "../images/schema/genera
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { F } from "../linux/fcntl.ts";
 import { close, fcntl, O, S } from "../linux/io.ts";
+import { NR } from "../linux/nr.ts";
+import { syscall } from "../linux/syscall.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
@@ -26,7 +28,7 @@ class PipeDump implements FileDumper {
 
   dump(file: OpenFile, id: number): void {
     const pipeId = file.status.ino;
-    const entry: PipeEntry = { id, pipe_id: pipeId, flags: file.flags, fown: file.owner };
+    const entry: PipeEntry = { id, pipe_id: pipeId, flags: file.flags, fown: file.owner, ...ownedAs(file) };
     this.#data.dump(file, pipeId);
     this.context.add({ type: FdTypes.PIPE, id, pipe: entry });
   }
@@ -34,6 +36,18 @@ class PipeDump implements FileDumper {
   finish(): void {
     this.#data.write(this.context.images);
   }
+}
+
+/** Permissions that pipe(2) gives. */
+const USUAL_MODE = 0o600;
+const PERMISSIONS = 0o7777;
+
+/** Whose a pipe is, where it is not root's, and who may open it by /proc/PID/fd. */
+function ownedAs(file: OpenFile): Pick<PipeEntry, "uid" | "gid" | "mode"> {
+  const { fullStatus, owners } = file;
+  const [uid, gid] = [owners.uid(fullStatus.uid), owners.gid(fullStatus.gid)];
+  const mode = fullStatus.mode & PERMISSIONS;
+  return { ...((uid !== 0 || gid !== 0) && { uid, gid }), ...(mode !== USUAL_MODE && { mode }) };
 }
 
 interface Pipe {
@@ -61,7 +75,7 @@ class PipeRestore implements FileRestorer {
         close(inherited);
         return withFlags(fd, pipe.flags);
       }
-      const made = this.#pipes.get(pipe.pipe_id) ?? this.#make(pipe.pipe_id);
+      const made = this.#pipes.get(pipe.pipe_id) ?? this.#make(pipe);
       const access = pipe.flags & O.ACCMODE;
       // open(2) marks what it opens with O_LARGEFILE, pipe(2) does not: so the first one is told from later ones.
       const original = (pipe.flags & O.LARGEFILE) === 0;
@@ -90,7 +104,7 @@ class PipeRestore implements FileRestorer {
     this.#data = undefined;
   }
 
-  #make(pipeId: number): Pipe {
+  #make({ pipe_id: pipeId, uid, gid, mode }: PipeEntry): Pipe {
     this.#data ??= new PipeDataRestore(this.context.images, IMAGES.pipes_data);
     const { kept } = this.context;
     const { read, write } = makePipe();
@@ -102,6 +116,11 @@ class PipeRestore implements FileRestorer {
     };
     this.#pipes.set(pipeId, made);
     this.#data.restore(pipeId, made.write);
+    const { owners } = this.context;
+    // The owner first: to change it takes bits of the mode.
+    if (uid !== undefined || gid !== undefined)
+      syscall("its owner", NR.fchown, write, owners.uid(uid ?? 0), owners.gid(gid ?? 0));
+    if (mode !== undefined) syscall("its mode", NR.fchmod, write, mode & PERMISSIONS);
     return made;
   }
 }

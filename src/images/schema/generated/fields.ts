@@ -176,11 +176,13 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "fown", id: 4, label: "required", kind: "message", type: "fown_entry" },
     { name: "uid", id: 5, label: "optional", kind: "scalar", type: "uint32" },
     { name: "gid", id: 6, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "mode", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
   ],
   fifo_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },
     { name: "pipe_id", id: 2, label: "required", kind: "scalar", type: "uint32" },
     { name: "regf_id", id: 3, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "no_hangup", id: 1000, label: "optional", kind: "scalar", type: "bool" },
   ],
   pipe_data_entry: [
     { name: "pipe_id", id: 1, label: "required", kind: "scalar", type: "uint32" },

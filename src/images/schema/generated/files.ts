@@ -674,6 +674,8 @@ export interface PipeEntry {
   /** CRIU 4.3: whose the pipe is, which opening it by /proc/PID/fd asks. */
   uid?: number | undefined;
   gid?: number | undefined;
+  /** this program's own: its permissions, where they are not 0600 */
+  mode?: number | undefined;
 }
 
 export const PipeEntry: Codec<PipeEntry> = {
@@ -685,6 +687,7 @@ export const PipeEntry: Codec<PipeEntry> = {
     w.message(34, FownEntry, m.fown, "pipe_entry.fown");
     if (m.uid !== undefined) w.uint32(40, m.uid, "pipe_entry.uid");
     if (m.gid !== undefined) w.uint32(48, m.gid, "pipe_entry.gid");
+    if (m.mode !== undefined) w.uint32(8000, m.mode, "pipe_entry.mode");
   },
   read(r: Reader): PipeEntry {
     let id: number | undefined;
@@ -693,6 +696,7 @@ export const PipeEntry: Codec<PipeEntry> = {
     let fown: FownEntry | undefined;
     let uid: number | undefined;
     let gid: number | undefined;
+    let mode: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -714,6 +718,9 @@ export const PipeEntry: Codec<PipeEntry> = {
         case 48:
           gid = r.uint32();
           break;
+        case 8000:
+          mode = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -722,7 +729,7 @@ export const PipeEntry: Codec<PipeEntry> = {
     if (pipe_id === undefined) return r.missing("pipe_entry.pipe_id");
     if (flags === undefined) return r.missing("pipe_entry.flags");
     if (fown === undefined) return r.missing("pipe_entry.fown");
-    return { id, pipe_id, flags, fown, uid, gid };
+    return { id, pipe_id, flags, fown, uid, gid, mode };
   },
 };
 
@@ -731,6 +738,8 @@ export interface FifoEntry {
   pipe_id: number;
   /** the path it has, as a regular file's id */
   regf_id?: number | undefined;
+  /** this program's own: a reader that no writer has come to, which does not tell that all are gone */
+  no_hangup?: boolean | undefined;
 }
 
 export const FifoEntry: Codec<FifoEntry> = {
@@ -739,11 +748,13 @@ export const FifoEntry: Codec<FifoEntry> = {
     w.uint32(8, m.id, "fifo_entry.id");
     w.uint32(16, m.pipe_id, "fifo_entry.pipe_id");
     if (m.regf_id !== undefined) w.uint32(24, m.regf_id, "fifo_entry.regf_id");
+    if (m.no_hangup !== undefined) w.bool(8000, m.no_hangup, "fifo_entry.no_hangup");
   },
   read(r: Reader): FifoEntry {
     let id: number | undefined;
     let pipe_id: number | undefined;
     let regf_id: number | undefined;
+    let no_hangup: boolean | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -756,13 +767,16 @@ export const FifoEntry: Codec<FifoEntry> = {
         case 24:
           regf_id = r.uint32();
           break;
+        case 8000:
+          no_hangup = r.bool();
+          break;
         default:
           r.skip(tag);
       }
     }
     if (id === undefined) return r.missing("fifo_entry.id");
     if (pipe_id === undefined) return r.missing("fifo_entry.pipe_id");
-    return { id, pipe_id, regf_id };
+    return { id, pipe_id, regf_id, no_hangup };
   },
 };
 
