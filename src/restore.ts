@@ -17,7 +17,7 @@ import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { InventoryEntry } from "./images/schema/generated/inventory.ts";
 import { ERRNO } from "./linux/errno.ts";
-import { type HostPid, sameHost } from "./linux/pid.ts";
+import { type HostPid, type NsPid, sameHost } from "./linux/pid.ts";
 import { wait } from "./linux/ptrace.ts";
 import { log } from "./log.ts";
 import { lockMethodOf } from "./namespaces/lock-methods.ts";
@@ -112,13 +112,20 @@ async function restoreFrom(
   using mounts = new MountsRestore(images, options, undo, owners, plugins);
   using networks = new NetworksRestore(images, options, undo, owners, networksPlan(plan, inventory));
   const rootSet = cgroupSetOf(plan.root);
+  const setOf = (number: NsPid) => {
+    const process = plan.all.find(({ pid }) => pid === number);
+    return process && cgroupSetOf(process);
+  };
   const cgroups = new CgroupsRestore(images, options, undo, hierarchies, inventory.root_cg_set, rootSet);
   using namespaces = new NamespacesRestore({
     images,
     options,
     mounts,
     networks,
-    beginCgroups: (root) => cgroups.beginNamespace(root, rootSet),
+    beginCgroups: (first, { id, isRoot }) => {
+      if (isRoot) cgroups.beginNamespace(first, rootSet);
+      else cgroups.beginNested(first, id, setOf(first.number));
+    },
     root: plan.root,
     all: plan.all,
     own: inventory.root_ids,

@@ -153,6 +153,7 @@ export class Saving {
       mounts: this.context.mounts,
       networks: this.context.networks,
       tasks: this.context.numbers,
+      addCgroups: (id, pid) => this.context.cgroups.addNamespace(id, pid),
       countShared: (counts) => this.context.stats.countShared(counts),
     });
     if (this.context.namespaces.of(time).length === 0) dumpClocks(this.context.images);

@@ -28,7 +28,7 @@ import {
   propertyIn,
   sameSet,
 } from "./hierarchies.ts";
-import { rootOf } from "./namespace-root.ts";
+import { rootOf, rootsOf } from "./namespace-root.ts";
 import { isList, Properties } from "./properties.ts";
 import { parseRoots } from "./roots.ts";
 
@@ -61,6 +61,9 @@ export class CgroupsDump implements Disposable {
   /** How long, in each hierarchy, the path of the root of the tree's cgroup namespace is. */
   #prefixes: ReadonlyMap<string, number> = new Map();
 
+  /** Those of processes below the root. */
+  readonly #namespaces: { readonly id: number; readonly roots: readonly Membership[] }[] = [];
+
   /** @throws CgroupError */
   constructor(
     private readonly options: CgroupDumpOptions,
@@ -75,6 +78,11 @@ export class CgroupsDump implements Disposable {
   /** The namespace that the root of the tree has is all the tree's. @throws KernelError */
   lookAtRoot(pid: HostPid): void {
     this.#prefixes = rootOf(pid);
+  }
+
+  /** Number `id` in the images is the cgroup namespace of a process below the root. @throws KernelError, UnsupportedError */
+  addNamespace(id: number, pid: HostPid): void {
+    this.#namespaces.push({ id, roots: this.#wanted(rootsOf(pid)) });
   }
 
   /** The numbers of the sets that threads of a process are in. @throws KernelError */
@@ -105,12 +113,14 @@ export class CgroupsDump implements Disposable {
   /** @throws CgroupError, KernelError, ImageError */
   write(images: ImageDir): void {
     const sets = this.#sets.slice(1);
-    if (sets.length === 0) return;
-    const names = [...new Set(sets.flatMap(({ members }) => members.map(({ hierarchy }) => hierarchy)))];
+    if (sets.length === 0 && this.#namespaces.length === 0) return;
+    const own = new Map(this.#sets[0]?.members.map(({ hierarchy, path }) => [hierarchy, path]));
+    const roots = this.#namespaces.flatMap((each) => each.roots);
+    // What we are in ourselves is there.
+    const used = [...sets.flatMap(({ members }) => members), ...roots.filter((root) => !isWithin(own, root))];
+    const names = [...new Set(used.map(({ hierarchy }) => hierarchy))];
     const controllers = names.map((hierarchy): CgControllerEntry => {
-      const paths = sets.flatMap(({ members }) =>
-        members.filter((member) => member.hierarchy === hierarchy).map(({ path }) => path),
-      );
+      const paths = used.filter((member) => member.hierarchy === hierarchy).map(({ path }) => path);
       const dirs = this.options.manageCgroups === "ignore" ? [] : this.#directories(hierarchy, paths);
       return { cnames: hierarchy.split(","), dirs, is_threaded: this.#threaded.has(hierarchy) };
     });
@@ -121,7 +131,11 @@ export class CgroupsDump implements Disposable {
         return prefix > 0 ? { name: hierarchy, path, cgns_prefix: prefix } : { name: hierarchy, path };
       }),
     }));
-    images.writeAll(IMAGES.cgroup, [{ sets: entries, controllers }]);
+    const namespaces = this.#namespaces.map(({ id, roots }) => ({
+      id,
+      roots: roots.map(({ hierarchy, path }) => ({ name: hierarchy, path })),
+    }));
+    images.writeAll(IMAGES.cgroup, [{ sets: entries, controllers, namespaces }]);
   }
 
   [Symbol.dispose](): void {
@@ -198,6 +212,12 @@ export class CgroupsDump implements Disposable {
       return undefined;
     }
   }
+}
+
+/** Whether we are in a group or below it, by our own paths. */
+function isWithin(own: ReadonlyMap<string, string>, { hierarchy, path }: Membership): boolean {
+  const ours = own.get(hierarchy);
+  return ours !== undefined && (path === "/" || ours === path || ours.startsWith(`${path}/`));
 }
 
 function isSameFile(fd: number, path: string): boolean {

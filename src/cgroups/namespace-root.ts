@@ -5,6 +5,7 @@ import { Fd } from "../linux/fd.ts";
 import { AT, O, readLink } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { HostPid } from "../linux/pid.ts";
+import { UnsupportedError } from "../process/errors.ts";
 import { type Membership, membershipsIn, parseMemberships } from "./hierarchies.ts";
 
 const MOST = 0x4000;
@@ -35,4 +36,20 @@ function lookFromInside(pid: HostPid): Membership[] {
   const length = child.call(NR.read, file, buffer.address, MOST);
   child.run();
   return parseMemberships(Buffer.from(buffer.bytes.subarray(0, Math.max(length.raw, 0))).toString());
+}
+
+/**
+ * The roots of the cgroup namespace of a process, another one than ours, with paths as we see them. @throws KernelError, UnsupportedError
+ * for a process that is outside of a root: who is within can be told by nobody then
+ */
+export function rootsOf(pid: HostPid): Membership[] {
+  const lengths = rootOf(pid);
+  return membershipsIn(`/proc/${pid}/cgroup`).map(({ hierarchy, path }) => {
+    const length = lengths.get(hierarchy);
+    if (length === undefined)
+      throw new UnsupportedError(
+        `process ${pid}: is in control group ${hierarchy}:${path}, outside of the root of its cgroup namespace, which cannot be told then`,
+      );
+    return { hierarchy, path: length === 0 ? "/" : path.slice(0, length) };
+  });
 }

@@ -52,6 +52,8 @@ interface Planned {
 
 export class CgroupsRestore {
   readonly #sets = new Map<number, CgSetEntry>();
+  /** Where cgroup namespaces begin, by their numbers in the images. */
+  readonly #namespaces = new Map<number, readonly CgMemberEntry[]>();
   readonly #directories: Planned[] = [];
   /** Of groups that are to be frozen. */
   readonly #freezers: { readonly planned: Planned; readonly property: CgroupPropEntry }[] = [];
@@ -76,6 +78,11 @@ export class CgroupsRestore {
     for (const set of image.sets) {
       set.ctls = set.ctls.map((member) => moved(member, move));
     }
+    for (const { id, roots } of image.namespaces)
+      this.#namespaces.set(
+        id,
+        roots.map((root) => moved(root, move)),
+      );
     for (const { cnames, dirs } of image.controllers) {
       const hierarchy = cnames.join(",");
       for (const head of dirs) this.#plan(hierarchy, move(hierarchy, `/${head.dir_name}`), head);
@@ -117,6 +124,25 @@ export class CgroupsRestore {
     root.table.must("its cgroup namespace", NR.unshare, NEW.CGROUP);
     root.table.run();
     for (const { name, path } of members) this.#move(name, path, root.pid);
+  }
+
+  /**
+   * Has a process below the root, which has just been born, begin cgroup namespace `id` where that began, and puts it into set
+   * `wanted`. Without an image of groups it begins where the process is. @throws CgroupError
+   */
+  beginNested(process: Restoree, id: number, wanted: number | undefined): void {
+    const roots = this.#namespaces.get(id) ?? [];
+    const here = new Map(
+      membershipsIn(`/proc/${process.pid}/cgroup`).map((each) => [each.hierarchy, each.path]),
+    );
+    const elsewhere = roots.filter(({ name, path }) => here.get(name) !== path);
+    for (const { name, path } of elsewhere) this.#move(name, path, process.pid);
+    process.table.must("its cgroup namespace", NR.unshare, NEW.CGROUP);
+    process.table.run();
+    const members =
+      wanted === undefined || wanted === this.own ? ourMembers() : (this.#set(wanted)?.ctls ?? []);
+    const left = new Set(elsewhere.map(({ name }) => name));
+    for (const { name, path } of members) if (left.has(name)) this.#move(name, path, process.pid);
   }
 
   /** Sets what can be set when all tasks are in their groups. @throws CgroupError */

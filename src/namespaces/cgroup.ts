@@ -1,4 +1,4 @@
-/** Control group namespaces: begun by the root of the tree, where its groups say (cgroups/). No image is their own. */
+/** Control group namespaces: begun by their first process, where the image of groups says (cgroups/). No image is their own. */
 import { NEW } from "../linux/clone.ts";
 import type { NamespaceKind } from "./namespace.ts";
 
@@ -7,6 +7,9 @@ export const cgroup: NamespaceKind = {
   flag: NEW.CGROUP,
   field: "cgroup_ns_id",
   own: 8,
-  dump: () => {},
-  fill: (_, first, { beginCgroups }) => beginCgroups(first),
+  nests: true,
+  dump: (found, { addCgroups }) => {
+    for (const { id, pid, isRoot } of found) if (pid !== undefined && !isRoot) addCgroups(id, pid);
+  },
+  fill: (namespace, first, { beginCgroups }) => beginCgroups(first, namespace),
 };

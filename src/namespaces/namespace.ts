@@ -43,6 +43,8 @@ export interface NamespaceDumpContext {
   readonly networks: NetworksDump;
   /** The tasks of the tree, and what it calls them and owners. */
   readonly tasks: TreeTasks;
+  /** Told of a cgroup namespace below the root, by its number and a process in it. @throws KernelError, UnsupportedError */
+  addCgroups(id: number, pid: HostPid): void;
   /** Told of pages of shared memory that were looked at and stored. */
   countShared(counts: ShmemCounts): void;
 }
@@ -61,8 +63,8 @@ export interface NamespaceRestoreContext {
   readonly options: Options;
   readonly mounts: MountsRestore;
   readonly networks: NetworksRestore;
-  /** Has the root of the tree begin its cgroup namespace. */
-  beginCgroups(root: Restoree): void;
+  /** Has the first process of a cgroup namespace begin it. */
+  beginCgroups(first: Restoree, namespace: PlannedNamespace): void;
   /** Of whom processes of the tree's user namespace fetch our descriptors; undefined where it has none of its own. */
   readonly keeper: Keeper | undefined;
   /** What we call the owners that images name. */

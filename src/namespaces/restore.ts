@@ -37,7 +37,7 @@ export interface NamespacesRestoreParts {
   readonly options: Options;
   readonly mounts: MountsRestore;
   readonly networks: NetworksRestore;
-  readonly beginCgroups: (root: Restoree) => void;
+  readonly beginCgroups: (first: Restoree, namespace: PlannedNamespace) => void;
   readonly root: PlannedProcess;
   readonly all: readonly PlannedProcess[];
   /** Numbers of who dumped the tree: what has another number is a namespace of the tree's. */
@@ -49,7 +49,7 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   readonly options: Options;
   readonly mounts: MountsRestore;
   readonly networks: NetworksRestore;
-  readonly beginCgroups: (root: Restoree) => void;
+  readonly beginCgroups: (first: Restoree, namespace: PlannedNamespace) => void;
   /** Those that the root begins. */
   readonly #begun: readonly PlannedNamespace[];
   readonly #all: readonly PlannedProcess[];

@@ -5,6 +5,8 @@ import type { Codec, Reader, Writer } from "../../wire.ts";
 export interface CgroupEntry {
   sets: CgSetEntry[];
   controllers: CgControllerEntry[];
+  /** Of criu-ts only: the roots of cgroup namespaces of processes below the root of the tree. */
+  namespaces: CgNamespaceEntry[];
 }
 
 export const CgroupEntry: Codec<CgroupEntry> = {
@@ -12,10 +14,12 @@ export const CgroupEntry: Codec<CgroupEntry> = {
   write(w: Writer, m: CgroupEntry): void {
     for (const v of m.sets) w.message(10, CgSetEntry, v, "cgroup_entry.sets");
     for (const v of m.controllers) w.message(18, CgControllerEntry, v, "cgroup_entry.controllers");
+    for (const v of m.namespaces) w.message(8002, CgNamespaceEntry, v, "cgroup_entry.namespaces");
   },
   read(r: Reader): CgroupEntry {
     const sets: CgSetEntry[] = [];
     const controllers: CgControllerEntry[] = [];
+    const namespaces: CgNamespaceEntry[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -25,11 +29,48 @@ export const CgroupEntry: Codec<CgroupEntry> = {
         case 18:
           controllers.push(r.message(CgControllerEntry));
           break;
+        case 8002:
+          namespaces.push(r.message(CgNamespaceEntry));
+          break;
         default:
           r.skip(tag);
       }
     }
-    return { sets, controllers };
+    return { sets, controllers, namespaces };
+  },
+};
+
+export interface CgNamespaceEntry {
+  /** as in ids-PID.img */
+  id: number;
+  /** path is the namespace's root */
+  roots: CgMemberEntry[];
+}
+
+export const CgNamespaceEntry: Codec<CgNamespaceEntry> = {
+  name: "cg_namespace_entry",
+  write(w: Writer, m: CgNamespaceEntry): void {
+    w.uint32(8, m.id, "cg_namespace_entry.id");
+    for (const v of m.roots) w.message(18, CgMemberEntry, v, "cg_namespace_entry.roots");
+  },
+  read(r: Reader): CgNamespaceEntry {
+    let id: number | undefined;
+    const roots: CgMemberEntry[] = [];
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          id = r.uint32();
+          break;
+        case 18:
+          roots.push(r.message(CgMemberEntry));
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (id === undefined) return r.missing("cg_namespace_entry.id");
+    return { id, roots };
   },
 };
 

@@ -82,6 +82,11 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
   cgroup_entry: [
     { name: "sets", id: 1, label: "repeated", kind: "message", type: "cg_set_entry" },
     { name: "controllers", id: 2, label: "repeated", kind: "message", type: "cg_controller_entry" },
+    { name: "namespaces", id: 1000, label: "repeated", kind: "message", type: "cg_namespace_entry" },
+  ],
+  cg_namespace_entry: [
+    { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },
+    { name: "roots", id: 2, label: "repeated", kind: "message", type: "cg_member_entry" },
   ],
   cg_set_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },
