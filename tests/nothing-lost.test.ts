@@ -487,33 +487,37 @@ function ofProcess(pid: number): Snapshot {
   return new Map(plain);
 }
 
-test("a stop that is asked for during a dump comes when it is over", async () => {
-  for (const fault of ["dump/frozen", "dump/process", "dump/committed"]) {
-    await withFixture("minimal", async (fixture) => {
-      const images = join(fixture.stateDir, "images");
-      // Asked for again and again, so that it falls into every part of the dump.
-      let asking = true;
-      const asked = (async () => {
-        while (asking) {
-          process.kill(fixture.pid, "SIGSTOP");
-          await Bun.sleep(1);
-        }
-      })();
-      const outcome = await dump(
-        fixture.pid,
-        images,
-        dumpHow(fixture, { environment: { CRIU_TS_FAULT: fault } }),
-      );
-      asking = false;
-      await asked;
-      expect(outcome.exitCode).toBe(1);
-      await Bun.sleep(20);
-      expect(processState(fixture.pid)).toBe("T");
-      process.kill(fixture.pid, "SIGCONT");
-      expect(await fixture.finish()).toBe("PASS");
-    });
-  }
-});
+test(
+  "a stop that is asked for during a dump comes when it is over",
+  async () => {
+    for (const fault of ["dump/frozen", "dump/process", "dump/committed"]) {
+      await withFixture("minimal", async (fixture) => {
+        const images = join(fixture.stateDir, "images");
+        // Asked for again and again, so that it falls into every part of the dump.
+        let asking = true;
+        const asked = (async () => {
+          while (asking) {
+            process.kill(fixture.pid, "SIGSTOP");
+            await Bun.sleep(1);
+          }
+        })();
+        const outcome = await dump(
+          fixture.pid,
+          images,
+          dumpHow(fixture, { environment: { CRIU_TS_FAULT: fault } }),
+        );
+        asking = false;
+        await asked;
+        expect(outcome.exitCode).toBe(1);
+        await Bun.sleep(20);
+        expect(processState(fixture.pid)).toBe("T");
+        process.kill(fixture.pid, "SIGCONT");
+        expect(await fixture.finish()).toBe("PASS");
+      });
+    }
+  },
+  patience,
+);
 
 describe("a restore that fails", () => {
   for (const name of names) {
