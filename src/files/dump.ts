@@ -152,6 +152,17 @@ export class FilesDump {
     return id;
   }
 
+  /** The number in files.img of the socket whose rings are mapped. @throws FileDumpError */
+  mappedSocket(dumpee: Dumpee, mapping: Mapping): number {
+    for (const dumper of this.#dumpers.values()) {
+      const id = dumper.mapped?.(mapping, `process ${dumpee.pid}: ${mapFile(mapping)}`);
+      if (id !== undefined) return id;
+    }
+    throw new FileDumpError(
+      `process ${dumpee.pid}: ${mapFile(mapping)}: a mapping of ${mapping.path}, which neither this process nor one before it has open`,
+    );
+  }
+
   /** The number in files.img of a device that is mapped, if a plugin saves what is behind it. @throws as dumpProcess, PluginError */
   mappedDevice(dumpee: Dumpee, mapping: Mapping): number | undefined {
     const { plugins } = this.#context;

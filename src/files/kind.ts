@@ -16,6 +16,7 @@ import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import type { Owners } from "../linux/owners.ts";
 import type { MountPaths, TreeMounts } from "../linux/path-at.ts";
 import type { HostPid, NsPid, TreeTasks } from "../linux/pid.ts";
+import type { Mapping } from "../linux/proc.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
 import type { SocketNets } from "../namespaces/net/dump.ts";
 import type { TreeNets } from "../namespaces/net/restore.ts";
@@ -215,6 +216,8 @@ export interface FileDumper {
   late?(): void;
   /** Writes what is left to write. */
   finish?(): void;
+  /** The number of the file, one that has no path, that is mapped there, if it is one of this kind. @throws FileDumpError */
+  mapped?(mapping: Mapping, where: string): number | undefined;
 }
 
 /** A process that has a file, and the descriptor it has it by. */

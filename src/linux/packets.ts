@@ -67,7 +67,7 @@ function tcpSegment(ends: Ends, segment: Segment): Uint8Array {
   return bytes;
 }
 
-function datagram(ends: Ends, data: Uint8Array): Uint8Array {
+function datagram(ends: Ends, data: Uint8Array, protocol: number): Uint8Array {
   const bytes = new Uint8Array(UDP_HEADER + data.length);
   const view = viewOf(bytes);
   view.setUint16(0, ends.fromPort);
@@ -75,8 +75,26 @@ function datagram(ends: Ends, data: Uint8Array): Uint8Array {
   view.setUint16(4, bytes.length);
   bytes.set(data, UDP_HEADER);
   // 0 is for none.
-  view.setUint16(6, checksum(bytes, ends, IPPROTO.UDP) || 0xffff);
+  view.setUint16(6, checksum(bytes, ends, protocol) || 0xffff);
   return bytes;
+}
+
+const ICMP_HEADER = 8;
+const UNREACHABLE = { V4: 3, V6: 1 } as const;
+
+/** A message that a datagram of UDP did not arrive, to who has sent it, from itself: the beginning of the datagram is in it. */
+function unreachable(ends: Ends, code: number): Uint8Array {
+  const { from, to } = ends;
+  const v4 = to.length === 4;
+  const about = packetOf(ends, IPPROTO.UDP, datagram(ends, new Uint8Array(0), IPPROTO.UDP));
+  const bytes = new Uint8Array(ICMP_HEADER + about.length);
+  bytes[0] = v4 ? UNREACHABLE.V4 : UNREACHABLE.V6;
+  bytes[1] = code;
+  bytes.set(about, ICMP_HEADER);
+  const itself = { from, fromPort: 0, to: from, toPort: 0 };
+  const sum = v4 ? folded(addWords(bytes, 0)) : checksum(bytes, itself, IPPROTO.ICMPV6);
+  viewOf(bytes).setUint16(2, sum);
+  return packetOf(itself, v4 ? IPPROTO.ICMP : IPPROTO.ICMPV6, bytes);
 }
 
 /** With a header of the network. The kernel fills in the length, the number and the checksum of one of IPv4. */
@@ -104,6 +122,13 @@ function packetOf({ from, to }: Ends, protocol: number, content: Uint8Array): Ui
   return bytes;
 }
 
+/** What send(2) takes. */
+export interface PreparedPacket {
+  readonly fd: number;
+  readonly bytes: Uint8Array;
+  readonly to: Uint8Array;
+}
+
 /** How a socket of a network namespace is made. */
 export type MakeSocket = (family: number, type: number, protocol: number) => Fd;
 
@@ -121,9 +146,23 @@ export class PacketSender implements Disposable {
     this.#send(ends, packetOf(ends, IPPROTO.TCP, tcpSegment(ends, segment)));
   }
 
-  /** @throws KernelError */
-  datagram(ends: Ends, data: Uint8Array): void {
-    this.#send(ends, packetOf(ends, IPPROTO.UDP, datagram(ends, data)));
+  /** Of UDP, or of UDP-Lite, where the sum is of all of it. @throws KernelError */
+  datagram(ends: Ends, data: Uint8Array, protocol: number = IPPROTO.UDP): void {
+    this.#send(ends, packetOf(ends, protocol, datagram(ends, data, protocol)));
+  }
+
+  /**
+   * The packet by which the sender of a datagram, `ends`, learns that it did not arrive: code `code` of "destination unreachable". It
+   * is not sent; the descriptor is lent. @throws KernelError
+   */
+  unreachable(ends: Ends, code: number): PreparedPacket {
+    const host = ends.from;
+    const family = host.length === 4 ? AF.INET : AF.INET6;
+    return {
+      fd: this.#socket(family),
+      bytes: unreachable(ends, code),
+      to: encodeInet({ family, port: 0, host }),
+    };
   }
 
   #send({ to }: Ends, bytes: Uint8Array): void {

@@ -147,6 +147,7 @@ export const NETLINK_OPTION = {
 export const PACKET_OPTION = {
   ADD_MEMBERSHIP: 1,
   RX_RING: 5,
+  STATISTICS: 6,
   COPY_THRESH: 7,
   AUXDATA: 8,
   ORIGDEV: 9,

@@ -24,6 +24,8 @@ import { adviceBits, anonymousName, mapFlags, protection, STATUS } from "./vma.t
 export interface MappedFiles {
   /** Id, in files.img, of the file under a mapping. */
   mappedFile(dumpee: Dumpee, mapping: Mapping): number;
+  /** The same of a socket whose rings of packets are mapped. */
+  mappedSocket(dumpee: Dumpee, mapping: Mapping): number;
   /** The same of a device, if a plugin saves what is behind it. */
   mappedDevice(dumpee: Dumpee, mapping: Mapping): number | undefined;
   /** Id of the executable of a process (/proc/PID/exe). */
@@ -142,6 +144,12 @@ export class MappingDescriber {
     if (isRing(mapping)) {
       entry.status = STATUS.AIORING;
       entry.pgoff = 0n;
+      return;
+    }
+    if (path.startsWith("socket:[")) {
+      entry.status |= STATUS.SOCKET;
+      entry.fdflags = O.RDWR;
+      entry.shmid = BigInt(this.files.mappedSocket(dumpee, mapping));
       return;
     }
     if (!path.startsWith("/")) refuse(`a mapping of ${path}`);

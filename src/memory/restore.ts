@@ -518,7 +518,7 @@ export class MemoryRestore {
       const device = this.files.deviceForMapping(vma.object, vma.writableFile, vma.start, vma.pgoff);
       file = device.fd;
       offset = device.offset;
-    } else if (file === undefined && has(vma, STATUS.FILE_PRIVATE | STATUS.FILE_SHARED))
+    } else if (file === undefined && has(vma, STATUS.FILE_PRIVATE | STATUS.FILE_SHARED | STATUS.SOCKET))
       file = this.files.openForMapping(vma.object, vma.writableFile);
     if (file === undefined) steps.must(object, NR.mmap, vma.start, vma.end - vma.start, prot, flags, -1, 0);
     else {

@@ -10,7 +10,7 @@ import type { HostPid } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import type { Described } from "./describe.ts";
-import type { Range } from "./errors.ts";
+import { MemoryError, type Range, rangeText } from "./errors.ts";
 import { PE, RunList } from "./pages.ts";
 import { Pieces } from "./pieces.ts";
 import { mayBeProbed, probedPages } from "./uprobes.ts";
@@ -30,7 +30,7 @@ export interface Selection {
 
 /**
  * Selects from the pages with content, `pageRuns`. Where a process has uprobes (`hasProbes`), pages that are the file's but for
- * those are left out. @throws KernelError
+ * those are left out. @throws KernelError, MemoryError
  */
 export function selectPages(
   dumpee: Dumpee,
@@ -49,6 +49,13 @@ export function selectPages(
     if ((entry.status & STATUS.AIORING) !== 0) {
       pieces.add(mapping.start, mapping.end - mapping.start, runs.pages * PAGE_SIZE);
       runs.add(mapping.start, mapping.end, PE.PRESENT);
+      continue;
+    }
+    if ((entry.status & STATUS.SOCKET) !== 0) {
+      next = eachRun(pageRuns, next, mapping, () => {
+        const what = `mapping ${rangeText(mapping)} (${mapping.path}): pages of its own of a ring of packets`;
+        throw new MemoryError(dumpee.pid, `${what} cannot be dumped`);
+      });
       continue;
     }
     if (!isPrivate({ status: entry.status, end: mapping.end })) continue;

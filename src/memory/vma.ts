@@ -172,9 +172,12 @@ function checkKind(vma: Vma): void {
   const fail = (what: string): never => {
     throw new ImageError(`${rangeText(vma)}: ${what}`);
   };
-  if (has(vma, STATUS.SOCKET)) fail("a mapping of a packet socket cannot be restored");
   if (has(vma, STATUS.SHADOW_STACK)) fail("a shadow stack cannot be restored");
   const kind = vma.status & KINDS;
+  if (has(vma, STATUS.SOCKET)) {
+    if (kind !== 0) fail("a mapping of a packet socket is of no other kind");
+    return;
+  }
   if (kind === 0 || (kind & (kind - 1)) !== 0) fail(`kind 0x${vma.status.toString(16)} makes no sense`);
   const shared = (kind & (STATUS.FILE_SHARED | STATUS.ANON_SHARED)) !== 0;
   if (shared !== ((vma.flags & MAP.SHARED) !== 0)) fail("its flags do not go with its kind");

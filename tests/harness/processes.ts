@@ -272,7 +272,8 @@ function mergedMappings(smaps: string): string {
   )) {
     const ofFile = name.startsWith("/");
     const told = flags.split(" ").filter((flag) => flag !== "ac" && flag !== "");
-    const rest = `${permissions} ${name.endsWith(" (deleted)") ? "(deleted)" : name} ${told.join(" ")}`;
+    const object = name.endsWith(" (deleted)") ? "(deleted)" : name.replace(/^socket:\[\d+\]$/, "socket");
+    const rest = `${permissions} ${object} ${told.join(" ")}`;
     const next = {
       start: Number.parseInt(start, 16),
       end: Number.parseInt(end, 16),

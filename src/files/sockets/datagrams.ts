@@ -79,6 +79,7 @@ function endsOf(from: InetAddress, own: InetAddress): Ends | undefined {
 export function resendDatagrams(
   datagrams: readonly SkDatagramEntry[],
   own: InetAddress,
+  protocol: number,
   sender: PacketSender,
   what: string,
 ): void {
@@ -87,7 +88,7 @@ export function resendDatagrams(
     const address = decodeInet(from);
     const ends = address === undefined ? undefined : endsOf(address, own);
     if (ends === undefined) lost++;
-    else sender.datagram(ends, data);
+    else sender.datagram(ends, data, protocol);
   }
   if (lost > 0) log.warn("files/datagrams", `${what}: ${lost} datagrams that waited to be read are lost`);
 }

@@ -41,6 +41,7 @@ import { inetOptions, restoreIpOptions, restoreTcpOptions } from "./inet-options
 import { isMptcp, isTcp, isUdp } from "./inet-type.ts";
 import { restoreMembers } from "./multicast.ts";
 import { prepareQueues, restoreEarlyOptions, restoreOptions, type SocketType } from "./options.ts";
+import { restoreError } from "./pending-error.ts";
 import { restoreConnection } from "./tcp.ts";
 
 export class InetRestore implements FileRestorer {
@@ -82,6 +83,12 @@ export class InetRestore implements FileRestorer {
     restoreOptions(fd, sk.opts, table, what, this.context.owners);
     // It ends what was to be ended, though it says so where nothing is connected.
     if (sk.shutdown !== undefined && sk.shutdown !== SkShutdown.NONE) tryShutdown(fd, sk.shutdown - 1);
+    if (sk.error !== undefined && sk.error !== 0 && isUdp(type)) this.#tellError(sk, sk.error, fd, what);
+  }
+
+  #tellError(sk: InetSkEntry, error: number, fd: number, what: string): void {
+    const pair = { own: sourceOf(sk, what, scopeOf(fd, sk, what)), peer: destinationOf(sk, what) };
+    restoreError(fd, pair, error, this.#sender(sk.ns_id), what);
   }
 
   /** Binds, lets listen, fills with what waited, connects. */
@@ -96,7 +103,7 @@ export class InetRestore implements FileRestorer {
     if (listens) listen(fd, sk.backlog);
     if (sk.datagrams.length > 0 && isUdp(type)) {
       prepareQueues(fd);
-      resendDatagrams(sk.datagrams, own, this.#sender(sk.ns_id), what);
+      resendDatagrams(sk.datagrams, own, type.protocol, this.#sender(sk.ns_id), what);
     }
     // A raw one has no ports, but may have a peer.
     if (type.type === SOCK.RAW ? isSet(peer) : peer.port !== 0) connect(fd, encodeInet(peer));

@@ -44,6 +44,7 @@ import { isMptcp, isTcp, isUdp } from "./inet-type.ts";
 import { ListedTcp } from "./listed-tcp.ts";
 import { MembersDump } from "./multicast.ts";
 import { OptionsDump, type SocketType, socketFamily, socketType } from "./options.ts";
+import { withoutError } from "./pending-error.ts";
 import { rawPeer } from "./raw.ts";
 import { isFinReceived, type SavedConnection } from "./tcp.ts";
 
@@ -106,6 +107,8 @@ class InetDump implements FileDumper {
     const connection = isTcp(type) && names.peer !== undefined;
     const listening = state === TCP_STATE.LISTEN;
     if (isTcp(type) && (connection || listening)) this.#refuseSigned(fd, names, where, net);
+    this.#refuseErrorQueue(fd, type, state, where);
+    const { datagrams, error } = this.#waiting(fd, type, names, where, net);
     const entry: InetSkEntry = {
       id,
       ino,
@@ -128,7 +131,8 @@ class InetDump implements FileDumper {
       tcp_opts: isTcp(type) || isMptcp(type) ? dumpTcpOptions(fd) : {},
       ns_id: net.id,
       members: type.type === SOCK.STREAM ? [] : this.#members.of(fd, file.pid, type.family),
-      datagrams: this.#datagrams(fd, type, names.own, where),
+      datagrams,
+      error,
     };
     this.context.add({ type: FdTypes.INETSK, id, isk: entry });
     if (connection) this.#connect(file, entry, names, where, net);
@@ -214,15 +218,37 @@ class InetDump implements FileDumper {
     return list;
   }
 
-  #datagrams(fd: number, type: SocketType, own: InetAddress, where: string): SkDatagramEntry[] {
-    if (type.type === SOCK.STREAM) return [];
+  /** One that is closed tells its error next; any other has something in its queue: times of sending, ends of zero copies. */
+  #refuseErrorQueue(fd: number, type: SocketType, state: number, where: string): void {
+    if (!isTcp(type) || state === TCP_STATE.CLOSE || (poll(fd, 0) & POLL.ERR) === 0) return;
+    throw new FileDumpError(`${where}: messages wait in its queue of errors, which cannot be dumped`);
+  }
+
+  /** What waits in a socket that is no stream: datagrams, an error. */
+  #waiting(
+    fd: number,
+    type: SocketType,
+    names: Names,
+    where: string,
+    net: SocketNet,
+  ): { readonly datagrams: SkDatagramEntry[]; readonly error: number | undefined } {
+    if (type.type === SOCK.STREAM) return { datagrams: [], error: undefined };
+    const { undo } = this.context;
     const waits = poll(fd, POLL.IN);
-    if ((waits & POLL.ERR) !== 0)
-      log.warn("files/inet", `${where}: an error that it has not told yet is lost`);
-    if ((waits & POLL.IN) === 0) return [];
+    const take = () => ((waits & POLL.IN) === 0 ? [] : this.#datagrams(fd, type, names.own, where));
+    if ((waits & POLL.ERR) === 0) return { datagrams: take(), error: undefined };
+    if (!isUdp(type))
+      throw new FileDumpError(
+        `${where}: an error waits to be told, which cannot be dumped; it can be when it has been read`,
+      );
     // To receive would be told of the error, and have it gone.
-    const known = type.protocol === IPPROTO.UDP && isUdp(type) && own.port !== 0 && (waits & POLL.ERR) === 0;
-    if (known) return peekDatagrams(fd, this.context.undo, where);
+    const { error, result } = withoutError(fd, names, net, undo, where, take);
+    return { datagrams: result, error };
+  }
+
+  #datagrams(fd: number, type: SocketType, own: InetAddress, where: string): SkDatagramEntry[] {
+    if (isUdp(type) && own.port !== 0) return peekDatagrams(fd, this.context.undo, where);
+    // Whoever has such a socket hears what passes, as far as there is room.
     log.warn("files/inet", `${where}: packets that wait to be read are lost`);
     return [];
   }

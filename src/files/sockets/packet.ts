@@ -9,8 +9,20 @@ import type {
 import { F } from "../../linux/fcntl.ts";
 import { fcntl, O, S } from "../../linux/io.ts";
 import { NETLINK } from "../../linux/netlink.ts";
+import type { Mapping } from "../../linux/proc.ts";
 import { PACKET_FLAG, type PacketSocket, packetRing, packetSockets } from "../../linux/sock-diag.ts";
-import { AF, bind, interfaceName, POLL, poll, SOCK, SOL, setInt, setOption } from "../../linux/socket.ts";
+import {
+  AF,
+  bind,
+  interfaceIndex,
+  interfaceName,
+  POLL,
+  poll,
+  SOCK,
+  SOL,
+  setInt,
+  setOption,
+} from "../../linux/socket.ts";
 import { PACKET_OPTION } from "../../linux/socket-options.ts";
 import { bytes, s32, struct, u8, u16 } from "../../linux/struct.ts";
 import { textToBytes } from "../../linux/text.ts";
@@ -28,6 +40,7 @@ import {
   socketFamily,
   socketType,
 } from "./options.ts";
+import { bytesOf, dumpRings, FEEDING_PROTOCOL, QUIET_PROTOCOL, restoreRing } from "./packet-ring.ts";
 
 /** They are to be set before there are rings. */
 const TABLE: readonly Option[] = [
@@ -68,6 +81,7 @@ export const packet: FileKind = {
 
 class PacketDump implements FileDumper {
   readonly #options: OptionsDump;
+  readonly #ids = new Map<number, { readonly id: number; readonly length: number }>();
   /** By the number of their network namespace. */
   readonly #sockets = new Map<number, ReadonlyMap<number, PacketSocket>>();
 
@@ -89,6 +103,9 @@ class PacketDump implements FileDumper {
       throw new FileDumpError(`${where}: its group shares packets by a program, which nobody can read`);
     if (found.receiveRing === undefined && (poll(fd, POLL.IN) & POLL.IN) !== 0)
       log.warn("files/packet", `${where}: packets that wait to be read are lost`);
+    const { receiveRing, sendRing } = found;
+    const ring = dumpRings(fd, found.version, receiveRing, sendRing, where);
+    this.#ids.set(file.status.ino, { id, length: bytesOf(receiveRing) + bytesOf(sendRing) });
     const is = (flag: number) => (flags & flag) !== 0;
     const entry: PacketSockEntry = {
       id,
@@ -114,11 +131,20 @@ class PacketDump implements FileDumper {
         return Array.from({ length: count }, () => each);
       }),
       fanout,
-      rx_ring: found.receiveRing,
-      tx_ring: found.sendRing,
+      rx_ring: receiveRing,
+      tx_ring: sendRing,
       ns_id: net.id,
+      rx_next: ring.next,
+      rx_frames: ring.frames,
     };
     this.context.add({ type: FdTypes.PACKETSK, id, psk: entry });
+  }
+
+  mapped({ inode, path, offset, start, end }: Mapping, where: string): number | undefined {
+    const found = this.#ids.get(inode);
+    if (found !== undefined && (offset !== 0 || end - start !== found.length))
+      throw new FileDumpError(`${where}: a part of a mapping of ${path}, which cannot be mapped but whole`);
+    return found?.id;
   }
 
   #all(net: SocketNet): ReadonlyMap<number, PacketSocket> {
@@ -133,12 +159,15 @@ class PacketDump implements FileDumper {
 }
 
 class PacketRestore implements FileRestorer {
+  readonly #unbound: { readonly sk: PacketSockEntry; readonly fd: number; readonly what: string }[] = [];
+
   constructor(private readonly context: RestoreContext) {}
 
   make(entry: FileEntry): number {
     const { type, protocol, ns_id } = packetOf(entry);
     return restoring(whatOf(entry), () =>
-      this.context.nets.socket(ns_id, AF.PACKET, type, protocol).release(),
+      // The old kind is bound by the name of a device alone.
+      this.context.nets.socket(ns_id, AF.PACKET, type, type === SOCK.PACKET ? protocol : 0).release(),
     );
   }
 
@@ -146,19 +175,55 @@ class PacketRestore implements FileRestorer {
     const sk = packetOf(entry);
     const what = whatOf(entry);
     restoreEarlyOptions(fd, sk.opts, TABLE, what);
-    restoring(what, () => {
-      if (sk.type === SOCK.PACKET) bindByName(fd, sk, what);
-      else {
+    if (sk.type !== SOCK.PACKET)
+      restoring(what, () => {
         configure(fd, sk);
         for (const member of sk.mclist) join(fd, member, what);
         ring(fd, PACKET_OPTION.RX_RING, sk.rx_ring);
         ring(fd, PACKET_OPTION.TX_RING, sk.tx_ring);
-        if (sk.fanout !== undefined && sk.fanout !== NO_FANOUT)
-          setInt(fd, SOL.PACKET, PACKET_OPTION.FANOUT, sk.fanout);
-      }
-      fcntl(fd, F.SETFL, sk.flags & ~O.ASYNC);
-    });
-    restoreOptions(fd, sk.opts, TABLE, what, this.context.owners);
+        this.#refill(fd, sk, what);
+      });
+    this.#unbound.push({ sk, fd, what });
+  }
+
+  /** None hears what the rings of others are brought to where they were with. */
+  wired(): void {
+    for (const { sk, fd, what } of this.#unbound.splice(0)) {
+      restoring(what, () => {
+        if (sk.type === SOCK.PACKET) bindByName(fd, sk, what);
+        else {
+          const { protocol, ifindex } = sk;
+          bind(fd, sockaddrLl.encode({ family: AF.PACKET, protocol, ifindex }));
+          if (sk.fanout !== undefined && sk.fanout !== NO_FANOUT)
+            setInt(fd, SOL.PACKET, PACKET_OPTION.FANOUT, sk.fanout);
+        }
+        fcntl(fd, F.SETFL, sk.flags & ~O.ASYNC);
+      });
+      restoreOptions(fd, sk.opts, TABLE, what, this.context.owners);
+    }
+  }
+
+  #refill(fd: number, sk: PacketSockEntry, what: string): void {
+    const { rx_ring, tx_ring, ns_id } = sk;
+    if (rx_ring === undefined) return;
+    const ifindex = interfaceIndex(fd, "lo") ?? 0;
+    const onLoopback = (protocol: number) => sockaddrLl.encode({ family: AF.PACKET, protocol, ifindex });
+    restoreRing(
+      fd,
+      rx_ring,
+      bytesOf(rx_ring) + bytesOf(tx_ring),
+      { next: sk.rx_next, frames: sk.rx_frames },
+      {
+        address: onLoopback(FEEDING_PROTOCOL),
+        quiet: onLoopback(QUIET_PROTOCOL),
+        open: () => this.context.nets.socket(ns_id, AF.PACKET, SOCK.DGRAM, 0),
+      },
+      what,
+    );
+  }
+
+  openForMapping({ id }: FileEntry): number {
+    return fcntl(this.context.descriptor(id), F.DUPFD_CLOEXEC);
   }
 
   owner(entry: FileEntry): FownEntry {
@@ -174,8 +239,6 @@ class PacketRestore implements FileRestorer {
 const NO_FANOUT = 0xffff_ffff;
 
 function configure(fd: number, sk: PacketSockEntry): void {
-  const { protocol, ifindex } = sk;
-  bind(fd, sockaddrLl.encode({ family: AF.PACKET, protocol, ifindex }));
   const set = (name: number, value: number | boolean) => setInt(fd, SOL.PACKET, name, Number(value));
   set(PACKET_OPTION.VERSION, sk.version);
   set(PACKET_OPTION.RESERVE, sk.reserve);

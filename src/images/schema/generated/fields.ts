@@ -1537,6 +1537,12 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "rx_ring", id: 18, label: "optional", kind: "message", type: "packet_ring" },
     { name: "tx_ring", id: 19, label: "optional", kind: "message", type: "packet_ring" },
     { name: "ns_id", id: 20, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "rx_next", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "rx_frames", id: 1001, label: "repeated", kind: "message", type: "packet_frame" },
+  ],
+  packet_frame: [
+    { name: "index", id: 1, label: "required", kind: "scalar", type: "uint32" },
+    { name: "data", id: 2, label: "required", kind: "scalar", type: "bytes" },
   ],
   packet_mclist: [
     { name: "index", id: 1, label: "required", kind: "scalar", type: "uint32" },

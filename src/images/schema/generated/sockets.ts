@@ -1405,6 +1405,10 @@ export interface PacketSockEntry {
   rx_ring?: PacketRing | undefined;
   tx_ring?: PacketRing | undefined;
   ns_id?: number | undefined;
+  /** index of the frame of the ring that the kernel fills next; not given: the first */
+  rx_next?: number | undefined;
+  /** those that the kernel has filled and nobody has taken yet */
+  rx_frames: PacketFrame[];
 }
 
 export const PacketSockEntry: Codec<PacketSockEntry> = {
@@ -1430,6 +1434,8 @@ export const PacketSockEntry: Codec<PacketSockEntry> = {
     if (m.rx_ring !== undefined) w.message(146, PacketRing, m.rx_ring, "packet_sock_entry.rx_ring");
     if (m.tx_ring !== undefined) w.message(154, PacketRing, m.tx_ring, "packet_sock_entry.tx_ring");
     if (m.ns_id !== undefined) w.uint32(160, m.ns_id, "packet_sock_entry.ns_id");
+    if (m.rx_next !== undefined) w.uint32(8000, m.rx_next, "packet_sock_entry.rx_next");
+    for (const v of m.rx_frames) w.message(8010, PacketFrame, v, "packet_sock_entry.rx_frames");
   },
   read(r: Reader): PacketSockEntry {
     let id: number | undefined;
@@ -1452,6 +1458,8 @@ export const PacketSockEntry: Codec<PacketSockEntry> = {
     let rx_ring: PacketRing | undefined;
     let tx_ring: PacketRing | undefined;
     let ns_id: number | undefined;
+    let rx_next: number | undefined;
+    const rx_frames: PacketFrame[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1515,6 +1523,12 @@ export const PacketSockEntry: Codec<PacketSockEntry> = {
         case 160:
           ns_id = r.uint32();
           break;
+        case 8000:
+          rx_next = r.uint32();
+          break;
+        case 8010:
+          rx_frames.push(r.message(PacketFrame));
+          break;
         default:
           r.skip(tag);
       }
@@ -1534,7 +1548,41 @@ export const PacketSockEntry: Codec<PacketSockEntry> = {
     if (loss === undefined) return r.missing("packet_sock_entry.loss");
     if (timestamp === undefined) return r.missing("packet_sock_entry.timestamp");
     if (copy_thresh === undefined) return r.missing("packet_sock_entry.copy_thresh");
-    return { id, type, protocol, flags, ifindex, fown, opts, version, reserve, aux_data, orig_dev, vnet_hdr, loss, timestamp, copy_thresh, mclist, fanout, rx_ring, tx_ring, ns_id };
+    return { id, type, protocol, flags, ifindex, fown, opts, version, reserve, aux_data, orig_dev, vnet_hdr, loss, timestamp, copy_thresh, mclist, fanout, rx_ring, tx_ring, ns_id, rx_next, rx_frames };
+  },
+};
+
+export interface PacketFrame {
+  index: number;
+  /** all of it: the header with its status, the address, the packet */
+  data: Uint8Array;
+}
+
+export const PacketFrame: Codec<PacketFrame> = {
+  name: "packet_frame",
+  write(w: Writer, m: PacketFrame): void {
+    w.uint32(8, m.index, "packet_frame.index");
+    w.bytes(18, m.data, "packet_frame.data");
+  },
+  read(r: Reader): PacketFrame {
+    let index: number | undefined;
+    let data_: Uint8Array | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          index = r.uint32();
+          break;
+        case 18:
+          data_ = r.bytes();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (index === undefined) return r.missing("packet_frame.index");
+    if (data_ === undefined) return r.missing("packet_frame.data");
+    return { index, data: data_ };
   },
 };
 
