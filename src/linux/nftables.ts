@@ -37,7 +37,7 @@ const FAMILY_INET = 1;
 export const NFPROTO = { IPV4: 2, IPV6: 10 } as const;
 
 const LIST_ELEMENT = 1;
-const TABLE = { NAME: 1, FLAGS: 2 } as const;
+const TABLE = { NAME: 1, FLAGS: 2, OWNER: 7 } as const;
 /** OWNER: the table ends with the socket that made it (kernel 5.12). */
 export const TABLE_FLAG = { NONE: 0, OWNER: 2 } as const;
 const CHAIN = { TABLE: 1, NAME: 3, HOOK: 4, POLICY: 5, TYPE: 7 } as const;
@@ -232,6 +232,8 @@ export interface TableFound {
   readonly family: string;
   readonly name: string;
   readonly flags: number;
+  /** The port of the netlink socket that it ends with; undefined for none. */
+  readonly owner: number | undefined;
 }
 
 /** NFPROTO_* of include/uapi/linux/netfilter.h, by the names that nft has for them. */
@@ -254,11 +256,13 @@ export function listTables(netlink: Netlink): TableFound[] {
     const attributes = attributesIn(message.body, nfgenmsg.size);
     const name = attributes.get(TABLE.NAME);
     const flags = attributes.get(TABLE.FLAGS);
+    const owner = attributes.get(TABLE.OWNER);
     const { family } = nfgenmsg.decode(message.body);
     found.push({
       family: FAMILIES.get(family) ?? String(family),
       name: name === undefined ? "" : attributeText(name),
       flags: flags === undefined ? 0 : viewOf(flags).getUint32(0),
+      owner: owner === undefined ? undefined : viewOf(owner).getUint32(0),
     });
   };
   netlink.ask("list of tables", ask, take, () => found.splice(0));

@@ -36,6 +36,7 @@ export const SOCK = {
 export const IPPROTO = {
   IP: 0,
   ICMP: 1,
+  IGMP: 2,
   TCP: 6,
   UDP: 17,
   IPV6: 41,

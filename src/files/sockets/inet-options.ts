@@ -103,8 +103,13 @@ const OF_TCP: readonly Option[] = [
   ]),
   { level: SOL.TCP, name: TCP.CONGESTION, size: CONGESTION },
 ];
+/** Two keys. */
+const FASTOPEN_KEYS = 32;
 /** Of a connection these are what was agreed on, not what was asked for. */
-const OF_TCP_UNCONNECTED: readonly Option[] = options(SOL.TCP, [TCP.MAXSEG, TCP.WINDOW_CLAMP, TCP.FASTOPEN]);
+const OF_TCP_UNCONNECTED: readonly Option[] = [
+  ...options(SOL.TCP, [TCP.MAXSEG, TCP.WINDOW_CLAMP, TCP.FASTOPEN]),
+  { level: SOL.TCP, name: TCP.FASTOPEN_KEY, size: FASTOPEN_KEYS },
+];
 const OF_UDP: readonly Option[] = [
   ...options(SOL.UDP, [UDP.ENCAP, UDP.NO_CHECK6_TX, UDP.NO_CHECK6_RX, UDP.SEGMENT, UDP.GRO]),
   { level: SOL.SOCKET, name: SO.PEEK_OFF },

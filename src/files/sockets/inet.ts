@@ -4,6 +4,7 @@
 import { IMAGES } from "../../images/kinds.ts";
 import { FdTypes } from "../../images/schema/generated/files.ts";
 import { type InetSkEntry, type SkDatagramEntry, SkShutdown } from "../../images/schema/generated/sockets.ts";
+import { ERRNO } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
 import { fcntl, S } from "../../linux/io.ts";
@@ -45,7 +46,7 @@ import { ListedTcp } from "./listed-tcp.ts";
 import { MembersDump } from "./multicast.ts";
 import { OptionsDump, type SocketType, socketFamily, socketType } from "./options.ts";
 import { withoutError } from "./pending-error.ts";
-import { rawPeer } from "./raw.ts";
+import { MulticastRouters, rawPeer } from "./raw.ts";
 import { isFinReceived, type SavedConnection } from "./tcp.ts";
 
 /** Bytes of the name of what stands between TCP and the program; of struct tcp_ao_info_opt. */
@@ -88,6 +89,7 @@ class InetDump implements FileDumper {
   readonly #connections: ConnectionsDump;
   readonly #members = new MembersDump();
   readonly #listed = new ListedTcp();
+  readonly #routers = new MulticastRouters();
   readonly #lists = new Map<string, ReadonlyMap<number, InetSocket>>();
 
   constructor(private readonly context: DumpContext) {
@@ -102,6 +104,10 @@ class InetDump implements FileDumper {
     const where = describe(file, type, names);
     refuse(fd, type, names, where);
     const net = this.context.network.namespaces.of(fd);
+    if (type.type === SOCK.RAW && this.#routers.mayBe(type, net))
+      throw new FileDumpError(
+        `${where}: it may be the one of a router of multicast (MRT_INIT), whose routes cannot be dumped`,
+      );
     const { ino } = file.status;
     const { state, backlog } = this.#state(fd, type, names, ino, where, net);
     const connection = isTcp(type) && names.peer !== undefined;
@@ -297,6 +303,9 @@ function describe(file: OpenFile, { family, type, protocol }: SocketType, { own,
   return `${file.where}: ${kind} ${ends}`;
 }
 
+/** struct in6_flowlabel_req: all zeros ask for the one that is in use. */
+const flowLabelAsked = () => new Uint8Array(32);
+
 /** @throws FileDumpError for what a restore could not bring back */
 function refuse(fd: number, type: SocketType, { peer }: Names, where: string): void {
   const no = (reason: string): never => {
@@ -307,7 +316,14 @@ function refuse(fd: number, type: SocketType, { peer }: Names, where: string): v
     no("connections of MPTCP cannot be dumped (the kernel has no repair for them)");
   if (isUdp(type) && getInt(fd, SOL.UDP, UDP.CORK) !== 0)
     no("a corked socket: what it has not sent yet nobody can read");
+  if (type.family === AF.INET6 && tryGetOption(fd, SOL.IPV6, IPV6.FLOWLABEL_MGR, flowLabelAsked()) >= 0)
+    no("its flow label is lent by the kernel (IPV6_FLOWLABEL_MGR), which cannot be dumped");
   if (!isTcp(type)) return;
+  // To ask for nothing of it takes nothing.
+  if (tryGetOption(fd, SOL.TCP, TCP.SAVED_SYN, new Uint8Array(0)) === -ERRNO.EINVAL)
+    no(
+      "the segment that has opened it is kept for it (TCP_SAVE_SYN), which cannot be dumped until it is read",
+    );
   const layer = getOption(fd, SOL.TCP, TCP.ULP, ULP_NAME);
   if (layer.length > 0)
     no(

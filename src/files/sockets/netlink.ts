@@ -3,8 +3,9 @@ import { FdTypes, type FileEntry } from "../../images/schema/generated/files.ts"
 import type { FownEntry, NetlinkSkEntry } from "../../images/schema/generated/sockets.ts";
 import { ERRNO, isErrno } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
-import { fcntl, O, S } from "../../linux/io.ts";
+import { fcntl, O, readText, S } from "../../linux/io.ts";
 import { NETLINK } from "../../linux/netlink.ts";
+import { listTables } from "../../linux/nftables.ts";
 import {
   NETLINK_CONNECTED,
   NETLINK_FLAG,
@@ -69,6 +70,8 @@ class NetlinkDump implements FileDumper {
     const found = this.#all(net).get(ino);
     if (((found?.flags ?? 0) & NETLINK_FLAG.CB_RUNNING) !== 0)
       throw new FileDumpError(`${where} has an answer that is not all read yet`);
+    if (type.protocol === NETLINK.NETFILTER && found !== undefined)
+      refuseOwner(found.port, file.pid, net, where);
     const entry: NetlinkSkEntry = {
       id,
       ino,
@@ -95,6 +98,36 @@ class NetlinkDump implements FileDumper {
       this.#sockets.set(net.id, sockets);
     }
     return sockets;
+  }
+}
+
+/** Files of /proc/PID/net/netfilter with who gets packets, a line each, the port in the second column. */
+const RECEIVERS = [
+  ["nfnetlink_queue", "packets are queued for it (NFQUEUE)"],
+  ["nfnetlink_log", "packets are logged to it (NFLOG)"],
+] as const;
+
+/** What ends with a socket, and nobody makes again. `pid` lives where it is of. @throws FileDumpError, KernelError */
+function refuseOwner(port: number, pid: number, net: SocketNet, where: string): void {
+  const no = (what: string): never => {
+    throw new FileDumpError(`${where}: ${what}, which cannot be dumped`);
+  };
+  for (const [file, what] of RECEIVERS) {
+    const lines = readLines(`/proc/${pid}/net/netfilter/${file}`);
+    if (lines.some((line) => Number(line.trim().split(/\s+/)[1]) === port)) no(what);
+  }
+  using netfilter = net.netlink(NETLINK.NETFILTER);
+  const table = listTables(netfilter).find(({ owner }) => owner === port);
+  if (table !== undefined) no(`table ${table.name} of nf_tables belongs to it`);
+}
+
+function readLines(path: string): string[] {
+  try {
+    return readText(path).split("\n");
+  } catch (error) {
+    // A kernel without it.
+    if (isErrno(error, ERRNO.ENOENT)) return [];
+    throw error;
   }
 }
 
