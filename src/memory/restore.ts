@@ -7,21 +7,17 @@
  * shared, and everything that would be in the way of filling or of births: protections, advice, locks.
  */
 
-import { ImageError } from "../images/error.ts";
 import type { ImageDir } from "../images/image-dir.ts";
-import { fileName, IMAGES } from "../images/kinds.ts";
+import { IMAGES } from "../images/kinds.ts";
 import type { MmEntry } from "../images/schema/generated/memory.ts";
-import { ERRNO, errnoName } from "../linux/errno.ts";
-import { close } from "../linux/io.ts";
-import { MAP, PROT, pageUp, TASK_SIZE } from "../linux/memory.ts";
-import { MADV, MAP_MORE, MCL, MLOCK_ONFAULT, MREMAP, NO_EXE_FD, prctlMmMap } from "../linux/mman.ts";
+import { MAP, PROT, TASK_SIZE } from "../linux/memory.ts";
+import { MADV, MAP_MORE, NO_EXE_FD, prctlMmMap } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
 import type { NsPid } from "../linux/pid.ts";
-import { PR, PR_SET_MM_MAP, PR_SET_VMA_ANON_NAME } from "../linux/prctl.ts";
+import { PR, PR_SET_MM_MAP } from "../linux/prctl.ts";
 import { word } from "../linux/struct.ts";
-import { cString, rawSyscall } from "../linux/syscall.ts";
-import { SHM } from "../linux/sysv-ipc.ts";
+import { rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { RestoreStats } from "../stats.ts";
@@ -32,18 +28,20 @@ import type { Undo } from "../undo/undo.ts";
 import { restoreRing } from "./aio.ts";
 import { giveCoredumpFilter } from "./coredump-filter.ts";
 import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./cow-sharing.ts";
-import { MemoryError, naming, rangeText } from "./errors.ts";
+import { rangeText } from "./errors.ts";
+import { finishMappings } from "./finish-mappings.ts";
 import { FreshPieces, fillFresh, isHugeByItself } from "./fresh.ts";
 import { isFull, placeWithin } from "./last-mapping.ts";
+import { type Layout, layoutOf, type MemoryPlan } from "./layout.ts";
 import { Pagemap } from "./pages.ts";
 import { addMapping, checkCoverage, Pieces } from "./pieces.ts";
 import { givePolicy } from "./policies.ts";
-import { createSharedMemory, fillShmem } from "./shmem.ts";
+import { SharedRestore } from "./shared-restore.ts";
 import { Steps } from "./steps.ts";
 import { SysvRestore } from "./sysv.ts";
 import { JOB_BYTES } from "./transfer-jobs.ts";
 import { mapVdso, placeVdso, planVdso, redirectVdso, syscallInVdso, type VdsoPlan } from "./vdso.ts";
-import { checkVmas, has, isHuge, isPrivate, isVdso, STATUS, type Vma } from "./vma.ts";
+import { has, isHuge, isVdso, STATUS, type Vma } from "./vma.ts";
 
 /** Who opens the files that are mapped. */
 export interface MappableFiles {
@@ -60,101 +58,15 @@ export interface MappableFiles {
 
 export type MemoryRestoreStats = Pick<RestoreStats, "pagesCompared" | "pagesSkippedCow" | "pagesRestored">;
 
-/** One process' memory, as its images say. */
-interface Plan {
-  /** In the images. */
-  readonly pid: NsPid;
-  readonly mm: MmEntry;
-  readonly vmas: readonly Vma[];
-  readonly guards: readonly Vma[];
-  readonly layout: Layout;
-  readonly pages: Pagemap;
-  readonly vdso: VdsoPlan | undefined;
-  /** Protection that each mapping has now; undefined: it is not mapped yet. */
-  readonly now: (number | undefined)[];
-  /** The mapping that is made in the place of our area, where there is one. */
-  last: Vma | undefined;
-}
-
-/** The mappings of an image, and which of them ask for what. */
-interface Layout {
-  readonly vmas: readonly Vma[];
-  readonly guards: readonly Vma[];
-  /** Indexes of those whose content is the process' own. */
-  readonly private: readonly number[];
-  readonly anonShared: readonly Vma[];
-  /** Shared ones, System V segments and the rest. */
-  readonly segments: readonly Vma[];
-  readonly shared: readonly Vma[];
-  /** With a name or advice; locked; sealed. */
-  readonly marked: readonly Vma[];
-  readonly locked: readonly Vma[];
-  readonly sealed: readonly Vma[];
-  /** The auxiliary vector, and struct prctl_mm_map without it and without the executable. */
-  readonly auxv: Uint8Array;
-  readonly marks: Uint8Array;
-}
-
-/** @throws ImageError */
-function layoutOf(pid: NsPid, mm: MmEntry): Layout {
-  const { vmas, guards } = checkVmas(pid, mm.vmas);
-  const auxv = new Uint8Array(new BigUint64Array([...mm.mm_saved_auxv, ...mm.mm_saved_auxv_rest]).buffer);
-  const marks = prctlMmMap.encode({
-    start_code: mark(pid, mm.mm_start_code),
-    end_code: mark(pid, mm.mm_end_code),
-    start_data: mark(pid, mm.mm_start_data),
-    end_data: mark(pid, mm.mm_end_data),
-    start_brk: mark(pid, mm.mm_start_brk),
-    brk: mark(pid, mm.mm_brk),
-    start_stack: mark(pid, mm.mm_start_stack),
-    arg_start: mark(pid, mm.mm_arg_start),
-    arg_end: mark(pid, mm.mm_arg_end),
-    env_start: mark(pid, mm.mm_env_start),
-    env_end: mark(pid, mm.mm_env_end),
-    auxv_size: auxv.length,
-  });
-  const layout = {
-    vmas,
-    guards,
-    private: [] as number[],
-    anonShared: [] as Vma[],
-    segments: [] as Vma[],
-    shared: [] as Vma[],
-    marked: [] as Vma[],
-    locked: [] as Vma[],
-    sealed: [] as Vma[],
-    auxv,
-    marks,
-  };
-  vmas.forEach((vma, i) => {
-    if (has(vma, STATUS.ANON_SHARED)) layout.anonShared.push(vma);
-    if (has(vma, STATUS.SYSVIPC)) layout.segments.push(vma);
-    else if (isPrivate(vma)) layout.private.push(i);
-    else layout.shared.push(vma);
-    if ((vma.flags & MAP.LOCKED) !== 0) layout.locked.push(vma);
-    if (isVdso(vma)) return;
-    if (vma.name !== undefined || vma.advice.length > 0 || vma.policy !== undefined) layout.marked.push(vma);
-    if (vma.sealed) layout.sealed.push(vma);
-  });
-  return layout;
-}
-
 /** Whether what is born of us has its memory merged (PR_SET_MEMORY_MERGE). */
 const ownMerge = oncePerRun(() => rawSyscall(NR.prctl, PR.GET_MEMORY_MERGE, 0, 0, 0, 0) === 1);
 
 /** So many processes work at once at most: each may hold a descriptor of ours open. */
 const MOST_BEGUN = 512;
 
-/** A shared anonymous object: how large, and where it is once made. */
-interface SharedObject {
-  size: number;
-  readonly flags: number;
-  fd: number | undefined;
-}
-
 export class MemoryRestore {
-  readonly #plans = new Map<NsPid, Plan>();
-  readonly #shared = new Map<number, SharedObject>();
+  readonly #plans = new Map<NsPid, MemoryPlan>();
+  readonly #shared: SharedRestore;
   readonly #sysv: SysvRestore;
   readonly #layouts = new Map<MmEntry, Layout>();
   /** The children of a process mostly have what the one before them has. */
@@ -162,7 +74,7 @@ export class MemoryRestore {
     | { child: readonly Vma[]; parent: readonly Vma[]; inherited: readonly (number | undefined)[] }
     | undefined;
   /** What processes still have to do, or are doing. */
-  readonly #begun = new Map<Plan, Steps>();
+  readonly #begun = new Map<MemoryPlan, Steps>();
 
   /**
    * Reads and checks the images of all given processes. `ipcOf` gives the number of the IPC namespace that a process has its
@@ -177,6 +89,7 @@ export class MemoryRestore {
     private readonly stats: MemoryRestoreStats = { pagesCompared: 0, pagesSkippedCow: 0, pagesRestored: 0 },
   ) {
     this.#sysv = new SysvRestore(images, undo, ipcOf);
+    this.#shared = new SharedRestore(images, this.#sysv);
     images.loadAhead(IMAGES.mm, pids);
     images.loadAhead(IMAGES.pagemap, pids);
     for (const pid of pids) this.#plans.set(pid, this.#load(pid));
@@ -293,31 +206,8 @@ export class MemoryRestore {
     const { layout } = plan;
     for (const vma of layout.shared) this.#mapShared(steps, plan, vma);
     steps.closeFile();
-    this.#attachSegments(steps, plan);
-    plan.vmas.forEach((vma, i) => {
-      const now = plan.now[i];
-      if (now === undefined || now === vma.prot) return;
-      steps.must(`mapping ${rangeText(vma)}`, NR.mprotect, vma.start, vma.end - vma.start, vma.prot);
-      plan.now[i] = vma.prot;
-    });
-    for (const vma of layout.marked) {
-      givePolicy(steps, vma);
-      if (vma.name !== undefined) name(steps, vma, vma.name);
-      for (const advice of vma.advice)
-        steps.must(`mapping ${rangeText(vma)}`, NR.madvise, vma.start, vma.end - vma.start, advice);
-    }
-    for (const guard of plan.guards) {
-      const object = `guards ${rangeText(guard)}`;
-      steps.must(object, NR.madvise, guard.start, guard.end - guard.start, MADV.GUARD_INSTALL);
-    }
-    for (const vma of layout.locked) lock(steps, plan, vma);
-    const disabled = plan.mm.thp_disabled === true ? 1 : 0;
-    const how = disabled === 0 ? 0 : (plan.mm.thp_disable_flags ?? 0);
-    steps.must("huge pages disabled", NR.prctl, PR.SET_THP_DISABLE, disabled, how, 0, 0);
-    const future = (plan.mm.lock_future ?? 0) & (MCL.FUTURE | MCL.ONFAULT);
-    if (future !== 0) steps.must("locking of mappings to come", NR.mlockall, future);
-    for (const vma of layout.sealed)
-      steps.must(`mapping ${rangeText(vma)}`, NR.mseal, vma.start, vma.end - vma.start, 0);
+    this.#shared.attachSegments(steps, plan);
+    finishMappings(steps, plan);
     steps.leave();
     this.#begin(plan, steps);
   }
@@ -344,7 +234,7 @@ export class MemoryRestore {
     this.#close();
   }
 
-  #match({ vmas }: Plan, donor: Plan): readonly (number | undefined)[] {
+  #match({ vmas }: MemoryPlan, donor: MemoryPlan): readonly (number | undefined)[] {
     const last = this.#lastMatch;
     if (last?.child === vmas && last.parent === donor.vmas) return last.inherited;
     const inherited = matchMappings(vmas, donor.vmas);
@@ -352,13 +242,13 @@ export class MemoryRestore {
     return inherited;
   }
 
-  #begin(plan: Plan, steps: Steps): void {
+  #begin(plan: MemoryPlan, steps: Steps): void {
     this.#begun.set(plan, steps);
     const [oldest] = this.#begun.size > MOST_BEGUN ? this.#begun : [];
     if (oldest !== undefined) this.#conclude(...oldest);
   }
 
-  #conclude(plan: Plan, steps: Steps): void {
+  #conclude(plan: MemoryPlan, steps: Steps): void {
     this.#begun.delete(plan);
     steps.run();
     plan.pages.close();
@@ -366,20 +256,17 @@ export class MemoryRestore {
 
   #close(): void {
     for (const { pages } of this.#plans.values()) pages.close();
-    for (const object of this.#shared.values()) {
-      if (object.fd !== undefined) close(object.fd);
-      object.fd = undefined;
-    }
+    this.#shared.close();
     forgetWindows();
   }
 
-  #plan(pid: NsPid): Plan {
+  #plan(pid: NsPid): MemoryPlan {
     const plan = this.#plans.get(pid);
     if (plan === undefined) throw new Error(`no memory images of process ${pid} were read`);
     return plan;
   }
 
-  #load(pid: NsPid): Plan {
+  #load(pid: NsPid): MemoryPlan {
     const mm = this.images.readOne(IMAGES.mm, pid);
     // Forked children often have what others have, which is one object then (images/wire.ts).
     let layout = this.#layouts.get(mm);
@@ -396,31 +283,8 @@ export class MemoryRestore {
     } finally {
       pages.close();
     }
-    for (const vma of layout.anonShared) this.#noteShared(pid, vma);
+    for (const vma of layout.anonShared) this.#shared.note(pid, vma);
     return { pid, mm, ...layout, layout, pages, vdso, now: vmas.map(() => undefined), last: undefined };
-  }
-
-  #noteShared(pid: NsPid, vma: Vma): void {
-    const size = vma.pgoff + vma.end - vma.start;
-    if (has(vma, STATUS.SYSVIPC)) {
-      const whole = this.#sysv.size(pid, vma.object);
-      const problem =
-        whole === undefined ? "is not in the image" : size > whole + (1 << 30) ? "is too small" : undefined;
-      if (problem !== undefined) {
-        throw new ImageError(`mapping ${rangeText(vma)}: System V segment ${vma.object} ${problem}`, {
-          file: fileName(IMAGES.mm, pid),
-        });
-      }
-      return;
-    }
-    const known = this.#shared.get(vma.object);
-    if (known !== undefined) known.size = Math.max(known.size, size);
-    else
-      this.#shared.set(vma.object, {
-        size,
-        flags: isHuge(vma) ? vma.flags & ~(0xffff ^ MAP.NORESERVE) : vma.flags & MAP.NORESERVE,
-        fd: undefined,
-      });
   }
 
   /** One place for all processes whose old vDSO is another one than this kernel's. */
@@ -431,7 +295,7 @@ export class MemoryRestore {
     for (const { vdso } of moved) if (vdso !== undefined) vdso.place = place;
   }
 
-  #mapVdso(steps: Steps, { vdso }: Plan, donor: Plan | undefined): void {
+  #mapVdso(steps: Steps, { vdso }: MemoryPlan, donor: MemoryPlan | undefined): void {
     const place = vdso?.place;
     const before = donor?.vdso?.place;
     if (place?.start === before?.start && place?.end === before?.end) return;
@@ -440,7 +304,7 @@ export class MemoryRestore {
   }
 
   /** Where code, data, heap, arguments lie; the auxiliary vector; the executable where it is not the parent's. */
-  #setMarks(steps: Steps, { mm, layout: { marks, auxv } }: Plan, withExe: boolean): void {
+  #setMarks(steps: Steps, { mm, layout: { marks, auxv } }: MemoryPlan, withExe: boolean): void {
     const exe = withExe ? this.files.openForMapping(mm.exe_file_id, false) : undefined;
     const inside = exe === undefined ? undefined : steps.file("its executable", exe);
     // A word is kept where half of one is asked for.
@@ -456,8 +320,8 @@ export class MemoryRestore {
 
   #mapPrivate(
     steps: Steps,
-    plan: Plan,
-    donor: Plan | undefined,
+    plan: MemoryPlan,
+    donor: MemoryPlan | undefined,
     inherited: readonly (number | undefined)[],
     reads: Pieces,
     fresh: FreshPieces,
@@ -536,70 +400,13 @@ export class MemoryRestore {
     }
   }
 
-  #mapShared(steps: Steps, plan: Plan, vma: Vma): void {
-    const fd = has(vma, STATUS.ANON_SHARED) ? this.#sharedObject(plan, vma) : undefined;
+  #mapShared(steps: Steps, plan: MemoryPlan, vma: Vma): void {
+    const fd = has(vma, STATUS.ANON_SHARED) ? this.#shared.object(plan, vma) : undefined;
     this.#map(steps, vma, vma.prot, MAP.FIXED, fd);
   }
 
-  #sharedObject(plan: Plan, vma: Vma): number {
-    const object = this.#shared.get(vma.object);
-    if (object === undefined) throw new Error(`shared memory ${vma.object} was not noted`);
-    object.fd ??= naming(plan.pid, vma, () => {
-      const fd = createSharedMemory(object.size, object.flags);
-      try {
-        fillShmem(this.images, vma.object, fd, object.size);
-      } catch (error) {
-        close(fd);
-        throw error;
-      }
-      return fd;
-    });
-    return object.fd;
-  }
-
-  /** Attaches System V segments: each attachment is made somewhere, and its parts are moved to where they were. */
-  #attachSegments(steps: Steps, plan: Plan): void {
-    if (plan.layout.segments.length === 0) return;
-    const groups = new Map<string, Vma[]>();
-    for (const vma of plan.layout.segments) {
-      const key = `${vma.object}:${vma.start - vma.pgoff}:${vma.writableFile}`;
-      const group = groups.get(key);
-      if (group === undefined) groups.set(key, [vma]);
-      else group.push(vma);
-    }
-    for (const group of groups.values()) {
-      const [first] = group;
-      if (first === undefined) continue;
-      const object = `mapping ${rangeText(first)}`;
-      naming(plan.pid, first, () => this.#sysv.ready(plan.pid, first.object));
-      const exec = group.some((vma) => (vma.prot & PROT.EXEC) !== 0) ? SHM.EXEC : 0;
-      const flags = (first.writableFile ? 0 : SHM.RDONLY) | exec;
-      const attached = steps.must(object, NR.shmat, first.object, 0, flags);
-      steps.run();
-      const size = pageUp(this.#sysv.size(plan.pid, first.object) ?? 0);
-      let at = 0;
-      for (const vma of group) {
-        const length = vma.end - vma.start;
-        if (vma.pgoff > at) steps.must(object, NR.munmap, attached.value + at, vma.pgoff - at);
-        steps.must(
-          `mapping ${rangeText(vma)}`,
-          NR.mremap,
-          attached.value + vma.pgoff,
-          length,
-          length,
-          MREMAP.MAYMOVE | MREMAP.FIXED,
-          vma.start,
-        );
-        steps.must(`mapping ${rangeText(vma)}`, NR.mprotect, vma.start, length, vma.prot);
-        at = vma.pgoff + length;
-      }
-      if (at < size) steps.must(object, NR.munmap, attached.value + at, size - at);
-    }
-    steps.run();
-  }
-
   /** Lets the process read its pages from the pages file into place. */
-  #fill(steps: Steps, { pages }: Plan, reads: Pieces, fresh: FreshPieces): void {
+  #fill(steps: Steps, { pages }: MemoryPlan, reads: Pieces, fresh: FreshPieces): void {
     this.stats.pagesRestored += reads.pages + fresh.all;
     const { file, fd } = pages;
     const isFilled = fresh.length === 0 || fillFresh(steps, pages, fresh);
@@ -619,7 +426,7 @@ function setHugePages(steps: Steps, enabled: boolean): void {
   steps.must("huge pages", NR.prctl, PR.SET_THP_DISABLE, enabled ? 0 : 1, 0, 0, 0);
 }
 
-function mayBeHuge({ mm }: Plan, { advice }: Vma): boolean {
+function mayBeHuge({ mm }: MemoryPlan, { advice }: Vma): boolean {
   return isHugeByItself() && mm.thp_disabled !== true && !advice.includes(MADV.NOHUGEPAGE);
 }
 
@@ -630,7 +437,7 @@ function unmapAll(steps: Steps): void {
 }
 
 /** Unmaps what the parent has mapped and the child does not keep. */
-function unmapOthers(steps: Steps, parent: Plan, inherited: readonly (number | undefined)[]): void {
+function unmapOthers(steps: Steps, parent: MemoryPlan, inherited: readonly (number | undefined)[]): void {
   const kept = new Set(inherited);
   let start = 0;
   let end = 0;
@@ -646,49 +453,6 @@ function unmapOthers(steps: Steps, parent: Plan, inherited: readonly (number | u
     end = vma.end;
   });
   flush();
-}
-
-/** A mark of the address space as a number. @throws ImageError */
-function mark(pid: NsPid, value: bigint): number {
-  if (value < 0n || value > BigInt(TASK_SIZE)) {
-    throw new ImageError(`0x${value.toString(16)} is no address`, { file: fileName(IMAGES.mm, pid) });
-  }
-  return Number(value);
-}
-
-/** Names anonymous memory; a kernel that knows no names leaves it without one. */
-function name(steps: Steps, vma: Vma, name: string): void {
-  const text = cString(name);
-  steps.reserve(text.length);
-  const address = steps.data(text);
-  steps.checked(
-    () => {},
-    NR.prctl,
-    PR.SET_VMA,
-    PR_SET_VMA_ANON_NAME,
-    vma.start,
-    vma.end - vma.start,
-    address,
-  );
-}
-
-/** mlock2(2). What cannot be made present (no access, a guard) is locked all the same. */
-function lock(steps: Steps, { pid, guards }: Plan, vma: Vma): void {
-  const onFault = vma.lockOnFault ? MLOCK_ONFAULT : 0;
-  const guarded = guards.some((guard) => guard.start < vma.end && guard.end > vma.start);
-  const unreachable = guarded || vma.prot === PROT.NONE || !has(vma, STATUS.ANON_PRIVATE);
-  steps.checked(
-    (result) => {
-      if (!result.failed || (unreachable && result.raw !== -ERRNO.EPERM)) return;
-      throw new MemoryError(pid, `mapping ${rangeText(vma)}: mlock2: ${errnoName(-result.raw)}`, {
-        errno: -result.raw,
-      });
-    },
-    NR.mlock2,
-    vma.start,
-    vma.end - vma.start,
-    onFault,
-  );
 }
 
 /** Whether a mapping is of anonymous memory in pages of the usual size. */
