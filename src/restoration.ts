@@ -7,11 +7,9 @@ import { FilesRestore } from "./files/restore.ts";
 import type { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { InventoryEntry } from "./images/schema/generated/inventory.ts";
-import type { CoreEntry, SeccompEntry } from "./images/schema/generated/process.ts";
-import { lastCapability } from "./linux/capability.ts";
 import { kill } from "./linux/kill.ts";
 import { NR } from "./linux/nr.ts";
-import { type HostPid, type Identity, type NsPid, ownNumber, sameHost } from "./linux/pid.ts";
+import { type HostPid, type NsPid, sameHost } from "./linux/pid.ts";
 import { ourMaps, readChildrenOf, readThreads } from "./linux/proc.ts";
 import { SIG } from "./linux/signal.ts";
 import { SLOT_SIZE } from "./machine/runner.ts";
@@ -27,7 +25,6 @@ import type { Options } from "./options.ts";
 import type { Plugins } from "./plugins/plugins.ts";
 import { Births } from "./process/births.ts";
 import {
-  checkArchitecture,
   giveTask,
   giveTaskLast,
   ignoresTrap,
@@ -41,26 +38,18 @@ import { giveLateSignals } from "./process/late-signals.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
 import { hasOwnMemory, type PlannedProcess, type PstreePlan } from "./process/pstree.ts";
 import { favourRoot, giveProcessors } from "./process/scheduling.ts";
-import { commonFilters, giveFilters } from "./process/seccomp.ts";
 import { lastOfSharers } from "./process/sharing.ts";
-import { finalState, giveThread, giveThreadLast, THREAD_CALLS_SIZE } from "./process/thread.ts";
+import { finalState, giveThread } from "./process/thread.ts";
+import { ThreadsRestore } from "./process/threads-restore.ts";
 import { giveXcompPermission } from "./process/xcomp.ts";
 import { type RestoreStats, Stopwatch } from "./stats.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/build/release.ts";
 import type { Restoree } from "./tracee/build/restoree.ts";
 import type { SameCpu } from "./tracee/build/same-cpu.ts";
-import {
-  spawnRoot,
-  spawnStandIn,
-  spawnThreads,
-  type UnbornThreads,
-  withNumbersOf,
-} from "./tracee/build/spawn.ts";
-import { ThreadTables } from "./tracee/build/thread-tables.ts";
+import { spawnRoot, spawnStandIn, withNumbersOf } from "./tracee/build/spawn.ts";
 import { awaitEnds } from "./tracee/hold/freeze.ts";
 import { detachAll, type FinalState, giveStates, outliveUs, tryStates } from "./tracee/hold/many-tasks.ts";
 import { Area, BULK, findGap, spansOf } from "./tracee/table/area.ts";
-import type { Calls } from "./tracee/table/calls.ts";
 import type { Undo } from "./undo/undo.ts";
 
 /** The set of control groups that a process is in; undefined for the dead. */
@@ -115,18 +104,13 @@ export class Restoration {
   readonly #files: FilesRestore;
   readonly #memory: MemoryRestore;
   readonly #births: Births;
-  readonly #cores = new Map<NsPid, CoreEntry>();
+  readonly #threads: ThreadsRestore;
   /** Of processes that have ended, but whose files in /proc are open. */
   readonly #standIns: { end(): void }[] = [];
-  /** How many filters of seccomp(2) the threads of a process were born with. */
-  readonly #commonFilters = new Map<Restoree, number>();
-  /** Other threads that may still be on their way. */
-  readonly #unborn = new Map<Restoree, UnbornThreads>();
   /** What the first threads of the living are let go with, once they are known to be good. */
   readonly #states: FinalState[] = [];
   #root: Restoree | undefined;
   #unlocking: Unlocking | undefined;
-  #seccomp: SeccompEntry | undefined;
 
   constructor(private readonly context: RestorationContext) {
     const { options, images, plan, namespaces, mounts, networks, cgroups, stats, undo, plugins, actions } =
@@ -178,8 +162,7 @@ export class Restoration {
       },
       ({ planned, restoree }) => this.#files.giveTerminal(restoree, planned.sid),
     );
-    this.#readCores();
-    this.#seccomp = images.tryReadOne(IMAGES.seccomp);
+    this.#threads = new ThreadsRestore(images, plan.all, namespaces.keepsGroups);
   }
 
   /** A process that lives in a namespace of the images. */
@@ -199,20 +182,6 @@ export class Restoration {
     return this.#root === undefined || this.#root.identity.level === 0 ? sameHost(number) : undefined;
   }
 
-  #readCores(): void {
-    for (const { threads, core, pid, kind } of this.context.plan.all) {
-      if (core === undefined || kind !== "task") continue;
-      taskOf(core, pid);
-      this.#cores.set(pid, core);
-      for (const tid of threads) {
-        if (tid === pid) continue;
-        const own = this.context.images.readOne(IMAGES.core, tid);
-        checkArchitecture(own, tid);
-        this.#cores.set(tid, own);
-      }
-    }
-  }
-
   /** Everything up to the point where the processes only need to be let go. */
   build(): void {
     const root = this.#bear();
@@ -229,7 +198,7 @@ export class Restoration {
     stage("restore/tasks");
     const living = this.#births.living.map(({ restoree }) => restoree);
     prepareToLeave(living, ({ number }) => this.#memory.syscallAt(number));
-    this.#states.push(...living.map(({ number }) => finalState(this.#core(number))));
+    this.#states.push(...living.map(({ number }) => finalState(this.#threads.core(number))));
     tryStates(
       living.map(({ leader }) => leader.task),
       this.#states,
@@ -285,7 +254,7 @@ export class Restoration {
     });
     favourRoot(
       this.#root.pid,
-      [...this.#cores.values()].map(({ thread_core }) => thread_core),
+      [...this.#threads.cores()].map(({ thread_core }) => thread_core),
     );
     stage("restore/root");
     this.context.actions.root = this.#root.pid;
@@ -372,21 +341,12 @@ export class Restoration {
       const task = taskOf(planned.core, planned.pid);
       restoreLoginuid(restoree, task.loginuid);
       giveXcompPermission(restoree.table, task.xcomp_permission);
-      const tids = planned.threads.filter((tid) => tid !== planned.pid);
-      if (tids.length > 0) {
-        this.#giveCommonFilters(restoree, planned.threads);
-        const unborn = spawnThreads(
-          restoree,
-          tids.map((number) => ({ number, nested: planned.nestedThreads.get(number) ?? [] })),
-        );
-        restoree.threads.push(...unborn.tasks);
-        this.#unborn.set(restoree, unborn);
-      }
+      this.#threads.bear(planned, restoree);
       stage("restore/thread");
     }
     this.#placeThreads();
     if (!this.#files.hasLate) return;
-    for (const unborn of this.#unborn.values()) unborn.born();
+    this.#threads.awaitBirths();
     this.#files.makeLate();
   }
 
@@ -395,35 +355,23 @@ export class Restoration {
     for (const { planned, restoree } of this.#births.living) {
       const set = cgroupSetOf(planned);
       for (const { identity, task } of restoree.threads) {
-        const own = this.#core(identity.number).thread_core?.cg_set;
+        const own = this.#threads.core(identity.number).thread_core?.cg_set;
         if (own === undefined || own === set) continue;
-        this.#unborn.get(restoree)?.born();
+        this.#threads.awaitBirthsOf(restoree);
         this.context.cgroups.placeThread(task.tid, own, set);
       }
     }
   }
 
-  /** Filters that all threads of a process share, which those yet to be born inherit. */
-  #giveCommonFilters(restoree: Restoree, tids: readonly NsPid[]): void {
-    const { table } = restoree;
-    const states = tids.map((tid) => this.#core(tid).thread_core ?? {});
-    const count = commonFilters(states, this.#seccomp);
-    if (count === 0) return;
-    giveFilters(table, states[0] ?? {}, this.#seccomp, 0, count);
-    table.run();
-    this.#commonFilters.set(restoree, count);
-  }
-
   #giveTasks(): void {
-    const highest = lastCapability();
     const inherited = ownAttributes();
     const tables = new Set<number>();
     for (const { planned, restoree } of this.#births.living) {
       const task = taskOf(planned.core, planned.pid);
       const { leader, pid, number, identity } = restoree;
-      this.#giveThreads(restoree, highest);
+      this.#threads.giveOthers(restoree);
       this.context.namespaces.nested.giveForChildren(planned, restoree);
-      giveThread(leader.table, this.#core(number));
+      giveThread(leader.table, this.#threads.core(number));
       const running = giveTask(restoree, task, inherited, this.#births.signalsOfDead(planned));
       restoreProc(pid, task, inherited);
       // Processes that share a table share our pidfd in it.
@@ -431,7 +379,7 @@ export class Restoration {
       if (!tables.has(files)) leader.table.must("our pidfd", NR.close, restoree.ourPidfd);
       tables.add(files);
       stage("restore/task");
-      this.#giveThreadLast(leader.table, restoree, identity, highest);
+      this.#threads.giveLast(leader.table, restoree, identity);
       this.#memory.giveLast(restoree);
       giveTaskLast(restoree, task, running);
       leader.table.start();
@@ -439,50 +387,8 @@ export class Restoration {
     for (const { restoree } of this.#births.living) {
       restoree.table.finish();
       const leader = { task: restoree.leader.task, identity: restoree.identity };
-      giveLateSignals(restoree, [leader], ({ number }) => this.#core(number));
+      giveLateSignals(restoree, [leader], ({ number }) => this.#threads.core(number));
     }
-  }
-
-  /** Gives the other threads of a process all that they have. They run nothing of ours after that. */
-  #giveThreads(restoree: Restoree, highest: number): void {
-    const unborn = this.#unborn.get(restoree);
-    if (unborn === undefined) return;
-    const { pid, area, leader, threads } = restoree;
-    // While they are being born their calls are laid out.
-    const tables = new ThreadTables(area.bulkRegion(pid), leader.registers, () => unborn.born());
-    for (const { task, identity } of threads) {
-      tables.begin(task, THREAD_CALLS_SIZE);
-      giveThread(tables, this.#core(identity.number));
-      this.#giveThreadLast(tables, restoree, identity, highest);
-    }
-    tables.run();
-    giveLateSignals(restoree, threads, ({ number }) => this.#core(number));
-    giveStates(
-      threads.map(({ task }) => task),
-      threads.map(({ identity }) => finalState(this.#core(identity.number))),
-    );
-  }
-
-  #giveThreadLast(calls: Calls, restoree: Restoree, thread: Identity, highest: number): void {
-    const filters = this.#commonFilters.get(restoree) ?? 0;
-    const pid = ownNumber(restoree.identity);
-    const tid = ownNumber(thread);
-    giveThreadLast(
-      calls,
-      pid,
-      tid,
-      this.#core(thread.number),
-      this.#seccomp,
-      filters,
-      highest,
-      this.context.namespaces.keepsGroups,
-    );
-  }
-
-  #core(tid: NsPid): CoreEntry {
-    const core = this.#cores.get(tid);
-    if (core === undefined) throw new ImageValueError(`core-${tid}.img: missing`);
-    return core;
   }
 
   /** Gives every thread its registers. Nothing but us keeps them from running then; they do not die with us any more. */
@@ -509,7 +415,7 @@ export class Restoration {
     for (const { restoree } of living) {
       const { leader, identity, threads } = restoree;
       for (const each of [{ task: leader.task, identity }, ...threads])
-        giveProcessors(each.task.tid, this.#core(each.identity.number).thread_core ?? {});
+        giveProcessors(each.task.tid, this.#threads.core(each.identity.number).thread_core ?? {});
     }
     this.context.sameCpu.end();
     outliveUs(tasks);

@@ -161,19 +161,25 @@ export function giveName(calls: Calls, comm: string): void {
   calls.must("its name", NR.prctl, PR.SET_NAME, calls.data(cString(comm)), 0, 0, 0);
 }
 
-/**
- * Gives what takes privilege away, and what a change of credentials would clear; then the pending signals. `pid` and `tid` are what
- * the thread calls itself. With `keepsGroups` it has its groups from its birth, as its user namespace lets nobody change them.
- */
+/** A thread that is given what it has, and by what. */
+export interface ThreadGiven {
+  /** What it, and its process, call themselves. */
+  readonly pid: NsPid;
+  readonly tid: NsPid;
+  readonly core: CoreEntry;
+  readonly seccomp: SeccompEntry | undefined;
+  /** How many filters of seccomp(2) it was born with. */
+  readonly inheritedFilters: number;
+  /** The highest capability of this kernel. */
+  readonly lastCapability: number;
+  /** It has its groups from its birth, as its user namespace lets nobody change them. */
+  readonly keepsGroups: boolean;
+}
+
+/** Gives what takes privilege away, and what a change of credentials would clear; then the pending signals. */
 export function giveThreadLast(
   calls: Calls,
-  pid: NsPid,
-  tid: NsPid,
-  core: CoreEntry,
-  seccomp: SeccompEntry | undefined,
-  inheritedFilters: number,
-  lastCapability: number,
-  keepsGroups: boolean,
+  { pid, tid, core, seccomp, inheritedFilters, lastCapability, keepsGroups }: ThreadGiven,
 ): void {
   const { thread } = partsOf(core);
   const { creds } = thread;
