@@ -2,6 +2,7 @@
  * The build id of an ELF file, by which a restore tells another build of a program from the one that was dumped. Images
  * hold it as 32-bit words, the last one padded with zeros.
  */
+import { alignUp } from "../linux/align.ts";
 import {
   ELF_CLASS,
   ELF_MAGIC,
@@ -54,23 +55,19 @@ export function readBuildId(fd: number): number[] | undefined {
 function buildIdIn(notes: Uint8Array): number[] | undefined {
   for (let at = 0; at + noteHeader.size <= notes.length; ) {
     const note = noteHeader.decode(notes, at);
-    const description = at + noteHeader.size + align4(note.namesz);
+    const description = at + noteHeader.size + alignUp(note.namesz, 4);
     if (note.type === NT_GNU_BUILD_ID) {
       if (note.descsz === 0 || note.descsz > MAX_ID || description + note.descsz > notes.length)
         return undefined;
       return words(notes.subarray(description, description + note.descsz));
     }
-    at = description + align4(note.descsz);
+    at = description + alignUp(note.descsz, 4);
   }
   return undefined;
 }
 
-function align4(length: number): number {
-  return Math.ceil(length / 4) * 4;
-}
-
 function words(bytes: Uint8Array): number[] {
-  const padded = new Uint8Array(align4(bytes.length));
+  const padded = new Uint8Array(alignUp(bytes.length, 4));
   padded.set(bytes);
   const view = viewOf(padded);
   const values: number[] = [];

@@ -6,6 +6,7 @@
  *
  * A socket speaks with the part of the kernel that belongs to the network namespace it was made in, wherever it is used.
  */
+import { alignUp } from "./align.ts";
 import { ERRNO, KernelError } from "./errno.ts";
 import type { Fd } from "./fd.ts";
 import { AF, decodeNetlink, openSocket, SO, SOCK, SOL, send, tryReceive, trySetInt } from "./socket.ts";
@@ -46,10 +47,8 @@ const nlmsghdr = struct({ len: u32, type: u16, flags: u16, seq: u32, pid: u32 })
 const nlattr = struct({ len: u16, type: u16 });
 const ATTRIBUTE_TYPE = 0x3fff;
 const NESTED = 0x8000;
-
-function aligned(length: number): number {
-  return (length + 3) & ~3;
-}
+/** NLMSG_ALIGNTO and NLA_ALIGNTO. */
+const ALIGN = 4;
 
 // --- reading
 
@@ -69,7 +68,7 @@ export function* eachAttribute(bytes: Uint8Array, start = 0): Generator<[number,
     const { len, type } = nlattr.decode(bytes, at);
     if (len < nlattr.size || at + len > bytes.length) return;
     yield [type & ATTRIBUTE_TYPE, bytes.subarray(at + nlattr.size, at + len)];
-    at += aligned(len);
+    at += alignUp(len, ALIGN);
   }
 }
 
@@ -96,7 +95,7 @@ export class RequestBody {
   }
 
   #append(bytes: Uint8Array): void {
-    const end = aligned(this.#length + bytes.length);
+    const end = alignUp(this.#length + bytes.length, ALIGN);
     if (end > this.#bytes.length) {
       const larger = new Uint8Array(Math.max(end, this.#bytes.length * 2));
       larger.set(this.#bytes);
@@ -297,7 +296,7 @@ export class Netlink implements Disposable {
       const header = nlmsghdr.decode(bytes, at);
       if (header.len < nlmsghdr.size || at + header.len > bytes.length) return;
       yield { header, body: bytes.subarray(at + nlmsghdr.size, at + header.len) };
-      at += aligned(header.len);
+      at += alignUp(header.len, ALIGN);
     }
   }
 }
@@ -308,14 +307,14 @@ export function encodeRequests(requests: readonly Request[], first = 0): Uint8Ar
 }
 
 function encode(requests: readonly Request[], seqOf: (i: number) => number): Uint8Array {
-  const total = requests.reduce((sum, { body }) => sum + nlmsghdr.size + aligned(body.length), 0);
+  const total = requests.reduce((sum, { body }) => sum + nlmsghdr.size + alignUp(body.length, ALIGN), 0);
   const bytes = new Uint8Array(total);
   let at = 0;
   for (const [i, { type, flags, body }] of requests.entries()) {
     const len = nlmsghdr.size + body.length;
     nlmsghdr.encodeInto(bytes, at, { len, type, flags: flags | NLM.REQUEST, seq: seqOf(i) });
     bytes.set(body, at + nlmsghdr.size);
-    at += aligned(len);
+    at += alignUp(len, ALIGN);
   }
   return bytes;
 }
@@ -337,7 +336,7 @@ export function messagesIn(bytes: Uint8Array, start = 0): Message[] | undefined 
     const { len, type } = nlmsghdr.decode(bytes, at);
     if (len < nlmsghdr.size || at + len > bytes.length) return undefined;
     messages.push({ type, body: bytes.subarray(at + nlmsghdr.size, at + len) });
-    at += aligned(len);
+    at += alignUp(len, ALIGN);
   }
   return messages;
 }
@@ -351,7 +350,7 @@ function failure(what: string, flags: number, body: Uint8Array): KernelError | u
   let reason = "";
   if ((flags & ACK_TLVS) !== 0) {
     const request = nlmsghdr.decode(body, s32.size);
-    const start = s32.size + ((flags & CAPPED) !== 0 ? nlmsghdr.size : aligned(request.len));
+    const start = s32.size + ((flags & CAPPED) !== 0 ? nlmsghdr.size : alignUp(request.len, ALIGN));
     const text = attributesIn(body, start).get(ATTR_MESSAGE);
     if (text !== undefined) reason = ` (${attributeText(text)})`;
   }

@@ -1,4 +1,5 @@
 /** Sockets by raw system calls: made, named, connected, asked for their options; and messages with what is beside their bytes. */
+import { alignUp } from "./align.ts";
 import { ERRNO, KernelError } from "./errno.ts";
 import { Fd } from "./fd.ts";
 import { NR } from "./nr.ts";
@@ -397,19 +398,15 @@ const msghdr = struct({
   flags: s32,
 });
 
-function aligned(length: number): number {
-  return (length + 7) & ~7;
-}
-
 function encodeControl(messages: readonly ControlMessage[]): Uint8Array {
   let size = 0;
-  for (const { data } of messages) size += cmsghdr.size + aligned(data.length);
+  for (const { data } of messages) size += cmsghdr.size + alignUp(data.length, word.size);
   const buffer = new Uint8Array(size);
   let at = 0;
   for (const { level, type, data } of messages) {
     cmsghdr.encodeInto(buffer, at, { len: cmsghdr.size + data.length, level, type });
     buffer.set(data, at + cmsghdr.size);
-    at += cmsghdr.size + aligned(data.length);
+    at += cmsghdr.size + alignUp(data.length, word.size);
   }
   return buffer;
 }
@@ -420,7 +417,7 @@ function decodeControl(buffer: Uint8Array): ControlMessage[] {
     const { len, level, type } = cmsghdr.decode(buffer, at);
     if (len < cmsghdr.size || at + len > buffer.length) break;
     messages.push({ level, type, data: buffer.slice(at + cmsghdr.size, at + len) });
-    at += aligned(len);
+    at += alignUp(len, word.size);
   }
   return messages;
 }
@@ -449,7 +446,7 @@ const RIGHTS_CONTROL = RIGHTS_BYTE + word.size;
  * memory, the struct msghdr first. They hold the message when the call has been made: see rightsIn.
  */
 export function encodeReceiveRights(address: number, count: number): Uint8Array {
-  const control = cmsghdr.size + aligned(count * s32.size);
+  const control = cmsghdr.size + alignUp(count * s32.size, word.size);
   const bytes = new Uint8Array(RIGHTS_CONTROL + control);
   msghdr.encodeInto(bytes, 0, {
     iov: address + RIGHTS_IOV,

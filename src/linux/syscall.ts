@@ -4,7 +4,9 @@
  * Results are the kernel's own (-errno on failure), never libc's errno variable: Bun's own threads may touch that.
  * Arguments and results are plain numbers; every user-space address and file offset fits in the 53 bits of one.
  */
+
 import { hostMachine } from "../machine/host.ts";
+import { alignUp } from "./align.ts";
 import { ERRNO, KernelError, nameOf } from "./errno.ts";
 import { NR } from "./nr.ts";
 import { textToBytes, writeText } from "./text.ts";
@@ -50,13 +52,9 @@ const MAP_PRIVATE_ANONYMOUS = 0x22;
 const codePage = mapCodePage();
 const thunkCode = hostMachine.syscallThunk;
 codePage.bytes.set(thunkCode, 0);
-let codeUsed = align16(thunkCode.length);
+let codeUsed = alignUp(thunkCode.length, 16);
 
 const thunk: Thunk = nativeFunction(codePage.address);
-
-function align16(value: number): number {
-  return (value + 15) & ~15;
-}
 
 function mapCodePage(): { address: number; bytes: Uint8Array } {
   const signature = { args: [WORD, WORD, WORD, WORD, WORD, WORD], returns: WORD };
@@ -76,7 +74,7 @@ export function placeCode(code: Uint8Array): number {
   if (codeUsed + code.length > codePage.bytes.length) throw new RangeError("the code page is full");
   codePage.bytes.set(code, codeUsed);
   const address = codePage.address + codeUsed;
-  codeUsed += align16(code.length);
+  codeUsed += alignUp(code.length, 16);
   return address;
 }
 

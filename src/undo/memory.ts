@@ -7,6 +7,7 @@
  * The tail ends the table where we run it. Where the warden does, it takes the entry from the list and goes on with the next
  * older one.
  */
+import { alignUp } from "../linux/align.ts";
 import { NR } from "../linux/nr.ts";
 import { TableLayout } from "../linux/own-table.ts";
 import { type FileIdentity, STATX } from "../linux/statx.ts";
@@ -66,10 +67,10 @@ export class UndoMemory {
   lay(steps: readonly UndoStep[], older: number): Laid {
     const texts = bytesIn(steps);
     const entries = steps.reduce((sum, step) => sum + entriesOf(step), TAIL);
-    const size = entries * ENTRY_SIZE + 2 * WORD + sum(texts, ({ length }) => aligned(length, WORD));
+    const size = entries * ENTRY_SIZE + 2 * WORD + sum(texts, ({ length }) => alignUp(length, WORD));
     const chunk = this.#chunkFor(size);
     const first = chunk.used / ENTRY_SIZE;
-    chunk.used += aligned(size, ENTRY_SIZE);
+    chunk.used += alignUp(size, ENTRY_SIZE);
     chunk.live++;
     this.#chunks.add(chunk);
     return new Layer(chunk, first, entries, texts, this.common).lay(steps, older);
@@ -84,7 +85,7 @@ export class UndoMemory {
 
   #chunkFor(size: number): Chunk {
     if (this.#current.used + size > this.#current.bytes.length)
-      this.#current = new Chunk(Math.max(CHUNK, aligned(size, ENTRY_SIZE)));
+      this.#current = new Chunk(Math.max(CHUNK, alignUp(size, ENTRY_SIZE)));
     return this.#current;
   }
 }
@@ -124,7 +125,7 @@ class Layer {
     for (const text of texts) {
       chunk.bytes.set(text, at);
       this.#places.set(text, this.#addressOf(at));
-      at += aligned(text.length, WORD);
+      at += alignUp(text.length, WORD);
     }
   }
 
@@ -214,8 +215,4 @@ function sum<T>(things: Iterable<T>, of: (thing: T) => number): number {
   let total = 0;
   for (const thing of things) total += of(thing);
   return total;
-}
-
-function aligned(value: number, to: number): number {
-  return Math.ceil(value / to) * to;
 }

@@ -10,6 +10,7 @@
  * process-wide work. Processes that are built in one and the same memory have a part each: bulk of their own.
  */
 
+import { alignDown } from "../../linux/align.ts";
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { PAGE_SIZE, TASK_SIZE } from "../../linux/memory.ts";
 import type { HostPid } from "../../linux/pid.ts";
@@ -71,10 +72,6 @@ export function findGap(spans: Iterable<Span>, size: number, align: number): num
   }
   const address = alignDown(largest.top - size, align);
   return largest.size > 0 && address >= largest.top - largest.size ? address : undefined;
-}
-
-function alignDown(address: number, align: number): number {
-  return address - (address % align);
 }
 
 function sizeOf(slots: number, bulk: number, parts: number): number {
