@@ -129,10 +129,22 @@ class UnixDump implements FileDumper {
     const accepting = this.#accepting();
     for (const socket of this.#sockets.values()) {
       this.#connection(socket, accepting);
-      this.context.add({ type: FdTypes.UNIXSK, id: socket.entry.id, usk: socket.entry });
       socket.fd?.close();
     }
+    for (const { entry } of this.#peersFirst())
+      this.context.add({ type: FdTypes.UNIXSK, id: entry.id, usk: entry });
     this.#queues.finish();
+  }
+
+  /** In the order of an image: CRIU finds the peer of all that are connected to it only where that stands before the second of them. */
+  #peersFirst(): ReadonlySet<Looked> {
+    const ordered = new Set<Looked>();
+    for (const socket of this.#sockets.values()) {
+      const peer = this.#sockets.get(socket.entry.peer);
+      if (peer !== undefined && peer.entry.peer === 0) ordered.add(peer);
+      ordered.add(socket);
+    }
+    return ordered;
   }
 
   /** A socket, as it is listed in its network namespace. */

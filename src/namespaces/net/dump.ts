@@ -160,7 +160,7 @@ export class NetworksDump implements SocketNets, Disposable {
     for (const found of this.numbers.found()) {
       const network = networkAt(this.#helper, this.#descriptor(found));
       const isExternal = this.#externalKey(found) !== undefined;
-      const lock = dumpLock(this.options.networkLock, this.runId, network, isExternal);
+      const lock = dumpLock(this.options.networkLock, this.runId, network, isExternal, !leaves);
       this.#locks.push(new HeldLock(lock, undo, !leaves));
     }
   }

@@ -1,7 +1,7 @@
 /**
  * The network lock of a whole namespace of the tree: nothing passes but what has the mark, from before it is saved until what was
- * restored works. One that is the tree's alone ends with it, and how it is locked is our own affair; in one that is external the lock of a
- * dump stays, as CRIU would have put it.
+ * restored works. Of one that is the tree's alone nobody sees how it is locked; in one that is external, or is held by somebody else, the
+ * lock of a dump stays, as CRIU would have put it.
  */
 import { NETLINK } from "../../linux/netlink.ts";
 import { knowsTables } from "../../linux/nftables.ts";
@@ -52,14 +52,16 @@ export function ourLock(runId: string, network: Network): NetworkLock {
   return knowsTables(netfilter) ? new NftablesLock(runId, network) : new IptablesLock(network);
 }
 
-/** The lock of a dump. */
+/** The lock of a dump. `stays`: the tree ends, and the lock stays with a namespace that somebody else holds. */
 export function dumpLock(
   method: LockMethod,
   runId: string,
   network: Network,
   isExternal: boolean,
+  stays: boolean,
 ): NetworkLock {
-  return isExternal || method === "skip" ? networkLock(method, runId, network) : ourLock(runId, network);
+  const isTheirs = isExternal || method === "skip" || (stays && method === "iptables");
+  return isTheirs ? networkLock(method, runId, network) : ourLock(runId, network);
 }
 
 /** How a restore takes away what a dump may have put in a namespace that was there before it. @throws KernelError */
