@@ -93,25 +93,33 @@ function giveHugePagesBack(added: number): void {
   writeFileSync(hugePagesFile, String(Math.max(0, hugePages() - added)));
 }
 
-const transparentHugePagesFile = "/sys/kernel/mm/transparent_hugepage/enabled";
+const transparentHugePages = "/sys/kernel/mm/transparent_hugepage";
 
-/** Does something while the machine's transparent huge pages are set so, and sets them back. @throws Skipped */
-export async function withTransparentHugePages(
-  setting: string,
-  procedure: () => Promise<void>,
-): Promise<void> {
-  const before = /\[(\w+)\]/.exec(readText(transparentHugePagesFile) ?? "")?.[1];
-  if (before === undefined) throw new Skipped("the kernel has no transparent huge pages");
+/** Does something while a setting of the machine is another one, and sets it back. @throws Skipped */
+async function withSetting(path: string, value: string, procedure: () => Promise<void>): Promise<void> {
+  const text = readText(path);
+  if (text === undefined) throw new Skipped(`there is no ${path}`);
+  const before = /\[(\w+)\]/.exec(text)?.[1] ?? text.trim();
   try {
-    writeFileSync(transparentHugePagesFile, setting);
+    writeFileSync(path, value);
   } catch {
-    throw new Skipped("transparent huge pages may not be set");
+    throw new Skipped(`${path} may not be set`);
   }
   try {
     await procedure();
   } finally {
-    writeFileSync(transparentHugePagesFile, before);
+    writeFileSync(path, before);
   }
+}
+
+/**
+ * Does something while the machine's transparent huge pages are set so, and no thread of the kernel's makes any of memory that is
+ * not there. @throws Skipped
+ */
+export function withTransparentHugePages(setting: string, procedure: () => Promise<void>): Promise<void> {
+  return withSetting(`${transparentHugePages}/khugepaged/max_ptes_none`, "0", () =>
+    withSetting(`${transparentHugePages}/enabled`, setting, procedure),
+  );
 }
 
 /** Gives the child of unshare(1) its ids. */

@@ -19,6 +19,8 @@ for module in veth tun dummy bridge macvlan vlan nf_tables nft_ct nft_compat nf_
   af_packet_diag vsock autofs4 overlay binfmt_misc; do
   modprobe "$module" 2>/dev/null
 done
+# The kernel's own thread makes none of memory that is not there: it would be taken for ours.
+echo 0 >/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none
 echo always >/sys/kernel/mm/transparent_hugepage/enabled
 cd /criu-ts || exit
 echo # The firmware leaves its line unfinished.
