@@ -256,7 +256,8 @@ function processStateOf(task: string): string {
 
 /**
  * The mappings of an smaps view, one a line, without inodes, neighbours that go on from each other as one. They part
- * where one has been writable for a moment (flag "ac", which is left out too), and that moment has no meaning.
+ * where one has been writable for a moment (flag "ac", which is left out too), and that moment has no meaning; nor has "sd", by
+ * which the kernel notes what is new.
  */
 function mergedMappings(smaps: string): string {
   interface Mapping {
@@ -271,7 +272,7 @@ function mergedMappings(smaps: string): string {
     line,
   )) {
     const ofFile = name.startsWith("/");
-    const told = flags.split(" ").filter((flag) => flag !== "ac" && flag !== "");
+    const told = flags.split(" ").filter((flag) => !["ac", "sd", ""].includes(flag));
     const object = name.endsWith(" (deleted)") ? "(deleted)" : name.replace(/^socket:\[\d+\]$/, "socket");
     const rest = `${permissions} ${object} ${told.join(" ")}`;
     const next = {
