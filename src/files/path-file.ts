@@ -31,6 +31,7 @@ import type {
   RestoreContext,
 } from "./kind.ts";
 import { LinkRemapDump, layRemoval, openLinked } from "./link-remap.ts";
+import { semaphorePath } from "./named-semaphore.ts";
 import type { OpenFile } from "./open-file.ts";
 import { LONGEST, type Opened, openMany, type Wish } from "./open-many.ts";
 import { openPath, parentOf, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
@@ -186,6 +187,11 @@ export class PathFileDump implements FileDumper, PathFilesDump {
       return link;
     }
     if (gone) {
+      const semaphore = semaphorePath(file, name, this.context.mounts);
+      if (semaphore !== undefined) {
+        log.debug("files/path-file", () => `${file.where}: ${name} is a semaphore, found as ${semaphore}`);
+        return semaphore;
+      }
       if (!this.#links.dump(file, id, name)) this.#ghosts.dump(file, id, name);
       return name;
     }
