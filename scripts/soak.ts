@@ -8,7 +8,7 @@
  * The exit code tells whether all went well. What failed is told with its log.
  */
 
-import { rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { cycle, type Fixture, leaveRunning, startFixture } from "../tests/harness/fixture.ts";
 
@@ -71,6 +71,10 @@ try {
 } catch (error) {
   const { message, cause } = error instanceof Error ? error : new Error(String(error));
   console.error(`soak: ${message}${cause instanceof Error ? `: ${cause.message}` : ""}`);
+  const verdict = join(fixture.stateDir, "result");
+  console.error(
+    `soak: the program: ${existsSync(verdict) ? readFileSync(verdict, "utf8") : "has not judged"}`,
+  );
   process.exitCode = 1;
 } finally {
   await fixture.stop();

@@ -346,8 +346,13 @@ function freezeProcess(process: FrozenProcess, deadline: number, seized: SeizedT
       threads.push(task);
     }
     for (const [tid, error] of refused) {
-      // The thread ended between the listing and now. One that is just ending may not be seized (EPERM).
-      if (!isErrno(error, ERRNO.ESRCH, ERRNO.EPERM) || tid === pid || !hasEnded(pid, tid))
+      // Gone since the listing. What its number leads to now may be another one.
+      if (isErrno(error, ERRNO.ESRCH) && tid !== pid) {
+        ended.delete(tid);
+        continue;
+      }
+      // One that is just ending may not be seized.
+      if (!isErrno(error, ERRNO.EPERM) || tid === pid || !hasEnded(pid, tid))
         throw withTracer(pid, tid, error);
       if (ended.has(tid)) dead++;
       ended.add(tid);
