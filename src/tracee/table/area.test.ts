@@ -1,5 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { findGap } from "./area.ts";
+import { PAGE_SIZE } from "../../linux/memory.ts";
+import { CALLER } from "../../linux/pid.ts";
+import { sigframeSize } from "../../linux/signal.ts";
+import { hostMachine } from "../../machine/host.ts";
+import { SLOT_SIZE } from "../../machine/runner.ts";
+import { Area, BULK, findGap } from "./area.ts";
 
 const TOP = 0x7fff_ffff_f000;
 const MiB = 1 << 20;
@@ -33,5 +38,50 @@ describe("a place between mappings", () => {
 
   test("is not there where everything is mapped", () => {
     expect(findGap([{ start: 0, end: TOP }], 0x1000, 0x1000)).toBeUndefined();
+  });
+});
+
+describe("an area", () => {
+  const slots = 3;
+  const area = Area.place([], slots, BULK.RESTORE, 2);
+  const within = (start: number, size: number, end: number) => start + size <= end;
+
+  test("begins with code and header, which do not overlap", () => {
+    expect(area.address % SLOT_SIZE).toBe(0);
+    expect(within(area.address, hostMachine.runner.code.length, area.count)).toBe(true);
+    const header = [area.count, area.patience, area.oldSigtrap, area.ourSigtrap, area.pause, area.slot(0)];
+    expect(header.toSorted((a, b) => a - b)).toEqual(header);
+    expect(area.head.length).toBeLessThanOrEqual(PAGE_SIZE);
+  });
+
+  test("has a slot for each thread, in which nothing overlaps, nor what is written first lies on a second page", () => {
+    for (let index = 0; index < slots; index++) {
+      const slot = area.slot(index);
+      expect(slot % SLOT_SIZE).toBe(0);
+      const { address, size } = area.threadRegion(CALLER, index);
+      const inOrder = [
+        slot,
+        area.healAddress(index),
+        area.mask(index),
+        area.healTable(index),
+        area.door(index),
+        area.frame(index),
+        address,
+        area.xstate(index),
+        area.stackTop(index),
+        slot + SLOT_SIZE,
+      ];
+      expect(inOrder.toSorted((a, b) => a - b)).toEqual(inOrder);
+      expect(within(area.frame(index), sigframeSize(), address)).toBe(true);
+      expect(address + size).toBe(slot + PAGE_SIZE);
+    }
+  });
+
+  test("has bulk of its own for each part, behind the slots, and ends with the last", () => {
+    const [first, second] = [area.bulkRegion(CALLER), area.part(1).bulkRegion(CALLER)];
+    expect(first.address).toBe(area.slot(slots));
+    expect(second).toEqual({ ...first, address: first.address + first.size });
+    expect(second.address + second.size).toBe(area.end);
+    expect(area.size).toBe(Area.sizeFor(slots, BULK.RESTORE, 2));
   });
 });
