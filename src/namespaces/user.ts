@@ -8,10 +8,13 @@ import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import { NEW } from "../linux/clone.ts";
 import { O, open, readText, withFd, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import { ourPid } from "../linux/ourselves.ts";
 import { NO_ID, type Owners, SAME_OWNERS } from "../linux/owners.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
+import { readStatus } from "../linux/proc.ts";
 import { formatIdMap, type IdExtent, UserMap } from "../linux/user-map.ts";
+import { UnsupportedError } from "../process/errors.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { NamespaceKind, NamespaceRestoreContext } from "./namespace.ts";
 
@@ -20,9 +23,13 @@ export const user: NamespaceKind = {
   flag: NEW.USER,
   field: "user_ns_id",
   own: 7,
-  dump: (found, { images }) => {
-    for (const { id, pid } of found)
-      if (pid !== undefined) images.writeAll(IMAGES.userns, [entryOf(pid)], id);
+  dump: (found, { images, tasks }) => {
+    for (const { id, pid } of found) {
+      if (pid === undefined) continue;
+      const entry = entryOf(pid);
+      for (const task of tasks.living) refuseNameless(task, entry);
+      images.writeAll(IMAGES.userns, [entry], id);
+    }
   },
   fill: ({ id }, first, context) => fillUser(id, first, context),
 };
@@ -32,6 +39,27 @@ function entryOf(pid: HostPid): UsernsEntry {
   const entry: UsernsEntry = { uid_map: [...uids], gid_map: [...gids], binfmt_misc: [] };
   if (readText(`/proc/${pid}/setgroups`).trim() === "deny") entry.setgroups_denied = true;
   return entry;
+}
+
+/**
+ * Ids that have no name in a user namespace can be given to nobody in it. Where it has no names at all, its tasks keep the ids that they
+ * are born with, which are ours; where nobody may change groups, those as well. @throws UnsupportedError
+ */
+function refuseNameless(pid: HostPid, { uid_map, gid_map, setgroups_denied }: UsernsEntry): void {
+  const { inside } = new UserMap(uid_map, gid_map);
+  const [theirs, ours] = [readStatus(pid), readStatus(ourPid())];
+  const check = (field: string, isKept: boolean, nameOf: (id: number) => number) => {
+    if (isKept && theirs.get(field) === ours.get(field)) return;
+    for (const id of (theirs.get(field) ?? "").split(/\s+/).filter((word) => word !== "")) {
+      if (nameOf(Number(id)) !== NO_ID) continue;
+      throw new UnsupportedError(
+        `process ${pid}: its id ${id} (${field}) has no name in its user namespace, and could not be given again`,
+      );
+    }
+  };
+  check("Uid", uid_map.length === 0, inside.uid);
+  check("Gid", gid_map.length === 0, inside.gid);
+  if (setgroups_denied !== true) check("Groups", gid_map.length === 0, inside.gid);
 }
 
 /** The maps of a namespace of the images. @throws ImageError */
@@ -53,7 +81,8 @@ export function treeOwners(
 
 /** Whether nobody may change groups in it. @throws ImageError */
 export function keepsGroups(images: ImageDir, id: number): boolean {
-  return images.readOne(IMAGES.userns, id).setgroups_denied === true;
+  const { setgroups_denied, gid_map } = images.readOne(IMAGES.userns, id);
+  return setgroups_denied === true || gid_map.length === 0;
 }
 
 function fillUser(id: number, first: Restoree, { images, keeper }: NamespaceRestoreContext): void {
