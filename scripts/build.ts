@@ -79,6 +79,7 @@ export async function compile(into: string): Promise<string[]> {
 export async function build(into: string, cold: (why: string) => void, isCold = false): Promise<string[]> {
   mkdirSync(into, { recursive: true });
   const unfinished = mkdtempSync(join(into, "cold-"));
+  const here = process.cwd();
   try {
     const made: string[] = [];
     for (const program of await compile(unfinished)) {
@@ -99,6 +100,8 @@ export async function build(into: string, cold: (why: string) => void, isCold = 
     }
     return made;
   } finally {
+    // The snapshot is a dump by this process, which works in its own directory as the command does.
+    process.chdir(here);
     rmSync(unfinished, { recursive: true });
   }
 }
