@@ -265,6 +265,24 @@ work("a container's images", () => {
     expect(readFileSync(join(outside, "link_remap.7"), "utf8")).toBe("not yours");
   });
 
+  test("write, make and give away nothing outside of the hierarchies of control groups", async () => {
+    const perms = { mode: 0o777, uid: 1000, gid: 1000 };
+    const groups = (path: string, dir: string, property: string) => (images: ImageDir) => {
+      const properties = [{ name: property, value: "mine", perms }];
+      const children = [{ dir_name: dir, children: [], properties, dir_perms: perms }];
+      const dirs = [{ dir_name: "criu-ts-hostile", children, properties: [] }];
+      const ctls = [{ name: "memory", path }];
+      const controllers = [{ cnames: ["memory"], dirs }];
+      images.writeAll(IMAGES.cgroup, [{ sets: [{ id: 1, ctls }], controllers }]);
+    };
+    const way = `../../../../../..${outside}`;
+    const options = ["--manage-cgroups=full"];
+    await refused(/is no name of a property/, groups("/x", "y", `${way}/secret`), options);
+    await refused(/is no path of a group/, groups("/x", `${way}/new`, "p"), options);
+    await refused(/is no path of a group/, groups(`/${way}`, "y", "p"), options);
+    expect(readFileSync(join(outside, "secret"), "utf8")).toBe("secret");
+  });
+
   test("unpack nothing outside of the mount", async () => {
     const archive = (path: string, link?: string) => (dir: ImageDir) => {
       const device = dir.readAll(IMAGES.mnts, numberOf(dir)).find(({ mountpoint }) => mountpoint === "/mnt");

@@ -73,7 +73,10 @@ export class CgroupsRestore {
   ) {
     const image = options.manageCgroups === "ignore" ? undefined : images.tryReadOne(IMAGES.cgroup);
     if (image === undefined) return;
-    for (const set of image.sets) this.#sets.set(set.id, set);
+    for (const set of image.sets) {
+      for (const { path } of set.ctls) checkPath(path);
+      this.#sets.set(set.id, set);
+    }
     const move = this.#mover(rootSet);
     for (const set of image.sets) {
       set.ctls = set.ctls.map((member) => moved(member, move));
@@ -181,6 +184,8 @@ export class CgroupsRestore {
   }
 
   #plan(hierarchy: string, path: string, entry: CgroupDirEntry): void {
+    checkPath(path);
+    for (const { name } of entry.properties) checkProperty(name);
     this.#directories.push({ hierarchy, path, entry, isMade: false });
     for (const child of entry.children) this.#plan(hierarchy, joined(path, child.dir_name), child);
   }
@@ -317,6 +322,18 @@ function moved(member: CgMemberEntry, move: (hierarchy: string, path: string) =>
 function joined(path: string, name: string): string {
   const below = name.replace(/^\/+/, "");
   return below === "" ? path : `${path.replace(/\/+$/, "")}/${below}`;
+}
+
+/** An image must not lead out of the hierarchies, where we write, make and give away as root. @throws CgroupError */
+function checkPath(path: string): void {
+  if (path.includes("\0") || path.split("/").some((name) => name === ".." || name === "."))
+    throw new CgroupError(`cgroup.img: ${JSON.stringify(path)} is no path of a group`);
+}
+
+/** @throws CgroupError */
+function checkProperty(name: string): void {
+  if (name === "" || name === "." || name === ".." || /[/\0]/.test(name))
+    throw new CgroupError(`cgroup.img: ${JSON.stringify(name)} is no name of a property`);
 }
 
 function linesOf(value: string): string[] {

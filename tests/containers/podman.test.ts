@@ -2,6 +2,13 @@
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { java } from "../servers/java.ts";
+import { Load } from "../servers/load.ts";
+import { nginx } from "../servers/nginx.ts";
+import { node } from "../servers/node.ts";
+import { freePort } from "../servers/port.ts";
+import { postgres } from "../servers/postgres.ts";
+import { redis } from "../servers/redis.ts";
 import { COUNT, groupsOf, lacking, Scratch } from "./bundle.ts";
 import { Podman } from "./podman.ts";
 import { networkOf, stateOf } from "./state.ts";
@@ -25,6 +32,49 @@ afterAll(() => {
 
 function running(name: string): boolean {
   return engine().run("ps", "--filter", `name=${name}`, "--format", "{{.Names}}") === name;
+}
+
+/**
+ * Servers that clients talk to from outside while they are saved and restored three times. They are in the machine's network: that of
+ * a bridge podman sets up before it calls us, and whatever a client sends until then is answered by a reset.
+ */
+const servers = [redis, nginx, node, postgres, java];
+
+for (const each of servers) {
+  const missing = each.needs.filter((name) => Bun.which(name) === null);
+  if (missing.length > 0) console.log(`skipped: ${each.name} in a container: no ${missing.join(", ")} here`);
+  test.skipIf(why !== "" || missing.length > 0)(
+    `podman: ${each.name} under load from outside, three times over`,
+    async () => {
+      const it = engine();
+      const dir = it.scratch.at(each.name);
+      mkdirSync(dir);
+      const port = await freePort();
+      const { command, environment = {} } = each.plan(dir, port, "127.0.0.1");
+      const words = Object.entries({ HOME: dir, LC_ALL: "C.UTF-8", ...environment });
+      const options = words.flatMap(([key, value]) => ["-e", `${key}=${value}`]);
+      options.push("--network", "host", "-w", dir, "--tmpfs", "/tmp");
+      const shared = [dir, join(import.meta.dir, "../servers")];
+      it.startWithPrograms(each.name, `exec ${command}`, shared, ...options);
+      const load = new Load();
+      try {
+        const check = await each.load(port, load, { dir });
+        await load.goesOn(5);
+        for (let round = 0; round < 3 && load.failures.length === 0; round++) {
+          it.run("container", "checkpoint", "--tcp-established", "--file-locks", each.name);
+          expect(running(each.name)).toBe(false);
+          it.run("container", "restore", "--tcp-established", "--file-locks", each.name);
+          await load.goesOn(5);
+        }
+        await load.stop();
+        expect(load.failures).toEqual([]);
+        await check();
+      } finally {
+        await load.stop();
+      }
+    },
+    2 * LONG,
+  );
 }
 
 describe.skipIf(why !== "")("podman", () => {

@@ -1,4 +1,5 @@
 /** Containers of podman, in a storage of their own, with runc below and us as the only `criu`. */
+import { realpathSync } from "node:fs";
 import { lastCount, type Scratch } from "./bundle.ts";
 
 const PATIENCE = 60_000;
@@ -34,6 +35,18 @@ export class Podman {
   start(name: string, script: string, ...options: string[]): void {
     const limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"];
     this.run("run", "-d", "--name", name, ...limits, ...options, IMAGE, "sh", "-c", script);
+  }
+
+  /**
+   * As start(), with the programs of the machine, which are Debian's packages, in the place of the image's, read-only, and `shared`,
+   * directories of the machine under their own paths.
+   */
+  startWithPrograms(name: string, script: string, shared: readonly string[], ...options: string[]): void {
+    const programs = ["/usr", "/bin", "/lib", "/lib64", "/etc"].map(
+      (path) => `${realpathSync(path)}:${path}:ro`,
+    );
+    const volumes = [...programs, ...shared.map((path) => `${path}:${path}`)];
+    this.start(name, script, ...volumes.flatMap((volume) => ["-v", volume]), ...options);
   }
 
   pid(name: string): number {

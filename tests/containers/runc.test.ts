@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
+import { peerTool } from "../harness/tool.ts";
 import { freePort } from "../servers/port.ts";
 import { COUNT, countOf, lacking, lastCount, Scratch } from "./bundle.ts";
 import { Lines } from "./lines.ts";
@@ -341,6 +342,53 @@ describe.skipIf(why !== "")("runc", () => {
     },
     LONG,
   );
+});
+
+const peerless = peerTool() === undefined ? "CRIU_PEER names no CRIU" : "";
+if (why === "" && peerless !== "") console.log(`skipped: exchanged with CRIU: ${peerless}`);
+
+describe.skipIf(why + peerless !== "")("runc, with CRIU 4.2 on one side", () => {
+  for (const ours of ["dump", "restore"]) {
+    test(
+      `the ${ours} is ours`,
+      async () => {
+        const both = [new Scratch(false, 4), new Scratch(true)];
+        const [mine, theirs] = both.map(({ environment }) => environment.PATH ?? "");
+        try {
+          const change = (spec: Spec) => {
+            spec.process.args = ["sh", "-c", COUNT];
+            spec.linux.namespaces.push({ type: "cgroup" });
+            spec.mounts.push({ destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["size=1m"] });
+          };
+          const [scratch] = both;
+          if (scratch === undefined) return;
+          const container = new RuncContainer(scratch, `${runId}-exchange-${ours}`, change);
+          const file = join(container.root, "data/count");
+          const use = (isOurs: boolean) => {
+            scratch.environment.PATH = (isOurs ? mine : theirs) ?? "";
+          };
+          try {
+            container.start();
+            container.execute("sh", "-c", "echo kept > /tmp/kept");
+            let count = await countOf(file, 3);
+            for (const round of [1, 2]) {
+              use(ours === "dump");
+              container.checkpoint(round);
+              use(ours === "restore");
+              container.restore(round);
+              count = await countOf(file, count + 3);
+              expect(container.execute("cat", "/tmp/kept")).toBe("kept\n");
+            }
+          } finally {
+            container.end();
+          }
+        } finally {
+          for (const scratch of both) scratch.remove();
+        }
+      },
+      LONG,
+    );
+  }
 });
 
 async function connected(port: number): Promise<Socket> {

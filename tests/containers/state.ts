@@ -16,7 +16,9 @@ export function stateOf(pid: number): string[] {
   const lines = text("mountinfo").map(mountLine).sort();
   lines.push(...text("status").filter((line) => STATUS.test(line)));
   lines.push(...text("limits").map((line) => `limit ${line}`));
-  lines.push(...text("cgroup").map((line) => `group ${line}`));
+  // Hierarchies that it is at the root of may come and go.
+  const groups = text("cgroup").filter((line) => !line.endsWith(":/"));
+  lines.push(...groups.map((line) => `group ${line}`));
   lines.push(`oom_score_adj ${text("oom_score_adj")}`, `cmdline ${text("cmdline")}`);
   lines.push(...text("uid_map"), ...text("gid_map"));
   lines.push(`nice ${text("stat")[0]?.replace(/.*\) /, "").split(" ")[16]}`);

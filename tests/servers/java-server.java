@@ -11,7 +11,7 @@ class Server {
   static final ConcurrentHashMap<String, AtomicLong> counts = new ConcurrentHashMap<>();
 
   public static void main(String[] args) throws Exception {
-    HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0])), 64);
+    HttpServer server = HttpServer.create(new InetSocketAddress(args[1], Integer.parseInt(args[0])), 64);
     server.setExecutor(Executors.newFixedThreadPool(24));
     server.createContext("/", exchange -> {
       String name = exchange.getRequestURI().getQuery();

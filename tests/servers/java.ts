@@ -8,8 +8,8 @@ import type { ServerTest } from "./server.ts";
 export const java: ServerTest = {
   name: "java",
   needs: ["java", "javac"],
-  plan: (_, port) => ({
-    command: `java -Xmx128m -Dsun.net.httpserver.maxReqTime=-1 ${join(import.meta.dir, "java-server.java")} ${port}`,
+  plan: (_, port, address) => ({
+    command: `java -Xmx128m -Dsun.net.httpserver.maxReqTime=-1 ${join(import.meta.dir, "java-server.java")} ${port} ${address}`,
     inside: {
       question: "GET /?inside HTTP/1.1\\r\\nHost: test\\r\\n\\r\\n",
       answer: "\\r\\n\\r\\ninside %ld\\n",

@@ -8,7 +8,7 @@ import type { ServerTest } from "./server.ts";
 
 const PERIOD = 1 << 20;
 
-function configuration(dir: string, port: number): string {
+function configuration(dir: string, port: number, address: string): string {
   return `
 daemon off;
 user root;
@@ -25,7 +25,7 @@ http {
   uwsgi_temp_path ${dir}/temp;
   scgi_temp_path ${dir}/temp;
   server {
-    listen 127.0.0.1:${port} reuseport;
+    listen ${address}:${port} reuseport;
     root ${dir}/files;
     location /echo { return 200 "$args\\n"; }
   }
@@ -36,12 +36,12 @@ http {
 export const nginx: ServerTest = {
   name: "nginx",
   needs: ["nginx"],
-  plan(dir, port) {
+  plan(dir, port, address) {
     mkdirSync(join(dir, "files"));
     mkdirSync(join(dir, "temp"));
     const part = stretch(0, PERIOD);
     writeFileSync(join(dir, "files/large"), Buffer.concat(Array.from({ length: 64 }, () => part)));
-    writeFileSync(join(dir, "nginx.conf"), configuration(dir, port));
+    writeFileSync(join(dir, "nginx.conf"), configuration(dir, port, address));
     return {
       command: `nginx -e ${dir}/error.log -c ${dir}/nginx.conf`,
       inside: {

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { Worker } from "node:worker_threads";
 import { WebSocketServer } from "ws";
 
-const [port] = process.argv.slice(2);
+const [port, address] = process.argv.slice(2);
 
 const counts = new Map();
 const worker = new Worker(
@@ -57,4 +57,4 @@ sockets.on("connection", (socket) => {
   let received = 0;
   socket.on("message", (data) => socket.send(`${++received} ${data}`));
 });
-server.listen(Number(port), "127.0.0.1");
+server.listen(Number(port), address);

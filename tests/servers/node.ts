@@ -11,8 +11,8 @@ const PERIOD = 1 << 20;
 export const node: ServerTest = {
   name: "node",
   needs: ["node"],
-  plan: (_, port) => ({
-    command: `node ${join(import.meta.dir, "node-server.mjs")} ${port}`,
+  plan: (_, port, address) => ({
+    command: `node ${join(import.meta.dir, "node-server.mjs")} ${port} ${address}`,
     inside: {
       question: "GET /count?name=inside HTTP/1.1\\r\\nHost: test\\r\\n\\r\\n",
       answer: "\\r\\n\\r\\ninside %ld\\n",

@@ -1,6 +1,6 @@
 /** PostgreSQL: transactions that stay open, prepared statements, notifications, a long query, parallel workers. */
 import { expect } from "bun:test";
-import { chmodSync, existsSync } from "node:fs";
+import { appendFileSync, chmodSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { Connection } from "./connection.ts";
 import type { ServerTest } from "./server.ts";
@@ -111,7 +111,7 @@ class Client {
 export const postgres: ServerTest = {
   name: "postgres",
   needs: [`${BIN}/postgres`, "setpriv"],
-  plan(dir, port) {
+  plan(dir, port, address) {
     const as = "setpriv --reuid=postgres --regid=postgres --clear-groups";
     chmodSync(dir, 0o777);
     const made = Bun.spawnSync(
@@ -119,9 +119,10 @@ export const postgres: ServerTest = {
       { cwd: dir },
     );
     if (made.exitCode !== 0) throw new Error(made.stderr.toString());
+    appendFileSync(join(dir, "data/pg_hba.conf"), "host all all all trust\n");
     const options = [
       `port=${port}`,
-      "listen_addresses=127.0.0.1",
+      `listen_addresses=${address}`,
       "unix_socket_directories=",
       "fsync=off",
       "max_parallel_workers_per_gather=2",

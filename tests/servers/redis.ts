@@ -44,8 +44,8 @@ const PIPELINE = 50;
 export const redis: ServerTest = {
   name: "redis",
   needs: ["redis-server"],
-  plan: (dir, port) => ({
-    command: `redis-server --port ${port} --dir ${dir} --appendonly yes --appendfsync everysec --save '' --io-threads 2`,
+  plan: (dir, port, address) => ({
+    command: `redis-server --port ${port} --bind ${address} --protected-mode no --dir ${dir} --appendonly yes --appendfsync everysec --save '' --io-threads 2`,
     inside: { question: "ECHO number-%ld\\r\\n", answer: "number-%ld\\r\\n" },
   }),
   async load(port, load) {

@@ -29,10 +29,10 @@ export interface ServerTest {
   readonly name: string;
   /** Programs that have to be there. */
   readonly needs: readonly string[];
-  /** It may need files in `dir`. */
-  plan(dir: string, port: number): ServerPlan;
+  /** It may need files in `dir`, and listens at `address`. */
+  plan(dir: string, port: number, address: string): ServerPlan;
   /** Starts the clients from outside. Gives what is checked when all have ended. */
-  load(port: number, load: Load, server: Server): Promise<() => Promise<void>>;
+  load(port: number, load: Load, server: Pick<Server, "dir">): Promise<() => Promise<void>>;
 }
 
 async function buildInside(): Promise<string> {
@@ -63,7 +63,7 @@ export class Server {
     const inside = await buildInside();
     const dir = mkdtempSync(join(tmpdir(), `criu-ts-${test.name}-`));
     const port = await freePort();
-    const { command, inside: asked, options = [], environment = {} } = test.plan(dir, port);
+    const { command, inside: asked, options = [], environment = {} } = test.plan(dir, port, "127.0.0.1");
     const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
     const client =
       asked === undefined
