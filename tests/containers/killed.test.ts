@@ -6,7 +6,7 @@
  * earlier run.
  */
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { listing } from "../harness/witness.ts";
 import { generator } from "../programs/data.ts";
@@ -83,6 +83,13 @@ function membersOf(id: string): string[] {
     const file = join(group, "cgroup.procs");
     return existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean) : [];
   });
+}
+
+/** Whether somebody is counting. */
+async function counts(file: string): Promise<boolean> {
+  const before = lastCount(readFileSync(file, "utf8"));
+  await Bun.sleep(300);
+  return lastCount(readFileSync(file, "utf8")) > before;
 }
 
 /** Waits until a list is empty: what ends us ends others a moment later. */
@@ -188,7 +195,13 @@ test.skipIf(why !== "")(
           expect({ what, state: stateOf(container.pid) }).toEqual({ what, state });
         } else {
           fates.failed++;
+          if (await counts(victim.file)) {
+            // We had committed, and could not tell runc any more: the container is whole, and nobody's.
+            for (const pid of membersOf(container.id)) process.kill(Number(pid), "SIGKILL");
+          }
           await none(`${what}: processes are left`, () => membersOf(container.id));
+          // runc gives up its groups in which the killed are still; more than these there must not be.
+          for (const group of groupsOf(container.id)) rmdirSync(group);
         }
         container.end();
         expect({ what, files: victim.files() }).toEqual({ what, files });

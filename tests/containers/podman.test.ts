@@ -2,6 +2,7 @@
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { projectDir } from "../harness/build.ts";
 import { java } from "../servers/java.ts";
 import { Load } from "../servers/load.ts";
 import { nginx } from "../servers/nginx.ts";
@@ -54,7 +55,7 @@ for (const each of servers) {
       const words = Object.entries({ HOME: dir, LC_ALL: "C.UTF-8", ...environment });
       const options = words.flatMap(([key, value]) => ["-e", `${key}=${value}`]);
       options.push("--network", "host", "-w", dir, "--tmpfs", "/tmp");
-      const shared = [dir, join(import.meta.dir, "../servers")];
+      const shared = [dir, projectDir];
       it.startWithPrograms(each.name, `exec ${command}`, shared, ...options);
       const load = new Load();
       try {
