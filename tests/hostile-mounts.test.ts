@@ -273,7 +273,7 @@ work("a container's images", () => {
       const dirs = [{ dir_name: "criu-ts-hostile", children, properties: [] }];
       const ctls = [{ name: "memory", path }];
       const controllers = [{ cnames: ["memory"], dirs }];
-      images.writeAll(IMAGES.cgroup, [{ sets: [{ id: 1, ctls }], controllers }]);
+      images.writeAll(IMAGES.cgroup, [{ sets: [{ id: 1, ctls }], controllers, namespaces: [] }]);
     };
     const way = `../../../../../..${outside}`;
     const options = ["--manage-cgroups=full"];
