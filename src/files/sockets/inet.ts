@@ -303,8 +303,13 @@ function describe(file: OpenFile, { family, type, protocol }: SocketType, { own,
   return `${file.where}: ${kind} ${ends}`;
 }
 
-/** struct in6_flowlabel_req: all zeros ask for the one that is in use. */
-const flowLabelAsked = () => new Uint8Array(32);
+/** struct in6_flowlabel_req: its size, and where it says with whom the label is shared, which is 0 for one that is not lent. */
+const FLOW_LABEL = { SIZE: 32, SHARE: 21 } as const;
+
+function hasLentLabel(fd: number): boolean {
+  const asked = new Uint8Array(FLOW_LABEL.SIZE);
+  return tryGetOption(fd, SOL.IPV6, IPV6.FLOWLABEL_MGR, asked) >= 0 && asked[FLOW_LABEL.SHARE] !== 0;
+}
 
 /** @throws FileDumpError for what a restore could not bring back */
 function refuse(fd: number, type: SocketType, { peer }: Names, where: string): void {
@@ -316,7 +321,7 @@ function refuse(fd: number, type: SocketType, { peer }: Names, where: string): v
     no("connections of MPTCP cannot be dumped (the kernel has no repair for them)");
   if (isUdp(type) && getInt(fd, SOL.UDP, UDP.CORK) !== 0)
     no("a corked socket: what it has not sent yet nobody can read");
-  if (type.family === AF.INET6 && tryGetOption(fd, SOL.IPV6, IPV6.FLOWLABEL_MGR, flowLabelAsked()) >= 0)
+  if (type.family === AF.INET6 && hasLentLabel(fd))
     no("its flow label is lent by the kernel (IPV6_FLOWLABEL_MGR), which cannot be dumped");
   if (!isTcp(type)) return;
   // To ask for nothing of it takes nothing.

@@ -35,8 +35,9 @@ interface Found {
   readonly help: string;
 }
 
-/** What a kernel says that knows nothing of what it is asked for. */
+/** What a kernel says that knows nothing of what it is asked for, or lets only who has all rights ask: nobody else has set it. */
 const UNKNOWN: ReadonlySet<number> = new Set([
+  ERRNO.EPERM,
   ERRNO.EOPNOTSUPP,
   ERRNO.EINVAL,
   ERRNO.ENOENT,
