@@ -7,9 +7,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { killAll, processTree } from "./harness/processes.ts";
+import { adoptOrphans, killAll, processTree, waitGone } from "./harness/processes.ts";
 import { ourTool } from "./harness/tool.ts";
 
+// What is dumped has lost its parent: it is ours to reap.
+adoptOrphans();
 const dir = mkdtempSync(join(tmpdir(), "criu-ts-reopening-"));
 let shell: ChildProcess;
 
@@ -69,10 +71,12 @@ test(
     );
     await run("mount -o remount,bind,ro readonly");
     const pid = await start("deleted", "sleep 300", "3<readonly/file");
-    await run(`rm disk/file; mkdir images
-    cd ${project}
-    { ${tool} dump -t ${pid} -D ${dir}/images -o log && ${tool} restore -d -D ${dir}/images -o log; } ||
-      { cat ${dir}/images/log; exit 1; }`);
+    await run("rm disk/file; mkdir images");
+    const command = (words: string) =>
+      run(`cd ${project}; ${tool} ${words} -D ${dir}/images -o log || { cat ${dir}/images/log; exit 1; }`);
+    await command(`dump -t ${pid}`);
+    expect(await waitGone([pid])).toEqual([]);
+    await command("restore -d");
     const fd = `/proc/${pid}/fd/3`;
     expect(
       await run(`readlink ${fd}; cat ${fd}; ls disk; findmnt -no OPTIONS -T readonly | cut -d, -f1`),
