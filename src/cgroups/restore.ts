@@ -81,11 +81,13 @@ export class CgroupsRestore {
     for (const set of image.sets) {
       set.ctls = set.ctls.map((member) => moved(member, move));
     }
-    for (const { id, roots } of image.namespaces)
+    for (const { id, roots } of image.namespaces) {
+      for (const { path } of roots) checkPath(path);
       this.#namespaces.set(
         id,
         roots.map((root) => moved(root, move)),
       );
+    }
     for (const { cnames, dirs } of image.controllers) {
       const hierarchy = cnames.join(",");
       for (const head of dirs) this.#plan(hierarchy, move(hierarchy, `/${head.dir_name}`), head);
