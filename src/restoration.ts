@@ -7,6 +7,7 @@ import { FilesRestore } from "./files/restore.ts";
 import type { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
 import type { InventoryEntry } from "./images/schema/generated/inventory.ts";
+import { NEW } from "./linux/clone.ts";
 import { kill } from "./linux/kill.ts";
 import { NR } from "./linux/nr.ts";
 import { type HostPid, type NsPid, sameHost } from "./linux/pid.ts";
@@ -34,6 +35,7 @@ import {
   taskOf,
 } from "./process/core.ts";
 import { ImageValueError } from "./process/errors.ts";
+import { awaitNumbers } from "./process/free-numbers.ts";
 import { giveLateSignals } from "./process/late-signals.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
 import { hasOwnMemory, type PlannedProcess, type PstreePlan } from "./process/pstree.ts";
@@ -243,14 +245,17 @@ export class Restoration {
     const area = Area.somewhere((size) => this.#placeFor(size), 1, BULK.RESTORE, this.context.plan.parts);
     // Several work at once, and much memory is moved by two threads of ours.
     if (this.context.plan.all.length > 1 || this.#memory.isMuch) this.context.sameCpu.end();
+    const { rootFlags, pidNamespace } = this.context.namespaces;
+    if ((rootFlags & NEW.PID) === 0 && pidNamespace === undefined)
+      awaitNumbers(this.context.plan.all.flatMap(({ pid, threads }) => [pid, ...threads]));
     this.#root = spawnRoot({
       number: this.context.plan.root.pid,
       area,
       pidfdNumber: this.#serviceNumber(),
       pidfd: this.context.namespaces.keeper?.pidfd.number,
       asSibling: this.context.options.restoreSibling,
-      namespaces: this.context.namespaces.rootFlags,
-      pidNamespace: this.context.namespaces.pidNamespace,
+      namespaces: rootFlags,
+      pidNamespace,
     });
     favourRoot(
       this.#root.pid,

@@ -23,7 +23,7 @@ import { ImageDir } from "../src/images/image-dir.ts";
 import { IMAGES } from "../src/images/kinds.ts";
 import { buildFixtures } from "./harness/build.ts";
 import { type Fixture, startFixture } from "./harness/fixture.ts";
-import { processState, processTree, readText, threadsOf, waitGone } from "./harness/processes.ts";
+import { killAll, processState, processTree, readText, threadsOf, waitGone } from "./harness/processes.ts";
 import { dump, ourTool } from "./harness/tool.ts";
 import { listing, Witness } from "./harness/witness.ts";
 
@@ -348,6 +348,49 @@ test(
   60_000,
 );
 
+/** Starts a process that has a child, and waits for the child a while after it has ended: never, if not told. */
+function slowParent(...sleeps: string[]): Bun.Subprocess<"ignore", "pipe", "inherit"> {
+  const script = [
+    "import os, subprocess, sys, time",
+    'child = subprocess.Popen(["sleep", "300"], start_new_session=True, stdout=subprocess.DEVNULL)',
+    "print(child.pid, flush=True)",
+    "os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)",
+    "time.sleep(float(sys.argv[1]))",
+    "child.wait()",
+    "time.sleep(300)",
+  ].join("\n");
+  return Bun.spawn(["python3", "-c", script, ...sleeps], { stdio: ["ignore", "pipe", "inherit"] });
+}
+
+describe("restore of what has ended, but has not been waited for", () => {
+  for (const [what, seconds] of [
+    ["by a parent that is slow", "1.5"],
+    ["by a parent that never does it", "300"],
+  ] as const)
+    test(what, async () => {
+      const parent = slowParent(seconds);
+      let pid = 0;
+      try {
+        const { value } = await parent.stdout.getReader().read();
+        pid = Number(new TextDecoder().decode(value));
+        const images = emptyDir();
+        expect(criu("dump", "-t", String(pid), "-D", images).exitCode).toBe(0);
+        const { exitCode, lines } = criu("restore", "-d", "-D", images);
+        const refusal = `with pid ${pid}, which is in use by sleep, which has ended, but ${parent.pid} (python3) has not waited for it: EEXIST`;
+        if (seconds === "300") {
+          expect({ exitCode, lines }).toEqual({ exitCode: 1, lines: [expect.stringContaining(refusal)] });
+          return;
+        }
+        expect({ exitCode, lines }).toEqual({ exitCode: 0, lines: [""] });
+        expect(processState(pid)).toBe("S");
+      } finally {
+        parent.kill("SIGKILL");
+        await parent.exited;
+        await killAll([pid]);
+      }
+    }, 60_000);
+});
+
 test("restore where the pid is taken", () =>
   withFixture("minimal", async (fixture) => {
     const images = emptyDir();
@@ -355,7 +398,7 @@ test("restore where the pid is taken", () =>
     expect((await dump(fixture.pid, images, { options: ["-R"] })).ok).toBe(true);
     expectRefusal(
       criu("restore", "-d", "-D", images),
-      new RegExp(`with pid ${fixture.pid}, which is in use: EEXIST$`),
+      new RegExp(`with pid ${fixture.pid}, which is in use by .*: EEXIST$`),
     );
     expect((await witness.settled(500)).differences).toEqual([]);
     expect(await fixture.finish()).toBe("PASS");

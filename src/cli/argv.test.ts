@@ -126,8 +126,8 @@ describe("the command", () => {
 
   test.each([
     [[], "a command is needed; criu --help lists them"],
-    [["dum"], "unknown command dum"],
-    [["Dump"], "unknown command Dump"],
+    [["dum"], "unknown command dum; is dump meant?"],
+    [["Dump"], "unknown command Dump; is dump meant?"],
     [["cpuinfo"], "cpuinfo needs to be told: dump or check"],
     [["cpuinfo", "x"], "unknown command cpuinfo x"],
   ])("%j: %s", (words, message) => {

@@ -85,7 +85,10 @@ export function findLong(name: string, as: string): { option: Option; on: boolea
     }
   }
   const [first, second] = found;
-  if (first === undefined) throw new OptionError(`unknown option ${as}`);
+  if (first === undefined) {
+    const known = OPTIONS.map(({ long }) => `--${long}`);
+    throw new OptionError(`unknown option ${as}${instead(`--${name}`, known)}`);
+  }
   if (second !== undefined) {
     throw new OptionError(`option ${as} could be ${found.map((each) => `--${each.name}`).join(" or ")}`);
   }
@@ -106,5 +109,35 @@ export function findCommand(words: readonly string[]): { command: Command; rest:
       second === undefined ? "cpuinfo needs to be told: dump or check" : `unknown command ${two}`,
     );
   }
-  throw new OptionError(`unknown command ${first}`);
+  const known = COMMANDS.map(({ name }) => name);
+  throw new OptionError(`unknown command ${first}${instead(first, known)}`);
+}
+
+/** So many letters may be wrong, missing, too many or, as neighbours, in each other's place. */
+const MOST_SLIPS = 2;
+
+/** What was meant, most likely, in words; empty where nothing is near. */
+function instead(word: string, known: readonly string[]): string {
+  const [best] = known
+    .map((each) => ({ each, slips: slipsBetween(word, each) }))
+    .filter(({ each, slips }) => slips <= MOST_SLIPS && slips < each.replace(/^--/, "").length / 2)
+    .sort((a, b) => a.slips - b.slips);
+  return best === undefined ? "" : `; is ${best.each} meant?`;
+}
+
+/** How many slips make one word of another (optimal string alignment). */
+function slipsBetween(one: string, other: string): number {
+  let [before, last]: [number[], number[]] = [[], Array.from({ length: other.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= one.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= other.length; j++) {
+      const differs = one[i - 1] === other[j - 1] ? 0 : 1;
+      let slips = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + differs);
+      if (i > 1 && j > 1 && one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1])
+        slips = Math.min(slips, (before[j - 2] ?? 0) + 1);
+      row.push(slips);
+    }
+    [before, last] = [last, row];
+  }
+  return last[other.length] ?? 0;
 }

@@ -43,7 +43,7 @@ describe("a request", () => {
 
   test.each([
     ["", "a command is needed; criu --help lists them"],
-    ["dumb", "unknown command dumb"],
+    ["dumb", "unknown command dumb; is dump meant?"],
     ["dump", "dump needs the pid of a process: --tree PID"],
     ["dump restore -t 1", "dump takes no further words: restore"],
     ["dump -t x", 'invalid argument "x" for -t: expected a number from 1 up'],
