@@ -25,6 +25,11 @@ const names = process.env.FUZZ_FIXTURES?.split(",") ?? [
   "file_deleted",
   "map_shared_anon",
   "pgrp_session",
+  "net_namespace",
+  "packet_ring",
+  "tcp_local",
+  "udp_waiting",
+  "unix_rights",
 ];
 const mutants = Number(process.env.FUZZ_MUTANTS ?? 3000);
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);

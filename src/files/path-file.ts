@@ -127,6 +127,11 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     if (!link.startsWith("/")) {
       throw new FileDumpError(`${file.where}: ${link} is no path, and cannot be dumped yet`);
     }
+    if (file.fsMagic === FS_MAGIC.SECRETMEM) {
+      throw new FileDumpError(
+        `${file.where}: secret memory (memfd_secret(2)), which nobody but its own processes may read, cannot be dumped`,
+      );
+    }
     const { mounts } = this.context;
     if (mounts.any && !mounts.has(status.mntId)) {
       throw new FileDumpError(

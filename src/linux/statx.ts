@@ -197,6 +197,7 @@ export function statusAt(dirfd: number, pathAddress: number): FileStatus | numbe
 /** File systems that need care of their own (include/uapi/linux/magic.h). */
 export const FS_MAGIC = {
   MQUEUE: 0x19800202,
+  SECRETMEM: 0x5345434d,
   PROC: 0x9fa0,
   DEVPTS: 0x1cd1,
   NFS: 0x6969,

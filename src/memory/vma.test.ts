@@ -68,7 +68,7 @@ describe("checkVma", () => {
     ["shared flags for a private kind", { flags: MAP.SHARED }],
     ["a private segment", { status: STATUS.REGULAR | STATUS.ANON_PRIVATE | STATUS.SYSVIPC }],
     ["a vDSO that is a file", { status: STATUS.REGULAR | STATUS.FILE_PRIVATE | STATUS.VDSO }],
-    ["a packet socket", { status: STATUS.REGULAR | STATUS.SOCKET }],
+    ["a packet socket that is anonymous", { status: STATUS.REGULAR | STATUS.SOCKET | STATUS.ANON_PRIVATE }],
     ["a name with a zero", { anon_name: "a\0b" }],
     ["a name that is too long", { anon_name: "x".repeat(80) }],
   ];

@@ -9,35 +9,15 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Actions } from "../../src/actions.ts";
-import { CgroupError } from "../../src/cgroups/errors.ts";
-import { CpuMismatchError } from "../../src/check/cpuinfo.ts";
 import { readCommandLine } from "../../src/cli/command-line.ts";
-import { FileRestoreError } from "../../src/files/errors.ts";
-import { ImageError } from "../../src/images/error.ts";
-import { KernelError } from "../../src/linux/errno.ts";
+import { BaseError } from "../../src/linux/base-error.ts";
 import { openLog } from "../../src/log.ts";
-import { MemoryError } from "../../src/memory/errors.ts";
-import { MountRestoreError } from "../../src/namespaces/mounts/errors.ts";
-import { ImageValueError, UnsupportedError } from "../../src/process/errors.ts";
 import { restore } from "../../src/restore.ts";
-import { TaskGoneError } from "../../src/tracee/hold/task.ts";
 import { processState, reap } from "../harness/processes.ts";
 import { listing } from "../harness/witness.ts";
 import type { Answer, Order } from "./jail.ts";
 import { type Images, mutate } from "./mutate.ts";
 
-const TYPED = [
-  CgroupError,
-  CpuMismatchError,
-  FileRestoreError,
-  ImageError,
-  ImageValueError,
-  KernelError,
-  MemoryError,
-  MountRestoreError,
-  TaskGoneError,
-  UnsupportedError,
-];
 const NOTHING = /$^/;
 
 const [scratch = "", stateCopies = "", ...tool] = process.argv.slice(2);
@@ -117,8 +97,7 @@ async function restoreInside(dir: string): Promise<Pick<Answer, "outcome" | "tex
     await restore(request.options, new Actions([], dir));
     return { outcome: "restored", text: "" };
   } catch (error) {
-    if (TYPED.some((type) => error instanceof type))
-      return { outcome: "refused", text: error instanceof Error ? error.message : "" };
+    if (error instanceof BaseError) return { outcome: "refused", text: error.message };
     return {
       outcome: "unclear",
       text: error instanceof Error ? (error.stack ?? "") + error.message : String(error),

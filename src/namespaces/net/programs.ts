@@ -45,7 +45,7 @@ interface Run {
   readonly output?: number;
 }
 
-/** Runs a program to its end. @throws NetProgramError, with the last line that it said */
+/** Runs a program to its end. @throws NetProgramError, with the first line that it said of an error, or the last one */
 function run({ words, namespace, input = "", output }: Run): void {
   const [path = ""] = words;
   using errors = temporary();
@@ -61,7 +61,8 @@ function run({ words, namespace, input = "", output }: Run): void {
   const pid = start({ path, words, descriptors, prepare: [...prepare, WITHOUT_RIGHTS] });
   const status = awaitProgram(pid);
   if (status.kind === "exited" && status.code === 0) return;
-  const said = wholeText(errors.number).trim().split("\n").at(-1) ?? "";
+  const lines = wholeText(errors.number).trim().split("\n");
+  const said = lines.find((line) => /error/i.test(line)) ?? lines.at(-1) ?? "";
   throw new NetProgramError(`${words.join(" ")} ${endOf(status)}${said === "" ? "" : `: ${said}`}`);
 }
 
