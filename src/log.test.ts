@@ -146,8 +146,22 @@ test("a log that cannot be opened throws and leaves the former one in place", ()
 
 test("a full log does not stop the work", () => {
   openLog({ output: "/dev/full" });
-  expect(() => log.error("a", "lost")).not.toThrow();
-  expect(firstError()).toBe("Error (a): lost");
+  expect(() => log.warn("a", "lost")).not.toThrow();
+  closeLog();
+});
+
+test("an error that a full log does not take is told on standard error, once", () => {
+  const script = join(dir, "script.ts");
+  writeFileSync(
+    script,
+    `import { log, openLog } from ${JSON.stringify(join(import.meta.dir, "log.ts"))};
+    log.error("early", "one");
+    openLog({ output: "/dev/full" });
+    log.warn("late", "two");
+    log.error("late", "three");`,
+  );
+  const { exitCode, stderr } = Bun.spawnSync([process.execPath, script]);
+  expect([exitCode, stderr.toString()]).toEqual([0, "Error (early): one\nError (late): three\n"]);
 });
 
 test("lines about a restored process carry its pid in six columns", () => {

@@ -13,7 +13,7 @@
  *
  * Lines written before `openLog()` wait in a small buffer and come first in the log. Every line is one
  * write(2) at once: nothing that was logged is lost when we are killed. A log that cannot be written never
- * stops the work: such failures are swallowed.
+ * stops the work: errors go to standard error then, and all else is lost.
  */
 
 import { isListening, tell } from "./event-channel.ts";
@@ -205,9 +205,14 @@ function write(of: number, pid: number | undefined, line: string): void {
     return;
   }
   const time = level >= TIMESTAMPS ? timestamp(performance.now() - start) : "";
-  if (pid === undefined) put(fd, `${time}${line}\n`);
-  else if (perPid && output !== undefined) put(fdOfPid(pid, output), `${time}${line}\n`);
-  else put(fd, `${time}${pidPrefix(pid)}${line}\n`);
+  if (pid === undefined) putLine(of, fd, `${time}${line}\n`);
+  else if (perPid && output !== undefined) putLine(of, fdOfPid(pid, output), `${time}${line}\n`);
+  else putLine(of, fd, `${time}${pidPrefix(pid)}${line}\n`);
+}
+
+/** An error that the log does not take is told on standard error. */
+function putLine(of: number, to: number, line: string): void {
+  if (!put(to, line) && of === Level.error && to !== STDERR) put(STDERR, line);
 }
 
 function hold(of: number, line: string): void {
@@ -227,7 +232,7 @@ function flushEarly(): void {
   early = [];
   earlySize = 0;
   earlyLost = false;
-  for (const each of lines) if (each.level <= level) put(fd, each.line);
+  for (const each of lines) if (each.level <= level) putLine(each.level, fd, each.line);
   if (lost && level >= Level.warn) {
     put(fd, "Warn  (log): more was logged before the log was opened than is kept; some of it is lost\n");
   }
@@ -309,14 +314,17 @@ export function showStatus(text: string | undefined): void {
   if (text !== undefined) hasStatus = true;
 }
 
-function put(to: number, text: string): void {
+/** Whether it could be written. */
+function put(to: number, text: string): boolean {
   try {
     if (hasStatus && to <= STDERR) {
       hasStatus = false;
       writeAll(STDERR, utf8.encode(CLEAR));
     }
     if (text !== "") writeAll(to, utf8.encode(text));
+    return true;
   } catch {
     // the log is full, closed or gone: the work goes on without it
+    return false;
   }
 }

@@ -1,6 +1,7 @@
 /** An open file of a process being dumped, looked at through our own copy of its descriptor. */
 
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
+import { ERRNO, isErrno } from "../linux/errno.ts";
 import { F, getOwner } from "../linux/fcntl.ts";
 import { AT, close, fcntl, O, pidfdGetfd, S } from "../linux/io.ts";
 import type { Owners } from "../linux/owners.ts";
@@ -17,7 +18,7 @@ import {
 } from "../linux/statx.ts";
 import { pathAddress } from "../linux/syscall.ts";
 import { FileDumpError } from "./errors.ts";
-import { linkOf } from "./path.ts";
+import { linkOf, PATH_MAX } from "./path.ts";
 import type { Sight } from "./survey.ts";
 
 /** Nobody gets its signals. */
@@ -96,8 +97,14 @@ export class OpenFile {
 
   /** What /proc/PID/fd shows: a path, or a word like `pipe:[12]`. */
   get link(): string {
-    this.#link ??= linkOf(this.copy);
-    return this.#link;
+    try {
+      this.#link ??= linkOf(this.copy);
+      return this.#link;
+    } catch (error) {
+      if (!isErrno(error, ERRNO.ENAMETOOLONG)) throw error;
+      const what = `its path has more than the ${PATH_MAX} bytes that the kernel tells of one: ENAMETOOLONG`;
+      throw new FileDumpError(`${this.where}: ${what}`, { errno: ERRNO.ENAMETOOLONG, cause: error });
+    }
   }
 
   /** What is not in `status`. */

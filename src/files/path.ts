@@ -10,7 +10,7 @@ import { addressOf, checkResult, nameAddress, pathAddress, rawSyscall } from "..
 import { textOf } from "../linux/text.ts";
 
 /** PATH_MAX of include/uapi/linux/limits.h, its NUL included. */
-const PATH_MAX = 4096;
+export const PATH_MAX = 4096;
 
 /** openat(2) with O_CLOEXEC. @throws KernelError */
 export function openPath(path: string, flags: number, mode = 0): number {
