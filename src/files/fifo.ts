@@ -57,7 +57,7 @@ class FifoRestore implements FileRestorer {
     const { pipe_id } = fifoOf(entry);
     const path = this.#path(entry);
     const what = `files.img: file ${entry.id}: FIFO ${path.name}`;
-    const inherited = this.context.inherited.take(path.name.replace(/^\//, ""));
+    const inherited = this.context.inherited.take(path.name.replace(/^\//, ""), path.flags);
     if (inherited !== undefined) return inherited;
     return restoring(what, () => {
       if (!this.#keepers.has(pipe_id)) this.#keep(pipe_id, path.id, what);

@@ -1,6 +1,6 @@
 /** --inherit-fd: descriptors that our caller opened and that stand for files of the images. */
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
-import { fcntl } from "../linux/io.ts";
+import { fcntl, O } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
@@ -35,9 +35,27 @@ export class InheritedFds {
     return this.#fds.has(key);
   }
 
-  /** A descriptor of the same open file description, the caller's to close; undefined where none is inherited. */
-  take(key: string): number | undefined {
+  /**
+   * A descriptor of the same open file description, the caller's to close; undefined where none is inherited. `flags` are those of
+   * the file that it stands for, where it is used as it is. @throws FileRestoreError where it gives less access than those
+   */
+  take(key: string, flags?: number): number | undefined {
     const fd = this.#fds.get(key);
-    return fd === undefined ? undefined : fcntl(fd, F.DUPFD_CLOEXEC, 0);
+    if (fd === undefined) return undefined;
+    if (flags !== undefined && (flags & O.PATH) === 0) {
+      const has = fcntl(fd, F.GETFL);
+      const [given, wanted] = [has & O.ACCMODE, flags & O.ACCMODE];
+      if ((has & O.PATH) !== 0 || (given !== O.RDWR && given !== wanted))
+        throw new FileRestoreError(
+          `--inherit-fd fd[${fd}]:${key}: it is open ${access(has)}, but the file was open ${access(flags)}`,
+        );
+    }
+    return fcntl(fd, F.DUPFD_CLOEXEC, 0);
   }
+}
+
+function access(flags: number): string {
+  if ((flags & O.PATH) !== 0) return "by its path alone (O_PATH)";
+  const mode = flags & O.ACCMODE;
+  return mode === O.RDWR ? "for reading and writing" : mode === O.WRONLY ? "for writing" : "for reading";
 }

@@ -144,7 +144,7 @@ class MemfdRestore implements FileRestorer {
     const file = memfdOf(entry);
     const inode = this.#inodeOf(file);
     return restoring(placeOf(file, inode), () => {
-      const inherited = this.context.inherited.take(`${PREFIX}${inode.entry.name}`);
+      const inherited = this.context.inherited.take(`${PREFIX}${inode.entry.name}`, file.flags);
       if (inherited !== undefined) return inherited;
       const source = this.#made(inode);
       const original = (file.flags & O.ACCMODE) === O.RDWR && !inode.given && (file.flags & O.PATH) === 0;
@@ -167,7 +167,10 @@ class MemfdRestore implements FileRestorer {
     const file = memfdOf(entry);
     const inode = this.#inodeOf(file);
     return restoring(placeOf(file, inode), () => {
-      const inherited = this.context.inherited.take(`${PREFIX}${inode.entry.name}`);
+      const inherited = this.context.inherited.take(
+        `${PREFIX}${inode.entry.name}`,
+        writable ? O.RDWR : O.RDONLY,
+      );
       if (inherited !== undefined) return inherited;
       const source = this.#made(inode);
       return writable ? fcntl(source, F.DUPFD_CLOEXEC, 0) : openPath(selfPath(source), O.RDONLY);

@@ -545,7 +545,7 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
   #inherited(entry: RegFileEntry, flags: number): number | undefined {
     const { inherited } = this.context;
     if (inherited.isEmpty) return undefined;
-    const shared = inherited.take(entry.name.replace(/^\//, ""));
+    const shared = inherited.take(entry.name.replace(/^\//, ""), flags);
     if (shared !== undefined || entry.ext !== true) return shared;
     const source = inherited.take(entry.name);
     if (source === undefined) return undefined;
