@@ -14,6 +14,7 @@ import { ourTool } from "./harness/tool.ts";
 adoptOrphans();
 const dir = mkdtempSync(join(tmpdir(), "criu-ts-reopening-"));
 let shell: ChildProcess;
+const started: number[] = [];
 
 /** A shell in a mount namespace; it does what it reads, and says "done" with the exit code. */
 beforeAll(() => {
@@ -21,7 +22,7 @@ beforeAll(() => {
 });
 
 afterAll(async () => {
-  await killAll(processTree(shell.pid ?? 0));
+  await killAll([...started, ...processTree(shell.pid ?? 0)]);
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -47,7 +48,9 @@ function run(script: string): Promise<string> {
 async function start(name: string, words: string, redirections: string): Promise<number> {
   await run(`setsid sh -c 'echo $$ >${name}.pid; exec ${words} ${redirections}' </dev/null >/dev/null 2>&1 &
     until [ "$(cat /proc/$(cat ${name}.pid)/comm)" = ${words.split(" ")[0]?.split("/").at(-1)} ]; do sleep 0.01; done 2>/dev/null`);
-  return Number(readFileSync(join(dir, `${name}.pid`), "utf8"));
+  const pid = Number(readFileSync(join(dir, `${name}.pid`), "utf8"));
+  started.push(pid);
+  return pid;
 }
 
 const tool = ourTool().join(" ");
