@@ -24,10 +24,12 @@ import { Fstype, type MntEntry } from "../src/images/schema/generated/namespaces
 import { GzipWriter } from "../src/namespaces/mounts/archive/gzip.ts";
 import { TYPE } from "../src/namespaces/mounts/archive/tar-format.ts";
 import { TarWriter } from "../src/namespaces/mounts/archive/tar-writer.ts";
-import { childrenOf, killAll, readText } from "./harness/processes.ts";
+import { adoptOrphans, childrenOf, killAll, readText } from "./harness/processes.ts";
 import { dump, restore } from "./harness/tool.ts";
 import { listing } from "./harness/witness.ts";
 
+// What is restored is nobody else's to end.
+adoptOrphans();
 const scratch = mkdtempSync(join(tmpdir(), "criu-ts-hostile-"));
 const root = join(scratch, "root");
 const outside = join(scratch, "outside");
