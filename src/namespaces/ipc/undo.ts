@@ -41,6 +41,8 @@ interface SemaphoreSet {
 /** What is given to a process of an IPC namespace: by whom its sets are told. */
 export class SemaphoreUndoDump {
   readonly #sets = new Map<number, readonly SemaphoreSet[]>();
+  /** A process of the tree that has no list of sums: it need not be asked of a bare one again, which takes milliseconds to make. */
+  #without: HostPid | undefined;
 
   /** `namespace` is a number of the IPC namespace that the process lives in. @throws KernelError, UnsupportedError */
   adjustmentsOf(
@@ -55,25 +57,35 @@ export class SemaphoreUndoDump {
       });
       this.#sets.set(namespace, sets);
     }
-    if (sets.length === 0 || !hasAny(pid, frozen.threads)) return [];
+    if (sets.length === 0 || !this.#hasAny(pid, frozen.threads)) return [];
     return sets.flatMap((set) => adjustmentsTo(set, pid, table));
+  }
+
+  #hasAny(pid: HostPid, threads: readonly { readonly tid: HostPid }[]): boolean {
+    if (this.#without !== undefined) return hasAny(pid, threads, this.#without);
+    // It has none, as it never had a thread, and made no such operation.
+    using helper = Helper.start();
+    const has = hasAny(pid, threads, helper.pid);
+    if (!has) this.#without = pid;
+    return has;
   }
 }
 
-/** Whether a process has a list of sums, though there may be nothing on it. @throws UnsupportedError, KernelError */
-function hasAny(pid: HostPid, threads: readonly { readonly tid: HostPid }[]): boolean {
-  // It has none, as it never had a thread, and made no such operation.
-  using helper = Helper.start();
+/**
+ * Whether a process has a list of sums, though there may be nothing on it; `without` has none.
+ * @throws UnsupportedError, KernelError
+ */
+function hasAny(pid: HostPid, threads: readonly { readonly tid: HostPid }[], without: HostPid): boolean {
   const differs = (tid: HostPid, other: HostPid) =>
     checkResult(rawSyscall(NR.kcmp, tid, other, KCMP_SYSVSEM, 0, 0), NR.kcmp, `of task ${tid}`) !== 0;
   for (const { tid } of threads) {
-    if (tid === pid || !differs(tid, pid) || !differs(tid, helper.pid)) continue;
+    if (tid === pid || !differs(tid, pid) || !differs(tid, without)) continue;
     throw new UnsupportedError(
       `thread ${tid} undoes operations on semaphores at its own end, which cannot be dumped`,
       { process: pid },
     );
   }
-  return differs(pid, helper.pid);
+  return differs(pid, without);
 }
 
 function adjustmentsTo({ id, key, nsems }: SemaphoreSet, pid: HostPid, table: Table): SemUndoEntry[] {
