@@ -10,7 +10,7 @@ import { TaskGoneError } from "../tracee/hold/task.ts";
 import { runTogether } from "../tracee/table/table.ts";
 import { giveDeath } from "./core.ts";
 import type { PlannedProcess, PstreePlan } from "./pstree.ts";
-import { bornBeforeSession, groupMoves, heirOf } from "./sessions.ts";
+import { bornBeforeSession, groupMoves, newParentOf } from "./sessions.ts";
 
 /** In the place of a group whose leader is in no namespace that a process can see. */
 const CANNOT_SEE = -1;
@@ -144,9 +144,9 @@ export class Births {
     /** Who takes over orphans just now: nobody else between it and who ends may. */
     let reaper: Restoree | undefined;
     for (const { planned, restoree } of [...this.all].reverse()) {
-      const heir = heirOf(planned);
-      if (planned.kind !== "helper" && heir === undefined) continue;
-      const next = heir && this.#byPlan.get(heir)?.restoree;
+      const newParent = newParentOf(planned);
+      if (planned.kind !== "helper" && newParent === undefined) continue;
+      const next = newParent && this.#byPlan.get(newParent)?.restoree;
       if (next !== undefined && next !== reaper) {
         if (reaper !== undefined) takeOverOrphans(reaper, 0);
         takeOverOrphans(next, 1);
@@ -156,7 +156,7 @@ export class Births {
       if (planned.kind === "helper") this.#reap(planned);
     }
     for (const { planned, restoree } of this.all)
-      if (planned.kind === "zombie" && heirOf(planned) === undefined) end(planned, restoree);
+      if (planned.kind === "zombie" && newParentOf(planned) === undefined) end(planned, restoree);
   }
 
   /** A helper is the child of its maker to its end. */

@@ -50,7 +50,7 @@ export function placeBirths<P extends Placed<P>>(processes: readonly P[], helper
 }
 
 /** Who takes over those whom a dead process bears in the place of their parent, when it ends. */
-export function heirOf<P extends Placed<P>>(process: P): P | undefined {
+export function newParentOf<P extends Placed<P>>(process: P): P | undefined {
   if (process.kind === "task") return undefined;
   return process.bears.find(({ parent }) => parent !== process)?.parent;
 }
@@ -194,11 +194,12 @@ class BirthPlan<P extends Placed<P>> {
         `process ${pid}: is to send signal ${process.exitSignal} at its end, which no orphan does`,
       );
     const isDead = leader.kind !== "task";
-    const heir = heirOf(leader);
+    const newParent = newParentOf(leader);
     const shared =
       flags === 0 || (isDead && leader.maker === maker) ? leader : this.#sharer(process, session);
     let bearer = shared;
-    if (isDead && shared === leader && (heir === undefined || heir === parent)) leader.flags |= flags;
+    if (isDead && shared === leader && (newParent === undefined || newParent === parent))
+      leader.flags |= flags;
     else bearer = this.#helperFor(shared, parent, session, flags);
     if (bearer.nested.length !== parent.nested.length)
       throw new UnsupportedError(
@@ -213,7 +214,10 @@ class BirthPlan<P extends Placed<P>> {
   #helperFor(member: P, parent: P, session: NsPid, flags: number): P {
     const known = member.bears.find(
       (each) =>
-        each.kind === "helper" && each.sid === session && each.pid !== each.pgid && heirOf(each) === parent,
+        each.kind === "helper" &&
+        each.sid === session &&
+        each.pid !== each.pgid &&
+        newParentOf(each) === parent,
     );
     if (known !== undefined) {
       known.flags |= flags;
