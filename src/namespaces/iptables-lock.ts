@@ -148,7 +148,7 @@ function pipe(): { read: Fd; write: Fd } {
 }
 
 /** Numbers of descriptors that the shell has: for each family, all rules as one script, and a command for each rule. */
-const SHELL_FD = { V4: 3, V4_EACH: 4, V6: 5, V6_EACH: 6, OVER: 7 } as const;
+const SHELL_FD = { V4: 3, V4_EACH: 4, V6: 5, V6_EACH: 6 } as const;
 
 /** Takes away the rules of a family all at once or, where one of them is missing, each alone. */
 function removal(program: string, all: number, each: number): string {
@@ -161,19 +161,13 @@ function removal(program: string, all: number, each: number): string {
 class Remover implements Disposable {
   readonly #pid: HostPid;
   readonly #say: Fd;
-  /** Its other end is open as long as the shell, or a program of its, runs. */
-  readonly #over: Fd;
 
   /** @throws KernelError */
   constructor(rules: readonly Rules[], network: Network, unasked: "removes" | "ends") {
     const { read, write } = pipe();
-    const over = pipe();
     const files: Fd[] = [];
     try {
-      const descriptors = new Map([
-        [0, read.number],
-        [SHELL_FD.OVER, over.write.number],
-      ]);
+      const descriptors = new Map([[0, read.number]]);
       const give = (number: number, text: string): void => {
         const file = fileOf(text);
         files.push(file);
@@ -193,28 +187,16 @@ class Remover implements Disposable {
       ].join("\n");
       this.#pid = startIn(network, "/bin/sh", ["sh", "-c", shell], descriptors);
       this.#say = write;
-      this.#over = over.read;
     } catch (error) {
       write.close();
-      over.read.close();
       throw error;
     } finally {
       read.close();
-      over.write.close();
       for (const file of files) file.close();
     }
   }
 
-  /** The rules are gone, as far as they can be, when the steps are done: what connections send then arrives. */
-  get removing(): UndoStep[] {
-    return [...this.#saying("remove"), call(NR.read, this.#over.number, new Uint8Array(1), 1)];
-  }
-
-  get staying(): UndoStep[] {
-    return this.#saying(STAY);
-  }
-
-  #saying(word: string): UndoStep[] {
+  saying(word: string): UndoStep[] {
     return [call(NR.write, this.#say.number, textToBytes(`${word}\n`), word.length + 1)];
   }
 
@@ -223,7 +205,6 @@ class Remover implements Disposable {
     if (!this.#say.isOpen) return;
     this.#say.close();
     awaitProgram(this.#pid);
-    this.#over.close();
   }
 }
 
@@ -239,7 +220,7 @@ export class IptablesLock implements NetworkLock {
   }
 
   get undoing(): readonly UndoStep[] {
-    return this.#remover?.removing ?? [];
+    return this.#remover?.saying("remove") ?? [];
   }
 
   lock(): void {
@@ -251,7 +232,7 @@ export class IptablesLock implements NetworkLock {
   }
 
   get staying(): readonly UndoStep[] {
-    return this.#remover?.staying ?? [];
+    return this.#remover?.saying(STAY) ?? [];
   }
 
   [Symbol.dispose](): void {
@@ -267,7 +248,7 @@ export class IptablesUnlocking implements Disposable {
   /** @throws KernelError */
   constructor(connections: readonly Connection[], network: Network) {
     this.#remover = new Remover(rulesFor(connections, network), network, "ends");
-    this.steps = this.#remover.removing;
+    this.steps = this.#remover.saying("remove");
   }
 
   /** Waits until it is done, if it was asked for. */
