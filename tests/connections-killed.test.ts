@@ -16,7 +16,7 @@ import { dump, ourTool, restore } from "./harness/tool.ts";
 import { generator } from "./programs/data.ts";
 
 const NAME = "tcp_outside_many";
-const kills = Number(process.env.LOST_KILLS ?? 40);
+const kills = Number(process.env.LOST_KILLS ?? 12);
 const seed = Number(process.env.LOST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const lock = process.env.LOST_LOCK ?? "nftables";
 const draw = generator(seed);
