@@ -3,7 +3,7 @@
  * which both sides talk all the time, go on. Where the dump was complete the lock and the images stay together, and another restore
  * has the connections go on.
  *
- * LOST_SEED=... repeats the random instants of an earlier run; LOST_KILLS=n is how often each command is killed (40 if not given);
+ * LOST_SEED=... repeats the random instants of an earlier run; LOST_KILLS=n is how often each command is killed (12 if not given);
  * LOST_LOCK=iptables has the lock put by another method.
  */
 import { beforeAll, expect, test } from "bun:test";
