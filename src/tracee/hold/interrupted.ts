@@ -36,6 +36,7 @@ function noteTimesLeft(tasks: readonly Task[], registersOf: (task: Task) => Regi
   const asleep = tasks.filter(({ sleep, timeLeft }) => sleep !== undefined && timeLeft === undefined);
   if (asleep.length === 0) return;
   const sleeps = sleepsOf(asleep);
+  const now = readClock(CLOCK.MONOTONIC);
   asleep.forEach((task, i) => {
     const { tid, sleep } = task;
     const registers = registersOf(task);
@@ -47,6 +48,8 @@ function noteTimesLeft(tasks: readonly Task[], registersOf: (task: Task) => Regi
     const timeout = relativeTimeout(nr, registers);
     if (timeout === undefined) return;
     const end = since + UNCERTAIN + lengthOf(tid, registers, timeout);
+    // By now that call may have come to its end, and the next one of the kind be at its beginning: it gets its time anew.
+    if (now + 2n * UNCERTAIN >= end) return;
     task.timeLeft = { timeout, end, left: end > seen ? end - seen : 0n };
   });
 }
