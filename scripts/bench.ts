@@ -328,14 +328,15 @@ interface Row {
 
 const rows: Row[] = [];
 const problems: string[] = [];
+const newRow = (what: string, unit: Row["unit"], target?: number): Row => ({
+  what,
+  unit,
+  values: noValues(),
+  cpu: noValues(),
+  ...(target === undefined ? {} : { target }),
+});
 const row = (what: string, unit: Row["unit"], target?: number): Row => {
-  const made: Row = {
-    what,
-    unit,
-    values: noValues(),
-    cpu: noValues(),
-    ...(target === undefined ? {} : { target }),
-  };
+  const made = newRow(what, unit, target);
   rows.push(made);
   return made;
 };
@@ -482,12 +483,7 @@ try {
   for (const scenario of scenarios.filter(({ name }) => wanted(name))) {
     const dumps = row(`${scenario.title}: dump`, "ms", scenario.targets.dump);
     const restores = row(`${scenario.title}: restore`, "ms", scenario.targets.restore);
-    const peakOf = (what: string): Row => ({
-      what: `${scenario.title}: peak memory of ${what}`,
-      unit: "MiB",
-      values: noValues(),
-      cpu: noValues(),
-    });
+    const peakOf = (what: string) => newRow(`${scenario.title}: peak memory of ${what}`, "MiB");
     const [dumpPeaks, restorePeaks] = [peakOf("dump"), peakOf("restore")];
     // The first round warms caches and is not counted.
     const able =

@@ -247,7 +247,7 @@ export class Restoration {
     if (this.context.plan.all.length > 1 || this.#memory.isMuch) this.context.sameCpu.end();
     const { rootFlags, pidNamespace } = this.context.namespaces;
     if ((rootFlags & NEW.PID) === 0 && pidNamespace === undefined)
-      awaitNumbers(this.context.plan.all.flatMap(({ pid, threads }) => [pid, ...threads]));
+      awaitNumbers(this.context.plan.all.flatMap(({ threads }) => threads));
     this.#root = spawnRoot({
       number: this.context.plan.root.pid,
       area,

@@ -3,7 +3,7 @@
 import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, hasCapability } from "../linux/capability.ts";
 import { errnoName, KernelError } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
-import { isDirectory, listNumbers, O, open, readLink, readText, stat } from "../linux/io.ts";
+import { isDirectory, listNumbers, O, open, readLink, readText, selfPath, stat } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { changeDirectory, currentDirectory } from "../linux/ourselves.ts";
 import { PR } from "../linux/prctl.ts";
@@ -134,7 +134,7 @@ function runtimeDescriptors(): ReadonlySet<number> {
   const found = new Set<number>();
   for (const fd of listNumbers("/proc/self/fd")) {
     try {
-      if (readLink(`/proc/self/fd/${fd}`) !== "anon_inode:[eventpoll]") continue;
+      if (readLink(selfPath(fd)) !== "anon_inode:[eventpoll]") continue;
       found.add(fd);
       const watched = readText(`/proc/self/fdinfo/${fd}`);
       for (const [, target] of watched.matchAll(/^tfd:\s*(\d+)/gm)) found.add(Number(target));

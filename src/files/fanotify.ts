@@ -9,7 +9,7 @@ import {
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { Fd } from "../linux/fd.ts";
-import { AT, O } from "../linux/io.ts";
+import { AT, O, selfPath } from "../linux/io.ts";
 import { type MountInfo, readMountinfo } from "../linux/mountinfo.ts";
 import { NR } from "../linux/nr.ts";
 import { checkResult, pathAddress, rawSyscall, syscall } from "../linux/syscall.ts";
@@ -17,7 +17,6 @@ import { log } from "../log.ts";
 import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { selfPath } from "./path.ts";
 import { bytesWaiting } from "./pipe-data.ts";
 import { withAsync, withFlags } from "./status-flags.ts";
 import { fieldsOf, openWatched, traceWatched, watchedInode } from "./watched.ts";

@@ -6,14 +6,14 @@
  * the names away again: /proc shows `name (deleted)` as before. Content is written before there is a name, where the
  * file system has O_TMPFILE, so that even a killed restore leaves no half of a file.
  */
-import { fillGhost, ghostSize, saveGhost, setGhostAttributes } from "../images/ghost-file.ts";
+import { fillGhost, overGhostLimit, saveGhost, setGhostAttributes } from "../images/ghost-file.ts";
 import type { ImageDir } from "../images/image-dir.ts";
 import type { ImageReader } from "../images/image-file.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { type GhostChunkEntry, type GhostFileEntry, RemapType } from "../images/schema/generated/files.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import type { Fd } from "../linux/fd.ts";
-import { close, O, openAt, S } from "../linux/io.ts";
+import { close, O, openAt, S, selfPath } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { MountPath, PathAt } from "../linux/path-at.ts";
 import { checkResult, pathAddress, rawSyscall } from "../linux/syscall.ts";
@@ -21,7 +21,7 @@ import { log } from "../log.ts";
 import { nameBeside } from "../undo/names.ts";
 import { FileDumpError, FileRestoreError } from "./errors.ts";
 import type { OpenFile } from "./open-file.ts";
-import { openPath, parentOf, selfPath } from "./path.ts";
+import { openPath, parentOf } from "./path.ts";
 import type { Remaps } from "./remap.ts";
 import type { TemporaryNames } from "./temporary-names.ts";
 
@@ -42,12 +42,8 @@ export class GhostDump {
     const key = `${dev}:${ino}`;
     let ghostId = this.#ids.get(key);
     if (ghostId === undefined) {
-      const size = ghostSize(file);
-      if (size > this.limit) {
-        throw new FileDumpError(
-          `${file.where}: ${name}, which is deleted, takes ${size} bytes; --ghost-limit allows ${this.limit}`,
-        );
-      }
+      const excess = overGhostLimit(file, name, this.limit);
+      if (excess !== undefined) throw new FileDumpError(excess);
       ghostId = this.#ids.size + 1;
       log.debug("files/ghost", () => `${file.where}: ${name} goes to ghost file ${ghostId}`);
       saveGhost(this.images, file, ghostId);

@@ -6,14 +6,13 @@ import {
   type InotifyWdEntry,
 } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
-import { O } from "../linux/io.ts";
+import { O, selfPath } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { pathAddress, syscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { selfPath } from "./path.ts";
 import { bytesWaiting } from "./pipe-data.ts";
 import { withAsync, withFlags } from "./status-flags.ts";
 import { fieldsOf, openWatched, traceWatched, watchedInode } from "./watched.ts";

@@ -6,7 +6,7 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { FileLockEntry } from "../images/schema/generated/files.ts";
 import { F } from "../linux/fcntl.ts";
-import { AT, O } from "../linux/io.ts";
+import { AT, O, selfPath } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { type HostPid, hostPid, type TreeTasks } from "../linux/pid.ts";
 import { SIG } from "../linux/signal.ts";
@@ -172,7 +172,7 @@ function armLock({ table }: Restoree, { flag, type, fd, start, len }: FileLockEn
 
 /** A lease that somebody waits for, or has waited for, is taken again and broken again; who has it was told already. */
 function breakLease(table: Table, fd: number, becomes: number, what: string): void {
-  const path = table.data(cString(`/proc/self/fd/${fd}`));
+  const path = table.data(cString(selfPath(fd)));
   // For reading alone a lease for writing becomes one for reading; for writing it stays.
   table.must(what, NR.fcntl, fd, F.SETLEASE, TYPE.WRITE);
   table.call(NR.fcntl, fd, F.SETLEASE, TYPE.READ);

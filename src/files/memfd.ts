@@ -10,7 +10,7 @@ import { FdTypes, type FileEntry, type MemfdFileEntry } from "../images/schema/g
 import type { MemfdInodeEntry } from "../images/schema/generated/memory.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { F, SEAL } from "../linux/fcntl.ts";
-import { fcntl, lseek, O, S, SEEK, withFd } from "../linux/io.ts";
+import { fcntl, lseek, O, S, SEEK, selfPath, withFd } from "../linux/io.ts";
 import { MAP } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
@@ -20,7 +20,7 @@ import { createSharedMemory, dumpShmemContent, restoreShmemContent, shmidOf } fr
 import { FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { openPath, selfPath, withoutDeleted } from "./path.ts";
+import { openPath, withoutDeleted } from "./path.ts";
 
 const PREFIX = "/memfd:";
 /** What shared anonymous memory is called, here and in the images. */

@@ -97,9 +97,13 @@ export class OpenFile {
 
   /** What /proc/PID/fd shows: a path, or a word like `pipe:[12]`. */
   get link(): string {
+    this.#link ??= this.#readLink();
+    return this.#link;
+  }
+
+  #readLink(): string {
     try {
-      this.#link ??= linkOf(this.copy);
-      return this.#link;
+      return linkOf(this.copy);
     } catch (error) {
       if (!isErrno(error, ERRNO.ENAMETOOLONG)) throw error;
       const what = `its path has more than the ${PATH_MAX} bytes that the kernel tells of one: ENAMETOOLONG`;

@@ -10,7 +10,7 @@ import { FdTypes, type FileEntry, type RegFileEntry, RemapType } from "../images
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { errnoName } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
-import { close, O, openAt, S, SEEK, withFd } from "../linux/io.ts";
+import { close, O, openAt, S, SEEK, selfPath, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { MountPath } from "../linux/path-at.ts";
 import { type FileStatus, FS_MAGIC, fullStatusOf, statusAt, statusOf } from "../linux/statx.ts";
@@ -34,7 +34,7 @@ import { LinkRemapDump, layRemoval, openLinked } from "./link-remap.ts";
 import { semaphorePath } from "./named-semaphore.ts";
 import type { OpenFile } from "./open-file.ts";
 import { LONGEST, type Opened, openMany, type Wish } from "./open-many.ts";
-import { openPath, parentOf, saysDeleted, selfPath, withoutDeleted } from "./path.ts";
+import { openPath, parentOf, saysDeleted, withoutDeleted } from "./path.ts";
 import { type Remap, Remaps, readRemaps } from "./remap.ts";
 import { Reopening } from "./reopening.ts";
 import { withAsync } from "./status-flags.ts";

@@ -3,7 +3,7 @@
  * that this folder makes by the thousand.
  */
 
-import { AT, O, open } from "../linux/io.ts";
+import { AT, O, open, selfPath } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
 import { addressOf, checkResult, nameAddress, pathAddress, rawSyscall } from "../linux/syscall.ts";
@@ -16,11 +16,6 @@ export const PATH_MAX = 4096;
 export function openPath(path: string, flags: number, mode = 0): number {
   const result = rawSyscall(NR.openat, AT.FDCWD, pathAddress(path), flags | O.CLOEXEC, mode);
   return result < 0 ? checkResult(result, NR.openat, path) : result;
-}
-
-/** The path by which an open descriptor of ours can be opened again. */
-export function selfPath(fd: number): string {
-  return `/proc/self/fd/${fd}`;
 }
 
 const linkBytes = new Uint8Array(PATH_MAX * 2);

@@ -4,13 +4,13 @@ import { IMAGES } from "../images/kinds.ts";
 import { FdTypes, type FileEntry, type PipeEntry } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { F } from "../linux/fcntl.ts";
-import { close, fcntl, O, S } from "../linux/io.ts";
+import { close, fcntl, O, S, selfPath } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { syscall } from "../linux/syscall.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
 import type { DumpContext, FileDumper, FileKind, FileRestorer, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { openPath, selfPath } from "./path.ts";
+import { openPath } from "./path.ts";
 import { makePipe, PipeDataDump, PipeDataRestore } from "./pipe-data.ts";
 import { reopenFlags, withAsync, withFlags } from "./status-flags.ts";
 

@@ -4,7 +4,7 @@
  * open a device or a FIFO does something, and whoever watches a file or has a lease on it is told.
  */
 import { ERRNO, errnoName, KernelError } from "../linux/errno.ts";
-import { AT, O, S } from "../linux/io.ts";
+import { AT, O, S, W_OK } from "../linux/io.ts";
 import { writableDirectory } from "../linux/mount.ts";
 import { NR } from "../linux/nr.ts";
 import { ST, STATX_ATTR, statfsFlagsOf } from "../linux/statx.ts";
@@ -15,7 +15,6 @@ import type { OpenFile } from "./open-file.ts";
 import { parentOf } from "./path.ts";
 
 const EXECUTABLE = 0o111;
-const W_OK = 2;
 
 export class Reopening {
   /** Flags of statfs(2) of mounts, by their numbers. */

@@ -2,7 +2,7 @@
 import { ERRNO } from "../linux/errno.ts";
 import type { Fd } from "../linux/fd.ts";
 import { asRootOf } from "../linux/fs-ids.ts";
-import { AT, close, O, openAt } from "../linux/io.ts";
+import { AT, close, O, openAt, W_OK } from "../linux/io.ts";
 import { writableDirectory } from "../linux/mount.ts";
 import { NR } from "../linux/nr.ts";
 import type { Owners } from "../linux/owners.ts";
@@ -13,9 +13,6 @@ import { layOwnName, linkNamed, makeNamed, nameBeside } from "../undo/names.ts";
 import type { Undo, UndoEntry } from "../undo/undo.ts";
 import { restoring } from "./errors.ts";
 import { parentOf } from "./path.ts";
-
-/** Of access(2). */
-const W_OK = 2;
 
 /**
  * Names that exist only while a restore prepares. `remove` takes them away in the reverse order: what was made in a

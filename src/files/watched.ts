@@ -7,7 +7,7 @@ import type { FhEntry } from "../images/schema/generated/files.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
 import { openByHandle } from "../linux/file-handle.ts";
-import { O } from "../linux/io.ts";
+import { O, selfPath } from "../linux/io.ts";
 import { readMountinfo } from "../linux/mountinfo.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPath, type PathAt } from "../linux/path-at.ts";
@@ -19,7 +19,7 @@ import { FileDumpError } from "./errors.ts";
 import { searchInode } from "./irmap.ts";
 import type { DumpContext, RestoreContext } from "./kind.ts";
 import type { OpenFile } from "./open-file.ts";
-import { linkOf, openPath, saysDeleted, selfPath } from "./path.ts";
+import { linkOf, openPath, saysDeleted } from "./path.ts";
 
 /** Words of a handle in an image at least, which CRIU counts on. */
 const HANDLE_WORDS = 16;

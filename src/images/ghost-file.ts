@@ -3,7 +3,7 @@
 import { copyAllBytes } from "../linux/copy.ts";
 import { packDevice } from "../linux/device.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
-import { AT, lseek, O, openAt, S, SEEK, withFd } from "../linux/io.ts";
+import { AT, lseek, O, openAt, S, SEEK, selfPath, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { Owners } from "../linux/owners.ts";
 import type { FileTime, FullStatus } from "../linux/statx.ts";
@@ -32,9 +32,15 @@ export interface GhostSource {
   readonly owners: Owners;
 }
 
-/** Bytes that a file takes on its disk, which --ghost-limit counts. */
-export function ghostSize({ fullStatus }: GhostSource): number {
-  return fullStatus.blocks * BLOCK;
+/** Says what is wrong with a deleted file, `name`, that takes more of its disk than --ghost-limit allows, `limit` bytes. */
+export function overGhostLimit(
+  { fullStatus, where }: GhostSource,
+  name: string,
+  limit: number,
+): string | undefined {
+  const size = fullStatus.blocks * BLOCK;
+  if (size <= limit) return undefined;
+  return `${where}: ${name}, which is deleted, takes ${size} bytes; --ghost-limit allows ${limit}`;
 }
 
 /** Saves a whole file, attributes and content, as ghost file `ghostId`. @throws KernelError, ImageError */
@@ -78,10 +84,6 @@ export function openToRead(file: Pick<GhostSource, "copy">): number {
     if (!isErrno(error, ERRNO.EPERM)) throw error;
     return openAt(AT.FDCWD, selfPath(file.copy), O.RDONLY | O.NONBLOCK);
   }
-}
-
-function selfPath(fd: number): string {
-  return `/proc/self/fd/${fd}`;
 }
 
 function* dataOf(fd: number, size: number): Generator<{ from: number; to: number }> {

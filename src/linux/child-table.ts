@@ -2,6 +2,7 @@
 
 import { resultAt, setEntry, wideAt, wordsOf } from "../machine/entries.ts";
 import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
+import { encodeTime, NSEC_PER_SEC } from "./clock.ts";
 import { CLONE, cloneArgs, setTid, spawnMasked } from "./clone.ts";
 import { Fd } from "./fd.ts";
 import { O, read } from "./io.ts";
@@ -12,15 +13,13 @@ import { type HostPid, hostPid, type NsPid } from "./pid.ts";
 import { PR } from "./prctl.ts";
 import { type WaitStatus, wait } from "./ptrace.ts";
 import { SIG } from "./signal.ts";
-import { s32, struct, word } from "./struct.ts";
+import { s32, word } from "./struct.ts";
 import { addressOf, checkResult, cString, memoryAt, rawSyscall, syscall } from "./syscall.ts";
 
 const SIZE = 0x20000;
 const MOST_ENTRIES = 256;
-/** Seconds after which a child that is held ends by itself. */
-const HOLD_SECONDS = 10;
-
-const timespec = struct({ sec: word, nsec: word });
+/** So long after it is held a child ends by itself, in nanoseconds. */
+const HOLD = 10n * NSEC_PER_SEC;
 
 /** An argument of a call: a number, bytes whose address is meant, text, or the result of a call before it. */
 export type ChildArgument = number | Uint8Array | string | ChildResult;
@@ -128,7 +127,7 @@ export class ChildTable {
     syscall("to a child", NR.pipe2, addressOf(ends), O.CLOEXEC);
     using reading = Fd.own(s32.read(ends, 0));
     using writing = Fd.own(s32.read(ends, s32.size));
-    const pause = this.data(timespec.encode({ sec: HOLD_SECONDS, nsec: 0 }));
+    const pause = this.data(encodeTime(HOLD));
     this.call(NR.write, writing.number, pause.address, 1);
     this.call(NR.close, writing.number);
     this.call(NR.nanosleep, pause.address);

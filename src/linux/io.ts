@@ -36,6 +36,9 @@ export const AT = {
   SYMLINK_FOLLOW: 0x400,
 } as const;
 
+/** Of access(2): whether it may be written to. */
+export const W_OK = 2;
+
 export const S = {
   IFMT: 0o170000,
   IFSOCK: 0o140000,
@@ -76,6 +79,11 @@ export type Stat = ReturnType<typeof stat64.decode>;
 
 const statBuffer = new Uint8Array(stat64.size);
 const statAddress = addressOf(statBuffer);
+
+/** The path by which an open descriptor of ours can be opened again. */
+export function selfPath(fd: number): string {
+  return `/proc/self/fd/${fd}`;
+}
 
 /** newfstatat(2). With an empty path and AT.EMPTY_PATH it looks at `dirfd` itself. @throws KernelError */
 export function fstatat(dirfd: number, path: string, flags = 0): Stat {

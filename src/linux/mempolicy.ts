@@ -30,19 +30,25 @@ const online = oncePerRun(() => {
   return nodes;
 });
 
+/** A policy as calls take it; without `nodes` it names none, and `bits` is 0. */
+export interface PolicyHere {
+  readonly mode: number;
+  readonly nodes: Uint8Array | undefined;
+  readonly bits: number;
+}
+
 /**
- * A policy as this machine can have it, its nodes as the kernel takes them; undefined where it has none of them. `missing` says that
- * some are not there.
+ * A policy as this machine can have it; undefined where it has none of its nodes. `onMissing` is told where it lacks any of them.
  */
-export function policyHere(
-  mode: number,
-  nodes: Uint8Array,
-): { readonly mode: number; readonly nodes: Uint8Array; readonly missing: boolean } | undefined {
+export function policyHere(mode: number, nodes: Uint8Array, onMissing: () => void): PolicyHere | undefined {
+  const none = { mode, nodes: undefined, bits: 0 };
+  if (mode === MPOL_DEFAULT) return none;
   const here = online();
-  if (here === undefined) return undefined;
-  const common = here.map((byte, i) => byte & (nodes[i] ?? 0));
-  const missing = nodes.some((byte, i) => (byte & ~(here[i] ?? 0)) !== 0);
-  const isNone = common.every((byte) => byte === 0);
+  const common = here?.map((byte, i) => byte & (nodes[i] ?? 0));
+  const isEmpty = common === undefined || common.every((byte) => byte === 0);
   // Some policies name no nodes (MPOL_LOCAL, MPOL_PREFERRED without any).
-  return isNone && nodes.length > 0 ? undefined : { mode, nodes: common, missing };
+  const isLost = here === undefined || (isEmpty && nodes.length > 0);
+  if (isLost || nodes.some((byte, i) => (byte & ~(here[i] ?? 0)) !== 0)) onMissing();
+  if (isLost) return undefined;
+  return isEmpty ? none : { mode, nodes: common, bits: NODES_BITS };
 }

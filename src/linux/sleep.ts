@@ -1,19 +1,11 @@
 /** Waits of this process itself, which are short: everything here is synchronous. */
+import { encodeTime } from "./clock.ts";
 import { NR } from "./nr.ts";
-import { struct, word } from "./struct.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";
-
-/** `struct timespec` of linux/time_types.h. */
-const timespec = struct({ sec: word, nsec: word });
 
 /** Sleeps for some milliseconds, a part of one too; a signal ends it early (nanosleep(2)). */
 export function sleep(milliseconds: number): void {
-  const sec = Math.floor(milliseconds / 1000);
-  rawSyscall(
-    NR.nanosleep,
-    addressOf(timespec.encode({ sec, nsec: Math.round((milliseconds - sec * 1000) * 1e6) })),
-    0,
-  );
+  rawSyscall(NR.nanosleep, addressOf(encodeTime(BigInt(Math.round(milliseconds * 1e6)))), 0);
 }
 
 /**

@@ -6,7 +6,7 @@
 
 import { affinityOf, onlyCpu, setAffinity } from "./affinity.ts";
 import { lazily } from "./blocks.ts";
-import { CLOCK, readClock, timespec } from "./clock.ts";
+import { CLOCK, encodeTime, readClock } from "./clock.ts";
 import { type Arguments, relativeTimeout } from "./interrupted-calls.ts";
 import { readPiece } from "./io.ts";
 import { NR } from "./nr.ts";
@@ -76,7 +76,7 @@ function lastCpu(stat: string | undefined): number | undefined {
   return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[36]);
 }
 
-const shortest = timespec.encode({ sec: 0n, nsec: 1n });
+const shortest = encodeTime(1n);
 
 /** What CLOCK_MONOTONIC is ahead of the clock of a processor by which the scheduler measures; undefined where it cannot be told. */
 function offsetOf(cpu: number): bigint | undefined {

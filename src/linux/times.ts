@@ -1,10 +1,9 @@
 /** The times of files. */
+import { timespec } from "./clock.ts";
 import { AT } from "./io.ts";
 import { NR } from "./nr.ts";
-import { s64, struct } from "./struct.ts";
 import { addressOf, nameAddress, syscall } from "./syscall.ts";
 
-const timespec = struct({ sec: s64, nsec: s64 });
 /** Leaves a time as it is (utimensat(2)). */
 const UTIME_OMIT = 0x3fff_fffen;
 

@@ -56,21 +56,12 @@ function nodesOf(table: Table, { start }: Mapping): Uint8Array {
 export function givePolicy(steps: Steps, vma: Vma): void {
   const { policy, start, end } = vma;
   if (policy === undefined) return;
-  const here = policyHere(policy.mode, policy.nodes);
-  if (here === undefined || here.missing)
-    log.warn("memory", `mapping ${rangeText(vma)}: its policy names nodes that this machine does not have`);
-  if (here === undefined) return;
-  const none = here.nodes.every((byte) => byte === 0);
-  steps.reserve(here.nodes.length);
-  const nodes = none ? 0 : steps.data(here.nodes);
-  steps.must(
-    `policy of mapping ${rangeText(vma)}`,
-    NR.mbind,
-    start,
-    end - start,
-    here.mode,
-    nodes,
-    none ? 0 : NODES_BITS,
-    0,
+  const here = policyHere(policy.mode, policy.nodes, () =>
+    log.warn("memory", `mapping ${rangeText(vma)}: its policy names nodes that this machine does not have`),
   );
+  if (here === undefined) return;
+  const { mode, nodes, bits } = here;
+  steps.reserve(NODES_SIZE);
+  const given = nodes === undefined ? 0 : steps.data(nodes);
+  steps.must(`policy of mapping ${rangeText(vma)}`, NR.mbind, start, end - start, mode, given, bits, 0);
 }

@@ -8,7 +8,7 @@ import { ImageError } from "../images/error.ts";
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import { ERRNO, isErrno, KernelError } from "../linux/errno.ts";
-import { fstat, lseek, O, open, read, SEEK, withFd, writeAll } from "../linux/io.ts";
+import { fstat, lseek, O, open, read, SEEK, selfPath, withFd, writeAll } from "../linux/io.ts";
 import { MAP, PAGE_SIZE, PROT, pageUp } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { rawSyscall, syscall } from "../linux/syscall.ts";
@@ -117,7 +117,7 @@ function withoutZeros(fd: number, runs: RunList, unit: number): RunList {
  */
 export function dumpShmemContent(images: ImageDir, shmid: number, fd: number, size: number): ShmemCounts {
   // lseek(2) on the descriptor itself would move its offset, which may be the process' own.
-  return withFd(open(`/proc/self/fd/${fd}`, O.RDONLY), (own) => {
+  return withFd(open(selfPath(fd), O.RDONLY), (own) => {
     let runs = dataRuns(own, size);
     const { blksize } = fstat(own);
     if (Number(blksize) > PAGE_SIZE) runs = withoutZeros(own, runs, Number(blksize));

@@ -343,14 +343,23 @@ function joinOurSession(root: PlannedProcess, processes: readonly PlannedProcess
   }
 }
 
+/** All numbers that processes name beside the ids of their threads: of groups, of sessions, and those in namespaces below. */
+function namedBy(processes: readonly PlannedProcess[]): ReadonlySet<NsPid> {
+  return new Set(
+    processes.flatMap(({ pgid, sid, nested, nestedThreads, nestedGroup, nestedSession }) => [
+      ...[pgid, sid, ...nested, ...nestedGroup, ...nestedSession],
+      ...[...nestedThreads.values()].flat(),
+    ]),
+  );
+}
+
 /** Makes helpers with numbers that are not in `taken`, ids of threads. */
 function helpersBeside(taken: Set<NsPid>, processes: readonly PlannedProcess[]): Helpers<PlannedProcess> {
-  const wanted = new Set(processes.flatMap(({ pgid, sid, nested }) => [pgid, sid, ...nested]));
-  for (const { nestedThreads, nestedGroup, nestedSession } of processes)
-    for (const number of [...nestedThreads.values(), nestedGroup, nestedSession].flat()) wanted.add(number);
+  let wanted: ReadonlySet<NsPid> | undefined;
   // What the kernel has given before us it gives to nobody for a long while.
   let last: number = ourPid();
   const unused = () => {
+    wanted ??= namedBy(processes);
     for (let tried = 0; tried < MAX_PID; tried++) {
       last = last > 1 ? last - 1 : MAX_PID;
       const number = nsPid(last);

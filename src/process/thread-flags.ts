@@ -119,15 +119,10 @@ function mceArguments(kill: number): readonly number[] {
 }
 
 function givePolicy(calls: Calls, entry: ThreadFlags["memory_policy"]): void {
-  const { mode, nodes } = entry ?? { mode: MPOL_DEFAULT, nodes: new Uint8Array() };
-  const here =
-    mode === MPOL_DEFAULT
-      ? { mode, nodes: new Uint8Array(NODES_SIZE), missing: false }
-      : policyHere(mode, nodes);
-  if (here === undefined || here.missing)
-    log.warn("process", "a memory policy names nodes that this machine does not have");
+  const here = policyHere(entry?.mode ?? MPOL_DEFAULT, entry?.nodes ?? new Uint8Array(), () =>
+    log.warn("process", "a memory policy names nodes that this machine does not have"),
+  );
   if (here === undefined) return;
-  const none = here.nodes.every((byte) => byte === 0);
-  const bits = none ? 0 : NODES_BITS;
-  calls.must("its memory policy", NR.set_mempolicy, here.mode, none ? 0 : calls.data(here.nodes), bits);
+  const { mode, nodes, bits } = here;
+  calls.must("its memory policy", NR.set_mempolicy, mode, nodes === undefined ? 0 : calls.data(nodes), bits);
 }

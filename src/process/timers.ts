@@ -1,7 +1,7 @@
 /** Interval timers (setitimer(2)) and POSIX timers (timer_create(2)) of a process. */
 
 import type { ItimerEntry, PosixTimerEntry, TaskTimersEntry } from "../images/schema/generated/process.ts";
-import { itimerspec, NSEC_PER_SEC, readClock, timespec } from "../linux/clock.ts";
+import { encodeTime, itimerspec, NSEC_PER_SEC, readClock, timespec } from "../linux/clock.ts";
 import { NR } from "../linux/nr.ts";
 import { type HostPid, hostPid, type NsPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
@@ -177,7 +177,7 @@ function giveOverrun(table: Table, entry: PosixTimerEntry): "given" | "missed" |
   const interval = entry.isec * NSEC_PER_SEC + entry.insec;
   const left = entry.vsec * NSEC_PER_SEC + entry.vnsec;
   const set = new Uint8Array(BigUint64Array.of(1n << BigInt(entry.si_signo - 1)).buffer);
-  const patience = timeOf(NSEC_PER_SEC / 10n);
+  const patience = encodeTime(NSEC_PER_SEC / 10n);
   const ahead = aheadOfOurs(table, clock);
   let late = 0n;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -192,7 +192,7 @@ function giveOverrun(table: Table, entry: PosixTimerEntry): "given" | "missed" |
       vnsec: begin % NSEC_PER_SEC,
     });
     table.must(object, NR.timer_settime, id, TIMER_ABSTIME, table.data(value), 0);
-    table.call(NR.clock_nanosleep, clock, TIMER_ABSTIME, table.data(timeOf(taking)), 0);
+    table.call(NR.clock_nanosleep, clock, TIMER_ABSTIME, table.data(encodeTime(taking)), 0);
     const taken = table.call(NR.rt_sigtimedwait, table.data(set), 0, table.data(patience), SIGSET_SIZE);
     const overrun = table.must(object, NR.timer_getoverrun, id);
     table.run();
@@ -202,11 +202,6 @@ function giveOverrun(table: Table, entry: PosixTimerEntry): "given" | "missed" |
     late = taken.failed ? 0n : late + BigInt(overrun.value - wanted) * interval;
   }
   return "missed";
-}
-
-/** A time in nanoseconds, as calls take it. */
-function timeOf(time: bigint): Uint8Array {
-  return timespec.encode({ sec: time / NSEC_PER_SEC, nsec: time % NSEC_PER_SEC });
 }
 
 /** How far a clock, in the time namespace of a process, is ahead of what it shows to us, in nanoseconds. */

@@ -7,7 +7,7 @@
 import { ERRNO } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
 import { instant } from "../linux/instants.ts";
-import { AT, O } from "../linux/io.ts";
+import { AT, O, selfPath } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
 import { ourPid } from "../linux/ourselves.ts";
@@ -79,7 +79,7 @@ export function linkNamed(undo: Undo, fd: number, { directory, path }: PathAt): 
   const there = rawSyscall(NR.faccessat, directory, to, 0);
   if (there !== -ERRNO.ENOENT) return there === 0 ? -ERRNO.EEXIST : there;
   const entry = undo.lay(path, unlinking(directory, path, fd));
-  const from = pathAddress(`/proc/self/fd/${fd}`);
+  const from = pathAddress(selfPath(fd));
   instant();
   const result = rawSyscall(NR.linkat, AT.FDCWD, from, directory, to, AT.SYMLINK_FOLLOW);
   if (result === 0) return entry;

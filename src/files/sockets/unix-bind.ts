@@ -16,7 +16,7 @@ import { ChildTable } from "../../linux/child-table.ts";
 import { ERRNO } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
 import { asRootOf } from "../../linux/fs-ids.ts";
-import { AT, O, S } from "../../linux/io.ts";
+import { AT, O, S, selfPath } from "../../linux/io.ts";
 import { cloneMount, FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, OPEN_TREE } from "../../linux/mount.ts";
 import { NR } from "../../linux/nr.ts";
 import type { Owners } from "../../linux/owners.ts";
@@ -30,7 +30,7 @@ import { call, unlinking } from "../../undo/calls.ts";
 import { layOwnName, nameBeside } from "../../undo/names.ts";
 import type { Undo, UndoEntry } from "../../undo/undo.ts";
 import { FileRestoreError } from "../errors.ts";
-import { parentOf, selfPath } from "../path.ts";
+import { parentOf } from "../path.ts";
 import { addressOfName, pathOf, textOfName } from "./unix-name.ts";
 
 const PERMISSIONS = 0o7777;

@@ -1,12 +1,13 @@
 /** The Unix sockets of a restore, as the images have them and as they come into being. */
+
 import type { FileEntry } from "../../images/schema/generated/files.ts";
 import type { UnixSkEntry } from "../../images/schema/generated/sockets.ts";
 import { Fd } from "../../linux/fd.ts";
+import { selfPath } from "../../linux/io.ts";
 import { TCP_STATE } from "../../linux/sock-diag.ts";
 import { encodeUnix, SO, SOCK, SOL, socketName } from "../../linux/socket.ts";
 import { textToBytes } from "../../linux/text.ts";
 import { FileRestoreError } from "../errors.ts";
-import { selfPath } from "../path.ts";
 import { type Option, options } from "./options.ts";
 import { type Bound, hiddenNaming, type Naming, namingOf } from "./unix-bind.ts";
 import type { Caller, Target } from "./unix-callers.ts";

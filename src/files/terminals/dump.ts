@@ -10,7 +10,7 @@ import {
 import { packDevice } from "../../linux/device.ts";
 import { F } from "../../linux/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
-import { AT, fcntl, O } from "../../linux/io.ts";
+import { AT, fcntl, O, selfPath } from "../../linux/io.ts";
 import { type HostPid, hostPid, type NsPid, nsPid } from "../../linux/pid.ts";
 import { readStat } from "../../linux/proc.ts";
 import { FS_MAGIC, statusAt } from "../../linux/statx.ts";
@@ -29,7 +29,7 @@ import { log } from "../../log.ts";
 import { FileDumpError } from "../errors.ts";
 import type { DumpContext, FileDumper } from "../kind.ts";
 import type { OpenFile } from "../open-file.ts";
-import { openPath, parentOf, selfPath } from "../path.ts";
+import { openPath, parentOf } from "../path.ts";
 import { type Driver, driverOf } from "./driver.ts";
 import { infoId, MAX_PAIRS, toTermiosEntry, toWinsizeEntry } from "./info.ts";
 import { peekPty } from "./pty-data.ts";

@@ -2,11 +2,12 @@
  * What waits in a pty: typed into the master and not yet read from the slave (input), and the other way round (output). The kernel
  * lets nobody look: it is read, and written back at once. A child of ours does both, which goes on should we be killed.
  */
+
 import { ChildTable } from "../../linux/child-table.ts";
+import { encodeTime } from "../../linux/clock.ts";
 import { F } from "../../linux/fcntl.ts";
 import { fcntl, O, writeAll } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
-import { struct, word } from "../../linux/struct.ts";
 import { setTermios, type Termios, TIOC, termiosCall, ttyNumber } from "../../linux/tty.ts";
 
 /** Bits of termios(3) (include/uapi/asm-generic/termbits-common.h). */
@@ -19,8 +20,8 @@ const VMIN = 6;
 const LDISC_SIZE = 4096;
 const READS = 5;
 const READ_SIZE = 0x4000;
-const pause = struct({ sec: word, nsec: word });
-const PAUSE_NSEC = 1_000_000;
+/** Nanoseconds. */
+const PAUSE = 1_000_000n;
 
 /** Everything can be read as it is, unfinished lines too. */
 function raw(termios: Termios): Termios {
@@ -76,7 +77,7 @@ type Reads = ReturnType<typeof readAll>;
 
 function readAll(child: ChildTable, fd: number, slowly: boolean) {
   return Array.from({ length: slowly ? READS : 1 }, (_, i) => {
-    if (i > 0) child.call(NR.nanosleep, pause.encode({ sec: 0, nsec: PAUSE_NSEC }), 0);
+    if (i > 0) child.call(NR.nanosleep, encodeTime(PAUSE), 0);
     const buffer = child.data(slowly ? LDISC_SIZE : READ_SIZE);
     return { buffer, result: child.call(NR.read, fd, buffer.address, buffer.bytes.length) };
   });

@@ -13,7 +13,7 @@ import type { FownEntry } from "../../images/schema/generated/sockets.ts";
 import { ERRNO } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
-import { AT, fcntl, O, pidfdGetfd, pidfdOpen, withFd } from "../../linux/io.ts";
+import { AT, fcntl, O, pidfdGetfd, pidfdOpen, selfPath, withFd } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
 import { type NsPid, nsPid } from "../../linux/pid.ts";
 import { awaitThat } from "../../linux/sleep.ts";
@@ -31,7 +31,7 @@ import {
 } from "../../linux/tty.ts";
 import { FileRestoreError, NamelessRestoreError, restoring } from "../errors.ts";
 import type { ControllingTerminal, FileRestorer, RestoreContext, ShellJob } from "../kind.ts";
-import { openPath, selfPath } from "../path.ts";
+import { openPath } from "../path.ts";
 import { withAsync, withFlags } from "../status-flags.ts";
 import { fromTermiosEntry, fromWinsizeEntry, isHungUp, isMasterId, pairOf } from "./info.ts";
 import { fillPty } from "./pty-data.ts";

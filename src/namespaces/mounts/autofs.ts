@@ -10,7 +10,7 @@ import type { AutofsEntry } from "../../images/schema/generated/namespaces.ts";
 import { ERRNO } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
-import { listNumbers, O, readLink } from "../../linux/io.ts";
+import { listNumbers, O, readLink, selfPath } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
 import { type HostPid, hostPid, type NsPid, nsPid, type TreeTasks } from "../../linux/pid.ts";
 import { readFdinfo } from "../../linux/proc.ts";
@@ -216,7 +216,7 @@ export function giveToServer(
 /** The end for writing of a pipe that a process has the other one of. */
 function otherEnd(pidfd: number, number: number, what: string): Fd {
   using reading = Fd.outOf(pidfd, number);
-  const path = `/proc/self/fd/${reading.number}`;
+  const path = selfPath(reading.number);
   if (!readLink(path).startsWith(PIPE_LINK))
     throw new MountRestoreError(`${what}: descriptor ${number} of its server is no pipe`);
   return Fd.open(path, O.WRONLY);

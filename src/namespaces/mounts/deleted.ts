@@ -2,10 +2,10 @@
  * What mounts show that has lost its name: a file or a directory that is removed and is a bind mount still. It is a ghost as an open
  * file would be, in ghost-file-ID.img, of which `ghost_id` of the mount tells; images of CRIU have none, and get an empty one.
  */
-import { fillGhost, ghostSize, saveGhost, setGhostAttributes } from "../../images/ghost-file.ts";
+import { fillGhost, overGhostLimit, saveGhost, setGhostAttributes } from "../../images/ghost-file.ts";
 import type { ImageDir } from "../../images/image-dir.ts";
 import { IMAGES } from "../../images/kinds.ts";
-import { AT, O, openAt, S, withFd } from "../../linux/io.ts";
+import { AT, O, openAt, S, selfPath, withFd } from "../../linux/io.ts";
 import type { Owners } from "../../linux/owners.ts";
 import type { HostPid, TreeTasks } from "../../linux/pid.ts";
 import { type FileStatus, fullStatusOf, statusOf } from "../../linux/statx.ts";
@@ -69,14 +69,9 @@ export class DeletedRoots {
       saved.add(ghostId);
       using clean = new CleanMounts(pid, root, [mount]);
       const copy = clean.of(mount);
-      const where = nameOf(mount);
-      const ghost = { copy, where, fullStatus: fullStatusOf(copy), owners: this.tasks.owners };
-      const size = ghostSize(ghost);
-      if (size > limit) {
-        throw new MountDumpError(
-          `${where}: ${mount.root}, which is deleted, takes ${size} bytes; --ghost-limit allows ${limit}`,
-        );
-      }
+      const ghost = { copy, where: nameOf(mount), fullStatus: fullStatusOf(copy), owners: this.tasks.owners };
+      const excess = overGhostLimit(ghost, mount.root, limit);
+      if (excess !== undefined) throw new MountDumpError(excess);
       saveGhost(images, ghost, ghostId);
     }
   }
@@ -100,5 +95,5 @@ export function fillDeleted(
   if (format !== (statusOf(made).mode & S.IFMT))
     throw new MountRestoreError(`${what}: ghost ${ghostId} is not what can be mounted there`);
   if (format === S.IFDIR) setGhostAttributes(made, head, owners);
-  else withFd(openAt(AT.FDCWD, `/proc/self/fd/${made}`, O.WRONLY), (fd) => fillGhost(reader, fd, owners));
+  else withFd(openAt(AT.FDCWD, selfPath(made), O.WRONLY), (fd) => fillGhost(reader, fd, owners));
 }

@@ -11,7 +11,7 @@ import { type AutofsEntry, Fstype, type MntEntry } from "../../images/schema/gen
 import { majorOf, minorOf } from "../../linux/device.ts";
 import { ERRNO } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
-import { AT, listDirectory, listNumbers, O, readLink } from "../../linux/io.ts";
+import { AT, listDirectory, listNumbers, O, readLink, selfPath } from "../../linux/io.ts";
 import { MS, RESOLVE, rawOpenat2 } from "../../linux/mount.ts";
 import { type MountInfo, parseMountinfo, readMountinfo } from "../../linux/mountinfo.ts";
 import { NR } from "../../linux/nr.ts";
@@ -358,7 +358,7 @@ export class MountsDump implements TreeMounts, Disposable {
     if (isOutside) refuse("it is the network of processes, or of a mount, outside of the tree");
     if (known !== undefined) return known;
     using clean = new CleanMounts(found.namespace.pid, found.tree.root, [mount]);
-    using net = Fd.open(`/proc/self/fd/${clean.of(mount)}`, O.RDONLY);
+    using net = Fd.open(selfPath(clean.of(mount)), O.RDONLY);
     return this.namespaces.numberOf(net.number);
   }
 

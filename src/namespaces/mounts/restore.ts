@@ -6,7 +6,7 @@ import type { ImageDir } from "../../images/image-dir.ts";
 import { IMAGES } from "../../images/kinds.ts";
 import { NEW } from "../../linux/clone.ts";
 import { Fd } from "../../linux/fd.ts";
-import { AT, O } from "../../linux/io.ts";
+import { AT, O, selfPath } from "../../linux/io.ts";
 import { RESOLVE, rawOpenat2 } from "../../linux/mount.ts";
 import { NR } from "../../linux/nr.ts";
 import { type Owners, SAME_OWNERS } from "../../linux/owners.ts";
@@ -117,7 +117,7 @@ export class MountsRestore implements MountPaths, Disposable {
     if (found === undefined) return OUR_PATHS.open(at, flags, mode);
     // The root of a mount may be a file: it is opened by the descriptor of the mount.
     if (found.path === "") {
-      return rawOpenat2(AT.FDCWD, `/proc/self/fd/${found.directory}`, flags & ~O.NOFOLLOW, 0, mode);
+      return rawOpenat2(AT.FDCWD, selfPath(found.directory), flags & ~O.NOFOLLOW, 0, mode);
     }
     return rawOpenat2(found.directory, found.path, flags, found.resolve, mode);
   }

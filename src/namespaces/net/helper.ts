@@ -1,7 +1,7 @@
 /** Calls in network namespaces: one bare process of ours makes them, which goes from one namespace to the next. */
 import { NEW } from "../../linux/clone.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { AT, O } from "../../linux/io.ts";
+import { AT, O, selfPath } from "../../linux/io.ts";
 import { NETLINK, Netlink } from "../../linux/netlink.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
@@ -90,7 +90,7 @@ export class NetHelper implements Disposable {
     const table = this.in(namespace);
     const there = this.#started().give(what, fd);
     table.run();
-    const path = `/proc/self/fd/${there.value}`;
+    const path = selfPath(there.value);
     return this.opened(namespace, what, () => {
       const opened = table.must(what, NR.openat, AT.FDCWD, table.data(cString(path)), flags | O.CLOEXEC, 0);
       table.must(what, NR.close, there);

@@ -7,7 +7,7 @@ import { IMAGES } from "../../images/kinds.ts";
 import type { NetDeviceEntry, NetnsEntry } from "../../images/schema/generated/namespaces.ts";
 import { NEW } from "../../linux/clone.ts";
 import { Fd } from "../../linux/fd.ts";
-import { O, stat } from "../../linux/io.ts";
+import { O, selfPath, stat } from "../../linux/io.ts";
 import { NETLINK, Netlink, RequestBody } from "../../linux/netlink.ts";
 import { NR } from "../../linux/nr.ts";
 import type { Owners } from "../../linux/owners.ts";
@@ -71,7 +71,7 @@ export const OUR_NET: TreeNets = {
   mention() {},
   isOther: () => false,
   socket: (_, family, type, protocol) => openSocket(family, type, protocol),
-  reopen: (_, fd, flags) => Fd.open(`/proc/self/fd/${fd}`, flags),
+  reopen: (_, fd, flags) => Fd.open(selfPath(fd), flags),
   elsewhere: () => undefined,
   linkOf: () => undefined,
   path: () => undefined,
@@ -178,7 +178,7 @@ export class NetworksRestore implements TreeNets, Disposable {
   }
 
   path(number: number): string | undefined {
-    return this.isOther(number) ? `/proc/self/fd/${this.#net(number).fd.number}` : undefined;
+    return this.isOther(number) ? selfPath(this.#net(number).fd.number) : undefined;
   }
 
   /** Everything is there and nothing runs yet: connects devices with ours, and lays what lets packets pass. @throws KernelError */
@@ -270,7 +270,7 @@ export class NetworksRestore implements TreeNets, Disposable {
       throw new ImageValueError(
         `netns-${id}.img: an external net namespace, which --inherit-fd fd[N]:${key} is to give`,
       );
-    return Fd.open(`/proc/self/fd/${given.fd}`, O.RDONLY);
+    return Fd.open(selfPath(given.fd), O.RDONLY);
   }
 
   #add(id: number, fd: Fd): void {

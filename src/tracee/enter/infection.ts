@@ -21,6 +21,7 @@
  */
 
 import { stage } from "../../faults.ts";
+import { timespec } from "../../linux/clock.ts";
 import { ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import { isLockedOnFault } from "../../linux/lock-on-fault.ts";
 import { MAP, PROT, readMemory, writeMemory } from "../../linux/memory.ts";
@@ -29,7 +30,7 @@ import type { HostPid } from "../../linux/pid.ts";
 import { readSmaps } from "../../linux/proc.ts";
 import { getRegister, PTRACE, setRegisters, setSignalMask, userRegs } from "../../linux/ptrace.ts";
 import { MASK_ALL, MASK_WHILE_RUNNING, SA, SIG, sigaction } from "../../linux/signal.ts";
-import { s64, struct, viewOf } from "../../linux/struct.ts";
+import { viewOf } from "../../linux/struct.ts";
 import { ENTRY_SIZE, OP, SLOT_HEAL } from "../../machine/runner.ts";
 import { callRegisters } from "../hold/many-tasks.ts";
 import { type Task, TaskGoneError } from "../hold/task.ts";
@@ -45,7 +46,6 @@ import type { Saved } from "./saved.ts";
 import { SharedTable } from "./shared-table.ts";
 import { layWayOut, unusedStack, type WayOut, wayOutSize } from "./way-out.ts";
 
-const timespec = struct({ sec: s64, nsec: s64 });
 /**
  * Before each look at the count of threads inside: for one that stands at its door to count itself in. And for the last
  * ones, already counted out, to have left our code.

@@ -7,6 +7,7 @@
  */
 import { BaseError } from "../../linux/base-error.ts";
 import { CAP_SYS_ADMIN, hasCapability } from "../../linux/capability.ts";
+import { encodeTime } from "../../linux/clock.ts";
 import { ERESTART, ERRNO, isErrno, KernelError } from "../../linux/errno.ts";
 import type { Timeout } from "../../linux/interrupted-calls.ts";
 import { NR } from "../../linux/nr.ts";
@@ -31,7 +32,6 @@ import {
 import { type Report, seizeMany, waitMany } from "../../linux/ptrace-many.ts";
 import { SIG } from "../../linux/signal.ts";
 import { findSleepers, type Sleep } from "../../linux/sleepers.ts";
-import { struct, word } from "../../linux/struct.ts";
 import { addressOf, rawSyscall } from "../../linux/syscall.ts";
 import { waitUntilTick } from "../../linux/ticks.ts";
 
@@ -54,9 +54,8 @@ export const SYSCALL_STOP = SIG.TRAP | 0x80;
  */
 const PATIENCE = { FOUND: 30_000, BORN: 600_000 } as const;
 
-const timespec = struct({ sec: word, nsec: word });
-const SHORT = timespec.encode({ sec: 0, nsec: 100_000 });
-const LONG = timespec.encode({ sec: 0, nsec: 1_000_000 });
+const SHORT = encodeTime(100_000n);
+const LONG = encodeTime(1_000_000n);
 
 /** Between two looks at tasks. Most stop within microseconds: first only the processor is offered to them. */
 export function pause(look: number): void {

@@ -4,7 +4,7 @@
  */
 import { packDevice } from "../../../linux/device.ts";
 import { ERRNO, isErrno } from "../../../linux/errno.ts";
-import { AT, close, O, S, withFd, writeAll } from "../../../linux/io.ts";
+import { AT, close, O, S, selfPath, withFd, writeAll } from "../../../linux/io.ts";
 import { RESOLVE, rawOpenat2 } from "../../../linux/mount.ts";
 import { NR } from "../../../linux/nr.ts";
 import type { Owners } from "../../../linux/owners.ts";
@@ -77,7 +77,7 @@ class TreeLoader {
     }
     if (entry.type === TYPE.HARD_LINK) {
       withFd(this.#open(namesOf(entry.link), O.PATH | O.NOFOLLOW), (fd) => {
-        const from = nameAddress(`/proc/self/fd/${fd}`);
+        const from = nameAddress(selfPath(fd));
         const to = nameAddress(name, 1);
         syscall(entry.path, NR.linkat, AT.FDCWD, from, parent, to, AT.SYMLINK_FOLLOW);
       });
@@ -160,13 +160,13 @@ class TreeLoader {
     syscall("the owner", NR.fchownat, fd, nameAddress(""), this.owners.uid(uid), this.owners.gid(gid), flags);
     if (mode === undefined) return;
     // By its link in /proc: fchmod(2) does not take O_PATH descriptors.
-    syscall("the mode", NR.fchmodat, AT.FDCWD, nameAddress(`/proc/self/fd/${fd}`), mode & PERMISSIONS);
+    syscall("the mode", NR.fchmodat, AT.FDCWD, nameAddress(selfPath(fd)), mode & PERMISSIONS);
   }
 }
 
 function setOne(fd: number, name: string, value: Uint8Array, path: string): void {
   try {
-    setAttribute(`/proc/self/fd/${fd}`, name, value);
+    setAttribute(selfPath(fd), name, value);
   } catch (error) {
     // Labels are the security module's, which may be another one here, or none.
     if (!name.startsWith("security.") || !isErrno(error, ERRNO.EOPNOTSUPP, ERRNO.EINVAL, ERRNO.EPERM))

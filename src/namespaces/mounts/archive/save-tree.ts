@@ -1,7 +1,7 @@
 /** A directory with all that is in it, on one mount, as a tar archive: what GNU tar writes of it, and what that loses. */
 
 import { ERRNO, isErrno } from "../../../linux/errno.ts";
-import { close, lseek, namesIn, O, openAt, read, S, SEEK, withFd } from "../../../linux/io.ts";
+import { close, lseek, namesIn, O, openAt, read, S, SEEK, selfPath, withFd } from "../../../linux/io.ts";
 import { NR } from "../../../linux/nr.ts";
 import type { Owners } from "../../../linux/owners.ts";
 import { type FullStatus, fullStatusAt, fullStatusOf } from "../../../linux/statx.ts";
@@ -51,7 +51,7 @@ class TreeSaver {
         return `${mode.toString(8)} ${uid} ${gid} ${each.name}`;
       });
       this.writer.begin({
-        ...this.#entry(TYPE.DIRECTORY, path, status, listAttributes(`/proc/self/fd/${fd}`)),
+        ...this.#entry(TYPE.DIRECTORY, path, status, listAttributes(selfPath(fd))),
         ...(listed.length > 0 && { sockets: listed.join("\0") }),
       });
       for (const each of found) if (!sockets.includes(each)) this.#file(fd, each.name, path, each.status);
@@ -68,7 +68,7 @@ class TreeSaver {
       return;
     }
     const other = this.#linked.get(status.ino);
-    const attributes = listAttributes(`/proc/self/fd/${directory}/${name}`);
+    const attributes = listAttributes(`${selfPath(directory)}/${name}`);
     const entry = (type: string) => this.#entry(type, path, status, attributes);
     if (other !== undefined) {
       this.writer.begin({ ...entry(TYPE.HARD_LINK), link: other });
