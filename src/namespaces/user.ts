@@ -27,7 +27,7 @@ export const user: NamespaceKind = {
     for (const { id, pid } of found) {
       if (pid === undefined) continue;
       const entry = entryOf(pid);
-      for (const task of tasks.living) refuseNameless(task, entry);
+      refuseNameless(tasks.living, entry);
       images.writeAll(IMAGES.userns, [entry], id);
     }
   },
@@ -45,21 +45,27 @@ function entryOf(pid: HostPid): UsernsEntry {
  * Ids that have no name in a user namespace can be given to nobody in it. Where it has no names at all, its tasks keep the ids that they
  * are born with, which are ours; where nobody may change groups, those as well. @throws UnsupportedError
  */
-function refuseNameless(pid: HostPid, { uid_map, gid_map, setgroups_denied }: UsernsEntry): void {
+function refuseNameless(pids: readonly HostPid[], { uid_map, gid_map, setgroups_denied }: UsernsEntry): void {
   const { inside } = new UserMap(uid_map, gid_map);
-  const [theirs, ours] = [readStatus(pid), readStatus(ourPid())];
-  const check = (field: string, isKept: boolean, nameOf: (id: number) => number) => {
-    if (isKept && theirs.get(field) === ours.get(field)) return;
-    for (const id of (theirs.get(field) ?? "").split(/\s+/).filter((word) => word !== "")) {
-      if (nameOf(Number(id)) !== NO_ID) continue;
-      throw new UnsupportedError(
-        `process ${pid}: its id ${id} (${field}) has no name in its user namespace, and could not be given again`,
-      );
+  const ours = readStatus(ourPid());
+  const fields = [
+    { field: "Uid", isKept: uid_map.length === 0, nameOf: inside.uid },
+    { field: "Gid", isKept: gid_map.length === 0, nameOf: inside.gid },
+  ];
+  if (setgroups_denied !== true)
+    fields.push({ field: "Groups", isKept: gid_map.length === 0, nameOf: inside.gid });
+  for (const pid of pids) {
+    const theirs = readStatus(pid);
+    for (const { field, isKept, nameOf } of fields) {
+      if (isKept && theirs.get(field) === ours.get(field)) continue;
+      const ids = (theirs.get(field) ?? "").split(/\s+/).filter((word) => word !== "");
+      const nameless = ids.find((id) => nameOf(Number(id)) === NO_ID);
+      if (nameless !== undefined)
+        throw new UnsupportedError(
+          `process ${pid}: its id ${nameless} (${field}) has no name in its user namespace, and could not be given again`,
+        );
     }
-  };
-  check("Uid", uid_map.length === 0, inside.uid);
-  check("Gid", gid_map.length === 0, inside.gid);
-  if (setgroups_denied !== true) check("Groups", gid_map.length === 0, inside.gid);
+  }
 }
 
 /** The maps of a namespace of the images. @throws ImageError */
