@@ -8,6 +8,7 @@ import { encodeTime } from "../../linux/clock.ts";
 import { F } from "../../linux/fcntl.ts";
 import { fcntl, O, writeAll } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
+import { POLL, poll, pollfd } from "../../linux/socket.ts";
 import { setTermios, type Termios, TIOC, termiosCall, ttyNumber } from "../../linux/tty.ts";
 
 /** Bits of termios(3) (include/uapi/asm-generic/termbits-common.h). */
@@ -18,8 +19,12 @@ const VMIN = 6;
 
 /** A line discipline holds so much; more waits before it, and comes when there is room. */
 const LDISC_SIZE = 4096;
-const READS = 5;
-const READ_SIZE = 0x4000;
+/** Sizes of the reads of an output, with a pause between them where more waits than a line discipline holds. */
+const SLOW_READS = Array.from({ length: 5 }, () => LDISC_SIZE);
+const READS = [0x4000];
+/** A write of so much reaches the slave's line discipline in one piece (TTY_BUFFER_PAGE of drivers/tty/tty_buffer.c is larger). */
+const PIECE = 1024;
+const INPUT_READS = [PIECE, 0x4000 - PIECE];
 /** Nanoseconds. */
 const PAUSE = 1_000_000n;
 
@@ -43,6 +48,12 @@ export interface PtyData {
   readonly output: Uint8Array;
 }
 
+/*
+ * A worker of the kernel brings what is written to a master to the slave's line discipline. It has to be there before the attributes
+ * change again, or it is echoed and edited once more. poll(2) of the slave waits for the worker while nothing can be read
+ * (n_tty_poll); if something can be, the worker is at this piece, and tcsetattr(3) waits until it is through (termios_rwsem).
+ */
+
 /**
  * What waits in a pty, which is as it was afterwards. `slave` is a description of our own, open for reading and writing and
  * non-blocking; nobody else uses the terminal meanwhile. @throws KernelError
@@ -59,11 +70,14 @@ export function peekPty(master: number, slave: number, termios: Termios, isPacke
   const waiting = Math.max(ttyNumber(master, TIOC.INQ), 0);
   child.call(NR.fcntl, master, F.SETFL, flags | O.NONBLOCK);
   if (isPacket) packet(0);
-  const output = readAll(child, master, waiting >= LDISC_SIZE - 1);
+  const output = readAll(child, master, waiting >= LDISC_SIZE - 1 ? SLOW_READS : READS);
   set(raw(termios));
-  const input = readAll(child, slave, false);
+  const input = readAll(child, slave, INPUT_READS);
   set(verbatimInput(termios));
-  for (const { buffer, result } of input) child.call(NR.write, master, buffer.address, result);
+  for (const { buffer, result } of input) {
+    child.call(NR.write, master, buffer.address, result);
+    child.call(NR.poll, pollfd.encode({ fd: slave, events: POLL.IN }), 1, 0);
+  }
   set(verbatimOutput(termios));
   for (const { buffer, result } of output) child.call(NR.write, slave, buffer.address, result);
   set(termios);
@@ -75,10 +89,10 @@ export function peekPty(master: number, slave: number, termios: Termios, isPacke
 
 type Reads = ReturnType<typeof readAll>;
 
-function readAll(child: ChildTable, fd: number, slowly: boolean) {
-  return Array.from({ length: slowly ? READS : 1 }, (_, i) => {
-    if (i > 0) child.call(NR.nanosleep, encodeTime(PAUSE), 0);
-    const buffer = child.data(slowly ? LDISC_SIZE : READ_SIZE);
+function readAll(child: ChildTable, fd: number, sizes: readonly number[]) {
+  return sizes.map((size, i) => {
+    if (sizes === SLOW_READS && i > 0) child.call(NR.nanosleep, encodeTime(PAUSE), 0);
+    const buffer = child.data(size);
     return { buffer, result: child.call(NR.read, fd, buffer.address, buffer.bytes.length) };
   });
 }
@@ -92,7 +106,10 @@ function gathered(reads: Reads): Uint8Array {
 export function fillPty(master: number, slave: number, termios: Termios, { input, output }: PtyData): void {
   if (input.length > 0) {
     setTermios(slave, verbatimInput(termios));
-    writeAll(master, input);
+    for (let at = 0; at < input.length; at += PIECE) {
+      writeAll(master, input.subarray(at, at + PIECE));
+      poll(slave, POLL.IN);
+    }
   }
   if (output.length > 0) {
     setTermios(slave, verbatimOutput(termios));
