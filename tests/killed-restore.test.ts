@@ -169,6 +169,7 @@ const victims = [
   "file_deleted",
   "file_deleted_dir",
   "file_link_remap",
+  "file_names_gone",
   "sysv_shm",
   "pstree",
   "threads_tid",

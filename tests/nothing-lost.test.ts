@@ -265,6 +265,7 @@ describe("a dump that is killed", () => {
     "busy_calls",
     "busy_files",
     "file_link_remap",
+    "file_names_gone",
   ].filter((name) => names.includes(name));
   for (const name of victims) {
     test(
