@@ -252,7 +252,7 @@ export class Restoration {
       number: this.context.plan.root.pid,
       area,
       pidfdNumber: this.#serviceNumber(),
-      pidfd: this.context.namespaces.keeper?.pidfd.number,
+      pidfd: this.context.namespaces.fdTableHelper?.pidfd.number,
       asSibling: this.context.options.restoreSibling,
       namespaces: rootFlags,
       pidNamespace,

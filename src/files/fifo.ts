@@ -48,7 +48,7 @@ class FifoRestore implements FileRestorer {
    * stays until all of those who had the FIFO open have it again. None where readers wait for the first writer: it would be that one,
    * and when it is gone poll(2) would tell them of a hangup.
    */
-  readonly #keepers = new Map<number, number | undefined>();
+  readonly #bothEnds = new Map<number, number | undefined>();
   #data: PipeDataRestore | undefined;
 
   constructor(private readonly context: RestoreContext) {}
@@ -60,9 +60,9 @@ class FifoRestore implements FileRestorer {
     const inherited = this.context.inherited.take(path.name.replace(/^\//, ""), path.flags);
     if (inherited !== undefined) return inherited;
     return restoring(what, () => {
-      if (!this.#keepers.has(pipe_id)) this.#keep(pipe_id, path.id, what);
+      if (!this.#bothEnds.has(pipe_id)) this.#keep(pipe_id, path.id, what);
       const fd = this.context.paths.openPlain(path.id, (path.flags & (O.ACCMODE | O.NOATIME)) | O.NONBLOCK);
-      if (this.#keepers.get(pipe_id) === undefined) this.#data?.restore(pipe_id, fd);
+      if (this.#bothEnds.get(pipe_id) === undefined) this.#data?.restore(pipe_id, fd);
       return withFlags(fd, path.flags);
     });
   }
@@ -83,11 +83,11 @@ class FifoRestore implements FileRestorer {
   #keep(pipeId: number, pathId: number, what: string): void {
     this.#data ??= new PipeDataRestore(this.context.images, IMAGES.fifo_data);
     if (this.#awaitsWriter(pipeId) && !this.#data.hasContent(pipeId)) {
-      this.#keepers.set(pipeId, undefined);
+      this.#bothEnds.set(pipeId, undefined);
       return;
     }
     const fd = this.context.kept.keep(this.context.paths.openPlain(pathId, O.RDWR | O.NONBLOCK));
-    this.#keepers.set(pipeId, fd);
+    this.#bothEnds.set(pipeId, fd);
     const { mode } = statusOf(fd);
     if ((mode & S.IFMT) !== S.IFIFO) throw new FileRestoreError(`${what} is none any more`);
     this.#data.restore(pipeId, fd);

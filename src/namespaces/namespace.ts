@@ -6,7 +6,7 @@ import type { Owners } from "../linux/owners.ts";
 import type { HostPid, TreeTasks } from "../linux/pid.ts";
 import type { ShmemCounts } from "../memory/shmem.ts";
 import type { Options } from "../options.ts";
-import type { Keeper } from "../tracee/build/keeper.ts";
+import type { FdTableHelper } from "../tracee/build/fd-table-helper.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Table } from "../tracee/table/table.ts";
 import type { MountsDump } from "./mounts/dump.ts";
@@ -66,7 +66,7 @@ export interface NamespaceRestoreContext {
   /** Has the first process of a cgroup namespace begin it. */
   beginCgroups(first: Restoree, namespace: PlannedNamespace): void;
   /** Of whom processes of the tree's user namespace fetch our descriptors; undefined where it has none of its own. */
-  readonly keeper: Keeper | undefined;
+  readonly fdTableHelper: FdTableHelper | undefined;
   /** What we call the owners that images name. */
   readonly owners: Owners;
   /** The numbers of all namespaces of a kind that are the tree's. */

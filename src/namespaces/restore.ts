@@ -10,7 +10,7 @@ import type { NsPid } from "../linux/pid.ts";
 import type { Options } from "../options.ts";
 import { UnsupportedError } from "../process/errors.ts";
 import type { PlannedProcess } from "../process/pstree.ts";
-import { Keeper } from "../tracee/build/keeper.ts";
+import { FdTableHelper } from "../tracee/build/fd-table-helper.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import { KINDS } from "./kinds.ts";
 import { mnt } from "./mnt.ts";
@@ -58,7 +58,7 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   readonly nested: NestedNamespaces;
   readonly #own: TaskKobjIdsEntry | undefined;
   readonly owners: Owners;
-  readonly keeper: Keeper | undefined;
+  readonly fdTableHelper: FdTableHelper | undefined;
   /** Our descriptor, lent, of the pid namespace that the tree is to join. */
   readonly pidNamespace: number | undefined;
   /** Files of others that it is to join, by the names of their kinds. */
@@ -100,12 +100,12 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
     const mounted = this.idOf(mnt);
     if (mounted !== undefined)
       mounts.plan([mounted, ...this.numbers(mnt).filter((each) => each !== mounted)], networks);
-    this.keeper = users === undefined ? undefined : new Keeper();
+    this.fdTableHelper = users === undefined ? undefined : new FdTableHelper();
   }
 
   /** Ends what was of use on the way. Never throws. */
   [Symbol.dispose](): void {
-    this.keeper?.[Symbol.dispose]();
+    this.fdTableHelper?.[Symbol.dispose]();
   }
 
   numbers(kind: NamespaceKind): number[] {

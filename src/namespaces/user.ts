@@ -91,7 +91,7 @@ export function keepsGroups(images: ImageDir, id: number): boolean {
   return setgroups_denied === true || gid_map.length === 0;
 }
 
-function fillUser(id: number, first: Restoree, { images, keeper }: NamespaceRestoreContext): void {
+function fillUser(id: number, first: Restoree, { images, fdTableHelper }: NamespaceRestoreContext): void {
   const { uid_map, gid_map, setgroups_denied } = images.readOne(IMAGES.userns, id);
   const { pid, table } = first;
   const write = (name: string, text: string) => {
@@ -109,7 +109,7 @@ function fillUser(id: number, first: Restoree, { images, keeper }: NamespaceRest
   // That takes away what lets its own files in /proc be its own.
   table.must("its files in /proc", NR.prctl, PR.SET_DUMPABLE, 1, 0, 0, 0);
   table.run();
-  keeper?.enter(pid);
+  fdTableHelper?.enter(pid);
 }
 
 /** Who builds the tree: its root, where there is one. */

@@ -59,7 +59,7 @@ export class CallByCall implements Entered {
     private readonly gadgets: Gadgets,
     private readonly maps: readonly Mapping[],
     /** All that are inside the same memory, this one among them. */
-    private readonly mates: CallByCall[],
+    private readonly inSameMemory: CallByCall[],
     /** Bytes of the way out of the thread that needs most. */
     private readonly wayOutMost: number,
     /** Bytes of memory that the process may still take. */
@@ -72,19 +72,23 @@ export class CallByCall implements Entered {
     this.#original = readMemory(pid, address, new Uint8Array(size));
     this.#region = { pid, address: address + size - TABLE_SIZE, size: TABLE_SIZE, dataSize: DATA_SIZE };
     this.table = new Table(this.#executor(carrier), this.#region);
-    mates.push(this);
+    inSameMemory.push(this);
   }
 
   /**
-   * Enters a process, of which nothing is changed by that alone. `mates` are those in the same memory; `left` is how many bytes of
+   * Enters a process, of which nothing is changed by that alone. `inSameMemory` are those in the same memory; `left` is how many bytes of
    * memory it may still take. @throws KernelError ENOMEM where that is not enough
    */
-  static enter(request: EnterRequest, mates: CallByCall[], left = Number.POSITIVE_INFINITY): CallByCall {
+  static enter(
+    request: EnterRequest,
+    inSameMemory: CallByCall[],
+    left = Number.POSITIVE_INFINITY,
+  ): CallByCall {
     const { carrier, maps } = request;
     const { pid } = carrier.task;
     // The extended state may be longer in threads that have used more of it.
     const wayOutMost = Math.ceil((wayOutSize(carrier.saved) + LONGER_STATE) / 64) * 64;
-    const entered = new CallByCall(pid, carrier, gadgetsOf(pid, maps), maps, mates, wayOutMost, left);
+    const entered = new CallByCall(pid, carrier, gadgetsOf(pid, maps), maps, inSameMemory, wayOutMost, left);
     stage("dump/laid");
     stage("dump/mapped");
     return entered;
@@ -104,7 +108,7 @@ export class CallByCall implements Entered {
   }
 
   get isFirst(): boolean {
-    return this.mates[0] === this;
+    return this.inSameMemory[0] === this;
   }
 
   get saved(): Saved {
@@ -112,7 +116,7 @@ export class CallByCall implements Entered {
   }
 
   get covered(): { readonly address: number; readonly bytes: Uint8Array }[] {
-    return this.mates.map((mate) => ({ address: mate.#stack.address, bytes: mate.#original }));
+    return this.inSameMemory.map((other) => ({ address: other.#stack.address, bytes: other.#original }));
   }
 
   runWithin(patience: number): void {
@@ -164,7 +168,7 @@ export class CallByCall implements Entered {
   #placeFor(size: number, left: number): number {
     const { pid, maps } = this;
     const sp = Number(this.carrier.saved.registers.sp);
-    const taken = this.mates.map((mate) => mate.#stack);
+    const taken = this.inSameMemory.map((other) => other.#stack);
     const address = unusedStack(pid, sp, size, maps, taken);
     if (left === Number.POSITIVE_INFINITY) return address;
     const needed = (at: number) =>

@@ -13,8 +13,8 @@
  * *door*: only its registers are set from outside, so that there is no half of it; it sets its mask and counts itself in.
  *
  * Processes that share their memory (CLONE_VM) are entered one by one all the same, each with an area, away from those of the
- * others. One that shares signal handlers too is a *guest*: the handling of SIGTRAP is taken once, by its keeper, which counts
- * the guest among those inside and waits for it as for a thread of its own.
+ * others. Of those that share signal handlers too (CLONE_SIGHAND), the first takes SIGTRAP for all, counts the others
+ * among those inside, and waits for them as for threads of its own.
  *
  * Getting out, while we live: the same calls, but watched, and then the registers as they were are set by ptrace rather
  * than by rt_sigreturn, because that would forget a restart block (restart_syscall(2)).
@@ -72,8 +72,8 @@ export class Infection implements Entered {
   /** Tables of the carrier: process-wide work, after what `askAll` asks. */
   readonly table: Table;
   #mapped = false;
-  /** Guests that may still be inside. */
-  #guests = 0;
+  /** Others that may still be inside, and rely on our handling of SIGTRAP. */
+  #sharers = 0;
   /** Whether it was killed while we were inside. */
   #died = false;
 
@@ -87,12 +87,12 @@ export class Infection implements Entered {
     carrier: Task,
     saved: Saved,
     /** All that are inside the same memory, this one among them. */
-    private readonly mates: Infection[],
-    /** Whose guest it is. */
-    private readonly keeper: Infection | undefined,
+    private readonly inSameMemory: Infection[],
+    /** Who takes SIGTRAP for it, where it shares signal handlers with an earlier one. */
+    private readonly trapTaker: Infection | undefined,
   ) {
-    mates.push(this);
-    if (keeper !== undefined) keeper.#guests++;
+    inSameMemory.push(this);
+    if (trapTaker !== undefined) trapTaker.#sharers++;
     this.#carrier = new InsideThread(carrier, saved, area, 0);
     this.table = new Table(this.#carrier, area.bulkRegion(pid));
   }
@@ -108,7 +108,7 @@ export class Infection implements Entered {
     refused: (vm: number, error: KernelError) => void,
   ): Infection[] {
     const memories = new Map<number, Infection[]>();
-    const keepers = new Map<number, Infection>();
+    const takers = new Map<number, Infection>();
     const without = new Set<number>();
     const refuse = (vm: number, error: unknown) => {
       if (!(error instanceof KernelError) || !NO_MAPPING.includes(error.errno)) throw error;
@@ -117,11 +117,11 @@ export class Infection implements Entered {
     };
     const all = requests.flatMap((request) => {
       const { vm, sighand } = request;
-      const mates = memories.get(vm) ?? [];
-      memories.set(vm, mates);
+      const inSameMemory = memories.get(vm) ?? [];
+      memories.set(vm, inSameMemory);
       try {
-        const infection = Infection.#lay(request, mates, keepers.get(sighand));
-        if (infection.keeper === undefined) keepers.set(sighand, infection);
+        const infection = Infection.#lay(request, inSameMemory, takers.get(sighand));
+        if (infection.trapTaker === undefined) takers.set(sighand, infection);
         entered.push(infection);
         stage("dump/laid");
         infection.#startMapping();
@@ -156,11 +156,11 @@ export class Infection implements Entered {
     for (const infection of infections) entered.splice(entered.indexOf(infection), 1);
   }
 
-  /** Those that can be asked at once, a guest after its keeper. */
+  /** Those that can be asked at once; who relies on another's handling of SIGTRAP comes after that one. */
   static groups(infections: readonly Infection[]): Infection[][] {
-    const guests = infections.filter(({ keeper }) => keeper !== undefined);
-    const rest = infections.filter(({ keeper }) => keeper === undefined);
-    return [rest, ...guests.map((guest) => [guest])];
+    const sharers = infections.filter(({ trapTaker }) => trapTaker !== undefined);
+    const rest = infections.filter(({ trapTaker }) => trapTaker === undefined);
+    return [rest, ...sharers.map((sharer) => [sharer])];
   }
 
   /**
@@ -197,30 +197,30 @@ export class Infection implements Entered {
 
   static #lay(
     { carrier: { task, saved }, threads, maps, vm }: EnterRequest,
-    mates: Infection[],
-    keeper: Infection | undefined,
+    inSameMemory: Infection[],
+    trapTaker: Infection | undefined,
   ): Infection {
     const { pid } = task;
     const gadgets = gadgetsOf(pid, maps);
-    const taken = mates.map(({ area: { address, end } }) => ({ start: address, end }));
+    const taken = inSameMemory.map(({ area: { address, end } }) => ({ start: address, end }));
     const area = Area.place([...spansOf(maps), ...taken], threads.length, BULK.DUMP);
     const base = unusedStack(pid, Number(saved.registers.sp), wayOutSize(saved), maps, []);
     const wayOut = layWayOut(pid, saved, area, gadgets, base);
-    return new Infection(pid, vm, area, gadgets, wayOut, task, saved, mates, keeper);
+    return new Infection(pid, vm, area, gadgets, wayOut, task, saved, inSameMemory, trapTaker);
   }
 
   /** Whether it is the first one inside its memory, and so the one to save it. */
   get isFirst(): boolean {
-    return this.mates[0] === this;
+    return this.inSameMemory[0] === this;
   }
 
   /** What stood in its memory where ways out lie now: bytes that a dump has to take for the process' own. */
   get covered(): { readonly address: number; readonly bytes: Uint8Array }[] {
-    return this.mates.map(({ wayOut: { address, original } }) => ({ address, bytes: original }));
+    return this.inSameMemory.map(({ wayOut: { address, original } }) => ({ address, bytes: original }));
   }
 
   ownSigtrap(): Uint8Array {
-    const { area } = this.keeper ?? this;
+    const { area } = this.trapTaker ?? this;
     return readMemory(this.pid, area.oldSigtrap, new Uint8Array(sigaction.size));
   }
 
@@ -272,7 +272,7 @@ export class Infection implements Entered {
           return false;
         }
       });
-    // Guests first: their keepers do not wait for them any more.
+    // Those who rely on another's handling of SIGTRAP first: that one does not wait for them any more.
     const outside = Infection.groups(infections)
       .reverse()
       .flatMap((group) => {
@@ -298,7 +298,7 @@ export class Infection implements Entered {
     for (const thread of inside) thread.leave(() => this.#setCount(--count));
     this.#threads.length = 0;
     carrier.settle();
-    this.#guests = 0;
+    this.#sharers = 0;
     this.#writeCarrierHealTable();
     carrier.turnToHeal();
     carrier.task.resume(PTRACE.SYSCALL);
@@ -344,13 +344,13 @@ export class Infection implements Entered {
 
   /** Removes what those have left that died inside this memory. It is out of its own area, and not yet put back. */
   #clearAwayTheDead(cleared: Set<Infection>): void {
-    for (const mate of this.mates) {
-      const { area, wayOut } = mate;
-      if (!mate.#died || cleared.has(mate)) continue;
-      if (this.keeper === mate) this.#makeCall(NR.rt_sigaction, SIG.TRAP, area.oldSigtrap, 0, 8);
+    for (const other of this.inSameMemory) {
+      const { area, wayOut } = other;
+      if (!other.#died || cleared.has(other)) continue;
+      if (this.trapTaker === other) this.#makeCall(NR.rt_sigaction, SIG.TRAP, area.oldSigtrap, 0, 8);
       this.#makeCall(NR.munmap, area.address, area.size);
       writeMemory(this.pid, wayOut.address, wayOut.original);
-      cleared.add(mate);
+      cleared.add(other);
     }
   }
 
@@ -433,8 +433,8 @@ export class Infection implements Entered {
   }
 
   #takeSigtrap(table: Table): void {
-    const { area, keeper } = this;
-    if (keeper !== undefined) table.operation(OP.INCREMENT, keeper.area.count);
+    const { area, trapTaker } = this;
+    if (trapTaker !== undefined) table.operation(OP.INCREMENT, trapTaker.area.count);
     else
       table.must(
         "SIGTRAP",
@@ -452,8 +452,8 @@ export class Infection implements Entered {
   }
 
   #writeCarrierHealTable(): void {
-    const { area, keeper } = this;
-    const alone = this.#threads.length === 0 && this.#guests === 0;
+    const { area, trapTaker } = this;
+    const alone = this.#threads.length === 0 && this.#sharers === 0;
     const entries: RawEntry[] = [
       ...(alone
         ? []
@@ -463,9 +463,9 @@ export class Infection implements Entered {
             { op: NR.nanosleep, args: [area.pause + timespec.size] },
           ]),
       ...moveStack(new Pointer(area.slot(0)), new Pointer(this.wayOut.back)),
-      keeper === undefined
+      trapTaker === undefined
         ? { op: NR.rt_sigaction, args: [SIG.TRAP, area.oldSigtrap, 0, 8] }
-        : { op: OP.DECREMENT, args: [keeper.area.count] },
+        : { op: OP.DECREMENT, args: [trapTaker.area.count] },
       {
         op: OP.LEAVE,
         args: [this.wayOut.returning, this.gadgets.callAndReturn, NR.munmap, area.address, area.size],

@@ -41,7 +41,7 @@ function awaitReadable(...fds: Fd[]): boolean[] {
   return fds.map((_, i) => pollfd.decode(polled, i * pollfd.size).revents !== 0);
 }
 
-export class Keeper implements Disposable {
+export class FdTableHelper implements Disposable {
   /** Its number stands for the namespace once that is there. */
   readonly #namespace = Fd.open("/dev/null", O.RDONLY);
   readonly #go = event();
