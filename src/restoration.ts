@@ -448,7 +448,7 @@ export class Restoration {
         .map((tid) => ({ tid })),
     );
     this.#memory.abort();
-    this.#files.close();
+    this.#files.abort();
     this.#unlocking?.[Symbol.dispose]();
   }
 }

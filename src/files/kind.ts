@@ -278,6 +278,8 @@ export interface FileRestorer {
   readonly many?: ManyOpener;
   /** Everything is in place: what is to be done last for the kind as a whole, before any file thaws. */
   finish?(): void;
+  /** The restore has failed, all processes are gone, and our descriptors are about to be closed. Never throws. */
+  abort?(): void;
   /** Removes what is left outside of the tree, after a failure or `finish`. Never throws. */
   release?(): void;
 }

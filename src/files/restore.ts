@@ -361,7 +361,13 @@ export class FilesRestore {
       if (fd !== undefined) restorer.thaw?.(entry, fd);
   }
 
-  /** The restore is over, or has failed: closes what is ours. Never throws. */
+  /** The restore has failed, and all processes are gone: closes what is ours. Never throws. */
+  abort(): void {
+    for (const restorer of this.#restorers.values()) restorer.abort?.();
+    this.close();
+  }
+
+  /** The restore is over: closes what is ours. Never throws. */
   close(): void {
     this.#kept[Symbol.dispose]();
     this.#descriptions.clear();

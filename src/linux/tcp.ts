@@ -87,6 +87,14 @@ export function repairOff(fd: number): void {
   setInt(fd, SOL.TCP, TCP.REPAIR, 0);
 }
 
+/** Value of TCP_REPAIR that ends it without a word to the peer (Linux 4.19). */
+const REPAIR_OFF_SILENTLY = -1;
+
+/** Ends repair and sends nothing; otherwise as {@link repairOff}. @throws KernelError */
+export function repairOffSilently(fd: number): void {
+  setInt(fd, SOL.TCP, TCP.REPAIR, REPAIR_OFF_SILENTLY);
+}
+
 /** How many bytes wait in the queues. */
 export interface QueueLengths {
   readonly received: number;

@@ -147,8 +147,11 @@ function pipe(): { read: Fd; write: Fd } {
   return { read: Fd.own(read), write: Fd.own(write) };
 }
 
-/** Numbers of descriptors that the shell has: for each family, all rules as one script, and a command for each rule. */
-const SHELL_FD = { V4: 3, V4_EACH: 4, V6: 5, V6_EACH: 6 } as const;
+/**
+ * Numbers of descriptors that the shell has: for each family, all rules as one script, and a command for each rule; and one that nobody
+ * else has.
+ */
+const SHELL_FD = { V4: 3, V4_EACH: 4, V6: 5, V6_EACH: 6, END: 7 } as const;
 
 /** Takes away the rules of a family all at once or, where one of them is missing, each alone. */
 function removal(program: string, all: number, each: number): string {
@@ -161,13 +164,19 @@ function removal(program: string, all: number, each: number): string {
 class Remover implements Disposable {
   readonly #pid: HostPid;
   readonly #say: Fd;
+  /** Reading it ends with the shell, and no sooner. */
+  readonly #end: Fd;
 
   /** @throws KernelError */
   constructor(rules: readonly Rules[], network: Network, unasked: "removes" | "ends") {
     const { read, write } = pipe();
-    const files: Fd[] = [];
+    const end = pipe();
+    const files: Fd[] = [read, end.write];
     try {
-      const descriptors = new Map([[0, read.number]]);
+      const descriptors = new Map([
+        [0, read.number],
+        [SHELL_FD.END, end.write.number],
+      ]);
       const give = (number: number, text: string): void => {
         const file = fileOf(text);
         files.push(file);
@@ -187,11 +196,12 @@ class Remover implements Disposable {
       ].join("\n");
       this.#pid = startIn(network, "/bin/sh", ["sh", "-c", shell], descriptors);
       this.#say = write;
+      this.#end = end.read;
     } catch (error) {
       write.close();
+      end.read.close();
       throw error;
     } finally {
-      read.close();
       for (const file of files) file.close();
     }
   }
@@ -200,10 +210,16 @@ class Remover implements Disposable {
     return [call(NR.write, this.#say.number, textToBytes(`${word}\n`), word.length + 1)];
   }
 
+  /** Waits until it has done what it was told. */
+  get ending(): UndoStep[] {
+    return [call(NR.read, this.#end.number, new Uint8Array(1), 1)];
+  }
+
   /** Waits for its end. */
   [Symbol.dispose](): void {
     if (!this.#say.isOpen) return;
     this.#say.close();
+    this.#end.close();
     awaitProgram(this.#pid);
   }
 }
@@ -248,7 +264,8 @@ export class IptablesUnlocking implements Disposable {
   /** @throws KernelError */
   constructor(connections: readonly Connection[], network: Network) {
     this.#remover = new Remover(rulesFor(connections, network), network, "ends");
-    this.steps = this.#remover.saying("remove");
+    // What follows sends packets that are to pass.
+    this.steps = [...this.#remover.saying("remove"), ...this.#remover.ending];
   }
 
   /** Waits until it is done, if it was asked for. */

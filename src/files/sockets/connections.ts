@@ -34,7 +34,15 @@ function int(value: number): Uint8Array {
   return bytes;
 }
 
-/** Ends repair, and has the address shared as before. */
+/** Begins repair again: closed in it, a connection ends without a word. */
+export function enteringRepair(fd: number): UndoStep[] {
+  return [call(NR.setsockopt, fd, SOL.TCP, TCP.REPAIR, int(1), s32.size)];
+}
+
+/**
+ * Ends repair, asks the peer for its window, and has the address shared as before. One that is in repair no more asks all the same
+ * (do_tcp_setsockopt, net/ipv4/tcp.c).
+ */
 export function leavingRepair(fd: number, reuse: boolean): UndoStep[] {
   return [
     call(NR.setsockopt, fd, SOL.TCP, TCP.REPAIR, int(0), s32.size),

@@ -29,12 +29,14 @@ import {
   tryShutdown,
 } from "../../linux/socket.ts";
 import { IPV6 } from "../../linux/socket-options.ts";
+import { repairOffSilently } from "../../linux/tcp.ts";
 import type { TreeNets } from "../../namespaces/net/restore.ts";
 import { type Connection, LOCK_MARK } from "../../namespaces/network-lock.ts";
+import type { UndoEntry } from "../../undo/undo.ts";
 import { FileRestoreError, restoring } from "../errors.ts";
 import type { FileRestorer, RestoreContext } from "../kind.ts";
 import { withAsync } from "../status-flags.ts";
-import { leavingRepair } from "./connections.ts";
+import { enteringRepair, leavingRepair } from "./connections.ts";
 import { resendDatagrams } from "./datagrams.ts";
 import { destinationOf, sourceOf } from "./inet-address.ts";
 import { inetOptions, restoreIpOptions, restoreTcpOptions } from "./inet-options.ts";
@@ -49,6 +51,8 @@ export class InetRestore implements FileRestorer {
   readonly #senders = new Map<number | undefined, PacketSender>();
   /** How many sockets have a port. */
   #users: Map<string, number> | undefined;
+  /** What has connections that work already enter repair again. */
+  readonly #outOfRepair: UndoEntry[] = [];
 
   constructor(private readonly context: RestoreContext) {}
 
@@ -146,11 +150,29 @@ export class InetRestore implements FileRestorer {
 
   thaw(entry: FileEntry, fd: number): void {
     const sk = inetOf(entry);
-    const { options, undo } = this.context;
-    // A connection works again when the tree lives, and no sooner: before that it ends without a word, as if nothing had been.
-    if (isConnection(sk) && !options.tcpClose)
-      undo.layAfter(whatOf(entry), leavingRepair(fd, sk.opts.reuseaddr === true));
-    else if (this.#isShared(sk)) restoring(whatOf(entry), () => shareAddress(fd, sk.opts));
+    const what = whatOf(entry);
+    if (isConnection(sk) && !this.context.options.tcpClose)
+      restoring(what, () => this.#leaveRepair(fd, sk.opts.reuseaddr === true, what));
+    else if (this.#isShared(sk)) restoring(what, () => shareAddress(fd, sk.opts));
+  }
+
+  /**
+   * The connection is to work as soon as the tree lives, also where we are killed at that moment: so it leaves repair before that,
+   * behind the lock, and its peer hears of it when the lock is gone. Should the restore fail it ends in repair, as if nothing had been.
+   * Without a lock nothing but repair keeps it from saying what is not so yet.
+   */
+  #leaveRepair(fd: number, reuse: boolean, what: string): void {
+    const { nets, undo } = this.context;
+    if (nets.areLocked) {
+      this.#outOfRepair.push(undo.lay(`${what}: repair`, enteringRepair(fd)));
+      repairOffSilently(fd);
+      setInt(fd, SOL.SOCKET, SO.REUSEADDR, Number(reuse));
+    }
+    undo.layAfter(what, leavingRepair(fd, reuse));
+  }
+
+  abort(): void {
+    for (const entry of this.#outOfRepair.splice(0)) entry.undo();
   }
 
   /** Whether several have its port, who need not all have been told that they share it when they got it. */

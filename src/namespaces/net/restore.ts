@@ -51,6 +51,8 @@ export interface TreeNets {
   mention(number: number): void;
   /** Whether a number is that of a namespace of the tree, not ours. An image of before there were numbers means the root's. */
   isOther(number: number | undefined): boolean;
+  /** Whether a dump had its connections locked: no packet of them passes before the restore is at its end. */
+  readonly areLocked: boolean;
   /** socket(2) there; the caller's. @throws ImageValueError, KernelError */
   socket(number: number | undefined, family: number, type: number, protocol?: number): Fd;
   /** The file that a descriptor of ours, lent, leads to, opened by one who lives there. @throws ImageValueError, KernelError */
@@ -70,6 +72,7 @@ export interface TreeNets {
 export const OUR_NET: TreeNets = {
   mention() {},
   isOther: () => false,
+  areLocked: false,
   socket: (_, family, type, protocol) => openSocket(family, type, protocol),
   reopen: (_, fd, flags) => Fd.open(selfPath(fd), flags),
   elsewhere: () => undefined,
@@ -125,6 +128,10 @@ export class NetworksRestore implements TreeNets, Disposable {
     const id = number ?? plan.root;
     if (id === plan.root && joined(options) !== undefined) return true;
     return id !== undefined && plan.own !== undefined && id !== plan.own;
+  }
+
+  get areLocked(): boolean {
+    return this.plan.lockMethod !== "skip";
   }
 
   /** Whether the root of the tree is to be born into one that is new. */
