@@ -11,6 +11,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { buildFixtures } from "./harness/build.ts";
 import { type Fixture, startFixture } from "./harness/fixture.ts";
+import { lockRules, lockRulesLeft } from "./harness/lock-rules.ts";
 import { processState, readText, waitGone } from "./harness/processes.ts";
 import { dump, ourTool, restore } from "./harness/tool.ts";
 import { generator } from "./programs/data.ts";
@@ -29,15 +30,6 @@ beforeAll(() => buildFixtures([NAME]), 300_000);
 
 /** What others have locked. */
 let others: readonly string[] = [];
-
-/** Rules that drop packets of TCP as a lock does, of whatever method. */
-function rules(): string[] {
-  const lists = [["nft", "list", "tables"], ["iptables-save"], ["ip6tables-save"]].map((command) =>
-    Bun.which(command[0] ?? "") === null ? undefined : Bun.spawnSync(command).stdout.toString(),
-  );
-  const all = lists.flatMap((list) => (list ?? "").split("\n").filter((line) => /CRIU|0xc114/.test(line)));
-  return all.filter((line) => !others.includes(line));
-}
 
 class Talking {
   constructor(readonly fixture: Fixture) {}
@@ -75,11 +67,7 @@ async function killed(command: string, images: string, args: string[], after: nu
 
 /** The rules of a lock are gone, or will be: who takes them away may still be at it. */
 async function noRules(what: string): Promise<void> {
-  for (let i = 0; i < 300; i++) {
-    if (rules().length === 0) return;
-    await Bun.sleep(10);
-  }
-  expect({ what, rules: rules() }).toEqual({ what, rules: [] });
+  expect({ what, rules: await lockRulesLeft(others) }).toEqual({ what, rules: [] });
 }
 
 /** Waits for the warden of a dump that was killed: the images are whole and the tree ends, or neither. Gives whether it lives. */
@@ -105,7 +93,7 @@ test.skipIf(!root)(
     const established = ["--tcp-established"];
     const locked = [...established, "--network-lock", lock];
     try {
-      others = rules();
+      others = lockRules();
       let length = (await dump(fixture.pid, images, { options: [...locked, "-R"] })).milliseconds;
       await talking.goesOn("after a dump with -R");
       rmSync(images, { recursive: true, force: true });
@@ -148,7 +136,7 @@ test.skipIf(!root)(
           expect(await waitGone([fixture.pid])).toEqual([]);
           if (!isAtWork) measured *= 0.95;
         } else {
-          expect({ what, locked: rules().length !== 0 }).toEqual({ what, locked: true });
+          expect({ what, locked: lockRules(others).length !== 0 }).toEqual({ what, locked: true });
           // What is left of it has our number still.
           expect(await waitGone([fixture.pid])).toEqual([]);
         }
