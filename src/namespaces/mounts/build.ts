@@ -557,9 +557,10 @@ export class MountsBuilder implements Disposable {
         if (origin.kind === "bind" && !this.made.has(origin.from.mount)) continue;
         left.delete(mount);
         const made = this.#make(planned);
-        if (this.makesNames && origin.kind !== "bind") this.#copyForNames(made);
         const point = this.#mountpoint(mount, this.made);
         if (point !== undefined) this.#moveTo(made.inside, point, describe(mount));
+        // Now that it is attached, as in the yard; nothing stands on it yet.
+        if (this.makesNames && origin.kind !== "bind") this.#copyForNames(made);
         log.debug("mounts/build", () => `${describe(mount)} is made of the tree`);
       }
       if (left.size === before) {
