@@ -41,6 +41,7 @@ import { restoreLoginuid } from "./process/loginuid.ts";
 import { hasOwnMemory, type PlannedProcess, type PstreePlan } from "./process/pstree.ts";
 import { favourRoot, giveProcessors } from "./process/scheduling.ts";
 import { lastOfSharers } from "./process/sharing.ts";
+import { restoreStops } from "./process/stops.ts";
 import { finalState, giveThread } from "./process/thread.ts";
 import { ThreadsRestore } from "./process/threads-restore.ts";
 import { giveXcompPermission } from "./process/xcomp.ts";
@@ -111,6 +112,8 @@ export class Restoration {
   readonly #standIns: { end(): void }[] = [];
   /** What the first threads of the living are let go with, once they are known to be good. */
   readonly #states: FinalState[] = [];
+  /** Those that are stopped already. */
+  #stopped: ReadonlySet<Restoree> = new Set();
   #root: Restoree | undefined;
   #unlocking: Unlocking | undefined;
 
@@ -369,6 +372,7 @@ export class Restoration {
   }
 
   #giveTasks(): void {
+    this.#stopped = restoreStops(this.#births.living, (restoree) => this.#threads.awaitBirthsOf(restoree));
     const inherited = ownAttributes();
     const tables = new Set<number>();
     for (const { planned, restoree } of this.#births.living) {
@@ -412,6 +416,7 @@ export class Restoration {
     );
     for (const { planned, restoree } of living) {
       const task = taskOf(planned.core, planned.pid);
+      if (this.#stopped.has(restoree)) continue;
       if (task.task_state === TASK_STATE.STOPPED) stopProcess(restoree, task.stop_signo ?? SIG.STOP);
       else if (this.context.options.leaveStopped) stopProcess(restoree, SIG.STOP);
     }

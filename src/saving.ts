@@ -27,6 +27,7 @@ import type { TaskNumbers } from "./process/identity.ts";
 import { refuseApart, SharedObjects } from "./process/ids.ts";
 import { dumpPstree } from "./process/pstree.ts";
 import { SeccompDump } from "./process/seccomp.ts";
+import { askStops } from "./process/stops.ts";
 import type { DumpStats } from "./stats.ts";
 import type { ObjectIds } from "./tracee/enter/dumpee.ts";
 import { askAll, askingGroups, enterAll, leaveAll } from "./tracee/enter/enter.ts";
@@ -41,6 +42,12 @@ export type DumpOptions = Options & Pick<FilesDumpOptions, "clientSocket">;
 
 /** So many tasks have images enough for a second thread to write them. */
 const MANY = 64;
+
+/** What processes have been asked for. */
+interface Asked {
+  readonly core: CoreAnswers;
+  readonly stops: ReturnType<typeof askStops>;
+}
 
 /** What was found of a process before we entered it. */
 interface Found {
@@ -133,7 +140,7 @@ export class Saving {
     for (const group of askingGroups([...found.keys()])) {
       const { answers, asked } = askAll(group, (table) => {
         this.#memory.ask(table);
-        return askCore(table, this.#seccomp);
+        return { core: askCore(table, this.#seccomp), stops: askStops(table) };
       });
       group.forEach((entered, i) => {
         answers.look(i);
@@ -207,7 +214,7 @@ export class Saving {
     return byEntered;
   }
 
-  #dumpProcess(found: Found, entered: Entered, answers: CoreAnswers): void {
+  #dumpProcess(found: Found, entered: Entered, asked: Asked): void {
     const { frozen, objects, namespaces, mappings, saved } = found;
     const { pid } = frozen;
     const pidfd = pidfdOpen(pid);
@@ -218,6 +225,7 @@ export class Saving {
         pid,
         owners: this.context.numbers.owners,
         numberOf,
+        nestedOf: (host: HostPid) => this.context.numbers.nestedOf(host),
         frozen,
         ids: objects,
         proc,
@@ -228,8 +236,9 @@ export class Saving {
       };
       const tids = frozen.threads.map(({ tid }) => tid);
       const sets = this.context.cgroups.setsOf(pid, tids);
-      const undos = this.#semUndos.adjustmentsOf(dumpee, namespaces.ipc_ns_id ?? 0);
-      dumpCore(this.context.images, dumpee, saved, namespaces, this.#seccomp, answers, sets, undos);
+      const sem_undos = this.#semUndos.adjustmentsOf(dumpee, namespaces.ipc_ns_id ?? 0);
+      const ofOthers = { sem_undos, ...asked.stops(dumpee) };
+      dumpCore(this.context.images, dumpee, saved, namespaces, this.#seccomp, asked.core, sets, ofOthers);
       stage("dump/core");
       this.#files.dumpProcess(dumpee);
       stage("dump/opened");

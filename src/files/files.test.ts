@@ -170,6 +170,7 @@ function dumpFiles(child: number, images: ImageDir, options: Partial<FilesDumpOp
     const dumpee: Dumpee = {
       pid,
       numberOf: sameNumber,
+      nestedOf: () => [],
       owners: SAME_OWNERS,
       frozen: tree.root,
       ids,

@@ -52,6 +52,7 @@ export const WAIT = {
   ALL: 0x40000000,
   NOWAIT: 0x1000000,
   EXITED: 4,
+  CONTINUED: 8,
 } as const;
 
 /** struct user_regs_struct of x86-64 (arch/x86/include/asm/user_64.h). */
@@ -245,8 +246,8 @@ export function waitStatus(pid: number): number {
   }
 }
 
-/** P_PID of waitid(2). */
-const P_PID = 1;
+/** What waitid(2) waits for. */
+export const P = { ALL: 0, PID: 1 } as const;
 const report = new Uint8Array(SIGINFO_SIZE);
 const reportAddress = addressOf(report);
 
@@ -254,7 +255,7 @@ const reportAddress = addressOf(report);
 export function hasReport(tid: HostPid): boolean {
   const options = WAIT.NOHANG | WAIT.UNTRACED | WAIT.EXITED | WAIT.NOWAIT | WAIT.ALL;
   // Nothing is written where there is nothing to report but a zero as the signal's number.
-  const result = rawSyscall(NR.waitid, P_PID, tid, reportAddress, options, 0);
+  const result = rawSyscall(NR.waitid, P.PID, tid, reportAddress, options, 0);
   if (result < 0) throw new KernelError("waitid", `task ${tid}`, -result);
   return viewOf(report).getInt32(0, true) !== 0;
 }

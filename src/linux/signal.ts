@@ -59,6 +59,14 @@ export const SIGEV_THREAD_ID = 4;
 /** The head of siginfo_t, common to all kinds. */
 export const siginfoHead = struct({ signo: s32, errno: s32, code: s32, pad: s32 });
 
+/** A siginfo_t of a child, as waitid(2) gives it. */
+export const siginfoChild = struct(
+  { signo: s32, errno: s32, code: s32, pad: s32, pid: s32, uid: u32, status: s32 },
+  128,
+);
+/** Codes of that. */
+export const CLD = { STOPPED: 5, CONTINUED: 6 } as const;
+
 /** stack_t as sigaltstack(2) takes it. */
 export const stackT = struct({ sp: word, flags: s32, pad: u32, size: word });
 

@@ -4,7 +4,6 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type {
   CoreEntry,
-  SemUndoEntry,
   TaskCoreEntry,
   TaskKobjIdsEntry,
   TaskRlimitsEntry,
@@ -65,9 +64,13 @@ export function refuseThreads({ pid, threads }: FrozenProcess, saved: readonly S
   });
 }
 
+/** What it has of semaphores and of its children. */
+type OfOthers = "sem_undos" | "stops_waited_for" | "continued_children";
+const NOTHING_OF_OTHERS = { sem_undos: [], stops_waited_for: [], continued_children: [] };
+
 /** What core-PID holds of a process. Its first thread has run the table that asked for it. */
 export interface CoreAnswers {
-  readonly task: (dumpee: Omit<Dumpee, "pidfd">, leader: ThreadState) => TaskCoreEntry;
+  readonly task: (dumpee: Omit<Dumpee, "pidfd">, leader: ThreadState) => Omit<TaskCoreEntry, OfOthers>;
   readonly thread: (known: Known) => ThreadState;
 }
 
@@ -77,8 +80,8 @@ export function askCore(table: Table, seccomp: SeccompDump): CoreAnswers {
 }
 
 /**
- * Writes core-TID of all threads of a process, and its ids. `cgroupSets` says in which groups each thread is, `semUndos` what its end
- * does to semaphores.
+ * Writes core-TID of all threads of a process, and its ids. `cgroupSets` says in which groups each thread is, `ofOthers` what its end
+ * does to semaphores, and what it knows of its children.
  * @throws KernelError, TaskGoneError, ImageError
  */
 export function dumpCore(
@@ -89,7 +92,7 @@ export function dumpCore(
   seccomp: SeccompDump,
   own: CoreAnswers,
   cgroupSets: ReadonlyMap<HostPid, number>,
-  semUndos: SemUndoEntry[],
+  ofOthers: Pick<TaskCoreEntry, OfOthers>,
 ): void {
   const { pid, numberOf, frozen } = dumpee;
   const [leader, ...others] = frozen.threads.flatMap((task, i) => {
@@ -108,7 +111,7 @@ export function dumpCore(
       [
         {
           ...coreOf(state, cgroupSets.get(first.task.tid)),
-          tc: { ...own.task(dumpee, state), sem_undos: semUndos },
+          tc: { ...own.task(dumpee, state), ...ofOthers },
         },
       ],
       numberOf(pid),
@@ -162,7 +165,7 @@ function askTask(table: Table): CoreAnswers["task"] {
   const personality = table.must("its personality", NR.personality, PERSONALITY_QUERY);
   return ({ pid, numberOf, frozen, entered, proc }, leader) => {
     const { stat } = proc;
-    const task: TaskCoreEntry = {
+    const task: Omit<TaskCoreEntry, OfOthers> = {
       task_state: frozen.stopSignal === 0 ? TASK_STATE.ALIVE : TASK_STATE.STOPPED,
       exit_code: 0,
       personality: personality.value,
@@ -174,7 +177,6 @@ function askTask(table: Table): CoreAnswers["task"] {
       signals_s: dumpPending(pid, true),
       oom_score_adj: proc.oomScoreAdj,
       sigactions: sigactions(entered.ownSigtrap()),
-      sem_undos: [],
       child_subreaper: viewOf(subreaper.bytes).getUint32(0, true) !== 0,
       ...exitSignalOf(stat),
     };
@@ -208,7 +210,7 @@ export function dumpZombie(images: ImageDir, process: FrozenProcess, number: NsP
       blk_sigset: 0n,
       comm: stat.comm,
       sigactions: [],
-      sem_undos: [],
+      ...NOTHING_OF_OTHERS,
       ...exitSignalOf(stat),
     },
   };

@@ -129,12 +129,12 @@ export function givePending(
 }
 
 /**
- * Takes away the signals of children that ended while the tree was built: SIGCHLD, which is queued once at the most, and those
- * of `ended`.
+ * Takes away the signals of children that ended, or stopped, while the tree was built: SIGCHLD, which is queued once at the most,
+ * and those of `ended`; and the SIGCONT of a process that was stopped and goes on.
  */
 export function giveDrain(table: Table, ended: readonly number[]): void {
   const now = table.data(new Uint8Array(16));
-  for (const signal of [SIG.CHLD, ...ended]) {
+  for (const signal of [SIG.CHLD, SIG.CONT, ...ended]) {
     const one = sigset.encode({ signals: signalBit(signal) });
     table.call(NR.rt_sigtimedwait, table.data(one), 0, now, SIGSET_SIZE);
   }

@@ -64,8 +64,14 @@ export function leaveAreas(
   callOutside(others, "in place of our area", NR.mmap, (restoree) => [...(last.get(restoree) ?? []), -1, 0]);
 }
 
+/** Has a process in a group-stop go on, of which its parent is told: it stands still, held by us. */
+export function continueProcess({ leader, pid }: Restoree): void {
+  kill(pid, SIG.CONT);
+  leader.task.eventStop();
+}
+
 /**
- * Puts a process, whose first thread is stopped with its own registers, into the group-stop of `signal`. Where the kernel does not stop for that signal (the group is orphaned), SIGSTOP does.
+ * Puts a process, whose first thread is stopped, into the group-stop of `signal`. Where the kernel does not stop for that signal (the group is orphaned), SIGSTOP does.
  */
 export function stopProcess({ leader, pid }: Restoree, signal: number): void {
   const { task } = leader;

@@ -19,6 +19,8 @@ export interface Dumpee {
   readonly pid: HostPid;
   /** The number in the images of a task, group or session; 0 for one that cannot be seen from the tree's pid namespace. */
   readonly numberOf: (host: HostPid) => NsPid;
+  /** Those that it has in pid namespaces below that of the root, its own first. */
+  readonly nestedOf: (host: HostPid) => readonly NsPid[];
   /** What its owners are called by the process itself, by our ids. */
   readonly owners: Owners;
   readonly frozen: FrozenProcess;

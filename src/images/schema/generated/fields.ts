@@ -942,6 +942,8 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "sem_undos", id: 1003, label: "repeated", kind: "message", type: "sem_undo_entry" },
     { name: "autogroup_nice", id: 1004, label: "optional", kind: "scalar", type: "sint32" },
     { name: "xcomp_permission", id: 1005, label: "optional", kind: "scalar", type: "uint64", hints: { hex: true } },
+    { name: "stops_waited_for", id: 1006, label: "repeated", kind: "scalar", type: "uint32" },
+    { name: "continued_children", id: 1007, label: "repeated", kind: "scalar", type: "uint32" },
   ],
   sem_undo_entry: [
     { name: "set", id: 1, label: "required", kind: "scalar", type: "uint32" },

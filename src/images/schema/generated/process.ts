@@ -291,6 +291,10 @@ export interface TaskCoreEntry {
   autogroup_nice?: number | undefined;
   /** ARCH_REQ_XCOMP_PERM */
   xcomp_permission?: bigint | undefined;
+  /** stopped children whose stop it has waited for */
+  stops_waited_for: number[];
+  /** those that go on, which it has not waited for (WCONTINUED) */
+  continued_children: number[];
 }
 
 export const TaskCoreEntry: Codec<TaskCoreEntry> = {
@@ -319,6 +323,8 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     for (const v of m.sem_undos) w.message(8026, SemUndoEntry, v, "task_core_entry.sem_undos");
     if (m.autogroup_nice !== undefined) w.sint32(8032, m.autogroup_nice, "task_core_entry.autogroup_nice");
     if (m.xcomp_permission !== undefined) w.uint64(8040, m.xcomp_permission, "task_core_entry.xcomp_permission");
+    w.uint32s(8048, m.stops_waited_for, "task_core_entry.stops_waited_for");
+    w.uint32s(8056, m.continued_children, "task_core_entry.continued_children");
   },
   read(r: Reader): TaskCoreEntry {
     let task_state: number | undefined;
@@ -344,6 +350,8 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     const sem_undos: SemUndoEntry[] = [];
     let autogroup_nice: number | undefined;
     let xcomp_permission: bigint | undefined;
+    const stops_waited_for: number[] = [];
+    const continued_children: number[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -416,6 +424,18 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
         case 8040:
           xcomp_permission = r.uint64();
           break;
+        case 8048:
+          stops_waited_for.push(r.uint32());
+          break;
+        case 8050:
+          r.packed(stops_waited_for, r.uint32);
+          break;
+        case 8056:
+          continued_children.push(r.uint32());
+          break;
+        case 8058:
+          r.packed(continued_children, r.uint32);
+          break;
         default:
           r.skip(tag);
       }
@@ -426,7 +446,7 @@ export const TaskCoreEntry: Codec<TaskCoreEntry> = {
     if (flags === undefined) return r.missing("task_core_entry.flags");
     if (blk_sigset === undefined) return r.missing("task_core_entry.blk_sigset");
     if (comm === undefined) return r.missing("task_core_entry.comm");
-    return { task_state, exit_code, personality, flags, blk_sigset, comm, timers, rlimits, cg_set, signals_s, old_seccomp_mode, old_seccomp_filter, loginuid, oom_score_adj, sigactions, child_subreaper, blk_sigset_extended, stop_signo, membarrier_registration_mask, exit_signal, sem_undos, autogroup_nice, xcomp_permission };
+    return { task_state, exit_code, personality, flags, blk_sigset, comm, timers, rlimits, cg_set, signals_s, old_seccomp_mode, old_seccomp_filter, loginuid, oom_score_adj, sigactions, child_subreaper, blk_sigset_extended, stop_signo, membarrier_registration_mask, exit_signal, sem_undos, autogroup_nice, xcomp_permission, stops_waited_for, continued_children };
   },
 };
 
