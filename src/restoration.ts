@@ -320,7 +320,7 @@ export class Restoration {
       if (hasOwnMemory(planned)) this.#memory.complete(restoree);
       if (maker === undefined) installed.push(this.#files.restoreTable(restoree, files));
       // Before that, those who share root and working directory open their files by paths from ours.
-      if (lastInPlace.has(planned)) this.#files.restoreFs(restoree, planned.pid);
+      if (lastInPlace.has(planned)) this.#files.fs.give(restoree, planned.pid);
       restoree.table.start();
       stage("restore/process");
     }

@@ -6,7 +6,6 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { FdinfoEntry, FileEntry } from "../images/schema/generated/files.ts";
-import type { FsEntry } from "../images/schema/generated/process.ts";
 import { KernelError } from "../linux/errno.ts";
 import { FD_CLOEXEC, shareTable } from "../linux/fcntl.ts";
 import { close, listNumbers, O, open, pidfdOpen, S, withFd } from "../linux/io.ts";
@@ -24,6 +23,7 @@ import { isZeroDevice } from "./device.ts";
 import { FileDumpError } from "./errors.ts";
 import { external } from "./external.ts";
 import { FdinfoLook } from "./fdinfo.ts";
+import { FsDump } from "./fs.ts";
 import { Descriptions, type Known } from "./identity.ts";
 import type {
   DumpContext,
@@ -76,8 +76,7 @@ export class FilesDump {
   readonly #tableOf = new Map<HostPid, number>();
   /** Descriptors of ours that descriptions are known by. */
   readonly #ours: number[] = [];
-  /** cwd, root and umask, which processes may share, by their number. */
-  readonly #fs = new Map<number, FsEntry>();
+  readonly #fs: FsDump;
   /** What is no descriptor: files that are mapped, executed, stood in. */
   readonly #byMapping = new Map<string, number>();
   readonly #byInode = new Map<string, number>();
@@ -117,6 +116,7 @@ export class FilesDump {
       tasks,
       plugins,
     };
+    this.#fs = new FsDump(images, (dumpee, link, role) => this.#reference(dumpee, link, role));
     this.#paths = new PathFileDump(base);
     this.#context = { ...base, paths: this.#paths };
     this.#dumpers.set(pathFile, this.#paths);
@@ -131,12 +131,7 @@ export class FilesDump {
     this.#tableOf.set(dumpee.pid, files);
     this.#tableOf.set(taskOf(dumpee), files);
     if (!this.#tables.has(files)) this.#dumpTable(dumpee);
-    let fs = this.#fs.get(dumpee.ids.fs);
-    if (fs === undefined) {
-      fs = this.#dumpFs(dumpee);
-      this.#fs.set(dumpee.ids.fs, fs);
-    }
-    this.#images.writeAll(IMAGES.fs, [fs], dumpee.numberOf(dumpee.pid));
+    this.#fs.dump(dumpee);
   }
 
   /** The number in files.img of the file under a mapping. @throws as dumpProcess */
@@ -305,15 +300,6 @@ export class FilesDump {
       if (!(error instanceof KernelError)) throw error;
       throw new FileDumpError(`${file.where}: ${file.link}: ${error.message}`, { cause: error });
     }
-  }
-
-  #dumpFs(dumpee: Dumpee): FsEntry {
-    const umask = dumpee.proc.status.get("Umask");
-    return {
-      cwd_id: this.#reference(dumpee, "cwd", "its working directory"),
-      root_id: this.#reference(dumpee, "root", "its root directory"),
-      umask: umask === undefined ? undefined : Number.parseInt(umask, 8),
-    };
   }
 
   /** The number of a file that a process refers to otherwise than by a descriptor; equal ones have one number. */

@@ -214,7 +214,7 @@ function restoreFiles(pid: number, images: ImageDir, inheritFd: string[] = []): 
   pids.push(pid);
   try {
     files.restoreTable(restoree, FILES_ID);
-    files.restoreFs(restoree, nsPid(pid));
+    files.fs.give(restoree, nsPid(pid));
     restoree.table.run();
     files.finish();
     undo.commit();

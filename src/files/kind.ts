@@ -5,8 +5,7 @@
  *
  *     make    the bare description, which looks at no other file
  *     wire    what needs others: names, peers, queues with descriptors in them; every file can be asked for by then
- *     (all processes get their descriptors, and are told who gets signals)
- *     arm     what only a process can do that has it, by its number there: controlling terminals, leases
+ *     (all processes get their descriptors; who gets signals is set; locks and leases are taken by those who had them)
  *     thaw    nothing can fail any more for a reason of the images: what holds a file still is taken away
  */
 
@@ -253,11 +252,6 @@ export interface FileRestorer {
   wire?(entry: FileEntry, fd: number): void;
   /** All files have been wired. `job` is the root of a tree that is in our session (--shell-job). @throws FileRestoreError */
   wired?(job: ShellJob | undefined): void;
-  /**
-   * Adds calls to a process' table that do what only a process with this file can do. `fd` is ours of the same description.
-   * Called once per description, when all processes have all their files. @throws FileRestoreError
-   */
-  arm?(entry: FileEntry, holder: Holder, fd: number): void;
   /** Everything is in place: lets the file work again, by our descriptor, as the last thing before processes run. */
   thaw?(entry: FileEntry, fd: number): void;
   /**

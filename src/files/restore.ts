@@ -4,8 +4,7 @@
  */
 
 import type { ImageDir } from "../images/image-dir.ts";
-import { IMAGES } from "../images/kinds.ts";
-import { type FdinfoEntry, FdTypes, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
+import { type FdinfoEntry, type FileEntry, RemapType } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { NEW } from "../linux/clone.ts";
 import { ERRNO } from "../linux/errno.ts";
@@ -23,6 +22,8 @@ import { Plugins } from "../plugins/plugins.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Undo } from "../undo/undo.ts";
 import { FileRestoreError, restoring } from "./errors.ts";
+import { FileImages } from "./file-images.ts";
+import { FsRestore } from "./fs.ts";
 import { InheritedFds } from "./inherit-fd.ts";
 import { allowDescriptors, countInPlace, installDescriptors, MANY } from "./install.ts";
 import { KeptFds } from "./kept-fds.ts";
@@ -41,13 +42,9 @@ import { restoreOwner, restoreSignal } from "./owner.ts";
 import { PathFileRestore, pathFile } from "./path-file.ts";
 import { readRemaps } from "./remap.ts";
 import { lockedConnections } from "./sockets/inet-restore.ts";
-import { socketsWith } from "./sockets/sk-queues.ts";
 
 /** Of ours beside the descriptions: images, the pages of processes at work, the log, what Bun has. */
 const SPARE_DESCRIPTORS = 1024;
-/** Where the kernel's own limit (fs.nr_open) is never above: 2^30. */
-const MAX_DESCRIPTOR = 1 << 30;
-const PERMISSIONS = 0o777;
 
 /** An open file description. */
 interface Description {
@@ -57,10 +54,10 @@ interface Description {
   wanted: number;
   /** Ours, once it is made. */
   fd: number | undefined;
-  /** Who has it first, or, of one that is made late, all who have it. */
-  readonly holders: Holder[];
-  /** Whether something else stands in its place. */
+  /** Whether something else stands in its place until all processes have their descriptors. */
   readonly isLate: boolean;
+  /** Of one that is made late: who has it. */
+  readonly holders: Holder[];
 }
 
 /** The tree that the files are restored for. */
@@ -82,14 +79,14 @@ export interface FilesRestoreParts {
 }
 
 export class FilesRestore {
+  /** Root, working directory and umask of processes. */
+  readonly fs: FsRestore;
   readonly #images: ImageDir;
-  readonly #mounts: MountPaths;
-  readonly #entries = new Map<number, FileEntry>();
+  readonly #saved: FileImages;
   readonly #restorers = new Map<FileKind, FileRestorer>();
   readonly #paths: PathFileRestore;
   readonly #context: RestoreContext;
   readonly #kept = new KeptFds();
-  readonly #tables = new Map<number, FdinfoEntry[]>();
   readonly #descriptions = new Map<number, Description>();
   /** Made, and not yet wired. */
   readonly #unwired: Description[] = [];
@@ -97,8 +94,6 @@ export class FilesRestore {
   /** What install.ts knows of the calls that it has made. */
   readonly #calls = new Map<string, object>();
   readonly #directories = new Map<number, number>();
-  /** Of the directories, by their ids, that are roots: whether that is ours. */
-  readonly #ourRoot = new Map<number, boolean>();
   /** Descriptions whose owner is to be set when all processes are there. */
   readonly #owned: { fd: number; owner: FownEntry; what: string; last: boolean }[] = [];
   readonly #debug = log.enabled(Level.debug);
@@ -108,14 +103,14 @@ export class FilesRestore {
   /** Reads the images. @throws FileRestoreError, ImageError */
   constructor({ images, options, undo, mounts, tables, tree, plugins = Plugins.none() }: FilesRestoreParts) {
     this.#images = images;
-    this.#mounts = mounts;
+    this.#saved = new FileImages(images, tables);
     const base = {
       images,
       options,
       undo,
       mounts,
       inherited: new InheritedFds(options.inheritFd),
-      entries: this.#entries,
+      entries: this.#saved.entries,
       kept: this.#kept,
       hostOf: (number: NsPid) => tree.hostOf(number),
       withNumbers: <T>(act: () => T) => tree.withNumbers(act),
@@ -125,22 +120,16 @@ export class FilesRestore {
       nets: tree.nets,
       holderOf: (id: number) => this.#holderOf(id),
       descriptor: (id: number) => this.#descriptor(id),
-      tableWith: (id: number) => this.#tableWith(id),
+      tableWith: (id: number) => this.#saved.tableWith(id),
       plugins,
     };
     this.#paths = new PathFileRestore(base);
     this.#context = { ...base, paths: this.#paths };
     this.#restorers.set(pathFile, this.#paths);
-    for (const entry of images.readAll(IMAGES.files)) {
-      const known = this.#entries.get(entry.id);
-      if (known !== undefined && !isPathOfTun(known, entry))
-        throw new FileRestoreError(`files.img: file ${entry.id} is there twice`);
-      this.#entries.set(entry.id, known === undefined ? entry : { ...entry, reg: known.reg });
-      mentionNets(entry, tree.nets);
-    }
-    images.loadAhead(IMAGES.fdinfo, [...tables]);
-    for (const id of tables) this.#readTable(id);
-    allowDescriptors(CALLER, this.#entries.size + SPARE_DESCRIPTORS);
+    this.fs = new FsRestore(images, mounts, (id) => this.#directory(id));
+    for (const entry of this.#saved.entries.values()) mentionNets(entry, tree.nets);
+    for (const table of this.#saved.tables.values()) this.#count(table);
+    allowDescriptors(CALLER, this.#saved.entries.size + SPARE_DESCRIPTORS);
   }
 
   /** Processes that have ended, of which files of /proc are open: something must stand in for them meanwhile. */
@@ -154,7 +143,7 @@ export class FilesRestore {
   /** All numbers that descriptors of any process have. */
   descriptorNumbers(): Set<number> {
     const numbers = new Set<number>();
-    for (const table of this.#tables.values()) for (const { fd } of table) numbers.add(fd);
+    for (const table of this.#saved.tables.values()) for (const { fd } of table) numbers.add(fd);
     return numbers;
   }
 
@@ -163,7 +152,7 @@ export class FilesRestore {
     const key = `${id}:${writable}`;
     let fd = this.#forMapping.get(key);
     if (fd === undefined) {
-      const entry = this.#entries.get(id);
+      const entry = this.#saved.entries.get(id);
       if (entry === undefined)
         throw new FileRestoreError(`files.img: there is no file ${id}, which is mapped`);
       const restorer = this.#restorerOf(entry);
@@ -211,14 +200,13 @@ export class FilesRestore {
    * in its table: what is returned is to be called when it has run. @throws FileRestoreError, KernelError
    */
   restoreTable(restoree: Restoree, filesId: number): () => void {
-    const table = this.#tables.get(filesId) ?? [];
-    const file = `fdinfo-${filesId}.img`;
+    const table = this.#saved.tables.get(filesId) ?? [];
     const inPlace = table.length < MANY ? 0 : countInPlace(table, restoree.ourPidfd);
     const descriptions: Description[] = [];
     const wishes: (Wish | undefined)[] = [];
     const others: Description[] = [];
     for (const info of table) {
-      const description = this.#describe(info, file);
+      const description = this.#describe(info, filesId);
       const wish = descriptions.length < inPlace ? wishOf(description) : undefined;
       descriptions.push(description);
       wishes.push(wish);
@@ -226,13 +214,14 @@ export class FilesRestore {
     }
     if (table.length >= MANY) this.#openMany(others);
     const wanted = table.map(({ fd, id, flags }, i): Wanted => {
-      if (fd === restoree.ourPidfd) throw new FileRestoreError(`${file}: descriptor ${fd} is in use`);
+      if (fd === restoree.ourPidfd)
+        throw new FileRestoreError(`fdinfo-${filesId}.img: descriptor ${fd} is in use`);
       const wish = wishes[i];
       if (wish !== undefined) return { number: fd, source: wish, flags, asyncFlags: undefined, id };
       const description = descriptions[i] as Description;
       const source = this.#made(description);
       const { holders, isLate } = description;
-      if (isLate || holders.length === 0) holders.push({ restoree, number: fd, flags });
+      if (isLate) holders.push({ restoree, number: fd, flags });
       const asyncFlags = description.restorer.asyncFlags?.(description.entry);
       return { number: fd, source, flags, asyncFlags, id };
     });
@@ -248,41 +237,13 @@ export class FilesRestore {
     };
   }
 
-  /** Adds to a process' table: its root, cwd and umask. @throws FileRestoreError, KernelError */
-  restoreFs(restoree: Restoree, pid: NsPid): void {
-    const { cwd_id, root_id, umask } = this.#images.readOne(IMAGES.fs, pid);
-    const { table } = restoree;
-    const root = this.#directory(root_id);
-    let ours = this.#ourRoot.get(root_id);
-    if (ours === undefined) {
-      ours = this.#mounts.isRoot(root);
-      this.#ourRoot.set(root_id, ours);
-    }
-    // Our root is that of a process born of us, and who may not change it needs not.
-    if (!ours) {
-      const fd = restoree.fetch("root", root);
-      table.must("root", NR.fchdir, fd);
-      table.must("root", NR.chroot, table.data(new Uint8Array([0x2e, 0])));
-      table.must("root", NR.close, fd);
-    }
-    const fd = restoree.fetch("working directory", this.#directory(cwd_id));
-    table.must("working directory", NR.fchdir, fd);
-    table.must("working directory", NR.close, fd);
-    if (umask !== undefined) table.must("umask", NR.umask, umask & PERMISSIONS);
-  }
-
   /**
-   * All processes have their files: says who gets signals, and lets processes do what only they can, by calls that are added
-   * to their tables. @throws KernelError, FileRestoreError
+   * All processes have their files: says who gets signals, and adds to the tables of processes what only they can do: locks and
+   * leases. @throws KernelError, FileRestoreError
    */
   arm(): void {
     this.#restoreOwners();
     armLocks(this.#context);
-    for (const { entry, restorer, holders, fd } of this.#descriptions.values()) {
-      const [holder] = holders;
-      if (restorer.arm !== undefined && holder !== undefined && fd !== undefined)
-        restorer.arm(entry, holder, fd);
-    }
   }
 
   /** Whether files have to be made when all threads are there. */
@@ -347,7 +308,7 @@ export class FilesRestore {
   lockedConnections(): Connection[] {
     return this.#context.options.tcpClose
       ? []
-      : lockedConnections(this.#entries.values(), this.#context.nets);
+      : lockedConnections(this.#saved.entries.values(), this.#context.nets);
   }
 
   /**
@@ -376,23 +337,15 @@ export class FilesRestore {
     for (const restorer of this.#restorers.values()) restorer.release?.();
   }
 
-  #readTable(filesId: number): void {
-    const file = `fdinfo-${filesId}.img`;
-    const table = this.#images.readAll(IMAGES.fdinfo, filesId).sort((a, b) => a.fd - b.fd);
-    table.forEach(({ fd }, i) => {
-      if (fd === table[i - 1]?.fd) throw new FileRestoreError(`${file}: descriptor ${fd} is there twice`);
-      if (fd >= MAX_DESCRIPTOR)
-        throw new FileRestoreError(`${file}: no descriptor can have the number ${fd}`);
-    });
-    this.#tables.set(filesId, table);
+  /** Takes note of how many descriptors of a table lead to each description. */
+  #count(table: readonly FdinfoEntry[]): void {
     for (const { id } of table) {
       const known = this.#descriptions.get(id);
       if (known !== undefined) known.wanted++;
       else {
-        const entry = this.#entries.get(id);
+        const entry = this.#saved.entries.get(id);
         // It is told off when the table is made.
-        if (entry === undefined) continue;
-        this.#add(entry, 1);
+        if (entry !== undefined) this.#add(entry, 1);
       }
     }
   }
@@ -406,7 +359,7 @@ export class FilesRestore {
   }
 
   #descriptor(id: number): number {
-    const entry = this.#entries.get(id);
+    const entry = this.#saved.entries.get(id);
     if (entry === undefined) throw new FileRestoreError(`files.img: there is no file ${id}`);
     return this.#made(this.#descriptions.get(id) ?? this.#add(entry, 0));
   }
@@ -415,38 +368,15 @@ export class FilesRestore {
     let any: Restoree | undefined;
     for (const [filesId, restoree] of this.#holders) {
       any ??= restoree;
-      if (this.#tables.get(filesId)?.some((each) => each.id === id)) return restoree;
+      if (this.#saved.has(filesId, id)) return restoree;
     }
     if (any === undefined) throw new Error("no process has files");
     return any;
   }
 
-  #tableWith(id: number): ReadonlyMap<number, number> {
-    // Nobody has what waits in a queue: it means the numbers of whoever has the socket, which may wait in a queue itself.
-    const wanted = new Set([id]);
-    for (const each of wanted) {
-      const table = this.#tableOf(each);
-      if (table !== undefined) return new Map(table.map(({ fd, id }) => [fd, id]));
-      for (const socket of socketsWith(this.#images, each)) wanted.add(socket);
-    }
-    return new Map();
-  }
-
-  #tableOf(id: number): readonly FdinfoEntry[] | undefined {
-    for (const table of this.#tables.values()) if (table.some((each) => each.id === id)) return table;
-    return undefined;
-  }
-
-  #describe({ id, fd, type }: FdinfoEntry, file: string): Description {
-    const description = this.#descriptions.get(id);
-    if (description === undefined) {
-      throw new FileRestoreError(`${file}: descriptor ${fd}: there is no file ${id} in files.img`);
-    }
-    if (description.entry.type !== type) {
-      const types = `of kind ${type} here and of kind ${description.entry.type} in files.img`;
-      throw new FileRestoreError(`${file}: descriptor ${fd}: file ${id} is ${types}`);
-    }
-    return description;
+  #describe(info: FdinfoEntry, filesId: number): Description {
+    const entry = this.#saved.entryAt(info, filesId);
+    return this.#descriptions.get(entry.id) ?? this.#add(entry, 1);
   }
 
   /** Opens what its restorer opens faster together with others. */
@@ -492,7 +422,7 @@ export class FilesRestore {
     if (fd === undefined || --description.wanted > 0) return;
     const owner = restorer.owner(entry);
     const isOwned = owner !== undefined && owner.pid !== 0;
-    const last = (restorer.wire ?? restorer.arm ?? restorer.thaw) === undefined;
+    const last = (restorer.wire ?? restorer.thaw) === undefined;
     if (isOwned) this.#owned.push({ fd, owner, what: `files.img: file ${entry.id}`, last });
     if (!last) return;
     description.fd = undefined;
@@ -541,11 +471,6 @@ function wishOf({ entry, restorer, wanted, fd, isLate }: Description): Wish | un
 function kindOf(entry: FileEntry): FileKind | undefined {
   for (const kind of fileKinds) if (kind.type === entry.type) return kind;
   return undefined;
-}
-
-/** A file of a tun device follows the entry of its path, under the same number. */
-function isPathOfTun(known: FileEntry, { type }: FileEntry): boolean {
-  return known.type === FdTypes.REG && type === FdTypes.TUNF;
 }
 
 /** A socket may be in a network namespace that no process lives in. */
