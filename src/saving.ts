@@ -20,12 +20,14 @@ import { mnt } from "./namespaces/mnt.ts";
 import type { MountsDump } from "./namespaces/mounts/dump.ts";
 import type { NetworksDump } from "./namespaces/net/dump.ts";
 import { dumpClocks, time } from "./namespaces/time.ts";
+import { user } from "./namespaces/user.ts";
 import type { Options } from "./options.ts";
 import type { Plugins } from "./plugins/plugins.ts";
 import { askCore, type CoreAnswers, dumpCore, dumpZombie, refuseThreads } from "./process/core.ts";
 import type { TaskNumbers } from "./process/identity.ts";
 import { refuseApart, SharedObjects } from "./process/ids.ts";
 import { dumpPstree } from "./process/pstree.ts";
+import { Rights } from "./process/rights.ts";
 import { SeccompDump } from "./process/seccomp.ts";
 import { askStops } from "./process/stops.ts";
 import type { DumpStats } from "./stats.ts";
@@ -80,6 +82,7 @@ export class Saving {
   readonly #files: FilesDump;
   readonly #memory: MemoryDump;
   readonly #seccomp = new SeccompDump();
+  readonly #rights: Rights;
   readonly #objects = new SharedObjects();
   readonly #semUndos = new SemaphoreUndoDump();
   /** What ids-PID is to hold. */
@@ -88,6 +91,7 @@ export class Saving {
 
   constructor(private readonly context: SavingContext) {
     const { options, images, undo, mounts, network, namespaces, stats, numbers, plugins } = context;
+    this.#rights = new Rights(network.leaves, (pid) => !namespaces.isOther(user, pid));
     this.#files = new FilesDump({
       images,
       options: { ...options, orphanPtsMaster: context.orphanPtsMaster },
@@ -238,7 +242,17 @@ export class Saving {
       const sets = this.context.cgroups.setsOf(pid, tids);
       const sem_undos = this.#semUndos.adjustmentsOf(dumpee, namespaces.ipc_ns_id ?? 0);
       const ofOthers = { sem_undos, ...asked.stops(dumpee) };
-      dumpCore(this.context.images, dumpee, saved, namespaces, this.#seccomp, asked.core, sets, ofOthers);
+      dumpCore(
+        this.context.images,
+        dumpee,
+        saved,
+        namespaces,
+        this.#seccomp,
+        asked.core,
+        sets,
+        ofOthers,
+        this.#rights,
+      );
       stage("dump/core");
       this.#files.dumpProcess(dumpee);
       stage("dump/opened");

@@ -5,6 +5,8 @@ import { NR } from "./nr.ts";
 import { struct, u32 } from "./struct.ts";
 import { addressOf, syscall } from "./syscall.ts";
 
+/** May raise hard limits, and lower oom_score_adj. */
+export const CAP_SYS_RESOURCE = 24;
 /** May set scheduling and affinity of the tasks of other users. */
 export const CAP_SYS_NICE = 23;
 

@@ -5,7 +5,7 @@ import { CALLER, type HostPid } from "./pid.ts";
 import { struct, u64 } from "./struct.ts";
 import { addressOf, syscall } from "./syscall.ts";
 
-export const RLIMIT = { FSIZE: 1, STACK: 3, CORE: 4, NOFILE: 7 } as const;
+export const RLIMIT = { FSIZE: 1, STACK: 3, CORE: 4, NOFILE: 7, RTPRIO: 14 } as const;
 /** All, in the order of their numbers. */
 export const RLIMIT_NAMES = [
   ..."CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME".split(
@@ -22,6 +22,11 @@ export type Rlimit = ReturnType<typeof rlimit.decode>;
 
 const present = new Uint8Array(rlimit.size);
 const presentAddress = addressOf(present);
+
+/** Sets a limit of process `pid`; `object` names it should that fail. @throws KernelError */
+export function setRlimit(pid: HostPid, resource: number, limit: Rlimit, object: () => string): void {
+  syscall(object, NR.prlimit64, pid, resource, addressOf(rlimit.encode(limit)), 0);
+}
 
 /** A limit of process `pid`, 0 for us. That of another user's takes CAP_SYS_RESOURCE. @throws KernelError */
 export function readRlimit(pid: HostPid, resource: number): Rlimit {

@@ -5,7 +5,11 @@ import { oncePerRun } from "./once-per-run.ts";
 import { s32, struct, u32, u64 } from "./struct.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";
 
-export const SCHED = { OTHER: 0, BATCH: 3, IDLE: 5, DEADLINE: 6 } as const;
+export const SCHED = { OTHER: 0, FIFO: 1, RR: 2, BATCH: 3, IDLE: 5, DEADLINE: 6 } as const;
+/** The first argument of getpriority(2): one thread. */
+export const PRIO_PROCESS = 0;
+/** The raw getpriority(2) gives 20 less the nice value, so that it is never negative. */
+export const NICE_ZERO = 20;
 /** A bit of the policy as sched_getscheduler(2) gives it. */
 export const SCHED_RESET_ON_FORK = 0x4000_0000;
 /** Of sched_attr. */

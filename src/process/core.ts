@@ -28,6 +28,7 @@ import { autogroupNice, giveAutogroupNice } from "./autogroup.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
 import { loginuidIn } from "./loginuid.ts";
 import { isCompat } from "./registers.ts";
+import type { Rights } from "./rights.ts";
 import { askRlimits, giveRlimits, ownRlimits } from "./rlimits.ts";
 import type { SeccompDump } from "./seccomp.ts";
 import { askSigactions, dumpPending, giveDrain, givePending, giveSigactions } from "./signals.ts";
@@ -65,7 +66,7 @@ export function refuseThreads({ pid, threads }: FrozenProcess, saved: readonly S
 }
 
 /** What it has of semaphores and of its children. */
-type OfOthers = "sem_undos" | "stops_waited_for" | "continued_children";
+export type OfOthers = "sem_undos" | "stops_waited_for" | "continued_children";
 const NOTHING_OF_OTHERS = { sem_undos: [], stops_waited_for: [], continued_children: [] };
 
 /** What core-PID holds of a process. Its first thread has run the table that asked for it. */
@@ -81,7 +82,8 @@ export function askCore(table: Table, seccomp: SeccompDump): CoreAnswers {
 
 /**
  * Writes core-TID of all threads of a process, and its ids. `cgroupSets` says in which groups each thread is, `ofOthers` what its end
- * does to semaphores, and what it knows of its children.
+ * does to semaphores, and what it knows of its children; `rights`
+ * whether a restore could give it all that.
  * @throws KernelError, TaskGoneError, ImageError
  */
 export function dumpCore(
@@ -93,6 +95,7 @@ export function dumpCore(
   own: CoreAnswers,
   cgroupSets: ReadonlyMap<HostPid, number>,
   ofOthers: Pick<TaskCoreEntry, OfOthers>,
+  rights: Rights,
 ): void {
   const { pid, numberOf, frozen } = dumpee;
   const [leader, ...others] = frozen.threads.flatMap((task, i) => {
@@ -106,12 +109,15 @@ export function dumpCore(
       : dumpee.entered.enterThreads(others, (threadTable) => askThread(threadTable, seccomp));
   for (const first of whatIsKnown([leader], [dumpee.proc.status], dumpee.owners)) {
     const state = own.thread(first);
+    const task = own.task(dumpee, state);
+    rights.checkTask(pid, task);
+    rights.checkThread(pid, first.task.tid, state.thread_core);
     images.writeAll(
       IMAGES.core,
       [
         {
           ...coreOf(state, cgroupSets.get(first.task.tid)),
-          tc: { ...own.task(dumpee, state), ...ofOthers },
+          tc: { ...task, ...ofOthers },
         },
       ],
       numberOf(pid),
@@ -130,6 +136,7 @@ export function dumpCore(
     entered.answers.look(member);
     const state = entered.asked(thread);
     state.thread_core.blk_sigset = state.mask;
+    rights.checkThread(pid, thread.task.tid, state.thread_core);
     images.writeAll(IMAGES.core, [coreOf(state, cgroupSets.get(thread.task.tid))], numberOf(thread.task.tid));
   });
 }

@@ -72,7 +72,8 @@ function entryOf(status: TaskStatus, secbits: number, owners: Owners): CredsEntr
   return entry;
 }
 
-function setOf([low = 0, high = 0]: readonly number[]): bigint {
+/** A set of capabilities as one number. */
+export function setOf([low = 0, high = 0]: readonly number[]): bigint {
   return BigInt(low) | (BigInt(high) << 32n);
 }
 

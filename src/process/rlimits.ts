@@ -13,6 +13,7 @@ import {
   type Rlimit,
   readRlimit,
   rlimit,
+  setRlimit,
 } from "../linux/rlimit.ts";
 import { array } from "../linux/struct.ts";
 import type { Table } from "../tracee/table/table.ts";
@@ -31,11 +32,15 @@ export function askRlimits(table: Table): () => TaskRlimitsEntry {
 
 const limits = new Repeated<TaskRlimitsEntry>((entry) => keepBytes(TaskRlimitsEntry, entry));
 
+/** A limit in words. */
+export function limitWords(value: bigint): string {
+  return value === RLIM_INFINITY ? "unlimited" : String(value);
+}
+
 /** Of limit `resource`, for an error: raising it may be what fails. */
 function wordsOf(resource: number, { cur, max }: Rlimit): string {
-  const words = (value: bigint) => (value === RLIM_INFINITY ? "unlimited" : String(value));
   const which = `RLIMIT_${RLIMIT_NAMES[resource] ?? resource}`;
-  return `${which} ${words(cur)}, at most ${words(max)} (to raise what it is at most takes CAP_SYS_RESOURCE)`;
+  return `${which} ${limitWords(cur)}, at most ${limitWords(max)} (to raise what it is at most takes CAP_SYS_RESOURCE)`;
 }
 
 /** Our own limits, which processes are born with. @throws KernelError */
@@ -64,6 +69,11 @@ export function giveRlimits(
     // That of descriptors may have been raised for those that were put into the process.
     const now = resource === RLIMIT.NOFILE ? readRlimit(pid, resource) : inherited.rlimits[resource];
     if (now?.cur === limit.cur && now.max === limit.max) return;
+    if (now !== undefined && limit.max > now.max) {
+      // From outside: in a user namespace of its own it has no right to it that counts.
+      const higher = { cur: now.cur, max: limit.max };
+      setRlimit(pid, resource, higher, () => `${wordsOf(resource, limit)} of process ${pid}`);
+    }
     table.must(wordsOf(resource, limit), NR.prlimit64, 0, resource, table.data(rlimit.encode(limit)), 0);
   });
 }

@@ -6,7 +6,16 @@ import { oncePerRun } from "../linux/once-per-run.ts";
 import { CALLER, type HostPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import type { Outside } from "../linux/ptrace-many.ts";
-import { hasSlice, SCHED, SCHED_FLAG, SCHED_RESET_ON_FORK, schedAttr, usualSlice } from "../linux/sched.ts";
+import {
+  hasSlice,
+  NICE_ZERO,
+  PRIO_PROCESS,
+  SCHED,
+  SCHED_FLAG,
+  SCHED_RESET_ON_FORK,
+  schedAttr,
+  usualSlice,
+} from "../linux/sched.ts";
 import { s32, struct } from "../linux/struct.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
@@ -14,7 +23,6 @@ import type { Calls } from "../tracee/table/calls.ts";
 import type { Table } from "../tracee/table/table.ts";
 
 const schedParam = struct({ priority: s32 });
-const PRIO_PROCESS = 0;
 /** Of ioprio_get(2). */
 const IOPRIO_WHO_PROCESS = 1;
 /** The largest utilization, which is what all have to whom nothing was given. */
@@ -34,9 +42,6 @@ type Scheduling = Pick<
   | "ioprio"
   | "affinity"
 >;
-
-/** The raw getpriority(2) gives 20 less the nice value, so that it is never negative. */
-const NICE_ZERO = 20;
 
 /** Asks the thread that runs the table; SCHED_RESET_ON_FORK is among the policy's bits. */
 export function askScheduling(table: Table): (outside: Pick<Outside, "ioprio" | "affinity">) => Scheduling {
