@@ -1,6 +1,6 @@
 /** Restores into namespaces that are there: --join-ns, --external with --inherit-fd. */
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, openSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { adoptOrphans, childrenOf, killAll, processState, readText, waitGone } from "./harness/processes.ts";
@@ -91,14 +91,58 @@ test("a tree that has a namespace of its own joins another one instead", async (
   expect(name).toBe("two\n");
 });
 
+test("a tree joins a mount namespace: its files are opened there", async () => {
+  const dir = newDir();
+  const file = join(dir, "file");
+  writeFileSync(file, "ours\n");
+  const words = (before: string) => ["sh", "-c", `${before}; exec setsid sleep 1000`];
+  const pid = await sleeper(words(`cd ${dir}; exec 9<${file}`));
+  const script = `mount -t tmpfs -o mode=700 none ${dir}; echo two > ${file}; echo one >> ${file}`;
+  const target = await sleeper(["unshare", "--mount", ...words(script)]);
+  const images = newDir();
+  expect((await dump(pid, images, { options: ["--file-validation", "filesize"] })).exitCode).toBe(0);
+  const other = await restore(images, { options: ["--join-ns", `mnt:${target}`] });
+  expect(other.errors).toContain(`${file}`);
+  Bun.spawnSync(["nsenter", "-t", String(target), "-m", "sh", "-c", `echo then > ${file}`]);
+  const outcome = await restore(images, { options: ["--join-ns", `mnt:${target}`] });
+  expect([outcome.errors, outcome.exitCode]).toEqual([expect.not.stringContaining("Error"), 0]);
+  started.add(pid);
+  expect(namespaceOf(pid, "mnt")).toBe(namespaceOf(target, "mnt"));
+  expect(readFileSync(`/proc/${pid}/fd/9`, "utf8")).toBe("then\n");
+  expect(readFileSync(`/proc/${pid}/cwd/file`, "utf8")).toBe("then\n");
+  expect(readFileSync(file, "utf8")).toBe("ours\n");
+});
+
+test("a tree joins a user namespace", async () => {
+  const pid = await sleeper(SLEEP);
+  const target = await sleeper(["unshare", "--user", "sh", "-c", "exec setsid sleep 1000"]);
+  writeFileSync(`/proc/${target}/uid_map`, "0 0 1\n7 1000 10\n");
+  writeFileSync(`/proc/${target}/gid_map`, "0 0 1\n8 1000 10\n");
+  const images = newDir();
+  expect((await dump(pid, images)).exitCode).toBe(0);
+  for (const words of [`user:${target}`, `user:/proc/${target}/ns/user,7,8`]) {
+    const outcome = await restore(images, { options: ["--join-ns", words] });
+    expect([outcome.errors, outcome.exitCode]).toEqual([expect.not.stringContaining("Error"), 0]);
+    started.add(pid);
+    expect(namespaceOf(pid, "user")).toBe(namespaceOf(target, "user"));
+    expect(readText(`/proc/${pid}/status`)).toContain("Uid:\t0\t0\t0\t0");
+    expect(processState(pid)).toBe("S");
+    await killAll([pid]);
+  }
+});
+
 test("what cannot be joined is refused", async () => {
   const pid = await sleeper(SLEEP);
   const images = newDir();
   expect((await dump(pid, images)).exitCode).toBe(0);
-  for (const kind of ["pid", "mnt", "user", "cgroup", "bogus"]) {
+  for (const kind of ["pid", "cgroup", "bogus"]) {
     const outcome = await restore(images, { options: ["--join-ns", `${kind}:1`] });
     expect(outcome.exitCode).toBe(1);
     expect(outcome.errors).toContain(`--join-ns ${kind}:1: a namespace of the kind ${kind} cannot be joined`);
+  }
+  for (const words of ["uts:1,7", "user:1,root", "user:1,1,2,3"]) {
+    const outcome = await restore(images, { options: ["--join-ns", words] });
+    expect(outcome.errors).toContain(`--join-ns ${words}: only user:FILE[,UID[,GID]] has more than a file`);
   }
   expect((await restore(images, { options: ["--join-ns", "uts:/no/such/file"] })).errors).toContain("ENOENT");
   expect(await waitGone([pid])).toEqual([]);

@@ -26,10 +26,17 @@ import { net } from "./net/net.ts";
 import type { NetworksRestore } from "./net/restore.ts";
 import { joinedPids } from "./pid.ts";
 import { keepClocks } from "./time.ts";
-import { keepsGroups, treeOwners, user } from "./user.ts";
+import { becomeRoot, keepsGroups, mayChangeGroups, treeOwners, user } from "./user.ts";
 
 /** What a tree can be made to join (--join-ns). */
-const JOINABLE: readonly string[] = ["net", "uts", "time", "ipc"];
+const JOINABLE: readonly string[] = ["net", "uts", "time", "ipc", "mnt", "user"];
+
+/** A namespace that the tree is to join, by its file; for one of users, who it is there while it is built. */
+interface Joined {
+  readonly path: string;
+  readonly uid: number;
+  readonly gid: number;
+}
 
 /** What namespaces are restored with. */
 export interface NamespacesRestoreParts {
@@ -62,7 +69,7 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   /** Our descriptor, lent, of the pid namespace that the tree is to join. */
   readonly pidNamespace: number | undefined;
   /** Files of others that it is to join, by the names of their kinds. */
-  readonly #joined: ReadonlyMap<string, string>;
+  readonly #joined: ReadonlyMap<string, Joined>;
   /** Whether nobody in the tree may change groups. */
   readonly keepsGroups: boolean;
 
@@ -92,6 +99,15 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
       );
     this.nested = new NestedNamespaces(this, all, this.#begun);
     this.#joined = joinedBy(options.joinNs);
+    const joinedUser = this.#joined.get(user.name);
+    if (joinedUser !== undefined && this.idOf(user) !== undefined)
+      throw new UnsupportedError(
+        `--join-ns ${user.name}: the images have a user namespace, whose ids are not those of another one; only a tree that lived in that of who dumped it joins another one`,
+      );
+    if (this.#joined.has(mnt.name) && this.idOf(mnt) !== undefined)
+      throw new UnsupportedError(
+        `--join-ns ${mnt.name}: the images have a mount namespace, which is built anew; only a tree that lived in that of who dumped it joins another one`,
+      );
     const pids = root.ids?.pid_ns_id;
     this.pidNamespace = pids === undefined ? undefined : joinedPids(images, options, pids);
     const users = this.idOf(user);
@@ -100,7 +116,8 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
     const mounted = this.idOf(mnt);
     if (mounted !== undefined)
       mounts.plan([mounted, ...this.numbers(mnt).filter((each) => each !== mounted)], networks);
-    this.fdTableHelper = users === undefined ? undefined : new FdTableHelper();
+    this.fdTableHelper =
+      users === undefined && joinedUser === undefined ? undefined : new FdTableHelper();
   }
 
   /** Ends what was of use on the way. Never throws. */
@@ -137,12 +154,24 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
     this.nested.rootIs(root, this.#root);
     for (const kind of KINDS) {
       const begun = this.#begun.find((each) => each.kind === kind);
-      const path = this.#joined.get(kind.name);
+      const joined = this.#joined.get(kind.name);
       if (kind === net) this.networks.build(root);
-      else if (path !== undefined) setNamespace(root, kind, path);
+      else if (joined !== undefined) this.#join(root, kind, joined);
       else if (begun !== undefined) kind.fill?.(begun, root, this);
       else if (kind.flag === NEW.TIME) keepClocks(this.images, root);
     }
+    // In another one of users nothing else could be joined any more.
+    const users = this.#joined.get(user.name);
+    if (users === undefined) return;
+    setNamespace(root, user, users.path);
+    becomeRoot(root, users.uid, users.gid, mayChangeGroups(root.pid));
+    this.fdTableHelper?.enter(root.pid);
+  }
+
+  #join(root: Restoree, kind: NamespaceKind, { path }: Joined): void {
+    if (kind === user) return;
+    setNamespace(root, kind, path);
+    if (kind === mnt) this.mounts.join(root);
   }
 
   /** Where images have the numbers of a kind. */
@@ -172,16 +201,25 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
   }
 }
 
-/** The files of namespaces that the tree is to join, by their kinds: entries `KIND:FILE` or `KIND:PID`. @throws UnsupportedError */
-function joinedBy(entries: readonly string[]): Map<string, string> {
-  const joined = new Map<string, string>();
+/**
+ * The files of namespaces that the tree is to join, by their kinds: entries `KIND:FILE` or `KIND:PID`; of users `user:FILE,UID,GID` as well.
+ * @throws UnsupportedError
+ */
+function joinedBy(entries: readonly string[]): Map<string, Joined> {
+  const joined = new Map<string, Joined>();
   for (const entry of entries) {
     const colon = entry.indexOf(":");
     const kind = entry.slice(0, colon);
-    const where = entry.slice(colon + 1);
+    const [where = "", uid, gid, ...more] = entry.slice(colon + 1).split(",");
     if (!JOINABLE.includes(kind))
       throw new UnsupportedError(`--join-ns ${entry}: a namespace of the kind ${kind} cannot be joined`);
-    joined.set(kind, /^\d+$/.test(where) ? `/proc/${where}/ns/${kind}` : where);
+    const ids = [uid, gid].filter((id) => id !== undefined);
+    if (more.length > 0 || (kind !== user.name && ids.length > 0) || ids.some((id) => !/^\d*$/.test(id)))
+      throw new UnsupportedError(
+        `--join-ns ${entry}: only user:FILE[,UID[,GID]] has more than a file, and these are numbers`,
+      );
+    const path = /^\d+$/.test(where) ? `/proc/${where}/ns/${kind}` : where;
+    joined.set(kind, { path, uid: Number(uid ?? 0), gid: Number(gid ?? 0) });
   }
   return joined;
 }

@@ -14,6 +14,7 @@ import type { HostPid } from "../linux/pid.ts";
 import { PR } from "../linux/prctl.ts";
 import { readStatus } from "../linux/proc.ts";
 import { formatIdMap, type IdExtent, UserMap } from "../linux/user-map.ts";
+import { SECBITS_WHILE_CHANGING } from "../process/credentials.ts";
 import { UnsupportedError } from "../process/errors.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { NamespaceKind, NamespaceRestoreContext } from "./namespace.ts";
@@ -37,8 +38,13 @@ export const user: NamespaceKind = {
 function entryOf(pid: HostPid): UsernsEntry {
   const { uids, gids } = UserMap.of(pid);
   const entry: UsernsEntry = { uid_map: [...uids], gid_map: [...gids], binfmt_misc: [] };
-  if (readText(`/proc/${pid}/setgroups`).trim() === "deny") entry.setgroups_denied = true;
+  if (!mayChangeGroups(pid)) entry.setgroups_denied = true;
   return entry;
+}
+
+/** Whether groups may be changed in the user namespace of a process. @throws KernelError */
+export function mayChangeGroups(pid: HostPid): boolean {
+  return readText(`/proc/${pid}/setgroups`).trim() !== "deny";
 }
 
 /**
@@ -93,7 +99,7 @@ export function keepsGroups(images: ImageDir, id: number): boolean {
 
 function fillUser(id: number, first: Restoree, { images, fdTableHelper }: NamespaceRestoreContext): void {
   const { uid_map, gid_map, setgroups_denied } = images.readOne(IMAGES.userns, id);
-  const { pid, table } = first;
+  const { pid } = first;
   const write = (name: string, text: string) => {
     withFd(open(`/proc/${pid}/${name}`, O.WRONLY), (fd) => writeAll(fd, new TextEncoder().encode(text)));
   };
@@ -103,13 +109,20 @@ function fillUser(id: number, first: Restoree, { images, fdTableHelper }: Namesp
   write("gid_map", formatIdMap(gid_map));
   const uid = rootOf(uid_map);
   const gid = rootOf(gid_map);
+  becomeRoot(first, uid, gid, setgroups_denied !== true);
+  fdTableHelper?.enter(pid);
+}
+
+/** Has a process that has entered a user namespace be somebody in it: NO_ID for nobody else than now. @throws KernelError */
+export function becomeRoot({ table }: Restoree, uid: number, gid: number, mayChangeGroups: boolean): void {
   if (gid !== NO_ID) table.must("its group in its user namespace", NR.setresgid, gid, gid, gid);
-  if (setgroups_denied !== true && gid !== NO_ID) table.must("its groups", NR.setgroups, 0, 0);
+  if (mayChangeGroups && gid !== NO_ID) table.must("its groups", NR.setgroups, 0, 0);
+  // Who is no root there has the rights of one for as long as the tree is built; its credentials come last.
+  if (uid !== 0) table.must("its securebits", NR.prctl, PR.SET_SECUREBITS, SECBITS_WHILE_CHANGING, 0, 0, 0);
   if (uid !== NO_ID) table.must("its user in its user namespace", NR.setresuid, uid, uid, uid);
   // That takes away what lets its own files in /proc be its own.
   table.must("its files in /proc", NR.prctl, PR.SET_DUMPABLE, 1, 0, 0, 0);
   table.run();
-  fdTableHelper?.enter(pid);
 }
 
 /** Who builds the tree: its root, where there is one. */

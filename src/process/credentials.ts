@@ -20,7 +20,7 @@ import type { Calls } from "../tracee/table/calls.ts";
 import type { Table } from "../tracee/table/table.ts";
 
 /** SECBIT_KEEP_CAPS and SECBIT_NO_SETUID_FIXUP: a change of ids leaves the capabilities alone. */
-const SECBITS_WHILE_CHANGING = 0x10 | 0x04;
+export const SECBITS_WHILE_CHANGING = 0x10 | 0x04;
 /** What the calls of a thread's credentials take in a table at most: some thirty, and two for each capability. */
 const ROOM = 6144;
 

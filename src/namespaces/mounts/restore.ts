@@ -45,6 +45,8 @@ export class MountsRestore implements MountPaths, Disposable {
   readonly #places = new Map<string, number>();
   /** The number that images have for the mount namespace of the root; undefined where it is ours. */
   #own: number | undefined;
+  /** The root of a namespace of others that the tree lives in instead of ours (--join-ns mnt:...). */
+  #joined: Fd | undefined;
 
   constructor(
     private readonly images: ImageDir,
@@ -94,6 +96,11 @@ export class MountsRestore implements MountPaths, Disposable {
     for (const [mount, made] of builder.copies) this.#byId.set(mount.id, made);
   }
 
+  /** The root of the tree has joined the mount namespace of others: paths are looked up there. @throws KernelError */
+  join(root: Restoree): void {
+    this.#joined = Fd.open(`/proc/${root.pid}/root`, O.PATH | O.DIRECTORY);
+  }
+
   /** Adds to the table of a process that has just been born of one in namespace `before`: its own namespace. */
   enter(restoree: Restoree, number: number | undefined, before: number | undefined): void {
     if (number === undefined || number === before || this.#builder === undefined) return;
@@ -123,7 +130,7 @@ export class MountsRestore implements MountPaths, Disposable {
   }
 
   place(at: MountPath): PathAt {
-    if (this.#builder === undefined) return OUR_PATHS.place(at);
+    if (!this.#areOthers) return OUR_PATHS.place(at);
     const { mount, path } = at;
     const slash = path.lastIndexOf("/");
     const above = slash <= 0 ? "/" : path.slice(0, slash);
@@ -143,7 +150,7 @@ export class MountsRestore implements MountPaths, Disposable {
   }
 
   isRoot(directory: number): boolean {
-    const root = this.#namespace()?.root;
+    const root = this.#root;
     if (root === undefined) return OUR_PATHS.isRoot(directory);
     const [theirs, ours] = [statusOf(directory), statusOf(root.number)];
     return ours.dev === theirs.dev && ours.ino === theirs.ino && ours.mntId === theirs.mntId;
@@ -159,13 +166,24 @@ export class MountsRestore implements MountPaths, Disposable {
   }
 
   lookUp(at: MountPath): LookUp | undefined {
-    return this.#builder === undefined ? undefined : this.#lookUp(at, false);
+    return this.#areOthers ? this.#lookUp(at, false) : undefined;
   }
 
   /** Closes all. */
   [Symbol.dispose](): void {
     this.#builder?.[Symbol.dispose]();
     this.#builder = undefined;
+    this.#joined?.close();
+  }
+
+  /** Whether paths are looked up in another mount namespace than ours. */
+  get #areOthers(): boolean {
+    return this.#builder !== undefined || this.#joined !== undefined;
+  }
+
+  /** The root of the namespace that the root of the tree lives in; undefined where that is ours. */
+  get #root(): Fd | undefined {
+    return this.#joined ?? this.#namespace()?.root;
   }
 
   #namespace() {
@@ -176,7 +194,7 @@ export class MountsRestore implements MountPaths, Disposable {
   #lookUp({ mount, path }: MountPath, forNames: boolean): LookUp {
     if (!path.startsWith("/")) throw new MountRestoreError(`${JSON.stringify(path)} is no path`);
     if (mount === undefined || mount < 0) {
-      const root = this.#namespace()?.root;
+      const root = this.#root;
       if (root === undefined) throw new Error("the mounts are not built");
       return { directory: root.number, path: path.slice(1), resolve: IN_NAMESPACE };
     }
