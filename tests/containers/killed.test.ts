@@ -64,6 +64,24 @@ class Victim {
   }
 }
 
+/** Gives a container to `use`, and ends it. What `use` finds comes before what is left of it. */
+async function withVictim(command: string, use: (victim: Victim) => Promise<void>): Promise<void> {
+  const victim = new Victim(command);
+  const failures: unknown[] = [];
+  try {
+    await use(victim);
+  } catch (error) {
+    failures.push(error);
+  }
+  try {
+    victim.container.end();
+    victim.scratch.remove();
+  } catch (error) {
+    failures.push(error);
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
 /** Processes of ours that are left, whoever they are: they have our environment. */
 function ours(): string[] {
   const found: string[] = [];
@@ -105,10 +123,9 @@ async function none(what: string, list: () => string[]): Promise<void> {
 
 test.skipIf(why !== "")(
   `a dump that is killed ${kills} times (CONTAINER_SEED=${seed})`,
-  async () => {
-    const victim = new Victim("dump");
-    const { container, scratch } = victim;
-    try {
+  () =>
+    withVictim("dump", async (victim) => {
+      const { container, scratch } = victim;
       victim.killAfter();
       container.start();
       await countOf(victim.file, 3);
@@ -151,20 +168,15 @@ test.skipIf(why !== "")(
       container.checkpoint("last");
       container.restore("last");
       await victim.goesOn();
-    } finally {
-      container.end();
-      scratch.remove();
-    }
-  },
+    }),
   60_000 + kills * 30_000,
 );
 
 test.skipIf(why !== "")(
   `a restore that is killed ${kills} times (CONTAINER_SEED=${seed})`,
-  async () => {
-    const victim = new Victim("restore");
-    const { container, scratch } = victim;
-    try {
+  () =>
+    withVictim("restore", async (victim) => {
+      const { container, scratch } = victim;
       victim.killAfter();
       container.start();
       await countOf(victim.file, 3);
@@ -212,10 +224,6 @@ test.skipIf(why !== "")(
       );
       container.restore(1);
       await victim.goesOn();
-    } finally {
-      container.end();
-      scratch.remove();
-    }
-  },
+    }),
   60_000 + kills * 30_000,
 );

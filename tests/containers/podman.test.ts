@@ -1,6 +1,6 @@
 /** `podman container checkpoint` and `restore`, with us as the only `criu` that podman and its runtime find. */
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { projectDir } from "../harness/build.ts";
 import { java } from "../servers/java.ts";
@@ -18,7 +18,7 @@ const why = lacking("podman", "runc", "nsenter", "ip");
 if (why !== "") console.log(`skipped: containers of podman: ${why}`);
 const LONG = 120_000;
 
-const podman = why === "" ? new Podman(new Scratch(false, 4)) : undefined;
+const podman = why === "" ? new Podman(new Scratch(false, 4), ["catatonit"]) : undefined;
 
 function engine(): Podman {
   if (podman === undefined) throw new Error(why);
@@ -152,6 +152,59 @@ describe.skipIf(why !== "")("podman", () => {
     },
     LONG,
   );
+
+  test(
+    "--ignore-rootfs: the files that it has made stay out of the archive",
+    async () => {
+      const it = engine();
+      const archive = it.scratch.at("without.tar");
+      it.start("without", COUNT, "--network", "none");
+      await it.countsTo("without", 3);
+      it.run("exec", "without", "sh", "-c", "echo made > /etc/made");
+      it.run("container", "checkpoint", "--export", archive, "--ignore-rootfs", "without");
+      const names = Bun.spawnSync(["tar", "-tf", archive]).stdout.toString();
+      expect(names).toContain("checkpoint/inventory.img");
+      expect(names).not.toContain("rootfs-diff.tar");
+      it.run("rm", "without");
+      it.run("container", "restore", "--import", archive, "--ignore-rootfs");
+      const count = await it.countsTo("without", 3);
+      expect(it.run("exec", "without", "sh", "-c", "cat /etc/made || echo none")).toBe("none");
+      await it.countsTo("without", count + 1);
+    },
+    LONG,
+  );
+
+  const poor = Bun.which("catatonit") === null ? "no catatonit here" : "";
+  if (why === "" && poor !== "") console.log(`skipped: a pod of podman: ${poor}`);
+  for (const shared of ["ipc,uts,net", "ipc,uts,net,pid"])
+    test.skipIf(poor !== "")(
+      `a container of a pod that shares ${shared}: in its pod, twice, and in another one`,
+      async () => {
+        const it = engine();
+        const options = ["--network", "none", "--share", shared];
+        const spaces = (name: string) =>
+          shared.split(",").map((kind) => readlinkSync(`/proc/${it.pid(name)}/ns/${kind}`));
+        const pod = it.makePod("pod", "/bin/catatonit -P", ...options);
+        const infra = (id: string) => it.run("pod", "inspect", "-f", "{{.InfraContainerID}}", id);
+        it.start("member", COUNT, "--pod", pod);
+        let count = await it.countsTo("member", 3);
+        for (const _ of [1, 2]) {
+          it.run("container", "checkpoint", "member");
+          it.run("container", "restore", "member");
+          count = await it.countsTo("member", count + 1);
+          expect(spaces("member")).toEqual(spaces(infra(pod)));
+        }
+        const archive = it.scratch.at(`pod-${shared}.tar`);
+        it.run("container", "checkpoint", "--export", archive, "member");
+        it.run("rm", "member");
+        const other = it.makePod("other", "/bin/catatonit -P", ...options);
+        it.run("container", "restore", "--import", archive, "--pod", other, "--name", "guest");
+        await it.countsTo("guest", count + 1);
+        expect(spaces("guest")).toEqual(spaces(infra(other)));
+        expect(spaces("guest")).not.toEqual(spaces(infra(pod)));
+      },
+      LONG,
+    );
 
   test(
     "--keep, --print-stats",

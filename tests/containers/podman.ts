@@ -1,14 +1,26 @@
 /** Containers of podman, in a storage of their own, with runc below and us as the only `criu`. */
-import { realpathSync } from "node:fs";
+import { realpathSync, writeFileSync } from "node:fs";
 import { lastCount, type Scratch } from "./bundle.ts";
 
 const PATIENCE = 60_000;
 const IMAGE = "criu-ts-box";
 
 export class Podman {
-  constructor(readonly scratch: Scratch) {
+  /** `before` are words that every command comes behind. Programs of `extra` are in the image, where the machine has them. */
+  constructor(
+    readonly scratch: Scratch,
+    extra: readonly string[] = [],
+    private readonly before: readonly string[] = [],
+  ) {
     const root = scratch.at("root");
-    scratch.makeRoot(root);
+    scratch.makeRoot(
+      root,
+      extra.filter((name) => Bun.which(name) !== null),
+    );
+    // Limits such that a container, and that of a pod, needs no rights that a test may not have.
+    const settings = scratch.at("containers.conf");
+    writeFileSync(settings, `[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]\n`);
+    scratch.environment.CONTAINERS_CONF = settings;
     const archive = scratch.at("root.tar");
     const packed = Bun.spawnSync(["tar", "-C", root, "-cf", archive, "."]);
     if (packed.exitCode !== 0) throw new Error(`tar: ${packed.stderr}`);
@@ -18,7 +30,14 @@ export class Podman {
   /** Runs a command: what it prints, without its last newline. @throws Error with what podman says */
   run(...words: string[]): string {
     const { scratch } = this;
-    const command = ["podman", "--root", scratch.at("storage"), "--runroot", scratch.at("run")];
+    const command = [
+      ...this.before,
+      "podman",
+      "--root",
+      scratch.at("storage"),
+      "--runroot",
+      scratch.at("run"),
+    ];
     // What any machine has: no overlay, no systemd, no journal.
     command.push("--tmpdir", scratch.at("tmp"), "--storage-driver", "vfs", "--runtime", "runc");
     command.push("--cgroup-manager", "cgroupfs", "--events-backend", "none");
@@ -31,10 +50,9 @@ export class Podman {
     throw new Error(`podman ${words.join(" ")}: ${signalCode ?? exitCode}: ${stderr}`);
   }
 
-  /** Starts a container that runs a script. Its limits are such that it needs no rights that a test may not have. */
+  /** Starts a container that runs a script. */
   start(name: string, script: string, ...options: string[]): void {
-    const limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"];
-    this.run("run", "-d", "--name", name, ...limits, ...options, IMAGE, "sh", "-c", script);
+    this.run("run", "-d", "--name", name, ...options, IMAGE, "sh", "-c", script);
   }
 
   /**
@@ -47,6 +65,12 @@ export class Podman {
     );
     const volumes = [...programs, ...shared.map((path) => `${path}:${path}`)];
     this.start(name, script, ...volumes.flatMap((volume) => ["-v", volume]), ...options);
+  }
+
+  /** Makes a pod, whose own container runs `command` of the image: the pod's id. */
+  makePod(name: string, command: string, ...options: string[]): string {
+    const infra = ["--infra-image", IMAGE, "--infra-command", command];
+    return this.run("pod", "create", "--name", name, ...infra, ...options);
   }
 
   pid(name: string): number {
@@ -72,8 +96,9 @@ export class Podman {
     }
   }
 
-  /** Ends all containers, at once. */
+  /** Ends all pods and containers, at once. */
   end(): void {
+    this.run("pod", "rm", "--all", "--force", "--time", "0");
     this.run("rm", "--all", "--force", "--time", "0");
   }
 }

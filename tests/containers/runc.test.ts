@@ -238,6 +238,50 @@ describe.skipIf(why !== "")("runc", () => {
     LONG,
   );
 
+  test(
+    "a configuration by annotation (org.criu.config)",
+    () => {
+      const config = scratch?.at("criu.conf") ?? "";
+      writeFileSync(config, "# What runc is not told.\nfile-locks\n");
+      const change = (spec: Spec) => {
+        counting(spec);
+        spec.process.args = ["flock", "/data/lock", ...spec.process.args];
+        spec.annotations = { "org.criu.config": config };
+      };
+      return withContainer(
+        "annotation",
+        change,
+        async (container) => {
+          container.start();
+          const count = await countOf(join(container.root, "data/count"), 3);
+          container.checkpoint(1);
+          container.restore(1);
+          await countOf(join(container.root, "data/count"), count + 3);
+        },
+        ["flock"],
+      );
+    },
+    LONG,
+  );
+
+  test(
+    "--pre-dump is refused where the kernel does not tell of changed pages, and the container goes on",
+    () =>
+      withContainer("pre-dump", counting, async (container) => {
+        container.start();
+        const file = join(container.root, "data/count");
+        const count = await countOf(file, 3);
+        const before = stateOf(container.pid);
+        expect(() => container.checkpoint("parent", "--pre-dump")).toThrow(/missing features|pre-dump/);
+        expect(stateOf(container.pid)).toEqual(before);
+        await countOf(file, count + 3);
+        container.checkpoint(1);
+        container.restore(1);
+        await countOf(file, count + 5);
+      }),
+    LONG,
+  );
+
   test.skipIf(Bun.which("python3") === null)(
     "a terminal, which a new client of the console socket gets at the restore",
     () => {

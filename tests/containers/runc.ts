@@ -39,17 +39,19 @@ export class RuncContainer {
   readonly #bundle: string;
   readonly root: string;
 
+  /** `extra` are programs of the machine for its root; `before` are words that every command of runc comes behind. */
   constructor(
     readonly scratch: Scratch,
     readonly id: string,
     change: (spec: Spec) => void,
     extra: readonly string[] = [],
+    private readonly before: readonly string[] = [],
   ) {
     this.#bundle = scratch.at(id);
     this.root = scratch.at(id, "rootfs");
     mkdirSync(this.#bundle);
     scratch.makeRoot(this.root, extra);
-    const made = Bun.spawnSync(["runc", "spec", "--bundle", this.#bundle]);
+    const made = Bun.spawnSync([...before, "runc", "spec", "--bundle", this.#bundle]);
     if (made.exitCode !== 0) throw new Error(`runc spec: ${made.stderr}`);
     const config = scratch.at(id, "config.json");
     const spec: Spec = JSON.parse(readFileSync(config, "utf8"));
@@ -61,7 +63,7 @@ export class RuncContainer {
 
   /** The words of a command of runc, which gives its messages to a file: containers keep what they are started with. */
   words(...words: string[]): string[] {
-    return ["runc", "--root", this.scratch.at("state"), "--log", this.#log, ...words];
+    return [...this.before, "runc", "--root", this.scratch.at("state"), "--log", this.#log, ...words];
   }
 
   get #log(): string {
@@ -84,7 +86,7 @@ export class RuncContainer {
   }
 
   start(...words: string[]): void {
-    this.run("run", "-d", ...words, this.id);
+    this.run("run", "-d", "--bundle", this.#bundle, ...words, this.id);
   }
 
   images(round: number | string): string {
@@ -109,7 +111,7 @@ export class RuncContainer {
   }
 
   restore(round: number | string, ...words: string[]): void {
-    const [command = "", ...rest] = this.restoreWords(round, "-d", ...words);
+    const [command = "", ...rest] = this.restoreWords(round, "-d", "--bundle", this.#bundle, ...words);
     this.run(command, ...rest);
   }
 
