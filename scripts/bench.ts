@@ -35,6 +35,7 @@ import {
   waitGone,
 } from "../tests/harness/processes.ts";
 import { ourTool, peerTool, type Tool } from "../tests/harness/tool.ts";
+import { benchContainers, type Measured } from "./bench-containers.ts";
 
 interface Scenario {
   name: string;
@@ -144,6 +145,7 @@ const scenarios: Scenario[] = [
   },
 ];
 const freezeRuns = 5;
+const containerRuns = 7;
 
 const sourceDir = join(projectDir, "tests/bench");
 const programDir = join(projectDir, "build/bench");
@@ -154,13 +156,6 @@ const wanted = (name: string) => selected.length === 0 || selected.includes(name
 const runsOf = (usual: number) => Number(process.env.BENCH_RUNS ?? usual);
 
 class BenchFailed extends Error {}
-
-/** What one command took. */
-interface Measured {
-  milliseconds: number;
-  cpuMilliseconds: number;
-  peakMiB: number;
-}
 
 interface Contender {
   name: "ours" | "peer" | "floor";
@@ -245,15 +240,30 @@ class CpuGroup {
   }
 }
 
-/** Runs one command of a tool by `measure`, whose words are in tests/bench/measure.c. */
+/** Runs one command of a tool. */
 function measure(tool: Tool, command: string, images: string, args: string[]): Measured {
+  const log = `${command}.log`;
+  return measureWords([...tool, command, "-D", images, "-o", log, ...args], images, command, log);
+}
+
+/**
+ * Runs a command by `measure`, whose words are in tests/bench/measure.c; what it prints, and the log that it writes, stand in a
+ * directory.
+ */
+function measureWords(
+  words: readonly string[],
+  images: string,
+  command: string,
+  log: string,
+  environment?: Record<string, string>,
+): Measured {
   mkdirSync(images, { recursive: true });
   const [result, printedFile] = [join(images, "measured"), join(images, `${command}.out`)];
   const printed = openSync(printedFile, "w");
-  const log = `${command}.log`;
   const usedBefore = cpuGroup?.used() ?? Number.NaN;
-  Bun.spawnSync([join(programDir, "measure"), result, ...tool, command, "-D", images, "-o", log, ...args], {
+  Bun.spawnSync([join(programDir, "measure"), result, ...words], {
     stdio: ["ignore", printed, printed],
+    ...(environment && { env: environment }),
   });
   const cpuMilliseconds = (cpuGroup?.used() ?? Number.NaN) - usedBefore;
   closeSync(printed);
@@ -506,6 +516,26 @@ try {
     });
     if (scenario.name === "tiny" || scenario.name === "memory") peaks.push(dumpPeaks, restorePeaks);
   }
+  await benchContainers({
+    wanted,
+    contenders: contenders.map(({ name }) => name),
+    measure: (words, images, command, environment) =>
+      measureWords(words, images, command, `${command}.log`, environment),
+    async rounds(title, once) {
+      const [dumps, restores] = [row(`${title}: dump`, "ms", 1), row(`${title}: restore`, "ms", 1)];
+      await inTurn(title, contenders, runsOf(containerRuns) + 1, async ({ name }, run) => {
+        const { dump: dumped, restore: restored } = await once(name);
+        if (run === 0) return;
+        for (const [to, { milliseconds, cpuMilliseconds }] of [
+          [dumps, dumped],
+          [restores, restored],
+        ] as const) {
+          to.values[name].push(milliseconds);
+          to.cpu[name].push(cpuMilliseconds);
+        }
+      });
+    },
+  });
   if (wanted("freeze")) await freeze(join(dir, "freeze"), contenders);
   // Peak memory does not grow with what is dumped: 1 GiB may cost 16 MiB more than nothing.
   const [tinyDump, tinyRestore, bigDump, bigRestore] = peaks;

@@ -39,7 +39,7 @@ case $purpose in
     ;;
   containers)
     wanted="$wanted util-linux python3 busybox-static"
-    optional="runc podman iproute2 redis-server nginx-light postgresql default-jdk-headless"
+    optional="runc podman catatonit lxc iproute2 redis-server nginx-light postgresql default-jdk-headless"
     ;;
   kernels)
     # Machines with other kernels; without one of these the whole is skipped.

@@ -116,8 +116,7 @@ export class NamespacesRestore implements NamespaceRestoreContext, Disposable {
     const mounted = this.idOf(mnt);
     if (mounted !== undefined)
       mounts.plan([mounted, ...this.numbers(mnt).filter((each) => each !== mounted)], networks);
-    this.fdTableHelper =
-      users === undefined && joinedUser === undefined ? undefined : new FdTableHelper();
+    this.fdTableHelper = users === undefined && joinedUser === undefined ? undefined : new FdTableHelper();
   }
 
   /** Ends what was of use on the way. Never throws. */

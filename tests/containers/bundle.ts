@@ -76,6 +76,38 @@ export class Scratch {
   }
 }
 
+/** Namespaces for an engine to work in, which a process holds. */
+export class Elsewhere {
+  private constructor(private readonly holder: Bun.Subprocess<"ignore", "pipe", "inherit">) {}
+
+  /** `options` are those of unshare(1); `script` furnishes them. @throws Error where it fails */
+  static async make(options: readonly string[], script: string): Promise<Elsewhere> {
+    const holder = Bun.spawn(
+      ["unshare", ...options, "sh", "-ec", `${script}\necho ready\nexec sleep 100000`],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
+    const { done } = await holder.stdout.getReader().read();
+    if (done) throw new Error(`unshare ${options.join(" ")}: ${await holder.exited}`);
+    return new Elsewhere(holder);
+  }
+
+  get pid(): number {
+    return this.holder.pid;
+  }
+
+  /** Words that make what follows them work there; `kinds` are options of nsenter(1). */
+  words(...kinds: string[]): string[] {
+    return ["nsenter", "-t", `${this.pid}`, ...kinds];
+  }
+
+  async end(): Promise<void> {
+    this.holder.kill();
+    await this.holder.exited;
+  }
+}
+
 function copyProgram(name: string, root: string): void {
   const path = Bun.which(name);
   if (path === null) throw new Error(`no ${name} here`);

@@ -5,40 +5,32 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { COUNT, countOf, groupsOf, lacking, Scratch } from "./bundle.ts";
+import { COUNT, countOf, Elsewhere, groupsOf, lacking, Scratch } from "./bundle.ts";
 import { Podman } from "./podman.ts";
 import { RuncContainer } from "./runc.ts";
 
 const CGROUP2 = 0x63677270;
 const LONG = 120_000;
-const SCRIPT =
-  "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && echo ready && exec sleep 100000";
-
 const why = lacking("runc", "unshare", "nsenter");
 const alone = why || lacking("podman");
 for (const reason of new Set([why, alone]))
   if (reason !== "") console.log(`skipped: with cgroup2 alone: ${reason}`);
 
-let other: Bun.Subprocess<"ignore", "pipe", "inherit"> | undefined;
+let elsewhere: Elsewhere | undefined;
 
 beforeAll(async () => {
   if (why !== "") return;
-  other = Bun.spawn(["unshare", "--mount", "sh", "-c", SCRIPT], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  await other.stdout.getReader().read();
+  const script = "umount -l /sys/fs/cgroup\nmount -t cgroup2 none /sys/fs/cgroup";
+  elsewhere = await Elsewhere.make(["--mount"], script);
 });
 
-afterAll(async () => {
-  other?.kill();
-  await other?.exited;
-});
+afterAll(() => elsewhere?.end());
 
 /** Words that what follows them is run there by. */
 function there(): string[] {
-  if (other === undefined) throw new Error("the namespace is not there");
-  expect(statfsSync(`/proc/${other.pid}/root/sys/fs/cgroup`).type).toBe(CGROUP2);
-  return ["nsenter", "-t", `${other.pid}`, "-m"];
+  if (elsewhere === undefined) throw new Error("the namespace is not there");
+  expect(statfsSync(`/proc/${elsewhere.pid}/root/sys/fs/cgroup`).type).toBe(CGROUP2);
+  return elsewhere.words("-m");
 }
 
 function groupOf(pid: number): string {

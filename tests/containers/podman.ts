@@ -27,8 +27,8 @@ export class Podman {
     this.run("import", archive, IMAGE);
   }
 
-  /** Runs a command: what it prints, without its last newline. @throws Error with what podman says */
-  run(...words: string[]): string {
+  /** The words of a command, to be run with the environment of the scratch. */
+  words(...words: string[]): string[] {
     const { scratch } = this;
     const command = [
       ...this.before,
@@ -41,8 +41,13 @@ export class Podman {
     // What any machine has: no overlay, no systemd, no journal.
     command.push("--tmpdir", scratch.at("tmp"), "--storage-driver", "vfs", "--runtime", "runc");
     command.push("--cgroup-manager", "cgroupfs", "--events-backend", "none");
-    const { stdout, stderr, exitCode, signalCode } = Bun.spawnSync([...command, ...words], {
-      env: scratch.environment,
+    return [...command, ...words];
+  }
+
+  /** Runs a command: what it prints, without its last newline. @throws Error with what podman says */
+  run(...words: string[]): string {
+    const { stdout, stderr, exitCode, signalCode } = Bun.spawnSync(this.words(...words), {
+      env: this.scratch.environment,
       stdio: ["ignore", "pipe", "pipe"],
       timeout: PATIENCE,
     });

@@ -103,15 +103,21 @@ export class RuncContainer {
   }
 
   checkpoint(round: number | string, ...words: string[]): void {
-    this.run("checkpoint", "--image-path", this.images(round), "--work-path", this.#work, ...words, this.id);
+    const [command = "", ...rest] = this.checkpointWords(round, ...words);
+    this.run(command, ...rest);
+  }
+
+  checkpointWords(round: number | string, ...words: string[]): string[] {
+    return ["checkpoint", "--image-path", this.images(round), "--work-path", this.#work, ...words, this.id];
   }
 
   restoreWords(round: number | string, ...words: string[]): string[] {
-    return ["restore", "--image-path", this.images(round), "--work-path", this.#work, ...words, this.id];
+    const paths = ["--image-path", this.images(round), "--work-path", this.#work, "--bundle", this.#bundle];
+    return ["restore", ...paths, ...words, this.id];
   }
 
   restore(round: number | string, ...words: string[]): void {
-    const [command = "", ...rest] = this.restoreWords(round, "-d", "--bundle", this.#bundle, ...words);
+    const [command = "", ...rest] = this.restoreWords(round, "-d", ...words);
     this.run(command, ...rest);
   }
 

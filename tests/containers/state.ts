@@ -53,6 +53,6 @@ function inside(pid: number, words: string[]): string[] {
 /** What a network namespace has, but for numbers that are new. */
 export function networkOf(pid: number): string[] {
   const list = (...words: string[]) =>
-    inside(pid, ["-n", "ip", "-o", ...words]).map((line) => line.replace(/valid_lft \S+/g, ""));
+    inside(pid, ["-n", "ip", "-o", ...words]).map((line) => line.replace(/valid_lft \S+| tentative/g, ""));
   return [...list("addr"), ...list("route"), ...list("-6", "route")];
 }
