@@ -15,6 +15,7 @@ import { type Answer, Jail, jailMissing, type Order } from "./fuzz/jail.ts";
 import { mutate } from "./fuzz/mutate.ts";
 import { buildFixtures } from "./harness/build.ts";
 import { type Fixture, startFixture } from "./harness/fixture.ts";
+import { unlock } from "./harness/lock-rules.ts";
 import { dump, ourTool } from "./harness/tool.ts";
 
 const names = process.env.FUZZ_FIXTURES?.split(",") ?? [
@@ -28,6 +29,7 @@ const names = process.env.FUZZ_FIXTURES?.split(",") ?? [
   "net_namespace",
   "packet_ring",
   "tcp_local",
+  "tcp_urgent",
   "udp_waiting",
   "unix_rights",
 ];
@@ -68,6 +70,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const fixture of fixtures) await fixture.stop();
+  for (const { base } of bases) unlock(base);
   if (place !== undefined) rmSync(place, { recursive: true, force: true });
 });
 

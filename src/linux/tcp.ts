@@ -133,14 +133,23 @@ export function setQueueSequence(fd: number, sequence: number): void {
  * @throws KernelError, EIO where there are more or fewer
  */
 export function peekQueue(fd: number, length: number): Uint8Array {
+  const bytes = peekSome(fd, length);
+  if (bytes.length !== length) {
+    const what = `queue of socket ${fd}: ${bytes.length} bytes, not ${length}`;
+    throw new KernelError("recvmsg", what, ERRNO.EIO);
+  }
+  return bytes;
+}
+
+/**
+ * The same of a receive queue of `length` bytes, up to where urgent data stands, or from there on. One more where there are more.
+ * @throws KernelError
+ */
+export function peekSome(fd: number, length: number): Uint8Array {
   if (length === 0) return new Uint8Array(0);
   // One more is asked for, so that it is known that there is no more.
   const got = tryReceive(fd, new Uint8Array(length + 1), MSG.PEEK | MSG.DONTWAIT);
   if (typeof got === "number") throw new KernelError("recvmsg", `queue of socket ${fd}`, -got);
-  if (got.bytes.length !== length) {
-    const what = `queue of socket ${fd}: ${got.bytes.length} bytes, not ${length}`;
-    throw new KernelError("recvmsg", what, ERRNO.EIO);
-  }
   return got.bytes;
 }
 

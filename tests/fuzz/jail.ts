@@ -1,5 +1,5 @@
 /**
- * A place where a mutant harms nobody: a worker in a mount, pid and IPC namespace of its own, where all file systems are
+ * A place where a mutant harms nobody: a worker in a mount, pid, IPC and network namespace of its own, where all file systems are
  * read-only but a small tmpfs, and a copy of each fixture's files in it stands over the files themselves.
  */
 
@@ -73,7 +73,7 @@ echo 900 > /proc/self/oom_score_adj || true
 eval "exec $command"
 `;
 
-const namespaces = ["unshare", "-m", "-p", "-i", "-f", "--mount-proc", "--kill-child", "--"];
+const namespaces = ["unshare", "-m", "-p", "-i", "-n", "-f", "--mount-proc", "--kill-child", "--"];
 
 /** Why there can be no jail here, or undefined. */
 export function jailMissing(): string | undefined {

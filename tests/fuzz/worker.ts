@@ -11,17 +11,58 @@ import { join } from "node:path";
 import { Actions } from "../../src/actions.ts";
 import { readCommandLine } from "../../src/cli/command-line.ts";
 import { BaseError } from "../../src/linux/base-error.ts";
+import { NEW } from "../../src/linux/clone.ts";
+import { NETLINK, Netlink } from "../../src/linux/netlink.ts";
+import { NR } from "../../src/linux/nr.ts";
+import { syscall } from "../../src/linux/syscall.ts";
 import { openLog } from "../../src/log.ts";
+import { setUp } from "../../src/namespaces/net/devices.ts";
+import { ourLock } from "../../src/namespaces/net/lock.ts";
+import { OUR_NETWORK } from "../../src/namespaces/net/network.ts";
+import type { NetworkLock } from "../../src/namespaces/network-lock.ts";
 import { restore } from "../../src/restore.ts";
-import { processState, reap } from "../harness/processes.ts";
+import { processState, readText, reap } from "../harness/processes.ts";
 import { listing } from "../harness/witness.ts";
 import type { Answer, Order } from "./jail.ts";
 import { type Images, mutate } from "./mutate.ts";
 
 const NOTHING = /$^/;
+/** Connections are restored: nothing of them leaves the namespace. */
+const HOW = ["-d", "-s", "--tcp-established"];
+/** The index of the device that every network namespace has. */
+const LOOPBACK = 1;
 
 const [scratch = "", stateCopies = "", ...tool] = process.argv.slice(2);
 openLog({ output: "/dev/null" });
+
+/** A network namespace where nobody has been, and where nothing passes, as a dump leaves it. */
+class FreshNetwork implements Disposable {
+  readonly #lock: NetworkLock;
+
+  constructor() {
+    syscall("of a network", NR.unshare, NEW.NET);
+    using route = Netlink.open(NETLINK.ROUTE);
+    setUp(route, LOOPBACK, true, "lo");
+    this.#lock = ourLock("fuzz", { ...OUR_NETWORK, isOurs: false });
+    this.#lock.prepare([]);
+    this.#lock.lock();
+  }
+
+  /** Connections that nobody has, in whatever state, and others. */
+  get sockets(): string[] {
+    return ["tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet"].flatMap((kind) =>
+      (readText(`/proc/thread-self/net/${kind}`) ?? "")
+        .trim()
+        .split("\n")
+        .slice(1)
+        .map((line) => `${kind} ${line.trim()}`),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock[Symbol.dispose]();
+  }
+}
 
 /** Base directories by their path: in memory, and in the scratch as they were at first. */
 const bases = new Map<string, { images: Images; dir: string; dirty: Set<string> }>();
@@ -70,7 +111,7 @@ async function killOthers(): Promise<void> {
 const errorLine = /^(\(\d+\.\d+\) )? *(\d+: )?Error \(/;
 
 function restoreOutside(dir: string): Pick<Answer, "outcome" | "text"> {
-  const command = [...tool, "restore", "-d", "-s", "-D", dir, "-W", scratch];
+  const command = [...tool, "restore", ...HOW, "-D", dir, "-W", scratch];
   const { exitCode, signalCode, stderr, exitedDueToTimeout } = Bun.spawnSync(command, {
     stdio: ["ignore", "ignore", "pipe"],
     timeout: 8000,
@@ -88,10 +129,7 @@ function restoreOutside(dir: string): Pick<Answer, "outcome" | "text"> {
 }
 
 async function restoreInside(dir: string): Promise<Pick<Answer, "outcome" | "text">> {
-  const request = readCommandLine(
-    ["restore", "-d", "-s", "-D", dir, "-W", scratch, "--no-default-config"],
-    {},
-  );
+  const request = readCommandLine(["restore", ...HOW, "-D", dir, "-W", scratch, "--no-default-config"], {});
   if (request === "version" || "help" in request) throw new Error("no request");
   try {
     await restore(request.options, new Actions([], dir));
@@ -125,6 +163,7 @@ async function answer({ base: path, stateDir, seed, outside }: Order): Promise<A
     rmSync(join(base.dir, name));
   }
   const before = listing(stateDir, NOTHING) + listing(scratch, NOTHING);
+  using network = new FreshNetwork();
   const fds = readdirSync("/proc/self/fd").length;
   const start = performance.now();
   let { outcome, text } = outside ? restoreOutside(base.dir) : await restoreInside(base.dir);
@@ -136,6 +175,11 @@ async function answer({ base: path, stateDir, seed, outside }: Order): Promise<A
     outcome = "leftover";
   }
   await killOthers();
+  const [socket] = network.sockets;
+  if (outcome === "refused" && socket !== undefined) {
+    text = `a socket is left: ${socket}; ${text}`;
+    outcome = "leftover";
+  }
   if (listing(stateDir, NOTHING) + listing(scratch, NOTHING) !== before) {
     if (outcome === "refused") {
       const now = (listing(stateDir, NOTHING) + listing(scratch, NOTHING)).split("\n");

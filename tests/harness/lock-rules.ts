@@ -1,6 +1,10 @@
 /** What network locks leave in the firewall of our network namespace. */
+import { ImageDir } from "../../src/images/image-dir.ts";
+import { IMAGES } from "../../src/images/kinds.ts";
 import { NETLINK, Netlink } from "../../src/linux/netlink.ts";
 import { listTables } from "../../src/linux/nftables.ts";
+import { OUR_NETWORK } from "../../src/namespaces/net/network.ts";
+import { unlockNftables } from "../../src/namespaces/nftables-lock.ts";
 import { patience } from "./patience.ts";
 
 /** A lock by iptables can be put here. */
@@ -26,4 +30,10 @@ export async function lockRulesLeft(others: readonly string[] = []): Promise<str
     if (left.length === 0 || Date.now() > end) return left;
     await Bun.sleep(10);
   }
+}
+
+/** Takes the lock of a dump away that nobody restores. */
+export function unlock(imagesDir: string): void {
+  const { dump_criu_run_id: id } = ImageDir.open(imagesDir).readOne(IMAGES.inventory);
+  if (id !== undefined) unlockNftables(id, OUR_NETWORK);
 }

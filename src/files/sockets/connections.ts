@@ -22,6 +22,8 @@ export interface OpenConnection {
   readonly reuse: boolean;
   /** Whether the namespace that it is in is locked as a whole. */
   readonly isLocked: boolean;
+  /** How many bytes wait in it in truth, with a FIN that waits; undefined where the kernel's list has it not. */
+  readonly waiting: () => number | undefined;
   /** For messages: `process 12: descriptor 3: the TCP connection ...`. */
   readonly where: string;
   /** Gets what was found. */
@@ -78,10 +80,10 @@ export class ConnectionsDump {
       this.#undone.push(undo.lay("network lock", lock.undoing));
       lock.lock();
     }
-    for (const { fd, reuse, where, take } of this.#open) {
+    for (const { fd, reuse, waiting, where, take } of this.#open) {
       this.#undone.push(undo.lay(`${where}: repair`, leavingRepair(fd.number, reuse)));
       repairOn(fd.number);
-      take(saveConnection(fd.number, where));
+      take(saveConnection(fd.number, waiting, undo, where));
     }
     if (leaves) this.release();
     else if (unlocked.length > 0) this.#staying = undo.layAfter("network lock", lock.staying);

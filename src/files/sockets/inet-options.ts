@@ -102,6 +102,7 @@ const OF_TCP: readonly Option[] = [
     TCP.DELACK_MAX_US,
   ]),
   { level: SOL.TCP, name: TCP.CONGESTION, size: CONGESTION },
+  { level: SOL.SOCKET, name: SO.PEEK_OFF },
 ];
 /** Two keys. */
 const FASTOPEN_KEYS = 32;

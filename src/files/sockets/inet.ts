@@ -47,7 +47,6 @@ import { MembersDump } from "./multicast.ts";
 import { OptionsDump, type SocketType, socketFamily, socketType } from "./options.ts";
 import { withoutError } from "./pending-error.ts";
 import { MulticastRouters, rawPeer } from "./raw.ts";
-import { isFinReceived, type SavedConnection } from "./tcp.ts";
 
 /** Bytes of the name of what stands between TCP and the program; of struct tcp_ao_info_opt. */
 const ULP_NAME = 16;
@@ -163,18 +162,6 @@ class InetDump implements FileDumper {
       throw new FileDumpError(`${where}: its segments are signed (TCP_MD5SIG), which cannot be dumped`);
   }
 
-  /** What is behind urgent data that nobody has read cannot be reached, nor be told from it. @throws FileDumpError */
-  #refuseUrgent(fd: number, names: Names, where: string, net: SocketNet, saved: SavedConnection): void {
-    const found = this.#find(fd, names, net);
-    // A FIN that waits is one of them.
-    if (
-      found === undefined ||
-      found.receiveQueue <= saved.entry.inq_len + (isFinReceived(saved.state) ? 1 : 0)
-    )
-      return;
-    throw new FileDumpError(`${where}: urgent data waits in it, which cannot be dumped`);
-  }
-
   #state(
     fd: number,
     type: SocketType,
@@ -274,8 +261,8 @@ class InetDump implements FileDumper {
       reuse: entry.opts.reuseaddr === true,
       isLocked: !net.isOurs,
       where,
+      waiting: () => this.#find(fd.number, { own, peer }, net)?.receiveQueue,
       take: (saved) => {
-        this.#refuseUrgent(fd.number, { own, peer }, where, net, saved);
         entry.state = saved.state;
         if (saved.error !== 0) entry.error = saved.error;
         using writer = this.context.images.writer(IMAGES.tcp_stream, entry.ino);

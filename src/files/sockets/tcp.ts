@@ -41,10 +41,13 @@ import {
   setTimestamp,
   setWindow,
   TCPI_OPT,
+  type TcpWindow,
 } from "../../linux/tcp.ts";
 import { isMapped } from "../../namespaces/network-lock.ts";
+import type { Undo } from "../../undo/undo.ts";
 import { FileDumpError, FileRestoreError } from "../errors.ts";
 import { prepareQueues } from "./options.ts";
+import { restoreUrgent, takeReceived } from "./tcp-urgent.ts";
 
 const { ESTABLISHED, SYN_SENT, FIN_WAIT1, FIN_WAIT2, CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING } = TCP_STATE;
 
@@ -77,14 +80,21 @@ export interface SavedConnection {
   readonly error: number;
 }
 
-/** Takes what there is of a connection that is in repair. `where` names it. @throws KernelError, FileDumpError */
-export function saveConnection(fd: number, where: string): SavedConnection {
+/**
+ * Takes what there is of a connection that is in repair. `listed` asks how long its receive queue is in truth, with a FIN that waits;
+ * `where` names it. @throws KernelError, FileDumpError
+ */
+export function saveConnection(
+  fd: number,
+  listed: () => number | undefined,
+  undo: Undo,
+  where: string,
+): SavedConnection {
   const info = readTcpInfo(fd);
   const { state } = info;
   if (!isConnection(state))
     throw new FileDumpError(`${where}: a TCP connection in state ${state} cannot be dumped`);
-  const { received, ...lengths } = queueLengths(fd);
-  let { sending, unsent } = lengths;
+  let { received, sending, unsent } = queueLengths(fd);
   if (state === CLOSE) {
     // A connection that was reset may have left something to send, which nobody will.
     sending = 0;
@@ -98,8 +108,10 @@ export function saveConnection(fd: number, where: string): SavedConnection {
   const stamped = (info.options & TCPI_OPT.TIMESTAMPS) !== 0;
   const mssClamp = readMssClamp(fd);
   const timestamp = stamped ? readTimestamp(fd) : undefined;
-  const receiving = takeQueue(fd, QUEUE.RECEIVE, received, where);
-  const sent = takeQueue(fd, QUEUE.SEND, sending, where);
+  // A queue that has an urgent byte in it is told to end there.
+  received = Math.max(received, (listed() ?? 0) - (isFinReceived(state) ? 1 : 0));
+  const receiving = takeQueue(fd, QUEUE.RECEIVE, where, () => takeReceived(fd, received, undo, where));
+  const sent = takeQueue(fd, QUEUE.SEND, where, () => ({ bytes: peekQueue(fd, sending) }));
   // With the send queue chosen the kernel would take for sent what it is about to send.
   chooseQueue(fd, QUEUE.NONE);
   const payload = new Uint8Array(received + sending);
@@ -121,26 +133,25 @@ export function saveConnection(fd: number, where: string): SavedConnection {
       mss_clamp: mssClamp,
       timestamp,
       ...window,
+      ...(receiving.at === undefined ? {} : { urgent_at: receiving.at, urgent: receiving.state }),
     },
   };
 }
 
-function takeQueue(
+function takeQueue<Q extends { readonly bytes: Uint8Array }>(
   fd: number,
   queue: number,
-  length: number,
   where: string,
-): { readonly sequence: number; readonly bytes: Uint8Array } {
+  take: () => Q,
+): Q & { readonly sequence: number } {
   chooseQueue(fd, queue);
   const sequence = queueSequence(fd);
   try {
-    return { sequence, bytes: peekQueue(fd, length) };
+    return { ...take(), sequence };
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     const name = queue === QUEUE.RECEIVE ? "receive" : "send";
-    throw new FileDumpError(`${where}: its ${name} queue of ${length} bytes: ${error.message}`, {
-      cause: error,
-    });
+    throw new FileDumpError(`${where}: its ${name} queue: ${error.message}`, { cause: error });
   }
 }
 
@@ -181,10 +192,7 @@ export function restoreConnection(
   setQueueSequence(fd, state === SYN_SENT ? wrap(numbers.acknowledged - 1) : numbers.acknowledged);
   connectAgain(fd, image);
   if ((stream.opt_mask & TCPI_OPT.TIMESTAMPS) !== 0) setTimestamp(fd, stream.timestamp ?? 0);
-  if (stream.inq_len > 0) {
-    chooseQueue(fd, QUEUE.RECEIVE);
-    fillQueue(fd, payload.bytes(0, stream.inq_len));
-  }
+  fillReceiveQueue(fd, image, numbers, sender, what);
   fillSendQueue(fd, payload, stream, unsent);
   restoreWindow(fd, image);
   closeAgain(fd, image, numbers, sender);
@@ -222,6 +230,32 @@ function connectAgain(fd: number, { state, destination, stream }: ConnectionImag
   });
 }
 
+function fillReceiveQueue(
+  fd: number,
+  image: ConnectionImage,
+  numbers: Numbers,
+  sender: PacketSender,
+  what: string,
+): void {
+  const { stream, payload } = image;
+  const { inq_len: length, urgent_at: at, urgent: state } = stream;
+  if (length === 0) return;
+  const bytes = payload.bytes(0, length);
+  chooseQueue(fd, QUEUE.RECEIVE);
+  if (at === undefined || state === undefined) {
+    fillQueue(fd, bytes);
+    return;
+  }
+  const sequence = wrap(numbers.received - length + at);
+  const segment = { ends: endsOf(image), sequence, acknowledgement: numbers.acknowledged, sender };
+  restoreUrgent(
+    fd,
+    { bytes, at, state },
+    { ...segment, windows: windowOf(stream), window: peerWindow(stream) },
+    what,
+  );
+}
+
 function fillSendQueue(fd: number, payload: Payload, stream: TcpStreamEntry, unsent: number): void {
   const sent = stream.outq_len - unsent;
   if (sent > 0) {
@@ -236,7 +270,13 @@ function fillSendQueue(fd: number, payload: Payload, stream: TcpStreamEntry, uns
   repairOn(fd);
 }
 
-function restoreWindow(fd: number, { state, stream }: ConnectionImage): void {
+/** The peer's window, as a header has it. */
+function peerWindow({ snd_wnd = 0, snd_wscale }: TcpStreamEntry): number {
+  return snd_wnd >>> snd_wscale;
+}
+
+/** What TCP_REPAIR_WINDOW takes; undefined where the images say nothing of it. */
+function windowOf(stream: TcpStreamEntry): TcpWindow | undefined {
   const { snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup } = stream;
   if (
     snd_wl1 === undefined ||
@@ -245,17 +285,24 @@ function restoreWindow(fd: number, { state, stream }: ConnectionImage): void {
     rcv_wnd === undefined ||
     rcv_wup === undefined
   )
-    return;
+    return undefined;
+  return { snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup };
+}
+
+function restoreWindow(fd: number, { state, stream }: ConnectionImage): void {
+  const window = windowOf(stream);
+  if (window === undefined) return;
   // The peer's FIN is still to come, and takes a byte of the window.
   const fin = isFinReceived(state) ? 1 : 0;
-  setWindow(fd, { snd_wl1, snd_wnd, max_window, rcv_wnd: wrap(rcv_wnd + fin), rcv_wup: wrap(rcv_wup - fin) });
+  const { rcv_wnd, rcv_wup } = window;
+  setWindow(fd, { ...window, rcv_wnd: wrap(rcv_wnd + fin), rcv_wup: wrap(rcv_wup - fin) });
 }
 
 /** Does once more what had closed the connection. */
 function closeAgain(fd: number, image: ConnectionImage, numbers: Numbers, sender: PacketSender): void {
   const { state, stream, error } = image;
   const ends = endsOf(image);
-  const window = (stream.snd_wnd ?? 0) >>> stream.snd_wscale;
+  const window = peerWindow(stream);
   const send = (sequence: number, acknowledgement: number, flags: number): void =>
     sender.segment(ends, { sequence: wrap(sequence), acknowledgement: wrap(acknowledgement), flags, window });
   const { received, acknowledged } = numbers;

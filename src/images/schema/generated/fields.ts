@@ -1454,6 +1454,8 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "max_window", id: 15, label: "optional", kind: "scalar", type: "uint32" },
     { name: "rcv_wnd", id: 16, label: "optional", kind: "scalar", type: "uint32" },
     { name: "rcv_wup", id: 17, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "urgent_at", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "urgent", id: 1001, label: "optional", kind: "scalar", type: "uint32" },
   ],
   unix_sk_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },

@@ -795,6 +795,9 @@ export interface TcpStreamEntry {
   max_window?: number | undefined;
   rcv_wnd?: number | undefined;
   rcv_wup?: number | undefined;
+  /** Where the urgent byte stands in the receive queue, and whether it has been read: 1 it waits, 2 it was read. */
+  urgent_at?: number | undefined;
+  urgent?: number | undefined;
 }
 
 export const TcpStreamEntry: Codec<TcpStreamEntry> = {
@@ -817,6 +820,8 @@ export const TcpStreamEntry: Codec<TcpStreamEntry> = {
     if (m.max_window !== undefined) w.uint32(120, m.max_window, "tcp_stream_entry.max_window");
     if (m.rcv_wnd !== undefined) w.uint32(128, m.rcv_wnd, "tcp_stream_entry.rcv_wnd");
     if (m.rcv_wup !== undefined) w.uint32(136, m.rcv_wup, "tcp_stream_entry.rcv_wup");
+    if (m.urgent_at !== undefined) w.uint32(8000, m.urgent_at, "tcp_stream_entry.urgent_at");
+    if (m.urgent !== undefined) w.uint32(8008, m.urgent, "tcp_stream_entry.urgent");
   },
   read(r: Reader): TcpStreamEntry {
     let inq_len: number | undefined;
@@ -836,6 +841,8 @@ export const TcpStreamEntry: Codec<TcpStreamEntry> = {
     let max_window: number | undefined;
     let rcv_wnd: number | undefined;
     let rcv_wup: number | undefined;
+    let urgent_at: number | undefined;
+    let urgent: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -890,6 +897,12 @@ export const TcpStreamEntry: Codec<TcpStreamEntry> = {
         case 136:
           rcv_wup = r.uint32();
           break;
+        case 8000:
+          urgent_at = r.uint32();
+          break;
+        case 8008:
+          urgent = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -901,7 +914,7 @@ export const TcpStreamEntry: Codec<TcpStreamEntry> = {
     if (opt_mask === undefined) return r.missing("tcp_stream_entry.opt_mask");
     if (snd_wscale === undefined) return r.missing("tcp_stream_entry.snd_wscale");
     if (mss_clamp === undefined) return r.missing("tcp_stream_entry.mss_clamp");
-    return { inq_len, inq_seq, outq_len, outq_seq, opt_mask, snd_wscale, mss_clamp, rcv_wscale, timestamp, cork, nodelay, unsq_len, snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup };
+    return { inq_len, inq_seq, outq_len, outq_seq, opt_mask, snd_wscale, mss_clamp, rcv_wscale, timestamp, cork, nodelay, unsq_len, snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup, urgent_at, urgent };
   },
 };
 
