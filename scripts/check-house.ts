@@ -131,7 +131,7 @@ const KEPT: readonly Exception[] = [
     "src/images/write-behind.ts: pending:",
     "src/files/open-many.ts: own:",
     "src/memory/transfer-jobs.ts: jobs:",
-    "src/memory/cow-sharing.ts: windows:",
+    "src/memory/compare-pages.ts: windows:",
   ),
   ...allow(
     "code of ours, which is in the executable with what points to it",

@@ -51,7 +51,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   actions.run("pre-dump");
   refuseRoot(rootPid);
   const stats = new DumpStats();
-  const images = ImageDir.create(given.imagesDir);
+  const images = ImageDir.create(given.imagesDir, given.prevImagesDir);
   stage("dump/start");
 
   const freezing = new Stopwatch();

@@ -36,6 +36,13 @@ export const STAGES = {
     "dump/inventory",
     "dump/committed",
   ],
+  "pre-dump": [
+    "pre-dump/start",
+    "pre-dump/freezing",
+    "pre-dump/process",
+    "pre-dump/released",
+    "pre-dump/copied",
+  ],
   restore: [
     "restore/planned",
     "restore/root",

@@ -11,6 +11,7 @@ import { versionText } from "./version.ts";
 const procedures: Procedures = {
   dump: async () => (await import("./dump.ts")).dump,
   restore: async () => (await import("./restore.ts")).restore,
+  "pre-dump": async () => (await import("./migrate/pre-dump.ts")).preDump,
   check: async () => (await import("./check/check.ts")).check,
   exec: async () => (await import("./exec.ts")).exec,
   "cpuinfo dump": async () => (await import("./check/cpuinfo.ts")).cpuinfoDump,

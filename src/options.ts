@@ -13,7 +13,7 @@ import { BaseError } from "./linux/base-error.ts";
 export const COMMANDS = [
   { name: "dump", built: true, help: "checkpoint a process tree" },
   { name: "restore", built: true, help: "restore a process tree" },
-  { name: "pre-dump", built: false, help: "save memory ahead of a dump, while the tree runs on" },
+  { name: "pre-dump", built: true, help: "save memory ahead of a dump, while the tree runs on" },
   { name: "check", built: true, help: "tell whether this kernel offers what is needed" },
   { name: "page-server", built: false, help: "receive the memory pages of a dump over the network" },
   { name: "lazy-pages", built: false, help: "fill in a restored tree's memory on demand" },
@@ -315,7 +315,7 @@ const TABLE = {
   stream: { long: "stream", argument: "none", negatable: true, value: flag, section: "Common",
     commands: [...TREES, "cpuinfo dump"], built: NOT_YET, help: "exchange images with criu-image-streamer" },
   libdir: { long: "libdir", short: "L", argument: "required", value: text, section: "Common",
-    commands: TREES, built: BOTH, metavar: "DIR", help: "the directory of the plugins; see docs/plugins.md" },
+    commands: TREES, built: TREES, metavar: "DIR", help: "the directory of the plugins; see docs/plugins.md" },
   actionScript: { long: "action-script", argument: "required", repeated: true, value: list(), section: "Common",
     commands: ALL, built: ALL, metavar: "FILE",
     help: "run FILE at the stages of the work, named in CRTOOLS_SCRIPT_ACTION" },
@@ -331,7 +331,7 @@ const TABLE = {
 
   // -- Process tree ---------------------------------------------------------------------------------------
   tree: { long: "tree", short: "t", argument: "required", value: number(undefined, 1, INT_MAX),
-    rpc: "pid", section: "Process tree", commands: [...DUMPS, "exec"], built: [...DUMP, "exec"], metavar: "PID",
+    rpc: "pid", section: "Process tree", commands: [...DUMPS, "exec"], built: [...DUMPS, "exec"], metavar: "PID",
     help: "the root of the process tree to dump; the process to make a system call in" },
   leaveRunning: { long: "leave-running", short: "R", argument: "none", value: flag,
     also: { leaveStopped: false }, rpc: "leave_running", section: "Process tree", commands: DUMP, built: DUMP,
@@ -372,7 +372,7 @@ const TABLE = {
 
   // -- Memory ---------------------------------------------------------------------------------------------
   prevImagesDir: { long: "prev-images-dir", argument: "required", value: text, rpc: "parent_img", section: "Memory",
-    commands: [...DUMPS, "page-server"], built: NOT_YET, metavar: "DIR",
+    commands: [...DUMPS, "page-server"], built: DUMPS, metavar: "DIR",
     help: "save only what changed since the images in DIR, relative to the image directory" },
   trackMem: { long: "track-mem", argument: "none", negatable: true, value: flag,
     rpc: "track_mem", section: "Memory", commands: DUMPS, built: NOT_YET,
@@ -389,10 +389,10 @@ const TABLE = {
 
   // -- Files and devices ----------------------------------------------------------------------------------
   linkRemap: { long: "link-remap", argument: "none", negatable: true, value: flag,
-    rpc: "link_remap", section: "Files and devices", commands: DUMPS, built: DUMP,
+    rpc: "link_remap", section: "Files and devices", commands: DUMPS, built: DUMPS,
     help: "give unlinked files that have other names a temporary name" },
   ghostLimit: { long: "ghost-limit", argument: "required", value: size,
-    rpc: "ghost_limit", section: "Files and devices", commands: DUMPS, built: DUMP, metavar: "SIZE",
+    rpc: "ghost_limit", section: "Files and devices", commands: DUMPS, built: DUMPS, metavar: "SIZE",
     help: "the largest deleted file to save in an image, with K, M or G (1M)" },
   ghostFiemap: { long: "ghost-fiemap", argument: "none", negatable: true, value: flagThatIsOn,
     section: "Files and devices", commands: DUMPS, built: DUMPS,

@@ -66,6 +66,10 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
       `inventory.img: version ${inventory.img_version} of the images, ${IMG_VERSION} is known`,
     );
   }
+  if (inventory.pre_dump_mode !== undefined && !images.has(IMAGES.pstree))
+    throw new ImageValueError(
+      "inventory.img: these are those of a pre-dump, of memory alone; restore the dump that builds on them",
+    );
   if (inventory.tcp_close === true && !options.tcpClose)
     throw new ImageValueError("inventory.img: dumped with --tcp-close, which a restore needs as well");
   const plugins = Plugins.find(options, "restore", inventory.plugins_entry?.plugins);

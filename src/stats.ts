@@ -10,6 +10,13 @@ export class Stopwatch {
   }
 }
 
+/** Pages of shared memory: looked at, written, and left to the images of the dump before. */
+export interface SharedCounts {
+  readonly scanned: number;
+  readonly written: number;
+  readonly inParent: number;
+}
+
 /** Collected by a dump as it goes. */
 export class DumpStats {
   freezingTime = 0;
@@ -18,13 +25,16 @@ export class DumpStats {
   memwriteTime = 0;
   pagesScanned = 0;
   pagesWritten = 0;
+  pagesInParent = 0;
   sharedScanned = 0;
   sharedWritten = 0;
+  sharedInParent = 0;
 
   /** Pages of shared memory. */
-  countShared({ scanned, written }: { readonly scanned: number; readonly written: number }): void {
+  countShared({ scanned, written, inParent }: SharedCounts): void {
     this.sharedScanned += scanned;
     this.sharedWritten += written;
+    this.sharedInParent += inParent;
   }
 
   get entry(): DumpStatsEntry {
@@ -34,14 +44,14 @@ export class DumpStats {
       memdump_time: this.memdumpTime,
       memwrite_time: this.memwriteTime,
       pages_scanned: BigInt(this.pagesScanned),
-      pages_skipped_parent: 0n,
+      pages_skipped_parent: BigInt(this.pagesInParent),
       pages_written: BigInt(this.pagesWritten),
       irmap_resolve: 0,
       pages_lazy: 0n,
       page_pipes: 0n,
       page_pipe_bufs: 0n,
       shpages_scanned: BigInt(this.sharedScanned),
-      shpages_skipped_parent: 0n,
+      shpages_skipped_parent: BigInt(this.sharedInParent),
       shpages_written: BigInt(this.sharedWritten),
     };
   }

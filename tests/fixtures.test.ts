@@ -15,6 +15,7 @@ import {
   cycle,
   type Fixture,
   leaveRunning,
+  preDumped,
   Refused,
   refusedDump,
   Skipped,
@@ -120,6 +121,20 @@ for (const name of names) {
         }),
       patience,
     );
+    const { notAfterPreDump } = directives(name);
+    if (notAfterPreDump !== undefined) skips.push(`${name}: not after a pre-dump: ${notAfterPreDump}`);
+    else
+      test(
+        "pre-dump, dump of what has changed, restore",
+        () =>
+          judge(name, "pre-dump, dump, restore", async (it) => {
+            const dumpOptions = await preDumped(it);
+            const { imagesDir, differences } = await cycle(it, { dumpOptions });
+            await checkImages(imagesDir);
+            expect(differences).toEqual([]);
+          }),
+        patience,
+      );
     if (directives(name).delayMs > 0)
       test(
         "dump, restore at eight random moments",

@@ -14,9 +14,8 @@ import type { TreeMounts } from "../linux/path-at.ts";
 import type { HostPid, TreeTasks } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
 import { Level, log } from "../log.ts";
-import type { ShmemCounts } from "../memory/shmem.ts";
 import { Plugins } from "../plugins/plugins.ts";
-import type { DumpStats } from "../stats.ts";
+import type { DumpStats, SharedCounts } from "../stats.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import type { Undo } from "../undo/undo.ts";
 import { isZeroDevice } from "./device.ts";
@@ -107,7 +106,7 @@ export class FilesDump {
       namespaces,
       newId: () => ++this.#lastId,
       add: (entry: FileEntry) => void this.#entries.push(entry),
-      countShared: (counts: ShmemCounts) => stats.countShared(counts),
+      countShared: (counts: SharedCounts) => stats.countShared(counts),
       describe: (fd: number, where: string) => this.#describeOurs(fd, where),
       holds: (pid: HostPid, number: number) => this.#holds(pid, number),
       find: (ino: number, is: (pid: HostPid, fd: number) => boolean) =>

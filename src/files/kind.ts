@@ -16,11 +16,11 @@ import type { Owners } from "../linux/owners.ts";
 import type { MountPaths, TreeMounts } from "../linux/path-at.ts";
 import type { HostPid, NsPid, TreeTasks } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
-import type { ShmemCounts } from "../memory/shmem.ts";
 import type { SocketNets } from "../namespaces/net/dump.ts";
 import type { TreeNets } from "../namespaces/net/restore.ts";
 import type { NetworkLock } from "../namespaces/network-lock.ts";
 import type { Plugins } from "../plugins/plugins.ts";
+import type { SharedCounts } from "../stats.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Undo } from "../undo/undo.ts";
 import type { InheritedFds } from "./inherit-fd.ts";
@@ -142,7 +142,7 @@ export interface DumpContext {
   /** Adds an entry to files.img. */
   add(entry: FileEntry): void;
   /** Counts content of shared memory that is stored. */
-  countShared(counts: ShmemCounts): void;
+  countShared(counts: SharedCounts): void;
   /**
    * What a descriptor of ours leads to, one that was found in a queue, say: dumped, if no other descriptor has led there
    * before. `fd` is the dump's from now on. `where` names it in errors. @throws FileDumpError

@@ -36,7 +36,20 @@
 //     ImageDir.open("/var/tmp/img").readAll(IMAGES.pstree);
 
 import { ERRNO } from "../linux/errno.ts";
-import { exists, isAbsent, isDirectory, rename, stat, unlink } from "../linux/io.ts";
+import { Fd } from "../linux/fd.ts";
+import {
+  exists,
+  isAbsent,
+  isDirectory,
+  O,
+  readLink,
+  rename,
+  type Stat,
+  selfPath,
+  stat,
+  symlink,
+  unlink,
+} from "../linux/io.ts";
 import { fileError, ImageError } from "./error.ts";
 import { encodeImage, ImageWriter, openForReading } from "./image-file.ts";
 import { ImageReader } from "./image-reader.ts";
@@ -58,13 +71,25 @@ const MANY = 8;
 /** Where files that are written in one piece are made: memory that was touched before costs no page faults. */
 const scratch = new Writer(4096);
 
+function statOf({ path }: ImageDir): Stat {
+  try {
+    return stat(path);
+  } catch (error) {
+    throw fileError("open the image directory", path, error);
+  }
+}
+
 /** A directory of images; the layout is told at the top of image-dir.ts. All errors are ImageErrors. */
 export class ImageDir extends ReadableImages {
   /** Bytes of files that were loaded ahead, by their names. */
   private readonly ahead = new Map<string, Uint8Array>();
   private behind: WriteBehind | undefined;
 
-  private constructor(path: string) {
+  private constructor(
+    path: string,
+    /** Where the dump before has its images, which this one builds on. */
+    readonly previous?: ImageDir,
+  ) {
     super(path);
   }
 
@@ -80,17 +105,43 @@ export class ImageDir extends ReadableImages {
     return new ImageDir(path);
   }
 
-  /** An existing directory that is to be filled anew: from here to `commitInventory` it has no inventory. */
-  static create(path: string): ImageDir {
+  /**
+   * An existing directory that is to be filled anew: from here to `commitInventory` it has no inventory. What it builds on are the
+   * images in `previous`, a path that counts from the directory; it gets a link to that.
+   */
+  static create(path: string, previous?: string): ImageDir {
     const dir = ImageDir.open(path);
+    if (previous === undefined) {
+      dir.remove(IMAGES.inventory);
+      return dir;
+    }
+    const before = ImageDir.open(previous.startsWith("/") ? previous : `${path}/${previous}`);
+    if (statOf(before).ino === statOf(dir).ino && statOf(before).dev === statOf(dir).dev)
+      throw new ImageError("the images cannot build on themselves", { file: previous });
+    if (!before.has(IMAGES.inventory))
+      throw new ImageError("there is no whole dump to build on: it has no inventory.img", { file: previous });
     dir.remove(IMAGES.inventory);
-    return dir;
+    const link = `${path}/${PARENT_LINK}`;
+    try {
+      unlink(link);
+      symlink(previous, link);
+    } catch (error) {
+      throw fileError("link", PARENT_LINK, error);
+    }
+    return new ImageDir(path, before);
   }
 
   /** The directory of the dump before this one; undefined where there is none. */
   parent(): ImageDir | undefined {
     const path = `${this.path}/${PARENT_LINK}`;
-    return exists(path) ? ImageDir.open(path) : undefined;
+    if (!exists(path)) return undefined;
+    // Where it leads to, once and for all: the kernel does not follow more than 40 links of a long chain.
+    try {
+      using directory = Fd.open(path, O.PATH | O.DIRECTORY);
+      return ImageDir.open(readLink(selfPath(directory.number)));
+    } catch (error) {
+      throw fileError("open the image directory", path, error);
+    }
   }
 
   override has(kind: AnyImageKind | RawKind, id?: Id): boolean {

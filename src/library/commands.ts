@@ -24,7 +24,10 @@ export async function dump(
   return countsOf(await withOptions("dump", request));
 }
 
-/** Saves memory ahead of a dump. @throws CriuError as long as the command is not built */
+/**
+ * Saves memory ahead of a dump, which builds on it with `prevImagesDir`, a path that counts from its `imagesDir`.
+ * @throws OptionError, CriuError: the tree runs on as it was
+ */
 export async function preDump(
   request: Request & { readonly tree: number; readonly imagesDir: string },
 ): Promise<void> {

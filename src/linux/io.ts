@@ -176,6 +176,11 @@ export function unlink(path: string): boolean {
   return true;
 }
 
+/** symlink(2): `path` leads to `target`. @throws KernelError */
+export function symlink(target: string, path: string): void {
+  syscall(path, NR.symlinkat, nameAddress(target), AT.FDCWD, nameAddress(path, 1));
+}
+
 /** rename(2). @throws KernelError */
 export function rename(from: string, to: string): void {
   syscall(from, NR.renameat, AT.FDCWD, nameAddress(from), AT.FDCWD, nameAddress(to, 1));

@@ -5,9 +5,8 @@
  * have the same mapping, their pages are compared: equal ones stay, others are read in, and those that only the parent
  * has are dropped.
  */
-import { ImageError } from "../images/error.ts";
-import { read } from "../linux/io.ts";
 import { MAP, PAGE_SIZE } from "../linux/memory.ts";
+import { compareRange } from "./compare-pages.ts";
 import type { Pagemap } from "./pages.ts";
 import { has, isHuge, isPrivate, isVdso, STATUS, type Vma } from "./vma.ts";
 
@@ -42,50 +41,8 @@ export function matchMappings(child: readonly Vma[], parent: readonly Vma[]): (n
   });
 }
 
-/** Of a parent so much is kept, so that it is read once for many children. */
-const PARENT_WINDOW = 4 << 20;
-/** Of a child little enough that it is still in the processor's cache when it is compared. */
-const CHILD_WINDOW = 128 << 10;
-
-/** A piece of a pages file in memory. */
-class Window {
-  readonly bytes: Buffer;
-  #map: Pagemap | undefined;
-  #start = 0;
-  #length = 0;
-
-  constructor(size: number) {
-    this.bytes = Buffer.allocUnsafeSlow(size);
-  }
-
-  /** Makes bytes at `offset` available; gives where they stand in `bytes`. At least one page is there. */
-  at(map: Pagemap, offset: number): number {
-    if (map !== this.#map || offset < this.#start || offset + PAGE_SIZE > this.#start + this.#length) {
-      this.#map = undefined;
-      const length = read(map.fd, this.bytes, offset);
-      if (length < PAGE_SIZE) throw new ImageError("the file is cut short", { file: map.file });
-      this.#map = map;
-      this.#start = offset;
-      this.#length = length - (length % PAGE_SIZE);
-    }
-    return offset - this.#start;
-  }
-
-  /** How many bytes are there from position `at` on. */
-  left(at: number): number {
-    return this.#length - at;
-  }
-}
-
-let windows: { child: Window; parent: Window } | undefined;
-
-/** Ends the memory of what was read: descriptors and files may change from here on. */
-export function forgetWindows(): void {
-  windows = undefined;
-}
-
 export interface Difference {
-  /** Bytes at `address` are to be read from `offset` of the child's pages file. */
+  /** Bytes at `address` are to be read from `offset` of the child's pagemap. */
   read(address: number, length: number, offset: number): void;
   /** Pages that the child does not have. */
   drop(address: number, length: number): void;
@@ -127,38 +84,19 @@ export function compareMapping(vma: Vma, child: Cursor, parent: Cursor, out: Dif
     const parentOffset = at - startOf(parent) + (parentMap.offset[parent.next] ?? 0);
     if (!inParent) out.read(at, end - at, childOffset);
     else if (!inChild) out.drop(at, end - at);
-    else compareRange(at, end - at, childMap, childOffset, parentMap, parentOffset, out);
+    else {
+      let equal = 0;
+      compareRange(
+        { bytes: childMap, offset: childOffset },
+        { bytes: parentMap, offset: parentOffset },
+        end - at,
+        (offset, length, isEqual) => {
+          if (isEqual) equal += length;
+          else out.read(at + offset, length, childOffset + offset);
+        },
+      );
+      out.compared((end - at) / PAGE_SIZE, equal / PAGE_SIZE);
+    }
     at = end;
   }
-}
-
-function compareRange(
-  address: number,
-  length: number,
-  childMap: Pagemap,
-  childOffset: number,
-  parentMap: Pagemap,
-  parentOffset: number,
-  out: Difference,
-): void {
-  windows ??= { child: new Window(CHILD_WINDOW), parent: new Window(PARENT_WINDOW) };
-  const { child, parent } = windows;
-  let equal = 0;
-  for (let done = 0; done < length; ) {
-    const c = child.at(childMap, childOffset + done);
-    const p = parent.at(parentMap, parentOffset + done);
-    const piece = Math.min(length - done, child.left(c), parent.left(p));
-    if (child.bytes.compare(parent.bytes, p, p + piece, c, c + piece) === 0) {
-      equal += piece;
-    } else {
-      for (let at = 0; at < piece; at += PAGE_SIZE) {
-        const from = c + at;
-        if (child.bytes.compare(parent.bytes, p + at, p + at + PAGE_SIZE, from, from + PAGE_SIZE) === 0)
-          equal += PAGE_SIZE;
-        else out.read(address + done + at, PAGE_SIZE, childOffset + done + at);
-      }
-    }
-    done += piece;
-  }
-  out.compared(length / PAGE_SIZE, equal / PAGE_SIZE);
 }

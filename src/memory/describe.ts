@@ -48,7 +48,7 @@ export interface Described {
 const shmemDevice = oncePerRun(() => withFd(createSharedMemory(PAGE_SIZE, 0), (fd) => Number(fstat(fd).dev)));
 
 /** The device of the kernel's own tmpfs: shared anonymous memory, memfds, System V segments. */
-function isKernelShmem({ major, minor }: Mapping): boolean {
+export function isKernelShmem({ major, minor }: Mapping): boolean {
   // dev_t as stat(2) has it: the low byte of the minor, the major, the rest of the minor.
   const device = (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12);
   return device === shmemDevice();

@@ -10,10 +10,9 @@ import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { VmaEntry } from "../images/schema/generated/memory.ts";
 import { close, fstat, withFd, writeAll } from "../linux/io.ts";
-import { PAGE_SIZE } from "../linux/memory.ts";
-import { type PageRuns, scanPages } from "../linux/pagemap.ts";
+import { PAGE_SIZE, TASK_SIZE } from "../linux/memory.ts";
+import type { PageRuns } from "../linux/pagemap.ts";
 import type { HostPid } from "../linux/pid.ts";
-import type { Mapping } from "../linux/proc.ts";
 import { log } from "../log.ts";
 import { SLOT_SIZE } from "../machine/runner.ts";
 import type { DumpStats } from "../stats.ts";
@@ -25,8 +24,9 @@ import { MemoryError, naming, rangeText } from "./errors.ts";
 import { isFull, placeWithin } from "./last-mapping.ts";
 import { askMm, type MmAnswers, mmEntry } from "./mm-entry.ts";
 import { fileSink, type PageSink } from "./page-sink.ts";
+import { ParentPages, ProcessMemory } from "./parent-pages.ts";
 import { askPolicies } from "./policies.ts";
-import { type Selection, selectPages } from "./select.ts";
+import { pagesWithContent, type Selection, selectPages } from "./select.ts";
 import { dumpShmemContent } from "./shmem.ts";
 import { SysvDump } from "./sysv.ts";
 import { PageCopier } from "./transfer.ts";
@@ -36,7 +36,7 @@ import { checkVmas } from "./vma.ts";
 /** What of a dump's figures this folder fills in. */
 export type MemoryDumpStats = Pick<
   DumpStats,
-  "memdumpTime" | "memwriteTime" | "pagesScanned" | "pagesWritten" | "countShared"
+  "memdumpTime" | "memwriteTime" | "pagesScanned" | "pagesWritten" | "pagesInParent" | "countShared"
 >;
 
 export class MemoryDump {
@@ -79,9 +79,7 @@ export class MemoryDump {
     const answers = this.#answers;
     if (answers === undefined) throw new Error(`process ${pid} was not asked about its memory`);
     const described = this.#describer.describe(dumpee);
-    const runs = naming(pid, "its pages", () =>
-      scanPages(pid, dumpee.mappings, dumpee.mappings.filter(isLargeAndFileless)),
-    );
+    const runs = pagesWithContent(pid, dumpee.mappings);
     const policies = askPolicies(dumpee.table, dumpee.mappings);
     const entries = described.map(({ mapping, entry }) => {
       const policy = policies.get(mapping);
@@ -91,8 +89,15 @@ export class MemoryDump {
     this.#refuseWithoutPlace(dumpee, entries, runs);
     const mm = mmEntry(dumpee, entries, this.files.exeFile(dumpee), answers);
     this.images.writeAll(IMAGES.mm, [mm], dumpee.numberOf(pid));
-    this.#copy(dumpee, selectPages(dumpee, described, runs, dumpee !== whole));
+    using before = this.#pagesBefore(dumpee);
+    this.#copy(dumpee, selectPages(dumpee, described, runs, dumpee !== whole, before));
     this.stats.memdumpTime += Math.round((performance.now() - began) * 1000);
+  }
+
+  /** What the images that these build on have of it. */
+  #pagesBefore({ pid, numberOf }: Dumpee): ParentPages | undefined {
+    const open = () => new ProcessMemory(pid);
+    return ParentPages.of(this.images, IMAGES.pagemap, numberOf(pid), TASK_SIZE, open);
   }
 
   /** A restore has an area of its own in the process, until it lets go of it. @throws MemoryError where that cannot be */
@@ -158,6 +163,7 @@ export class MemoryDump {
     const { pid } = dumpee;
     this.stats.pagesScanned += scanned;
     this.stats.pagesWritten += runs.pages;
+    this.stats.pagesInParent += runs.inParent;
     dumpee.frozen.memory = runs.pages * PAGE_SIZE;
     const began = performance.now();
     const sink = this.#sink.open(IMAGES.pagemap, dumpee.numberOf(pid), runs);
@@ -174,11 +180,4 @@ export class MemoryDump {
     this.stats.memwriteTime += Math.round((performance.now() - began) * 1000);
     log.debug("memory/dump", `process ${pid}: ${dumpee.mappings.length} mappings, ${runs.pages} pages`);
   }
-}
-
-/** Mappings of this size are looked at by a call of their own: each page is cheaper to look at there. */
-const LARGE = 16 << 20;
-
-function isLargeAndFileless({ start, end, read, shared, path }: Mapping): boolean {
-  return end - start >= LARGE && read && !shared && (path === "" || path.startsWith("["));
 }

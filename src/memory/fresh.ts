@@ -5,7 +5,7 @@
 
 import { ImageError } from "../images/error.ts";
 import { ERRNO, KernelError } from "../linux/errno.ts";
-import { close, O, pidfdGetfd, pidfdOpen, read, readPiece, withFd } from "../linux/io.ts";
+import { close, O, pidfdGetfd, pidfdOpen, readPiece, withFd } from "../linux/io.ts";
 import { HUGE_PAGE_SIZE } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
@@ -13,6 +13,7 @@ import type { HostPid } from "../linux/pid.ts";
 import { addressOf, memoryAt, rawSyscall } from "../linux/syscall.ts";
 import { registerMissing, UFFD_USER_MODE_ONLY, UFFDIO_COPY, uffdioCopy } from "../linux/userfaultfd.ts";
 import type { Range } from "./errors.ts";
+import type { PageSource } from "./page-source.ts";
 import type { Pagemap } from "./pages.ts";
 import { Pieces, type Stretch } from "./pieces.ts";
 import type { Steps } from "./steps.ts";
@@ -61,7 +62,7 @@ class Filling implements Transfer {
 
   constructor(
     private readonly pid: HostPid,
-    private readonly map: Pagemap,
+    private readonly source: PageSource,
     private readonly stretch: Stretch,
     private readonly uffd: number,
   ) {}
@@ -69,8 +70,9 @@ class Filling implements Transfer {
   /** Lays its calls: the read, and what makes the pages of each piece. */
   lay(jobs: TransferJobs): void {
     const { address, bytes, offset, size } = this.stretch;
+    const { fd, base } = this.source;
     const window = jobs.begin(this, size, 1 + bytes.length);
-    jobs.call(size, NR.pread64, this.map.fd, window, size, offset);
+    jobs.call(size, NR.pread64, fd, window, size, offset - base);
     let src = window;
     bytes.forEach((len, i) => {
       const copy = uffdioCopy.encode({ dst: address[i] ?? 0, src, len });
@@ -83,7 +85,7 @@ class Filling implements Transfer {
 
   /** Goes on where each of the calls stopped: one that came to an end before the last of its pages tells only that, EAGAIN. */
   failed(call: number, result: number): void {
-    const { file, fd } = this.map;
+    const { file } = this.source;
     if (call === 0 && result >= 0) throw new ImageError("the file is cut short", { file });
     if (call === 0) throw new KernelError("pread64", file, -result);
     if (result !== -ERRNO.EAGAIN) this.#fail(this.stretch.address[call - 1] ?? 0, result);
@@ -91,18 +93,14 @@ class Filling implements Transfer {
     this.stretch.bytes.forEach((length, i) => {
       const argument = memoryAt(this.#copies[i] ?? 0, uffdioCopy.size);
       const done = Math.max(0, Number(uffdioCopy.decode(argument).copy));
-      if (done < length) this.#rest(fd, offset + done, (this.stretch.address[i] ?? 0) + done, length - done);
+      if (done < length) this.#rest(offset + done, (this.stretch.address[i] ?? 0) + done, length - done);
       offset += length;
     });
   }
 
-  #rest(fd: number, offset: number, address: number, length: number): void {
+  #rest(offset: number, address: number, length: number): void {
     const bytes = new Uint8Array(length);
-    for (let got = 0; got < length; ) {
-      const more = read(fd, bytes.subarray(got), offset + got);
-      if (more === 0) throw new ImageError("the file is cut short", { file: this.map.file });
-      got += more;
-    }
+    for (let got = 0; got < length; ) got += this.source.readAt(bytes.subarray(got), offset + got);
     const argument = new Uint8Array(uffdioCopy.size);
     for (let done = 0, tries = 0; done < length; tries++) {
       const src = addressOf(bytes) + done;
@@ -147,7 +145,8 @@ export function fillFresh(steps: Steps, map: Pagemap, pieces: FreshPieces): bool
   const { pid } = steps.restoree;
   const jobs = new TransferJobs();
   try {
-    pieces.eachStretch(WINDOW, PIECES, (stretch) => new Filling(pid, map, stretch, uffd).lay(jobs));
+    for (const [source, those] of pieces.bySource(map))
+      those.eachStretch(WINDOW, PIECES, (stretch) => new Filling(pid, source, stretch, uffd).lay(jobs));
     jobs.settle();
   } catch (error) {
     jobs.abandon();

@@ -2,12 +2,12 @@
  * Page images: pagemap-*.img lists runs of pages, pages-N.img has their bytes in the same order without gaps.
  */
 import { ImageError } from "../images/error.ts";
-import type { Id, ImageDir } from "../images/image-dir.ts";
+import { type Id, type ImageDir, PARENT_LINK } from "../images/image-dir.ts";
 import { fileName, type IMAGES, RAW_IMAGES } from "../images/kinds.ts";
 import type { PagemapEntry } from "../images/schema/generated/memory.ts";
-import { errnoName, KernelError } from "../linux/errno.ts";
-import { close, O, open, S, type Stat, stat } from "../linux/io.ts";
+import { O, open } from "../linux/io.ts";
 import { PAGE_SIZE } from "../linux/memory.ts";
+import { PageSource, type ReadableBytes } from "./page-source.ts";
 
 /** Flags of a pagemap entry. */
 export const PE = {
@@ -35,12 +35,15 @@ export function createPages(images: ImageDir, id: number): number {
   return open(images.rawPath(RAW_IMAGES.pages, id), O.RDWR | O.CREAT | O.TRUNC, 0o644);
 }
 
-/** Runs of pages to be stored, ascending. */
+/** Runs of pages that an image is to have, ascending. */
 export class RunList {
   readonly start: number[] = [];
   readonly end: number[] = [];
   readonly flags: number[] = [];
+  /** Those that are stored. */
   pages = 0;
+  /** Those that the images of the dump before have. */
+  inParent = 0;
 
   /** Adds a run behind those there are, or makes the last one longer. */
   add(start: number, end: number, flags: number): void {
@@ -51,7 +54,8 @@ export class RunList {
       this.end.push(end);
       this.flags.push(flags);
     }
-    this.pages += (end - start) / PAGE_SIZE;
+    if ((flags & PE.PARENT) === 0) this.pages += (end - start) / PAGE_SIZE;
+    else this.inParent += (end - start) / PAGE_SIZE;
   }
 }
 
@@ -83,30 +87,47 @@ export function writePagemap(
   });
 }
 
-/** A pagemap image, checked against the size of its pages file. Run i: `pages[i]` pages at `vaddr[i]`. */
-export class Pagemap implements Disposable {
+/** Of what is in no pages file of its own: between the offsets of two files lies so much that nothing is in. */
+const GAP = PAGE_SIZE;
+
+/** So many dumps, each on top of the one before, are read at the most. */
+const MOST_PARENTS = 1024;
+
+/**
+ * A pagemap image, checked against the size of its pages file. Run i: `pages[i]` pages at `vaddr[i]`. Pages that stand in the
+ * images of dumps before are among the runs, each with its source.
+ */
+export class Pagemap implements ReadableBytes, Disposable {
   readonly vaddr: number[] = [];
   readonly bytes: number[] = [];
-  /** Where the run begins in the pages file. */
+  /** Where the run begins: an offset that {@link sourceAt} knows the file of. */
   readonly offset: number[] = [];
+  /** Ascending by their offsets; the first is the directory's own. */
+  readonly sources: PageSource[] = [];
   /** Bytes of all runs together. */
   total = 0;
-  #fd: number | undefined;
 
-  private constructor(
-    readonly path: string,
-    readonly file: string,
-  ) {}
+  private constructor() {}
 
-  /** Descriptor of the pages file, ours, opened when first needed. @throws ImageError */
-  get fd(): number {
-    this.#fd ??= openPages(this.path, this.file);
-    return this.#fd;
+  /** The pages file that has what stands at an offset of a run. */
+  sourceAt(offset: number): PageSource {
+    const source = this.sources.findLast(({ base }) => base <= offset);
+    if (source === undefined) throw new RangeError(`no pages are at offset ${offset}`);
+    return source;
+  }
+
+  /** Reads at an offset of a run, within one source. @throws KernelError, ImageError */
+  readAt(into: Uint8Array, offset: number): number {
+    return this.sourceAt(offset).readAt(into, offset);
+  }
+
+  /** What messages call the directory's own pages file. */
+  get file(): string {
+    return this.sources[0]?.file ?? "";
   }
 
   close(): void {
-    if (this.#fd !== undefined) close(this.#fd);
-    this.#fd = undefined;
+    for (const source of this.sources) source.close();
   }
 
   [Symbol.dispose](): void {
@@ -115,37 +136,77 @@ export class Pagemap implements Disposable {
 
   /**
    * Reads and checks a pagemap image: runs ascending, apart, aligned, below `limit`, and as many pages as there are
-   * in the pages file at least. @throws ImageError
+   * in the pages file at least. `up` leads to the directory from that which is restored. @throws ImageError
    */
-  static read(images: ImageDir, kind: PagemapKind, id: Id, limit: number): Pagemap {
+  static read(images: ImageDir, kind: PagemapKind, id: Id, limit: number, up = ""): Pagemap {
     const file = fileName(kind, id);
-    using reader = images.reader(kind, id);
-    const pagesId = reader.head.pages_id;
-    const pagesFile = fileName(RAW_IMAGES.pages, pagesId);
-    const map = new Pagemap(images.rawPath(RAW_IMAGES.pages, pagesId), pagesFile);
+    const map = new Pagemap();
     let floor = 0;
+    let own = 0;
     let entry = 0;
-    for (let record = reader.next(); record !== undefined; record = reader.next(), entry++) {
-      const problem = checkEntry(record.entry, floor, limit);
-      if (problem !== undefined) throw new ImageError(problem, { file, entry });
-      const start = Number(record.entry.vaddr);
-      const length = pagesOf(record.entry) * PAGE_SIZE;
-      map.vaddr.push(start);
-      map.bytes.push(length);
-      map.offset.push(map.total);
-      map.total += length;
-      floor = start + length;
+    let pagesId: number;
+    const inParent: number[] = [];
+    {
+      using reader = images.reader(kind, id);
+      pagesId = reader.head.pages_id;
+      for (let record = reader.next(); record !== undefined; record = reader.next(), entry++) {
+        const problem = checkEntry(record.entry, floor, limit);
+        if (problem !== undefined) throw new ImageError(problem, { file: up + file, entry });
+        const start = Number(record.entry.vaddr);
+        const length = pagesOf(record.entry) * PAGE_SIZE;
+        const isHere = (flagsOf(record.entry) & PE.PARENT) === 0;
+        if (!isHere) inParent.push(map.vaddr.length);
+        map.vaddr.push(start);
+        map.bytes.push(length);
+        map.offset.push(own);
+        if (isHere) own += length;
+        map.total += length;
+        floor = start + length;
+      }
     }
-    if (map.total > 0) map.checkSize();
+    const source = PageSource.of(images, pagesId, own, up);
+    source.check();
+    map.sources.push(source);
+    if (inParent.length > 0) map.#join(parentMap(images, kind, id, limit, up), inParent, up + file);
     return map;
   }
 
-  private checkSize(): void {
-    const { mode, size } = statPages(this.path, this.file);
-    if ((mode & S.IFMT) !== S.IFREG) throw new ImageError("not a regular file", { file: this.file });
-    if (Number(size) < this.total)
-      throw new ImageError(`${this.total} bytes of pages are listed, ${size} are there`, { file: this.file });
+  /** Gives the runs of these numbers what the dump before has of them. @throws ImageError */
+  #join(before: Pagemap, inParent: readonly number[], file: string): void {
+    const shift = (this.sources[0]?.end ?? 0) + GAP;
+    this.sources.push(...before.sources.map((source) => source.moved(shift)));
+    const own = { vaddr: this.vaddr.splice(0), bytes: this.bytes.splice(0), offset: this.offset.splice(0) };
+    const wanted = new Set(inParent);
+    let next = 0;
+    own.vaddr.forEach((start, i) => {
+      const end = start + (own.bytes[i] ?? 0);
+      if (!wanted.has(i)) {
+        this.#add(start, end, own.offset[i] ?? 0);
+        return;
+      }
+      for (let at = start; at < end; ) {
+        while (next < before.vaddr.length && endOf(before, next) <= at) next++;
+        const first = before.vaddr[next] ?? Number.POSITIVE_INFINITY;
+        if (first > at) {
+          const what = `page 0x${at.toString(16)} is to be in the images of the dump before, and is not`;
+          throw new ImageError(what, { file, entry: i });
+        }
+        const to = Math.min(end, endOf(before, next));
+        this.#add(at, to, (before.offset[next] ?? 0) + at - first + shift);
+        at = to;
+      }
+    });
   }
+
+  #add(start: number, end: number, offset: number): void {
+    this.vaddr.push(start);
+    this.bytes.push(end - start);
+    this.offset.push(offset);
+  }
+}
+
+function endOf(map: Pagemap, i: number): number {
+  return (map.vaddr[i] ?? 0) + (map.bytes[i] ?? 0);
 }
 
 /** How many pages a run has. */
@@ -153,14 +214,41 @@ export function pagesOf(entry: PagemapEntry): number {
   return entry.nr_pages === undefined ? entry.compat_nr_pages : Number(entry.nr_pages);
 }
 
+/** The pagemap of the same process or object in the directory of the dump before; `up` leads to the directory that asks. @throws ImageError */
+function parentMap(images: ImageDir, kind: PagemapKind, id: Id, limit: number, up: string): Pagemap {
+  const file = up + fileName(kind, id);
+  const link = `${up}${PARENT_LINK}`;
+  if (up.length > MOST_PARENTS * (PARENT_LINK.length + 1))
+    throw new ImageError(`more than ${MOST_PARENTS} directories lead one to the other by ${PARENT_LINK}`, {
+      file,
+    });
+  const parent = images.parent();
+  if (parent === undefined)
+    throw new ImageError(`pages are to be in the images of the dump before, but ${link} leads nowhere`, {
+      file,
+    });
+  if (!parent.has(kind, id))
+    throw new ImageError(
+      `pages are to be in the images of the dump before, which has no ${fileName(kind, id)}`,
+      {
+        file,
+      },
+    );
+  return Pagemap.read(parent, kind, id, limit, `${link}/`);
+}
+
+function flagsOf(entry: PagemapEntry): number {
+  return entry.flags ?? (entry.in_parent ? PE.PARENT : PE.PRESENT);
+}
+
 function checkEntry(entry: PagemapEntry, floor: number, limit: number): string | undefined {
-  const flags = entry.flags ?? (entry.in_parent ? PE.PARENT : PE.PRESENT);
-  if ((flags & PE.PARENT) !== 0) return "pages in a parent image cannot be restored yet";
+  const flags = flagsOf(entry);
   if (entry.compressed_size !== undefined)
     return "compressed pages (--compress of CRIU 4.3) cannot be restored yet";
   if ((flags & ~(PE.PARENT | PE.LAZY | PE.PRESENT)) !== 0)
     return `flags 0x${(flags >>> 0).toString(16)} of the pages are not known`;
-  if ((flags & PE.PRESENT) === 0) return "pages that are to be fetched from elsewhere cannot be restored yet";
+  if ((flags & (PE.PRESENT | PE.PARENT)) === 0)
+    return "pages that are to be fetched from elsewhere cannot be restored yet";
   if (entry.vaddr % BigInt(PAGE_SIZE) !== 0n) return `address 0x${entry.vaddr.toString(16)} is not aligned`;
   if (entry.vaddr < BigInt(floor))
     return `address 0x${entry.vaddr.toString(16)} is not behind the one before`;
@@ -168,25 +256,4 @@ function checkEntry(entry: PagemapEntry, floor: number, limit: number): string |
   if (pages === 0 || entry.vaddr + BigInt(pages) * BigInt(PAGE_SIZE) > BigInt(limit))
     return `${pages} pages at 0x${entry.vaddr.toString(16)} are out of range`;
   return undefined;
-}
-
-function refused(error: unknown, file: string): unknown {
-  if (!(error instanceof KernelError)) return error;
-  return new ImageError(`cannot open: ${errnoName(error.errno)}`, { file }, error);
-}
-
-function statPages(path: string, file: string): Stat {
-  try {
-    return stat(path);
-  } catch (error) {
-    throw refused(error, file);
-  }
-}
-
-function openPages(path: string, file: string): number {
-  try {
-    return open(path, O.RDONLY | O.NONBLOCK);
-  } catch (error) {
-    throw refused(error, file);
-  }
 }

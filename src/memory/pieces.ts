@@ -1,11 +1,11 @@
 /** Pieces of a process' memory and where their bytes stand in its pages file. */
 import { ImageError } from "../images/error.ts";
 import { fileName, IMAGES } from "../images/kinds.ts";
-import { read } from "../linux/io.ts";
 import { PAGE_SIZE } from "../linux/memory.ts";
 import { IOV_MAX, iovec } from "../linux/mman.ts";
 import { viewOf } from "../linux/struct.ts";
 import type { Cursor } from "./cow-sharing.ts";
+import type { PageSource } from "./page-source.ts";
 import type { Pagemap } from "./pages.ts";
 import { isPrivate, type Vma } from "./vma.ts";
 
@@ -13,7 +13,7 @@ import { isPrivate, type Vma } from "./vma.ts";
 const MOST = 1 << 30;
 
 /**
- * Reads the pieces of a pages file that lie within `into`, which stands for memory from `start` on.
+ * Reads the pieces of a pagemap that lie within `into`, which stands for memory from `start` on.
  * @throws KernelError, ImageError
  */
 export function readStored(map: Pagemap, pieces: Pieces, start: number, into: Uint8Array): void {
@@ -23,11 +23,7 @@ export function readStored(map: Pagemap, pieces: Pieces, start: number, into: Ui
     const first = Math.max(at, 0);
     const part = into.subarray(first, Math.max(at + (pieces.bytes[i] ?? 0), first));
     const offset = (pieces.offset[i] ?? 0) + first - at;
-    for (let done = 0; done < part.length; ) {
-      const got = read(map.fd, part.subarray(done), offset + done);
-      if (got === 0) throw new ImageError("the file is cut short", { file: map.file });
-      done += got;
-    }
+    for (let done = 0; done < part.length; ) done += map.readAt(part.subarray(done), offset + done);
   }
 }
 
@@ -86,6 +82,21 @@ export class Pieces {
       this.bytes.push(Math.min(MOST, length - done));
       this.offset.push(offset + done);
     }
+  }
+
+  /** Those that stand in each of the sources of a pagemap, which all are of. */
+  *bySource({ sources }: Pagemap): Generator<readonly [PageSource, Pieces]> {
+    for (const source of sources) yield [source, sources.length === 1 ? this : this.#within(source)];
+  }
+
+  #within({ base, end }: PageSource): Pieces {
+    const found = new Pieces();
+    this.offset.forEach((offset, i) => {
+      if (offset < base || offset >= end) return;
+      found.divide();
+      found.add(this.address[i] ?? 0, this.bytes[i] ?? 0, offset);
+    });
+    return found;
   }
 
   /** Cuts them into stretches of so many bytes and pieces, at the most. */

@@ -23,11 +23,11 @@ import { ENTRY_SIZE } from "../machine/runner.ts";
 import type { RestoreStats } from "../stats.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Span } from "../tracee/table/area.ts";
-import type { Result } from "../tracee/table/table.ts";
 import type { Undo } from "../undo/undo.ts";
 import { restoreRing } from "./aio.ts";
+import { forgetWindows } from "./compare-pages.ts";
 import { giveCoredumpFilter } from "./coredump-filter.ts";
-import { type Cursor, compareMapping, forgetWindows, matchMappings } from "./cow-sharing.ts";
+import { type Cursor, compareMapping, matchMappings } from "./cow-sharing.ts";
 import { rangeText } from "./errors.ts";
 import { finishMappings } from "./finish-mappings.ts";
 import { FreshPieces, fillFresh, isHugeByItself } from "./fresh.ts";
@@ -408,15 +408,11 @@ export class MemoryRestore {
   /** Lets the process read its pages from the pages file into place. */
   #fill(steps: Steps, { pages }: MemoryPlan, reads: Pieces, fresh: FreshPieces): void {
     this.stats.pagesRestored += reads.pages + fresh.all;
-    const { file, fd } = pages;
     const isFilled = fresh.length === 0 || fillFresh(steps, pages, fresh);
-    const small = isFilled ? [reads] : [reads, fresh];
-    for (const each of small) {
-      if (each.length > 0) addReads(steps, file, steps.file(file, fd), each);
-    }
+    for (const each of isFilled ? [reads] : [reads, fresh]) addReads(steps, pages, each);
     if (fresh.blocks.length === 0) return;
     setHugePages(steps, true);
-    addReads(steps, file, steps.file(file, fd), fresh.blocks);
+    addReads(steps, pages, fresh.blocks);
     setHugePages(steps, false);
   }
 }
@@ -462,10 +458,14 @@ function isPlain(vma: Vma): boolean {
   );
 }
 
-function addReads(steps: Steps, file: string, inside: Result, reads: Pieces): void {
-  reads.eachGroup((vectors, count, bytes, offset) => {
-    steps.reserve(vectors.length);
-    const result = steps.must(file, NR.preadv, inside, steps.data(vectors), count, offset, 0);
-    steps.expect(result, bytes, file);
-  });
+function addReads(steps: Steps, map: Pagemap, reads: Pieces): void {
+  for (const [{ file, fd, base }, pieces] of reads.bySource(map)) {
+    if (pieces.length === 0) continue;
+    const inside = steps.file(file, fd);
+    pieces.eachGroup((vectors, count, bytes, offset) => {
+      steps.reserve(vectors.length);
+      const result = steps.must(file, NR.preadv, inside, steps.data(vectors), count, offset - base, 0);
+      steps.expect(result, bytes, file);
+    });
+  }
 }

@@ -5,13 +5,14 @@
 import type { VmaEntry } from "../images/schema/generated/memory.ts";
 import { isZero, MAP, PAGE_SIZE, pageDown, readMemory } from "../linux/memory.ts";
 import { MAP_MORE } from "../linux/mman.ts";
-import type { PageRuns } from "../linux/pagemap.ts";
+import { type PageRuns, scanPages } from "../linux/pagemap.ts";
 import type { HostPid } from "../linux/pid.ts";
 import type { Mapping } from "../linux/proc.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import type { Described } from "./describe.ts";
-import { MemoryError, type Range, rangeText } from "./errors.ts";
+import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { PE, RunList } from "./pages.ts";
+import type { ParentPages } from "./parent-pages.ts";
 import { Pieces } from "./pieces.ts";
 import { mayBeProbed, probedPages } from "./uprobes.ts";
 import { isPrivate, STATUS } from "./vma.ts";
@@ -30,13 +31,14 @@ export interface Selection {
 
 /**
  * Selects from the pages with content, `pageRuns`. Where a process has uprobes (`hasProbes`), pages that are the file's but for
- * those are left out. @throws KernelError, MemoryError
+ * those are left out. What the images of the dump `before` have as it is now is not stored again. @throws KernelError, MemoryError
  */
 export function selectPages(
   dumpee: Dumpee,
   described: readonly Described[],
   pageRuns: PageRuns,
   hasProbes: boolean,
+  before?: ParentPages,
 ): Selection {
   const { pid } = dumpee;
   const runs = new RunList();
@@ -45,10 +47,12 @@ export function selectPages(
   const own: { bytes: Uint8Array; offset: number }[] = [];
   let scanned = 0;
   let next = 0;
+  const store = (start: number, end: number, flags: number) => {
+    storeChanged({ runs, pieces }, undefined, start, end, flags);
+  };
   for (const { entry, mapping } of described) {
     if ((entry.status & STATUS.AIORING) !== 0) {
-      pieces.add(mapping.start, mapping.end - mapping.start, runs.pages * PAGE_SIZE);
-      runs.add(mapping.start, mapping.end, PE.PRESENT);
+      store(mapping.start, mapping.end, PE.PRESENT);
       continue;
     }
     if ((entry.status & STATUS.SOCKET) !== 0) {
@@ -64,8 +68,7 @@ export function selectPages(
     scanned += (mapping.end - mapping.start) / PAGE_SIZE;
     if ((entry.status & STATUS.VDSO) !== 0) {
       // All of it, so that calls into it stay right under a kernel that has another one.
-      pieces.add(mapping.start, mapping.end - mapping.start, runs.pages * PAGE_SIZE);
-      runs.add(mapping.start, mapping.end, PE.PRESENT);
+      store(mapping.start, mapping.end, PE.PRESENT);
       continue;
     }
     const flags = PE.PRESENT | (canBeLazy(entry) ? PE.LAZY : 0);
@@ -74,22 +77,45 @@ export function selectPages(
       const special = hasProbes && mayBeProbed(mapping) ? ofTheFile(pid, mapping, start, end) : covered;
       for (const { address, bytes } of special) {
         if (address < at || address >= end) continue;
-        if (address > at) {
-          pieces.add(at, address - at, runs.pages * PAGE_SIZE);
-          runs.add(at, address, flags);
-        }
+        if (address > at) storeChanged({ runs, pieces }, before, at, address, flags);
         at = address + PAGE_SIZE;
         // A page without content was most likely never touched before we came.
         if (isZero(bytes)) continue;
         own.push({ bytes, offset: runs.pages * PAGE_SIZE });
         runs.add(address, at, flags);
       }
-      if (at === end) return;
-      pieces.add(at, end - at, runs.pages * PAGE_SIZE);
-      runs.add(at, end, flags);
+      if (at < end) storeChanged({ runs, pieces }, before, at, end, flags);
     });
   }
   return { runs, pieces, own, scanned };
+}
+
+/** Adds a range of whole pages: what the images before have as it is now is left to them, the rest is stored with these flags. */
+export function storeChanged(
+  { runs, pieces }: Pick<Selection, "runs" | "pieces">,
+  before: ParentPages | undefined,
+  start: number,
+  end: number,
+  flags: number,
+): void {
+  const add = (from: number, to: number, isThere: boolean) => {
+    if (!isThere) pieces.add(from, to - from, runs.pages * PAGE_SIZE);
+    runs.add(from, to, isThere ? PE.PARENT : flags);
+  };
+  if (before === undefined) add(start, end, false);
+  else before.eachPart(start, end, add);
+}
+
+/** Mappings of this size are looked at by a call of their own: each page is cheaper to look at there. */
+const LARGE = 16 << 20;
+
+function isLargeAndFileless({ start, end, read, shared, path }: Mapping): boolean {
+  return end - start >= LARGE && read && !shared && (path === "" || path.startsWith("["));
+}
+
+/** The pages with content among the mappings of a process, and its guards. @throws KernelError, MemoryError */
+export function pagesWithContent(pid: HostPid, mappings: readonly Mapping[]): PageRuns {
+  return naming(pid, "its pages", () => scanPages(pid, mappings, mappings.filter(isLargeAndFileless)));
 }
 
 /** A page that is not saved. */
@@ -131,7 +157,7 @@ function canBeLazy({ flags }: VmaEntry): boolean {
  * Gives the content of `mapping` to `use`, run by run; `next` is the index of the first run that can lie in it. Returns
  * that of the first run that can lie in the mapping behind.
  */
-function eachRun(
+export function eachRun(
   runs: PageRuns,
   next: number,
   mapping: Range,

@@ -40,7 +40,7 @@ describe("shared memory", () => {
       writeAll(from, new Uint8Array(50).fill(8), 200 * PAGE + 17);
       writeAll(from, new Uint8Array(10).fill(9), size - 10);
       lseek(from, 1234, SEEK.SET);
-      expect(dumpShmemContent(images, 77, from, size)).toEqual({ scanned: 301, written: 5 });
+      expect(dumpShmemContent(images, 77, from, size)).toEqual({ scanned: 301, written: 5, inParent: 0 });
       expect(lseek(from, 0, SEEK.CUR)).toBe(1234);
       expect(images.readHeaded(IMAGES.shmem_pagemap, 77).entries.map((e) => [e.vaddr, e.nr_pages])).toEqual([
         [BigInt(10 * PAGE), 3n],

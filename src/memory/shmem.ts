@@ -12,8 +12,10 @@ import { fstat, lseek, O, open, read, SEEK, selfPath, withFd, writeAll } from ".
 import { MAP, PAGE_SIZE, PROT, pageUp } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { rawSyscall, syscall } from "../linux/syscall.ts";
+import type { SharedCounts } from "../stats.ts";
 import { fileSink } from "./page-sink.ts";
 import { Pagemap, PE, RunList } from "./pages.ts";
+import { FileBytes, ParentPages } from "./parent-pages.ts";
 
 const ids = new WeakMap<ImageDir, { byObject: Map<string, number>; taken: Set<number> }>();
 const FIRST_FREE_ID = 0x8000_0000;
@@ -36,12 +38,6 @@ export function shmidOf(images: ImageDir, device: number | string, inode: number
   known.taken.add(id);
   known.byObject.set(object, id);
   return id;
-}
-
-/** What is stored of an object, in pages. */
-export interface ShmemCounts {
-  readonly scanned: number;
-  readonly written: number;
 }
 
 /** The ranges of a file that hold data, in whole pages. */
@@ -111,24 +107,39 @@ function withoutZeros(fd: number, runs: RunList, unit: number): RunList {
   return kept;
 }
 
+/** The same runs, with what the images of the dump before have apart from what is to be stored. */
+function changedRuns(images: ImageDir, shmid: number, fd: number, runs: RunList): RunList {
+  const open = () => new FileBytes(fd);
+  using before = ParentPages.of(images, IMAGES.shmem_pagemap, shmid, Number.MAX_SAFE_INTEGER, open);
+  if (before === undefined) return runs;
+  const changed = new RunList();
+  runs.start.forEach((start, i) => {
+    before.eachPart(start, runs.end[i] ?? start, (from, to, isThere) => {
+      changed.add(from, to, isThere ? PE.PARENT : PE.PRESENT);
+    });
+  });
+  return changed;
+}
+
 /**
  * Stores the content of the shared memory object that `fd`, a descriptor of ours, is open on: `size` bytes of it,
  * as pagemap-shmem-`shmid`.img and a pages file. The descriptor's offset stays as it is. @throws KernelError
  */
-export function dumpShmemContent(images: ImageDir, shmid: number, fd: number, size: number): ShmemCounts {
+export function dumpShmemContent(images: ImageDir, shmid: number, fd: number, size: number): SharedCounts {
   // lseek(2) on the descriptor itself would move its offset, which may be the process' own.
   return withFd(open(selfPath(fd), O.RDONLY), (own) => {
     let runs = dataRuns(own, size);
     const { blksize } = fstat(own);
     if (Number(blksize) > PAGE_SIZE) runs = withoutZeros(own, runs, Number(blksize));
-    const sink = fileSink(images).open(IMAGES.shmem_pagemap, shmid, runs);
+    const stored = changedRuns(images, shmid, own, runs);
+    const sink = fileSink(images).open(IMAGES.shmem_pagemap, shmid, stored);
     withFd(sink.fd, (pages) => {
-      runs.start.forEach((start, i) => {
-        copyOut(own, pages, start, runs.end[i] ?? start, size);
+      stored.start.forEach((start, i) => {
+        if (stored.flags[i] === PE.PRESENT) copyOut(own, pages, start, stored.end[i] ?? start, size);
       });
     });
     sink.list();
-    return { scanned: pageUp(size) / PAGE_SIZE, written: runs.pages };
+    return { scanned: pageUp(size) / PAGE_SIZE, written: stored.pages, inParent: stored.inParent };
   });
 }
 
@@ -153,6 +164,7 @@ export function fillShmem(images: ImageDir, shmid: number, fd: number, size: num
   map.vaddr.forEach((start, i) => {
     const end = start + (map.bytes[i] ?? 0);
     const offset = map.offset[i] ?? 0;
+    const source = map.sourceAt(offset);
     for (let at = start; at < end; ) {
       const base = at - (at % unit);
       const part = Math.min(end, base + WINDOW);
@@ -170,14 +182,14 @@ export function fillShmem(images: ImageDir, shmid: number, fd: number, size: num
       try {
         for (let done = at; done < part; ) {
           const got = syscall(
-            map.file,
+            source.file,
             NR.pread64,
-            map.fd,
+            source.fd,
             address + done - base,
             part - done,
-            offset + done - start,
+            offset - source.base + done - start,
           );
-          if (got === 0) throw new ImageError("the file is cut short", { file: map.file });
+          if (got === 0) throw new ImageError("the file is cut short", { file: source.file });
           done += got;
         }
       } finally {

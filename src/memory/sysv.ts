@@ -19,11 +19,12 @@ import { cString, rawSyscall, syscall } from "../linux/syscall.ts";
 import { IPC, SHM } from "../linux/sysv-ipc.ts";
 import { findSegment, removeSegment, type Segment, setSegmentOwner, statSegment } from "../linux/sysv-shm.ts";
 import { log } from "../log.ts";
+import type { SharedCounts } from "../stats.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import { call, type UndoStep } from "../undo/calls.ts";
 import type { Undo } from "../undo/undo.ts";
 import { MemoryError, naming, rangeText } from "./errors.ts";
-import { dumpShmemContent, fillShmem, type ShmemCounts } from "./shmem.ts";
+import { dumpShmemContent, fillShmem } from "./shmem.ts";
 
 /** The number under which images have our own IPC namespace (namespaces/ipc/ipc.ts). */
 const IPC_NAMESPACE = 3;
@@ -60,9 +61,9 @@ export class SysvDump {
   }
 
   /** Saves the segments and their content. @throws MemoryError for one that others have attached as well */
-  finish(): ShmemCounts[] {
+  finish(): SharedCounts[] {
     const entries: IpcShmEntry[] = [];
-    const counts: ShmemCounts[] = [];
+    const counts: SharedCounts[] = [];
     for (const [id, noted] of this.#segments) {
       const { pid, mapping } = noted;
       naming(pid, mapping, () => {

@@ -8,6 +8,7 @@
 
 import { ERRNO, KernelError } from "../linux/errno.ts";
 import { close, O, open, writeAll } from "../linux/io.ts";
+import { PAGE_SIZE } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { FS_MAGIC, fsMagicOf } from "../linux/statx.ts";
@@ -26,6 +27,7 @@ class Source {
   constructor(
     readonly pid: HostPid,
     readonly fd: number,
+    readonly runsOn: boolean,
   ) {
     try {
       this.mem = open(`/proc/${pid}/mem`, O.RDONLY);
@@ -80,12 +82,14 @@ class Copy implements Transfer {
 
   /** Does it over step by step, to see what it is. */
   failed(): void {
-    const { pid, mem, fd } = this.source;
+    const { mem, pid, fd, runsOn } = this.source;
     const { address, bytes, offset, size } = this.stretch;
     const copy = new Uint8Array(size);
     let at = 0;
     bytes.forEach((length, i) => {
-      readThrough(mem, pid, address[i] ?? 0, copy.subarray(at, at + length));
+      const into = copy.subarray(at, at + length);
+      if (runsOn) readWhatIsLeft(mem, address[i] ?? 0, into);
+      else readThrough(mem, pid, address[i] ?? 0, into);
       at += length;
     });
     writeAll(fd, copy, offset);
@@ -106,6 +110,14 @@ function readThrough(mem: number, pid: HostPid, address: number, into: Uint8Arra
       throw new KernelError("pread64", place, got === 0 ? ERRNO.EIO : -got);
     }
     done += got;
+  }
+}
+
+/** Fills whole pages of `into` through /proc/PID/mem; a page that has gone meanwhile is zero. */
+function readWhatIsLeft(mem: number, address: number, into: Uint8Array): void {
+  for (let done = 0; done < into.length; done += PAGE_SIZE) {
+    const page = into.subarray(done, done + PAGE_SIZE);
+    if (rawSyscall(NR.pread64, mem, addressOf(page), PAGE_SIZE, address + done) !== PAGE_SIZE) page.fill(0);
   }
 }
 
@@ -158,10 +170,11 @@ export class PageCopier {
 
   /**
    * Copies pieces of a process' memory to where they belong in `fd`, a file of ours that is no longer the caller's. It may go on
-   * until {@link settle}; until then the process has to stand. @throws KernelError, for this process or an earlier one
+   * until {@link settle}; until then the process has to stand, unless it `runsOn` and it does not matter what becomes of its pages.
+   * @throws KernelError, for this process or an earlier one
    */
-  copy(pid: HostPid, pieces: Pieces, fd: number): void {
-    const source = new Source(pid, fd);
+  copy(pid: HostPid, pieces: Pieces, fd: number, runsOn = false): void {
+    const source = new Source(pid, fd, runsOn);
     try {
       if (pieces.size >= JOB_BYTES) this.#prepare(fd, pieces.end);
       pieces.eachStretch(WINDOW, PIECES, (stretch) => {

@@ -4,8 +4,8 @@ import type { ImageDir } from "../images/image-dir.ts";
 import type { TaskKobjIdsEntry } from "../images/schema/generated/process.ts";
 import type { Owners } from "../linux/owners.ts";
 import type { HostPid, TreeTasks } from "../linux/pid.ts";
-import type { ShmemCounts } from "../memory/shmem.ts";
 import type { Options } from "../options.ts";
+import type { SharedCounts } from "../stats.ts";
 import type { FdTableHelper } from "../tracee/build/fd-table-helper.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Table } from "../tracee/table/table.ts";
@@ -46,7 +46,7 @@ export interface NamespaceDumpContext {
   /** Told of a cgroup namespace below the root, by its number and a process in it. @throws KernelError, UnsupportedError */
   addCgroups(id: number, pid: HostPid): void;
   /** Told of pages of shared memory that were looked at and stored. */
-  countShared(counts: ShmemCounts): void;
+  countShared(counts: SharedCounts): void;
 }
 
 /** A namespace of the images that is not that of who restores them. */

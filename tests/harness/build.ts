@@ -37,6 +37,8 @@ export interface Directives {
   mayRefuse: string | undefined;
   /** Why /proc shows another state of it from one moment to the next. */
   moves: string | undefined;
+  /** Why it is not dumped after a pre-dump. */
+  notAfterPreDump: string | undefined;
   /** Why the peer (CRIU 4.2) cannot dump or restore this, where it cannot. */
   peerDump: string | undefined;
   peerRestore: string | undefined;
@@ -71,6 +73,7 @@ export function directives(name: string): Directives {
     zeroPage: false,
     mayRefuse: undefined,
     moves: undefined,
+    notAfterPreDump: undefined,
     peerDump: undefined,
     peerRestore: undefined,
     delayMs: 0,
@@ -94,6 +97,7 @@ export function directives(name: string): Directives {
       found.zeroPage = value.includes("zero page");
     } else if (key === "may-refuse") found.mayRefuse = value.trim();
     else if (key === "moves") found.moves = value.trim();
+    else if (key === "not-after-pre-dump") found.notAfterPreDump = value.trim();
     else if (key === "peer-dump") found.peerDump = value.trim();
     else if (key === "peer-restore") found.peerRestore = value.trim();
     else if (key === "delay") found.delayMs = Number(value);

@@ -28,7 +28,7 @@ import {
   snapshotProc,
   waitGone,
 } from "./processes.ts";
-import { dump, type Outcome, restore, type Tool, type ToolOptions } from "./tool.ts";
+import { dump, type Outcome, preDump, restore, type Tool, type ToolOptions } from "./tool.ts";
 
 /** The machine, or this user, lacks what a fixture needs. */
 export class Skipped extends Error {}
@@ -363,6 +363,19 @@ export async function restoreFixture(
   });
   if (restored.ok && told.length > 0) fixture.pid = Number(readText(pidfile));
   return restored;
+}
+
+/**
+ * Pre-dumps a fixture, and sees that nothing about it has changed; gives the options of a dump that builds on it. @throws FixtureFailed, or
+ * Refused as cycle() does
+ */
+export async function preDumped(fixture: Fixture): Promise<string[]> {
+  await settle(fixture);
+  const before = snapshotProc(fixture.pid);
+  const outcome = await preDump(fixture.pid, join(fixture.stateDir, "images-pre"));
+  await refuseOrComplain(fixture, outcome, before);
+  await changed(fixture, "a pre-dump", before);
+  return ["--prev-images-dir", "../images-pre"];
 }
 
 /**

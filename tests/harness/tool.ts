@@ -97,6 +97,11 @@ export function dump(pid: number, dir: string, how: ToolOptions = {}): Promise<O
   return runTool("dump", dir, ["-t", String(pid)], how);
 }
 
+/** `criu pre-dump -t pid -D dir -o pre-dump.log -v4 ...` */
+export function preDump(pid: number, dir: string, how: ToolOptions = {}): Promise<Outcome> {
+  return runTool("pre-dump", dir, ["-t", String(pid)], how);
+}
+
 /** `criu restore -d -D dir -o restore.log -v4 ...` */
 export function restore(dir: string, how: ToolOptions = {}): Promise<Outcome> {
   return runTool("restore", dir, ["-d"], how);

@@ -1,0 +1,89 @@
+/**
+ * `criu pre-dump`: the memory of a process tree, copied while the tree runs on. A dump that builds on these images
+ * (`--prev-images-dir`) stores only what has changed since, so that the tree stands for a shorter time.
+ */
+
+import { Freezer } from "../cgroups/freezer.ts";
+import { stage } from "../faults.ts";
+import { ImageDir } from "../images/image-dir.ts";
+import { IMAGES } from "../images/kinds.ts";
+import { CriuPreDumpMode } from "../images/schema/generated/rpc.ts";
+import { CLOCK, readClock } from "../linux/clock.ts";
+import { type HostPid, hostPid } from "../linux/pid.ts";
+import { readSmaps } from "../linux/proc.ts";
+import { log } from "../log.ts";
+import { MemoryPreDump } from "../memory/pre-dump.ts";
+import type { Options } from "../options.ts";
+import { Plugins } from "../plugins/plugins.ts";
+import { refuseDeadLeader } from "../process/core.ts";
+import { TaskNumbers } from "../process/identity.ts";
+import { SharedObjects } from "../process/ids.ts";
+import { refuseRoot } from "../process/pstree.ts";
+import { DumpStats, Stopwatch } from "../stats.ts";
+import { FrozenTree } from "../tracee/hold/freeze.ts";
+import { Undo } from "../undo/undo.ts";
+
+/** Returns the exit code. @throws whatever failed, after the tree was let go; the directory has no inventory then */
+export async function preDump(options: Options): Promise<number> {
+  const plugins = Plugins.find(options, "pre-dump");
+  return await plugins.during(() => preDumpWith(options, plugins));
+}
+
+function preDumpWith(options: Options, plugins: Plugins): number {
+  if (options.tree === undefined) throw new Error("pre-dump needs --tree");
+  const rootPid = hostPid(options.tree);
+  refuseRoot(rootPid);
+  const stats = new DumpStats();
+  const images = ImageDir.create(options.imagesDir, options.prevImagesDir);
+  stage("pre-dump/start");
+  using memory = new MemoryPreDump(images, stats);
+  look(options, rootPid, memory, stats, plugins);
+  stage("pre-dump/released");
+  memory.copy();
+  stage("pre-dump/copied");
+  ImageDir.open(options.workDir ?? options.imagesDir).writeAll(IMAGES.stats, [{ dump: stats.entry }], "dump");
+  images.commitInventory({
+    img_version: 2,
+    fdinfo_per_id: true,
+    ns_per_id: true,
+    dump_uptime: readClock(CLOCK.BOOTTIME) / 1000n,
+    pre_dump_mode: options.preDumpMode === "read" ? CriuPreDumpMode.VM_READ : CriuPreDumpMode.SPLICE,
+  });
+  log.info("pre-dump", `the memory of ${rootPid} and its descendants is saved, as far as it does not change`);
+  return 0;
+}
+
+/** Looks at the memory of all processes while they stand, and lets them run on. */
+function look(
+  options: Options,
+  rootPid: HostPid,
+  memory: MemoryPreDump,
+  stats: DumpStats,
+  plugins: Plugins,
+): void {
+  const freezing = new Stopwatch();
+  const patience = options.timeout === 0 ? Number.POSITIVE_INFINITY : options.timeout * 1000;
+  using undo = new Undo();
+  using freezer =
+    options.freezeCgroup === undefined ? undefined : new Freezer(options.freezeCgroup, undo, patience);
+  const thaw = freezer && (() => freezer.thaw());
+  const pause = (pid: HostPid) => plugins.ask("pauseDevices", pid);
+  using tree = FrozenTree.freeze(rootPid, () => stage("pre-dump/freezing"), patience, pause, thaw);
+  stats.freezingTime = freezing.micros;
+  const frozen = new Stopwatch();
+  const numbers = new TaskNumbers(tree);
+  const objects = new SharedObjects();
+  const seen = new Set<number>();
+  for (const process of tree.processes) {
+    const { pid, zombie } = process;
+    if (zombie) continue;
+    refuseDeadLeader(process);
+    const { vm } = objects.idsOf(pid);
+    if (seen.has(vm)) continue;
+    seen.add(vm);
+    memory.look(pid, numbers.numberOf(pid), readSmaps(pid));
+    stage("pre-dump/process");
+  }
+  freezer?.restore();
+  stats.frozenTime = frozen.micros;
+}

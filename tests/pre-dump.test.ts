@@ -1,0 +1,210 @@
+/** Pre-dumps, and dumps that build on them: chains of directories, what is in each, and what is wrong with some. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+} from "node:fs";
+import { join } from "node:path";
+import { STAGES } from "../src/faults.ts";
+import { buildFixtures } from "./harness/build.ts";
+import { cycle, type Fixture, startFixture } from "./harness/fixture.ts";
+import { killAll, processTree, waitGone } from "./harness/processes.ts";
+import { dump, ourTool, peerTool, preDump, restore } from "./harness/tool.ts";
+import { Witness } from "./harness/witness.ts";
+
+const NAME = "memory_written";
+const MOST = 120_000;
+const peer = peerTool();
+
+beforeAll(() => buildFixtures([NAME]), 300_000);
+afterAll(() => {
+  if (peer === undefined) console.log("nothing is restored by the peer: CRIU_PEER names no CRIU 4.2");
+});
+
+const pagesIn = (dir: string) =>
+  readdirSync(dir)
+    .filter((file) => file.startsWith("pages-"))
+    .reduce((sum, file) => sum + statSync(join(dir, file)).size / 4096, 0);
+
+async function withFixture(use: (fixture: Fixture) => Promise<void>): Promise<void> {
+  const fixture = await startFixture(NAME);
+  try {
+    await use(fixture);
+  } finally {
+    await fixture.stop();
+  }
+}
+
+/** Pre-dumps so often, each time on top of what was before; gives the options of what builds on the last one. */
+async function preDumps(fixture: Fixture, count: number, name: string): Promise<string[]> {
+  let options: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const leaf = `images-${name}-${i}`;
+    const outcome = await preDump(fixture.pid, join(fixture.stateDir, leaf), { options });
+    expect(outcome.errors).not.toContain("Error (");
+    expect(outcome.exitCode).toBe(0);
+    options = ["--prev-images-dir", `../${leaf}`];
+  }
+  return options;
+}
+
+test(
+  "what a tree goes on writing is as it was, three times over, and most of it is stored once",
+  () =>
+    withFixture(async (fixture) => {
+      for (let round = 0; round < 3; round++) {
+        const dumpOptions = await preDumps(fixture, 3, `round-${round}`);
+        const { imagesDir } = await cycle(fixture, { dumpOptions });
+        const whole = pagesIn(join(fixture.stateDir, `images-round-${round}-0`));
+        expect(whole).toBeGreaterThan(4096);
+        expect(pagesIn(imagesDir)).toBeLessThan(whole / 2);
+        expect(readlinkSync(join(imagesDir, "parent"))).toBe(`../images-round-${round}-2`);
+      }
+      expect(await fixture.finish()).toBe("PASS");
+    }),
+  MOST,
+);
+
+test(
+  "a dump may build on one that left the tree running",
+  () =>
+    withFixture(async (fixture) => {
+      const first = join(fixture.stateDir, "images-first");
+      const outcome = await dump(fixture.pid, first, { options: ["-R"] });
+      expect(outcome.exitCode).toBe(0);
+      const { imagesDir } = await cycle(fixture, { dumpOptions: ["--prev-images-dir", "../images-first"] });
+      expect(pagesIn(imagesDir)).toBeLessThan(pagesIn(first) / 2);
+      expect(await fixture.finish()).toBe("PASS");
+    }),
+  MOST,
+);
+
+test.skipIf(peer === undefined)(
+  "the peer restores a chain",
+  () =>
+    withFixture(async (fixture) => {
+      const dumpOptions = await preDumps(fixture, 2, "peer");
+      await cycle(fixture, { dumpOptions, ...(peer && { restoreTool: peer }) });
+      expect(await fixture.finish()).toBe("PASS");
+    }),
+  MOST,
+);
+
+describe("a pre-dump that comes to no end changes nothing", () => {
+  const isWhole = (dir: string) => readdirSync(dir).includes("inventory.img");
+
+  test(
+    "it fails at each stage",
+    () =>
+      withFixture(async (fixture) => {
+        const witness = Witness.of(fixture);
+        for (const stage of STAGES["pre-dump"]) {
+          const dir = join(fixture.stateDir, "images");
+          const outcome = await preDump(fixture.pid, dir, { environment: { CRIU_TS_FAULT: stage } });
+          expect(outcome.errors).toContain(`stage ${stage} fails as asked`);
+          expect((await witness.settled(200)).differences).toEqual([]);
+          expect(isWhole(dir)).toBe(false);
+        }
+        expect(await fixture.finish()).toBe("PASS");
+      }),
+    MOST,
+  );
+
+  test(
+    "it is killed at random instants",
+    () =>
+      withFixture(async (fixture) => {
+        const witness = Witness.of(fixture);
+        const dir = join(fixture.stateDir, "images");
+        mkdirSync(dir);
+        let killed = 0;
+        for (let i = 0; i < 20; i++) {
+          const child = Bun.spawn([...ourTool(), "pre-dump", "-t", String(fixture.pid), "-D", dir], {
+            stdio: ["ignore", "ignore", "ignore"],
+          });
+          await Bun.sleep(Math.random() * 60);
+          child.kill("SIGKILL");
+          await child.exited;
+          if (child.signalCode === "SIGKILL") killed++;
+          expect((await witness.settled(6000)).differences).toEqual([]);
+        }
+        expect(killed).toBeGreaterThan(0);
+        const dumpOptions = await preDumps(fixture, 1, "after");
+        await cycle(fixture, { dumpOptions });
+        expect(await fixture.finish()).toBe("PASS");
+      }),
+    MOST,
+  );
+});
+
+describe("what is wrong is told", () => {
+  let fixture: Fixture;
+  beforeAll(async () => {
+    fixture = await startFixture(NAME);
+  });
+  afterAll(() => fixture.stop());
+
+  const at = (leaf: string) => join(fixture.stateDir, leaf);
+
+  test.each([
+    ["no directory", "../nowhere", /nowhere.*ENOENT/],
+    ["itself", ".", /cannot build on themselves/],
+    ["no images", "../empty", /no whole dump to build on/],
+  ])("to build on: %s", async (_, previous, words) => {
+    mkdirSync(at("empty"), { recursive: true });
+    for (const make of [dump, preDump]) {
+      const dir = at(`images-wrong-${make.name}`);
+      const outcome = await make(fixture.pid, dir, { options: ["--prev-images-dir", previous] });
+      expect(outcome.exitCode).toBe(1);
+      expect(outcome.errors).toMatch(words);
+      expect(readdirSync(dir)).not.toContain("inventory.img");
+      rmSync(dir, { recursive: true });
+    }
+  });
+
+  test("a restore from a pre-dump alone", async () => {
+    await preDumps(fixture, 1, "alone");
+    const outcome = await restore(at("images-alone-0"));
+    expect(outcome.exitCode).toBe(1);
+    expect(outcome.errors).toContain("are those of a pre-dump");
+  });
+
+  test(
+    "a chain that is broken",
+    async () => {
+      const dumpOptions = await preDumps(fixture, 2, "chain");
+      const dir = at("images-top");
+      const members = processTree(fixture.pid);
+      expect((await dump(fixture.pid, dir, { options: dumpOptions })).exitCode).toBe(0);
+      expect(await waitGone(members)).toEqual([]);
+      const link = join(dir, "parent");
+      const refused = async (words: RegExp) => {
+        const outcome = await restore(dir);
+        expect(outcome.exitCode).toBe(1);
+        expect(outcome.errors).toMatch(words);
+      };
+      const leadTo = (target: string | undefined) => {
+        if (lstatSync(link, { throwIfNoEntry: false }) !== undefined) unlinkSync(link);
+        if (target !== undefined) symlinkSync(target, link);
+      };
+      leadTo(undefined);
+      await refused(/parent leads nowhere/);
+      leadTo(".");
+      await refused(/more than \d+ directories lead one to the other/);
+      leadTo("../empty");
+      await refused(/which has no pagemap-/);
+      leadTo("../images-chain-1");
+      const restored = await restore(dir);
+      expect(restored.exitCode).toBe(0);
+      expect(await fixture.finish()).toBe("PASS");
+      await killAll(processTree(fixture.pid));
+    },
+    MOST,
+  );
+});
