@@ -99,6 +99,9 @@ const timeval = struct({ sec: s64, usec: s64 });
 const linger = struct({ onoff: s32, linger: s32 });
 const sockFilter = struct({ code: u16, jt: u8, jf: u8, k: u32 });
 const sockFprog = struct({ len: u16, filter: word });
+/** Of the inode of a socket, and what they are at its birth. */
+const PERMISSIONS = 0o7777;
+const FOR_ALL = 0o777;
 /** Bytes of the name of an interface. */
 const IFNAMSIZ = 16;
 /** Instructions of a classic filter. */
@@ -147,9 +150,9 @@ export class OptionsDump {
     this.#looks.set(key, known);
     const status = fstat(fd);
     if (known.look.isAsBefore(fd) && known.entry !== undefined) {
-      const { so_uid = 0, so_gid = 0 } = known.entry;
-      if (so_uid === this.owners.uid(status.uid) && so_gid === this.owners.gid(status.gid))
-        return known.entry;
+      const { so_uid = 0, so_gid = 0, so_mode = FOR_ALL } = known.entry;
+      const isSame = so_uid === this.owners.uid(status.uid) && so_gid === this.owners.gid(status.gid);
+      if (isSame && so_mode === (status.mode & PERMISSIONS)) return known.entry;
     }
     const entry = this.#dump(fd, type, table, status, where, net);
     known.entry = entry.so_filter.length === 0 ? entry : undefined;
@@ -160,18 +163,20 @@ export class OptionsDump {
     fd: number,
     type: SocketType,
     table: readonly Option[],
-    status: { readonly uid: number; readonly gid: number },
+    status: { readonly uid: number; readonly gid: number; readonly mode: number },
     where: string,
     net: SocketNet,
   ): SkOptsEntry {
     const uid = this.owners.uid(status.uid);
     const gid = this.owners.gid(status.gid);
+    const mode = status.mode & PERMISSIONS;
     return {
       ...commonOptions(fd, type.family),
       so_bound_dev: boundDevice(fd),
       so_filter: classicFilter(fd, where),
       so_uid: uid === 0 ? undefined : uid,
       so_gid: gid === 0 ? undefined : gid,
+      so_mode: mode === FOR_ALL ? undefined : mode,
       others: this.#others(fd, type, table, net),
     };
   }
@@ -387,6 +392,7 @@ export function restoreOptions(
     const gid = owners.gid(entry.so_gid ?? 0);
     // It is ours as it is.
     if (uid !== 0 || gid !== 0) syscall("its owner", NR.fchown, fd, uid, gid);
+    if (entry.so_mode !== undefined) syscall("its mode", NR.fchmod, fd, entry.so_mode & PERMISSIONS);
   });
   restoreFilter(fd, entry.so_filter, what);
   restoreOthers(fd, entry, table, what, false);

@@ -10,7 +10,6 @@ import type { FownEntry } from "../../images/schema/generated/sockets.ts";
 import { F } from "../../linux/fcntl.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { fcntl, O } from "../../linux/io.ts";
-import { NR } from "../../linux/nr.ts";
 import {
   AF,
   accept,
@@ -26,7 +25,6 @@ import {
   shutdown,
   tryBind,
 } from "../../linux/socket.ts";
-import { syscall } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
 import { FileRestoreError, restoring } from "../errors.ts";
 import type { FileRestorer, RestoreContext } from "../kind.ts";
@@ -45,7 +43,6 @@ const NO_NAME = new Uint8Array(0);
 const ONE_BYTE = Uint8Array.of(0);
 const RECEIVES_NO_MORE = 1;
 const SENDS_NO_MORE = 2;
-const PERMISSIONS = 0o7777;
 
 export class UnixRestore implements FileRestorer {
   readonly #callers: Callers;
@@ -303,8 +300,6 @@ export class UnixRestore implements FileRestorer {
       // Without a meaning here, but anybody may set and ask for them.
       if (entry.opts.reuseaddr === true) setInt(number, SOL.SOCKET, SO.REUSEADDR, 1);
       if (entry.opts.so_reuseport === true) setInt(number, SOL.SOCKET, SO.REUSEPORT, 1);
-      if (entry.inode_mode !== undefined)
-        syscall("its mode", NR.fchmod, number, entry.inode_mode & PERMISSIONS);
       fcntl(number, F.SETFL, entry.flags & ~O.ASYNC);
     });
   }

@@ -53,8 +53,6 @@ const TYPES: ReadonlyMap<number, string> = new Map([
   [SOCK.SEQPACKET, "sequenced packet"],
 ]);
 const PLUGIN_HOOK = "dumpUnixSocket";
-const ALL_PERMISSIONS = 0o777;
-const PERMISSIONS = 0o7777;
 const BOTH_WAYS = 3;
 
 /** A socket that has been looked at. */
@@ -113,8 +111,6 @@ class UnixDump implements FileDumper {
       waiting: [...listed.waiting],
     };
     if (listed.shutdown !== 0 && isSkShutdown(listed.shutdown)) entry.shutdown = listed.shutdown;
-    const mode = file.status.mode & PERMISSIONS;
-    if (mode !== ALL_PERMISSIONS) entry.inode_mode = mode;
     if (listed.peer === 0) entry.peer_name = decodeUnix(peerName(fd) ?? new Uint8Array(0));
     this.#pendingError(facts, entry, where);
     const kept = this.context.plugins.has(PLUGIN_HOOK) ? Fd.own(fcntl(fd, F.DUPFD_CLOEXEC)) : undefined;

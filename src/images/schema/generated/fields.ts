@@ -1375,6 +1375,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "so_uid", id: 1000, label: "optional", kind: "scalar", type: "uint32" },
     { name: "so_gid", id: 1001, label: "optional", kind: "scalar", type: "uint32" },
     { name: "others", id: 1002, label: "repeated", kind: "message", type: "sk_option_entry" },
+    { name: "so_mode", id: 1003, label: "optional", kind: "scalar", type: "uint32" },
   ],
   sk_option_entry: [
     { name: "level", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -1480,7 +1481,6 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "peer_name", id: 1002, label: "optional", kind: "scalar", type: "bytes" },
     { name: "waiting", id: 1003, label: "repeated", kind: "scalar", type: "uint32" },
     { name: "error", id: 1004, label: "optional", kind: "scalar", type: "uint32" },
-    { name: "inode_mode", id: 1005, label: "optional", kind: "scalar", type: "uint32" },
     { name: "path", id: 1006, label: "optional", kind: "scalar", type: "string" },
   ],
   file_perms_entry: [

@@ -147,6 +147,8 @@ export interface SkOptsEntry {
   so_uid?: number | undefined;
   so_gid?: number | undefined;
   others: SkOptionEntry[];
+  /** what fstat(2) tells of it, if not 0777 */
+  so_mode?: number | undefined;
 }
 
 export const SkOptsEntry: Codec<SkOptsEntry> = {
@@ -180,6 +182,7 @@ export const SkOptsEntry: Codec<SkOptsEntry> = {
     if (m.so_uid !== undefined) w.uint32(8000, m.so_uid, "sk_opts_entry.so_uid");
     if (m.so_gid !== undefined) w.uint32(8008, m.so_gid, "sk_opts_entry.so_gid");
     for (const v of m.others) w.message(8018, SkOptionEntry, v, "sk_opts_entry.others");
+    if (m.so_mode !== undefined) w.uint32(8024, m.so_mode, "sk_opts_entry.so_mode");
   },
   read(r: Reader): SkOptsEntry {
     let so_sndbuf: number | undefined;
@@ -210,6 +213,7 @@ export const SkOptsEntry: Codec<SkOptsEntry> = {
     let so_uid: number | undefined;
     let so_gid: number | undefined;
     const others: SkOptionEntry[] = [];
+    let so_mode: number | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -300,6 +304,9 @@ export const SkOptsEntry: Codec<SkOptsEntry> = {
         case 8018:
           others.push(r.message(SkOptionEntry));
           break;
+        case 8024:
+          so_mode = r.uint32();
+          break;
         default:
           r.skip(tag);
       }
@@ -310,7 +317,7 @@ export const SkOptsEntry: Codec<SkOptsEntry> = {
     if (so_snd_tmo_usec === undefined) return r.missing("sk_opts_entry.so_snd_tmo_usec");
     if (so_rcv_tmo_sec === undefined) return r.missing("sk_opts_entry.so_rcv_tmo_sec");
     if (so_rcv_tmo_usec === undefined) return r.missing("sk_opts_entry.so_rcv_tmo_usec");
-    return { so_sndbuf, so_rcvbuf, so_snd_tmo_sec, so_snd_tmo_usec, so_rcv_tmo_sec, so_rcv_tmo_usec, reuseaddr, so_priority, so_rcvlowat, so_mark, so_passcred, so_passsec, so_dontroute, so_no_check, so_bound_dev, so_filter, so_reuseport, so_broadcast, so_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, so_oobinline, so_linger, so_buf_lock, so_uid, so_gid, others };
+    return { so_sndbuf, so_rcvbuf, so_snd_tmo_sec, so_snd_tmo_usec, so_rcv_tmo_sec, so_rcv_tmo_usec, reuseaddr, so_priority, so_rcvlowat, so_mark, so_passcred, so_passsec, so_dontroute, so_no_check, so_bound_dev, so_filter, so_reuseport, so_broadcast, so_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, so_oobinline, so_linger, so_buf_lock, so_uid, so_gid, others, so_mode };
   },
 };
 
@@ -949,8 +956,6 @@ export interface UnixSkEntry {
   waiting: number[];
   /** the errno that it has not told yet */
   error?: number | undefined;
-  /** what fstat(2) tells of it, if not 0777 */
-  inode_mode?: number | undefined;
   /** where the socket file stands, if not at its name */
   path?: string | undefined;
 }
@@ -980,7 +985,6 @@ export const UnixSkEntry: Codec<UnixSkEntry> = {
     if (m.peer_name !== undefined) w.bytes(8018, m.peer_name, "unix_sk_entry.peer_name");
     w.uint32s(8024, m.waiting, "unix_sk_entry.waiting");
     if (m.error !== undefined) w.uint32(8032, m.error, "unix_sk_entry.error");
-    if (m.inode_mode !== undefined) w.uint32(8040, m.inode_mode, "unix_sk_entry.inode_mode");
     if (m.path !== undefined) w.string(8050, m.path, "unix_sk_entry.path");
   },
   read(r: Reader): UnixSkEntry {
@@ -1006,7 +1010,6 @@ export const UnixSkEntry: Codec<UnixSkEntry> = {
     let peer_name: Uint8Array | undefined;
     const waiting: number[] = [];
     let error: number | undefined;
-    let inode_mode: number | undefined;
     let path: string | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
@@ -1083,9 +1086,6 @@ export const UnixSkEntry: Codec<UnixSkEntry> = {
         case 8032:
           error = r.uint32();
           break;
-        case 8040:
-          inode_mode = r.uint32();
-          break;
         case 8050:
           path = r.string();
           break;
@@ -1104,7 +1104,7 @@ export const UnixSkEntry: Codec<UnixSkEntry> = {
     if (fown === undefined) return r.missing("unix_sk_entry.fown");
     if (opts === undefined) return r.missing("unix_sk_entry.opts");
     if (name === undefined) return r.missing("unix_sk_entry.name");
-    return { id, ino, type, state, flags, uflags, backlog, peer, fown, opts, name, shutdown, file_perms, name_dir, deleted, ns_id, mnt_id, peer_cred, peer_groups, peer_name, waiting, error, inode_mode, path };
+    return { id, ino, type, state, flags, uflags, backlog, peer, fown, opts, name, shutdown, file_perms, name_dir, deleted, ns_id, mnt_id, peer_cred, peer_groups, peer_name, waiting, error, path };
   },
 };
 
