@@ -21,7 +21,7 @@ import {
 import { MASK_WHILE_RUNNING } from "./signal.ts";
 import { viewOf } from "./struct.ts";
 import { withTicks } from "./ticks.ts";
-import { type DispatchConfiguration, dispatchConfiguration } from "./user-dispatch.ts";
+import { type DispatchConfiguration, decodeDispatch, dispatchConfiguration } from "./user-dispatch.ts";
 
 /** Tasks in one native call. */
 export const CHUNK = 128;
@@ -218,7 +218,7 @@ export function readStates<T extends { readonly tid: HostPid }>(tasks: readonly 
         mask: view.getBigUint64(own + SAVED_MASK_AT, true),
         xstate: last,
         rseq: tells ? rseqConfiguration.read(bytes, own + RSEQ_AT) : undefined,
-        dispatch: dispatches ? dispatchConfiguration.decode(bytes, own + DISPATCH_AT) : undefined,
+        dispatch: dispatches ? decodeDispatch(bytes, own + DISPATCH_AT) : undefined,
       });
     },
   );

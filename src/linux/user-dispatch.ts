@@ -14,6 +14,18 @@ export type DispatchConfiguration = ReturnType<typeof dispatchConfiguration.deco
 
 /** PR_SYS_DISPATCH_*: all calls but those made in a range; those made in a range. */
 const MODE = { EXCLUSIVE_ON: 1n, INCLUSIVE_ON: 2n } as const;
+/**
+ * The configuration that the kernel tells of, as it takes it: a range whose calls alone are dispatched it keeps, and tells, as the
+ * range of all others, which it does not take (6.18).
+ */
+export function decodeDispatch(bytes: Uint8Array, at: number): DispatchConfiguration {
+  const told = dispatchConfiguration.decode(bytes, at);
+  const { mode, selector, offset, len } = told;
+  const end = BigInt.asUintN(64, offset + len);
+  if (mode !== MODE.EXCLUSIVE_ON || offset === 0n || end > offset) return told;
+  return { mode: MODE.INCLUSIVE_ON, selector, offset: end, len: BigInt.asUintN(64, -len) };
+}
+
 /** What a selector holds while calls are made as ever. */
 const ALLOW = 0;
 
