@@ -289,11 +289,15 @@ const MOST_KNOWN = 10_000;
 /** Of a page less the largest entry of smaps, unless its path is very long. */
 const SMAPS_STEP = 2048;
 
+/** Among the flags of a mapping: it has a key of pkeys(7). */
+export const PROTECTION_KEY = "key";
+
 /** /proc/PID/smaps: the mappings with their VmFlags. The kernel walks all page tables for it. Equal ones are one object. */
 export function readSmaps(pid: HostPid): Mapping[] {
   const text = readSteps(`/proc/${pid}/smaps`, SMAPS_STEP);
   const out: Mapping[] = [];
   const marker = "\nVmFlags:";
+  const hasKeys = text.includes("\nProtectionKey:");
   if (knownMappings.size > MOST_KNOWN) knownMappings.clear();
   for (let at = 0; at < text.length; ) {
     const lineEnd = text.indexOf("\n", at);
@@ -301,12 +305,13 @@ export function readSmaps(pid: HostPid): Mapping[] {
     if (lineEnd < 0 || flagsAt < 0) break;
     const flagsEnd = text.indexOf("\n", flagsAt + 1);
     const line = text.slice(at, lineEnd);
-    const flags = text.slice(flagsAt + marker.length, flagsEnd);
-    const key = line + flags;
-    let mapping = knownMappings.get(key);
+    const key = hasKeys ? Number(text.slice(text.lastIndexOf(" ", flagsAt), flagsAt)) : 0;
+    const flags = text.slice(flagsAt + marker.length, flagsEnd) + (key === 0 ? "" : ` ${PROTECTION_KEY}`);
+    const known = line + flags;
+    let mapping = knownMappings.get(known);
     if (mapping === undefined) {
       mapping = parseMapLine(line, flagSet(flags));
-      if (mapping !== undefined) knownMappings.set(key, mapping);
+      if (mapping !== undefined) knownMappings.set(known, mapping);
     }
     if (mapping !== undefined) out.push(mapping);
     at = flagsEnd + 1;

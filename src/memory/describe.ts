@@ -13,7 +13,7 @@ import { MAP_MORE } from "../linux/mman.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
 import type { PageRuns } from "../linux/pagemap.ts";
 import type { HostPid } from "../linux/pid.ts";
-import type { Mapping } from "../linux/proc.ts";
+import { type Mapping, PROTECTION_KEY } from "../linux/proc.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import { isRing } from "./aio.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
@@ -130,6 +130,10 @@ export class MappingDescriber {
       throw new MemoryError(pid, `mapping ${rangeText(mapping)} (${path}): ${what} cannot be dumped yet`);
     };
     if (flags.has("ss")) refuse("a shadow stack");
+    // The kernel gives one of its own to what may only be executed.
+    const isForExecution = mapping.exec && !mapping.read && !mapping.write;
+    if (flags.has(PROTECTION_KEY) && !isForExecution)
+      refuse("memory with a protection key (pkey_mprotect(2))");
     if (path.startsWith("[") || path === "") {
       entry.flags |= MAP.ANONYMOUS;
       if (path === "[vsyscall]") entry.status = STATUS.VSYSCALL | STATUS.ANON_PRIVATE;

@@ -27,6 +27,7 @@ import type { Table } from "../tracee/table/table.ts";
 import { autogroupNice, giveAutogroupNice } from "./autogroup.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
 import { loginuidIn } from "./loginuid.ts";
+import { askRefusedOfTask } from "./refused.ts";
 import { isCompat } from "./registers.ts";
 import type { Rights } from "./rights.ts";
 import { askRlimits, giveRlimits, ownRlimits } from "./rlimits.ts";
@@ -169,9 +170,11 @@ function askTask(table: Table): CoreAnswers["task"] {
   // Kernels before 6.3 do not tell; a process that registered then registers again by itself at need.
   const membarrier = table.call(NR.membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
   const xcomp = askXcompPermission(table);
+  const refuse = askRefusedOfTask(table);
   const personality = table.must("its personality", NR.personality, PERSONALITY_QUERY);
   return ({ pid, numberOf, frozen, entered, proc }, leader) => {
     const { stat } = proc;
+    refuse(pid, proc.status);
     const task: Omit<TaskCoreEntry, OfOthers> = {
       task_state: frozen.stopSignal === 0 ? TASK_STATE.ALIVE : TASK_STATE.STOPPED,
       exit_code: 0,

@@ -21,6 +21,7 @@ import type { Table } from "../tracee/table/table.ts";
 import { askCredentials, giveCredentials } from "./credentials.ts";
 import { dumpDispatch, restoreDispatch } from "./dispatch.ts";
 import { ImageValueError } from "./errors.ts";
+import { askRefusedOfThread } from "./refused.ts";
 import {
   dumpExtendedState,
   dumpInterrupted,
@@ -82,6 +83,7 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
   const credentials = askCredentials(table);
   const scheduling = askScheduling(table);
   const flags = askThreadFlags(table);
+  const refuse = askRefusedOfThread(table);
   const altstack = askAltstack(table);
   const name = table.space(COMM_SIZE);
   table.must("its name", NR.prctl, PR.GET_NAME, name.address, 0, 0, 0);
@@ -89,7 +91,8 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
   const clearTid = table.space(8);
   table.must("its parent-death signal", NR.prctl, PR.GET_PDEATHSIG, pdeath.address, 0, 0, 0);
   table.must("its clear_child_tid", NR.prctl, PR.GET_TID_ADDRESS, clearTid.address, 0, 0, 0);
-  return ({ task: { tid }, saved, status, owners, outside }) => {
+  return ({ task: { pid, tid }, saved, status, owners, outside }) => {
+    refuse(pid, tid);
     const core: ThreadCoreEntry = {
       futex_rla: outside.robustHead,
       futex_rla_len: outside.robustLength,
