@@ -267,37 +267,37 @@ describe("a dump that is killed", () => {
     "file_link_remap",
     "file_names_gone",
   ].filter((name) => names.includes(name));
+  /** A fixture ends by itself when nobody has told it to go on for long. */
+  const MOST_OF_ONE = 50;
   for (const name of victims) {
+    const count = Math.ceil(kills / victims.length);
     test(
-      `${name}: at ${Math.ceil(kills / victims.length)} random instants`,
-      () =>
-        withFixture(name, async (fixture) => {
-          const witness = Witness.of(fixture);
-          const whole: number[] = [];
-          for (let i = 0; i < 3; i++) {
+      `${name}: at ${count} random instants`,
+      async () => {
+        let [hits, longest, duration] = [0, 0, Number.POSITIVE_INFINITY];
+        /** Kills so many dumps of one fixture. */
+        const killSome = (some: number) =>
+          withFixture(name, async (fixture) => {
+            const witness = Witness.of(fixture);
+            const images = join(fixture.stateDir, "images");
             const environment = { CRIU_TS_FAULT: "dump/committed" };
-            const outcome = await dump(
-              fixture.pid,
-              join(fixture.stateDir, "images"),
-              dumpHow(fixture, { environment }),
-            );
-            whole.push(outcome.milliseconds);
-          }
-          const duration = Math.min(...whole);
-          let longest = 0;
-          let hits = 0;
-          const count = Math.ceil(kills / victims.length);
-          for (let i = 0; i < count; i++) {
-            const instant = (draw() / 2 ** 32) * duration;
-            if (await killedDump(fixture, instant)) hits++;
-            longest = Math.max(longest, await healed(fixture, witness, `killed after ${instant} ms`));
-          }
-          console.log(
-            `${name}: LOST_SEED=${seed}: ${hits} of ${count} dumps of ${duration.toFixed(0)} ms killed at work, ` +
-              `healed after ${longest.toFixed(0)} ms at most`,
-          );
-          expect(await fixture.finish()).toBe("PASS");
-        }),
+            for (let i = 0; i < 3; i++) {
+              const outcome = await dump(fixture.pid, images, dumpHow(fixture, { environment }));
+              duration = Math.min(duration, outcome.milliseconds);
+            }
+            for (let i = 0; i < some; i++) {
+              const instant = (draw() / 2 ** 32) * duration;
+              if (await killedDump(fixture, instant)) hits++;
+              longest = Math.max(longest, await healed(fixture, witness, `killed after ${instant} ms`));
+            }
+            expect(await fixture.finish()).toBe("PASS");
+          });
+        for (let left = count; left > 0; left -= MOST_OF_ONE) await killSome(Math.min(left, MOST_OF_ONE));
+        console.log(
+          `${name}: LOST_SEED=${seed}: ${hits} of ${count} dumps of ${duration.toFixed(0)} ms killed at work, ` +
+            `healed after ${longest.toFixed(0)} ms at most`,
+        );
+      },
       patience * 10,
     );
   }
