@@ -7,7 +7,6 @@ import {
   AF,
   bind,
   connect,
-  encodeInet,
   getInt,
   getOption,
   IPPROTO,
@@ -21,6 +20,7 @@ import {
   shutdown,
   socketName,
 } from "../linux/socket.ts";
+import { encodeInet } from "../linux/socket-address.ts";
 import { array, struct, u8, u32 } from "../linux/struct.ts";
 import { attempt, MissingError, named, refusal } from "./probe.ts";
 

@@ -2,9 +2,9 @@
 
 import { ERRNO, KernelError } from "./errno.ts";
 import { instant } from "./instants.ts";
+import { iovec } from "./iovec.ts";
 import { NR } from "./nr.ts";
 import type { HostPid } from "./pid.ts";
-import { struct, word } from "./struct.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";
 
 export const PAGE_SIZE = 4096;
@@ -27,7 +27,6 @@ export const MAP = {
   FIXED_NOREPLACE: 0x100000,
 } as const;
 
-const iovec = struct({ base: word, length: word });
 const vectors = new Uint8Array(2 * iovec.size);
 const localVector = addressOf(vectors);
 const remoteVector = localVector + iovec.size;

@@ -56,8 +56,3 @@ export const prctlMmMap = struct({
 
 /** No change of the executable, in `exe_fd` above. */
 export const NO_EXE_FD = 0xffff_ffff;
-
-/** struct iovec. */
-export const iovec = struct({ base: word, length: word });
-/** The kernel takes so many in one call (UIO_MAXIOV). */
-export const IOV_MAX = 1024;

@@ -9,7 +9,9 @@
 import { alignUp } from "./align.ts";
 import { ERRNO, KernelError } from "./errno.ts";
 import type { Fd } from "./fd.ts";
-import { AF, decodeNetlink, openSocket, SO, SOCK, SOL, send, tryReceive, trySetInt } from "./socket.ts";
+import { AF, openSocket, SO, SOCK, SOL, trySetInt } from "./socket.ts";
+import { decodeNetlink } from "./socket-address.ts";
+import { send, tryReceive } from "./socket-messages.ts";
 import { s32, struct, u16, u32, viewOf } from "./struct.ts";
 import { cString } from "./syscall.ts";
 import { textOf } from "./text.ts";

@@ -3,7 +3,9 @@
  * connection that is being restored learns that the peer has closed it, has reset it, or has sent something urgent.
  */
 import type { Fd } from "./fd.ts";
-import { AF, encodeInet, IPPROTO, openSocket, SO, SOCK, SOL, send, setInt } from "./socket.ts";
+import { AF, IPPROTO, openSocket, SO, SOCK, SOL, setInt } from "./socket.ts";
+import { encodeInet } from "./socket-address.ts";
+import { send } from "./socket-messages.ts";
 import { IP, IPV6 } from "./socket-options.ts";
 import { viewOf } from "./struct.ts";
 

@@ -3,11 +3,11 @@
 import { Blocks, lazily, wholeWords } from "./blocks.ts";
 import { xsaveSize } from "./cpuid.ts";
 import { ERRNO, KernelError, nameOf } from "./errno.ts";
+import { iovec } from "./iovec.ts";
 import { NR } from "./nr.ts";
 import type { HostPid } from "./pid.ts";
 import {
   decodeStatus,
-  iovec,
   NT,
   PTRACE,
   peekRequest,

@@ -5,9 +5,10 @@
 
 import { ERRNO, KernelError, nameOf } from "./errno.ts";
 import { instant } from "./instants.ts";
+import { iovec } from "./iovec.ts";
 import { NR } from "./nr.ts";
 import { type HostPid, hostPid } from "./pid.ts";
-import { s32, struct, u32, u64, viewOf, word } from "./struct.ts";
+import { s32, struct, u32, u64, viewOf } from "./struct.ts";
 import { addressOf, rawSyscall } from "./syscall.ts";
 
 /** Requests (include/uapi/linux/ptrace.h). */
@@ -89,8 +90,6 @@ export type Registers = ReturnType<typeof userRegs.decode>;
 /** `orig_ax` of a task that is in no system call: the kernel looks for none to restart. */
 export const NO_SYSCALL = 0xffff_ffff_ffff_ffffn;
 
-/** struct iovec: where a register set is read from or written to. */
-export const iovec = struct({ base: word, length: word });
 /** struct ptrace_peeksiginfo_args. */
 export const peekRequest = struct({ off: u64, flags: u32, nr: s32 });
 

@@ -14,20 +14,17 @@ import {
   accept,
   bind,
   connect,
-  decodeInet,
-  encodeInet,
-  encodeNetlink,
-  encodeUnix,
   IPPROTO,
   listen,
   openSocket,
   openSocketPair,
   SHUT,
   SOCK,
-  send,
   shutdown,
   socketName,
 } from "./socket.ts";
+import { decodeInet, encodeInet, encodeNetlink, encodeUnix } from "./socket-address.ts";
+import { send } from "./socket-messages.ts";
 import { textToBytes } from "./text.ts";
 
 const inodeOf = (fd: { number: number }) => fstat(fd.number).ino;

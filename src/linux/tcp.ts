@@ -3,19 +3,8 @@
  * repair sends nothing for what is done to it, and ends without a word when it is closed.
  */
 import { ERRNO, KernelError } from "./errno.ts";
-import {
-  getInt,
-  getOption,
-  ioctlInt,
-  MSG,
-  SIOC,
-  SOL,
-  setInt,
-  setOption,
-  tryGetOption,
-  tryReceive,
-  trySend,
-} from "./socket.ts";
+import { getInt, getOption, ioctlInt, SIOC, SOL, setInt, setOption, tryGetOption } from "./socket.ts";
+import { MSG, tryReceive, trySend } from "./socket-messages.ts";
 import { TCP } from "./socket-options.ts";
 import { struct, u8, u32 } from "./struct.ts";
 

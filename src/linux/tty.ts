@@ -1,6 +1,8 @@
 /** Terminals (ioctl_tty(2), termios(3)): what can be asked of them and set. */
+
 import { ERRNO } from "./errno.ts";
 import { NR } from "./nr.ts";
+import { POLL, poll } from "./poll.ts";
 import { s32, struct, u8, u16, u32 } from "./struct.ts";
 import { addressOf, checkResult, rawSyscall } from "./syscall.ts";
 
@@ -39,8 +41,6 @@ const TERMIOS_SIZE = 36;
 const TERMIOS2_SIZE = 44;
 const speeds = struct({ ispeed: u32, ospeed: u32 });
 const winsizeOf = struct({ row: u16, col: u16, xpixel: u16, ypixel: u16 });
-const pollfd = struct({ fd: s32, events: u16, revents: u16 });
-const POLLHUP = 0x10;
 const intOf = struct({ value: s32 });
 
 export interface Termios {
@@ -83,9 +83,7 @@ export function openPeer(master: number, flags: number): number {
 
 /** Whether the other end has been closed: poll(2) tells of a hangup. */
 export function isPeerClosed(fd: number): boolean {
-  const bytes = pollfd.encode({ fd, events: 0, revents: 0 });
-  rawSyscall(NR.poll, addressOf(bytes), 1, 0);
-  return (pollfd.decode(bytes).revents & POLLHUP) !== 0;
+  return (poll(fd, 0) & POLL.HUP) !== 0;
 }
 
 /** Attributes of a terminal; undefined where it has been hung up (EIO). @throws KernelError */

@@ -1,8 +1,8 @@
 /** Pieces of a process' memory and where their bytes stand in its pages file. */
 import { ImageError } from "../images/error.ts";
 import { fileName, IMAGES } from "../images/kinds.ts";
+import { IOV_MAX, iovec } from "../linux/iovec.ts";
 import { PAGE_SIZE } from "../linux/memory.ts";
-import { IOV_MAX, iovec } from "../linux/mman.ts";
 import { viewOf } from "../linux/struct.ts";
 import type { Cursor } from "./cow-sharing.ts";
 import type { PageSource } from "./page-source.ts";

@@ -20,15 +20,8 @@ import { type HostPid, hostPid } from "../linux/pid.ts";
 import { PR, PR_CAP_AMBIENT } from "../linux/prctl.ts";
 import { readStatus } from "../linux/proc.ts";
 import type { Preparation } from "../linux/program.ts";
-import {
-  type Credentials,
-  credentialsOf,
-  getOption,
-  SO,
-  SOL,
-  tryGetInt,
-  tryGetOption,
-} from "../linux/socket.ts";
+import { getOption, SO, SOL, tryGetInt, tryGetOption } from "../linux/socket.ts";
+import { type Credentials, credentialsOf } from "../linux/socket-messages.ts";
 import { rawSyscall } from "../linux/syscall.ts";
 
 /** struct ucred has 12 bytes. */

@@ -10,19 +10,17 @@ import { BaseError } from "../linux/base-error.ts";
 import { ERRNO, errnoName, KernelError } from "../linux/errno.ts";
 import { closeAll } from "../linux/fd.ts";
 import { NR } from "../linux/nr.ts";
+import { getOption, SO, SOL } from "../linux/socket.ts";
 import {
   type Credentials,
   credentialsOf,
-  getOption,
   MSG,
   rightsMessage,
   rightsOf,
   SCM,
-  SO,
-  SOL,
   tryReceive,
   trySend,
-} from "../linux/socket.ts";
+} from "../linux/socket-messages.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
 
 /** No request is larger; the largest that runc sends, with hundreds of mounts, has some 40 KiB. */

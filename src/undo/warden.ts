@@ -19,18 +19,14 @@ import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import { TableLayout } from "../linux/own-table.ts";
 import { type HostPid, hostPid } from "../linux/pid.ts";
+import { POLL, pollfd } from "../linux/poll.ts";
 import { PR } from "../linux/prctl.ts";
 import { WAIT } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signal.ts";
-import { s32, struct, u16 } from "../linux/struct.ts";
 import { checkResult, cString, rawSyscall } from "../linux/syscall.ts";
 import { ENTRY_SIZE, OP } from "../machine/runner.ts";
 import { ALWAYS } from "./memory.ts";
 
-const pollfd = struct({ fd: s32, events: u16, revents: u16 });
-const POLLIN = 1;
-/** Of a process that has been reaped (Linux 6.9). */
-const POLLHUP = 0x10;
 const FUTEX = { WAIT: 0, WAKE: 1 } as const;
 const STEPS = {
   SESSION: 0,
@@ -99,16 +95,23 @@ export class Warden {
     const at = (word: number) => table.address + word;
     table.setWord(WORD.EXIT, this.exit);
     const fd = this.#us.number;
-    table.bytes.set(pollfd.encode({ fd, events: POLLIN }), WORD.POLL);
+    table.bytes.set(pollfd.encode({ fd, events: POLL.IN }), WORD.POLL);
     table.bytes.set(cString("warden"), WORD.NAME);
     table.entry(STEPS.SESSION, NR.setsid);
     table.entry(STEPS.NAME, NR.prctl, PR.SET_NAME, at(WORD.NAME));
     table.entry(STEPS.READY, OP.MOVE, at(WORD.ZERO), at(WORD.STARTING));
     table.entry(STEPS.WAKE, NR.futex, at(WORD.STARTING), FUTEX.WAKE, 1);
     table.entry(STEPS.POLL, NR.ppoll, at(WORD.POLL), 1, 0, 0, 0);
-    // It must not do anything while we may be alive.
-    const ended = (revents: number) => fd + POLLIN * 2 ** 32 + revents * 2 ** 48;
-    table.entry(STEPS.GIVE_UP, OP.JUMP, at(WORD.EXIT), at(WORD.POLL), ended(POLLIN), ended(POLLIN | POLLHUP));
+    // It must not do anything while we may be alive. A pidfd of a process that has been reaped hangs up as well (Linux 6.9).
+    const ended = (revents: number) => fd + POLL.IN * 2 ** 32 + revents * 2 ** 48;
+    table.entry(
+      STEPS.GIVE_UP,
+      OP.JUMP,
+      at(WORD.EXIT),
+      at(WORD.POLL),
+      ended(POLL.IN),
+      ended(POLL.IN | POLL.HUP),
+    );
     table.entry(STEPS.GO, OP.JUMP, next, next, ...ALWAYS);
     table.entry(STEPS.EXIT, NR.exit_group, 0);
   }

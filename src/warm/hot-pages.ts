@@ -2,8 +2,9 @@
  * The pages that a command writes to. They are nearly the same in each run, so a rehearsal shows them. To have them copied all
  * at once, before they are used, takes two thirds of the time that a page fault for each takes.
  */
+import { IOV_MAX, iovec } from "../linux/iovec.ts";
 import { hugePageDown, PAGE_SIZE } from "../linux/memory.ts";
-import { IOV_MAX, iovec, MADV } from "../linux/mman.ts";
+import { MADV } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import { type PageRuns, scanPages } from "../linux/pagemap.ts";

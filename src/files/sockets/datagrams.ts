@@ -6,17 +6,9 @@ import type { SkDatagramEntry } from "../../images/schema/generated/sockets.ts";
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
 import type { Ends, PacketSender } from "../../linux/packets.ts";
-import {
-  AF,
-  decodeInet,
-  getInt,
-  type InetAddress,
-  MSG,
-  SO,
-  SOL,
-  setInt,
-  tryReceive,
-} from "../../linux/socket.ts";
+import { AF, getInt, SO, SOL, setInt } from "../../linux/socket.ts";
+import { decodeInet, type InetAddress } from "../../linux/socket-address.ts";
+import { MSG, tryReceive } from "../../linux/socket-messages.ts";
 import { s32 } from "../../linux/struct.ts";
 import { log } from "../../log.ts";
 import { isMapped } from "../../namespaces/network-lock.ts";

@@ -1,6 +1,7 @@
 /** Addresses over IP as the images have them: ports as numbers, hosts as words of 4 bytes. */
 import type { InetSkEntry } from "../../images/schema/generated/sockets.ts";
-import { AF, type InetAddress } from "../../linux/socket.ts";
+import { AF } from "../../linux/socket.ts";
+import type { InetAddress } from "../../linux/socket-address.ts";
 import { u32 } from "../../linux/struct.ts";
 import { FileRestoreError } from "../errors.ts";
 

@@ -8,6 +8,7 @@ import {
   SkShutdown,
 } from "../../images/schema/generated/sockets.ts";
 import { F } from "../../linux/fcntl.ts";
+import { interfaceIndex } from "../../linux/interface-names.ts";
 import { fcntl, O } from "../../linux/io.ts";
 import { PacketSender } from "../../linux/packets.ts";
 import { TCP_STATE } from "../../linux/sock-diag.ts";
@@ -15,10 +16,7 @@ import {
   AF,
   bind,
   connect,
-  encodeInet,
   getInt,
-  type InetAddress,
-  interfaceIndex,
   listen,
   SHUT,
   SO,
@@ -28,6 +26,7 @@ import {
   tryGetInt,
   tryShutdown,
 } from "../../linux/socket.ts";
+import { encodeInet, type InetAddress } from "../../linux/socket-address.ts";
 import { IPV6 } from "../../linux/socket-options.ts";
 import { repairOffSilently } from "../../linux/tcp.ts";
 import type { TreeNets } from "../../namespaces/net/restore.ts";

@@ -7,20 +7,17 @@ import { type InetSkEntry, type SkDatagramEntry, SkShutdown } from "../../images
 import { ERRNO } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
+import { interfaceName } from "../../linux/interface-names.ts";
 import { fcntl, S } from "../../linux/io.ts";
 import { NETLINK } from "../../linux/netlink.ts";
+import { POLL, poll } from "../../linux/poll.ts";
 import { type InetSocket, inetSockets, TCP_STATE } from "../../linux/sock-diag.ts";
 import {
   AF,
-  decodeInet,
   getInt,
   getOption,
-  type InetAddress,
   IPPROTO,
-  interfaceName,
   lastPeerName,
-  POLL,
-  poll,
   SO,
   SOCK,
   SOL,
@@ -28,6 +25,7 @@ import {
   tryGetInt,
   tryGetOption,
 } from "../../linux/socket.ts";
+import { decodeInet, type InetAddress } from "../../linux/socket-address.ts";
 import { IPV6, TCP, UDP } from "../../linux/socket-options.ts";
 import { readTcpInfo } from "../../linux/tcp.ts";
 import { bytesToText } from "../../linux/text.ts";

@@ -4,7 +4,8 @@
  */
 import { NETLINK, type Netlink } from "../../linux/netlink.ts";
 import { type InetSocket, tcpSocket } from "../../linux/sock-diag.ts";
-import { getOption, type InetAddress, SO, SOL } from "../../linux/socket.ts";
+import { getOption, SO, SOL } from "../../linux/socket.ts";
+import type { InetAddress } from "../../linux/socket-address.ts";
 import type { SocketNet } from "../../namespaces/net/dump.ts";
 
 const COOKIE_SIZE = 8;

@@ -4,17 +4,10 @@
  */
 import type { SkMemberEntry } from "../../images/schema/generated/sockets.ts";
 import { ERRNO, KernelError } from "../../linux/errno.ts";
+import { interfaceIndex, interfaceName } from "../../linux/interface-names.ts";
 import { readText } from "../../linux/io.ts";
-import {
-  AF,
-  decodeInet,
-  encodeInet,
-  interfaceIndex,
-  interfaceName,
-  SOL,
-  setOption,
-  tryGetOption,
-} from "../../linux/socket.ts";
+import { AF, SOL, setOption, tryGetOption } from "../../linux/socket.ts";
+import { decodeInet, encodeInet } from "../../linux/socket-address.ts";
 import { IP } from "../../linux/socket-options.ts";
 import { bytes, struct, u32 } from "../../linux/struct.ts";
 import { FileRestoreError } from "../errors.ts";

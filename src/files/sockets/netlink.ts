@@ -6,6 +6,7 @@ import { F } from "../../linux/fcntl.ts";
 import { fcntl, O, readText, S } from "../../linux/io.ts";
 import { NETLINK } from "../../linux/netlink.ts";
 import { listTables } from "../../linux/nftables.ts";
+import { POLL, poll } from "../../linux/poll.ts";
 import {
   NETLINK_CONNECTED,
   NETLINK_FLAG,
@@ -13,7 +14,8 @@ import {
   netlinkSockets,
   TCP_STATE,
 } from "../../linux/sock-diag.ts";
-import { AF, bind, connect, encodeNetlink, POLL, poll, SOCK, SOL, setInt } from "../../linux/socket.ts";
+import { AF, bind, connect, SOCK, SOL, setInt } from "../../linux/socket.ts";
+import { encodeNetlink } from "../../linux/socket-address.ts";
 import { NETLINK_OPTION } from "../../linux/socket-options.ts";
 import { log } from "../../log.ts";
 import type { SocketNet } from "../../namespaces/net/dump.ts";

@@ -7,22 +7,13 @@ import type {
   PacketSockEntry,
 } from "../../images/schema/generated/sockets.ts";
 import { F } from "../../linux/fcntl.ts";
+import { interfaceIndex, interfaceName } from "../../linux/interface-names.ts";
 import { fcntl, O, S } from "../../linux/io.ts";
 import { NETLINK } from "../../linux/netlink.ts";
+import { POLL, poll } from "../../linux/poll.ts";
 import type { Mapping } from "../../linux/proc.ts";
 import { PACKET_FLAG, type PacketSocket, packetRing, packetSockets } from "../../linux/sock-diag.ts";
-import {
-  AF,
-  bind,
-  interfaceIndex,
-  interfaceName,
-  POLL,
-  poll,
-  SOCK,
-  SOL,
-  setInt,
-  setOption,
-} from "../../linux/socket.ts";
+import { AF, bind, SOCK, SOL, setInt, setOption } from "../../linux/socket.ts";
 import { PACKET_OPTION } from "../../linux/socket-options.ts";
 import { bytes, s32, struct, u8, u16 } from "../../linux/struct.ts";
 import { textToBytes } from "../../linux/text.ts";

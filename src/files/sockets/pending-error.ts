@@ -5,7 +5,10 @@
 import { ERRNO, errnoName } from "../../linux/errno.ts";
 import { NR } from "../../linux/nr.ts";
 import { PacketSender } from "../../linux/packets.ts";
-import { AF, getInt, type InetAddress, POLL, poll, SO, SOL, send, tryGetInt } from "../../linux/socket.ts";
+import { POLL, poll } from "../../linux/poll.ts";
+import { AF, getInt, SO, SOL, tryGetInt } from "../../linux/socket.ts";
+import type { InetAddress } from "../../linux/socket-address.ts";
+import { send } from "../../linux/socket-messages.ts";
 import { IP, IPV6 } from "../../linux/socket-options.ts";
 import { log } from "../../log.ts";
 import type { SocketNet } from "../../namespaces/net/dump.ts";

@@ -5,7 +5,8 @@
 import { readText } from "../../linux/io.ts";
 import { attributesIn, NETLINK, RequestBody } from "../../linux/netlink.ts";
 import { RTM } from "../../linux/rtnetlink.ts";
-import { AF, type InetAddress, IPPROTO } from "../../linux/socket.ts";
+import { AF, IPPROTO } from "../../linux/socket.ts";
+import type { InetAddress } from "../../linux/socket-address.ts";
 import { struct, u8, u32 } from "../../linux/struct.ts";
 import type { SocketNet } from "../../namespaces/net/dump.ts";
 import type { SocketType } from "./options.ts";

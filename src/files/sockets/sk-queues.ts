@@ -3,7 +3,7 @@ import type { ImageDir } from "../../images/image-dir.ts";
 import type { Payload } from "../../images/image-file.ts";
 import { fileName, IMAGES } from "../../images/kinds.ts";
 import type { ScmEntry, SkPacketEntry } from "../../images/schema/generated/sockets.ts";
-import { SCM } from "../../linux/socket.ts";
+import { SCM } from "../../linux/socket-messages.ts";
 import { FileRestoreError } from "../errors.ts";
 
 export class QueuesDump {

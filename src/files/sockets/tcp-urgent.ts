@@ -6,20 +6,10 @@
  */
 import { NR } from "../../linux/nr.ts";
 import { type Ends, type PacketSender, SEGMENT } from "../../linux/packets.ts";
+import { POLL, poll } from "../../linux/poll.ts";
 import { awaitThat } from "../../linux/sleep.ts";
-import {
-  getInt,
-  ioctlInt,
-  MSG,
-  POLL,
-  poll,
-  receive,
-  SIOC,
-  SO,
-  SOL,
-  setInt,
-  tryGetInt,
-} from "../../linux/socket.ts";
+import { getInt, ioctlInt, SIOC, SO, SOL, setInt, tryGetInt } from "../../linux/socket.ts";
+import { MSG, receive } from "../../linux/socket-messages.ts";
 import { s32 } from "../../linux/struct.ts";
 import { fillQueue, peekQueue, peekSome, queueSequence, setWindow, type TcpWindow } from "../../linux/tcp.ts";
 import { call } from "../../undo/calls.ts";

@@ -12,17 +12,10 @@ import type { Payload } from "../../images/image-file.ts";
 import type { TcpStreamEntry } from "../../images/schema/generated/sockets.ts";
 import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { type Ends, type PacketSender, SEGMENT } from "../../linux/packets.ts";
+import { POLL, poll } from "../../linux/poll.ts";
 import { TCP_STATE } from "../../linux/sock-diag.ts";
-import {
-  bind,
-  encodeInet,
-  type InetAddress,
-  POLL,
-  poll,
-  SHUT,
-  shutdown,
-  tryConnect,
-} from "../../linux/socket.ts";
+import { bind, SHUT, shutdown, tryConnect } from "../../linux/socket.ts";
+import { encodeInet, type InetAddress } from "../../linux/socket-address.ts";
 import {
   chooseQueue,
   fillQueue,

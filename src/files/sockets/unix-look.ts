@@ -6,17 +6,9 @@ import { NR } from "../../linux/nr.ts";
 import { OwnTable } from "../../linux/own-table.ts";
 import { NO_ID } from "../../linux/owners.ts";
 import { type NsPid, nsPid } from "../../linux/pid.ts";
-import {
-  type Credentials,
-  credentialsOf,
-  POLL,
-  pollfd,
-  SIOC,
-  SO,
-  SOL,
-  tryGetOption,
-  ucred,
-} from "../../linux/socket.ts";
+import { POLL, pollfd } from "../../linux/poll.ts";
+import { SIOC, SO, SOL, tryGetOption } from "../../linux/socket.ts";
+import { type Credentials, credentialsOf, ucred } from "../../linux/socket-messages.ts";
 import { array, bytes, s32, struct, u32 } from "../../linux/struct.ts";
 import { checkResult } from "../../linux/syscall.ts";
 import { ENTRY_SIZE } from "../../machine/runner.ts";

@@ -13,23 +13,20 @@ import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { closeAll, type Fd } from "../../linux/fd.ts";
 import { instant } from "../../linux/instants.ts";
 import { NR } from "../../linux/nr.ts";
+import { POLL } from "../../linux/poll.ts";
+import { SO, SOCK, SOL, setInt } from "../../linux/socket.ts";
+import { decodeUnix } from "../../linux/socket-address.ts";
 import {
   type ControlMessage,
   type Credentials,
   credentialsOf,
-  decodeUnix,
   type Incoming,
   MSG,
-  POLL,
   peekWholePieces,
   rightsOf,
   SCM,
-  SO,
-  SOCK,
-  SOL,
-  setInt,
   tryReceive,
-} from "../../linux/socket.ts";
+} from "../../linux/socket-messages.ts";
 import { s32 } from "../../linux/struct.ts";
 import { call, type UndoStep } from "../../undo/calls.ts";
 import type { Undo } from "../../undo/undo.ts";

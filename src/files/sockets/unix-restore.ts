@@ -10,21 +10,20 @@ import type { FownEntry } from "../../images/schema/generated/sockets.ts";
 import { F } from "../../linux/fcntl.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { fcntl, O } from "../../linux/io.ts";
+import { POLL, poll } from "../../linux/poll.ts";
 import {
   AF,
   accept,
   connect,
-  encodeUnix,
   openSocketPair,
-  POLL,
-  poll,
   SO,
   SOL,
-  send,
   setInt,
   shutdown,
   tryBind,
 } from "../../linux/socket.ts";
+import { encodeUnix } from "../../linux/socket-address.ts";
+import { send } from "../../linux/socket-messages.ts";
 import { log } from "../../log.ts";
 import { FileRestoreError, restoring } from "../errors.ts";
 import type { FileRestorer, RestoreContext } from "../kind.ts";

@@ -12,7 +12,7 @@ import {
   receive,
   rightsMessage,
   trySend,
-} from "../../linux/socket.ts";
+} from "../../linux/socket-messages.ts";
 import { rawSyscall } from "../../linux/syscall.ts";
 import { log } from "../../log.ts";
 import { FileRestoreError } from "../errors.ts";

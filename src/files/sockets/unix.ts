@@ -13,19 +13,11 @@ import { Fd } from "../../linux/fd.ts";
 import { fcntl, S } from "../../linux/io.ts";
 import { NETLINK } from "../../linux/netlink.ts";
 import { hostPid, type NsPid } from "../../linux/pid.ts";
+import { POLL } from "../../linux/poll.ts";
 import { TCP_STATE, type UnixSocket, unixSockets } from "../../linux/sock-diag.ts";
-import {
-  AF,
-  type Credentials,
-  decodeUnix,
-  getInt,
-  POLL,
-  peerName,
-  SCM,
-  SO,
-  SOCK,
-  SOL,
-} from "../../linux/socket.ts";
+import { AF, getInt, peerName, SO, SOCK, SOL } from "../../linux/socket.ts";
+import { decodeUnix } from "../../linux/socket-address.ts";
+import { type Credentials, SCM } from "../../linux/socket-messages.ts";
 import { log } from "../../log.ts";
 import type { SocketNet } from "../../namespaces/net/dump.ts";
 import { FileDumpError } from "../errors.ts";

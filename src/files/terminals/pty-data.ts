@@ -8,7 +8,7 @@ import { encodeTime } from "../../linux/clock.ts";
 import { F } from "../../linux/fcntl.ts";
 import { fcntl, O, writeAll } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
-import { POLL, poll, pollfd } from "../../linux/socket.ts";
+import { POLL, poll, pollfd } from "../../linux/poll.ts";
 import { setTermios, type Termios, TIOC, termiosCall, ttyNumber } from "../../linux/tty.ts";
 
 /** Bits of termios(3) (include/uapi/asm-generic/termbits-common.h). */

@@ -3,9 +3,9 @@
  * They are down until all have been made.
  */
 import { NdType, type NetDeviceEntry } from "../../images/schema/generated/namespaces.ts";
+import { interfaceIndex } from "../../linux/interface-names.ts";
 import { NETLINK, Netlink } from "../../linux/netlink.ts";
 import { ADDR_GEN_MODE, IFF, IFLA, IFLA_INFO } from "../../linux/rtnetlink.ts";
-import { interfaceIndex } from "../../linux/socket.ts";
 import { log } from "../../log.ts";
 import { ImageValueError } from "../../process/errors.ts";
 import {

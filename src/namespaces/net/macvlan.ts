@@ -1,7 +1,7 @@
 /** Devices with a MAC address of their own on another device: of the same namespace, or outside, where --external macvlan[INNER]:OUTER names it. */
 import { NdType } from "../../images/schema/generated/namespaces.ts";
+import { interfaceIndex } from "../../linux/interface-names.ts";
 import { attributesIn, RequestBody } from "../../linux/netlink.ts";
-import { interfaceIndex } from "../../linux/socket.ts";
 import { u16, u32 } from "../../linux/struct.ts";
 import { ImageValueError, UnsupportedError } from "../../process/errors.ts";
 import { makeDevice } from "./devices.ts";

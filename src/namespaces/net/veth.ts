@@ -4,11 +4,11 @@
  * is moved to where it is wanted.
  */
 import { NdType, type NetDeviceEntry } from "../../images/schema/generated/namespaces.ts";
+import { interfaceIndex } from "../../linux/interface-names.ts";
 import { encodeRequests, RequestBody } from "../../linux/netlink.ts";
 import { NR } from "../../linux/nr.ts";
 import { IFLA, ifinfomsg, RTM, VETH_INFO_PEER } from "../../linux/rtnetlink.ts";
 import { awaitThat } from "../../linux/sleep.ts";
-import { interfaceIndex } from "../../linux/socket.ts";
 import { log } from "../../log.ts";
 import { ImageValueError } from "../../process/errors.ts";
 import { call } from "../../undo/calls.ts";

@@ -5,6 +5,7 @@
  *
  * It is born before the root of the tree, which inherits its pidfd, and enters the namespace once that is there.
  */
+
 import { ChildTable } from "../../linux/child-table.ts";
 import { CLONE, NEW } from "../../linux/clone.ts";
 import { ERRNO, KernelError } from "../../linux/errno.ts";
@@ -13,11 +14,9 @@ import { O, writeAll } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
 import { ourPid } from "../../linux/ourselves.ts";
 import type { HostPid } from "../../linux/pid.ts";
-import { s16, s32, struct } from "../../linux/struct.ts";
+import { POLL, pollfd } from "../../linux/poll.ts";
 import { addressOf, syscall } from "../../linux/syscall.ts";
 
-const pollfd = struct({ fd: s32, events: s16, revents: s16 });
-const POLLIN = 1;
 const ONE = new Uint8Array(BigUint64Array.of(1n).buffer);
 
 /** eventfd(2), for a word from one to the other. */
@@ -29,7 +28,7 @@ function event(): Fd {
 function polling(fds: readonly Fd[]): Uint8Array {
   const polled = new Uint8Array(fds.length * pollfd.size);
   fds.forEach((fd, i) => {
-    pollfd.encodeInto(polled, i * pollfd.size, { fd: fd.number, events: POLLIN });
+    pollfd.encodeInto(polled, i * pollfd.size, { fd: fd.number, events: POLL.IN });
   });
   return polled;
 }

@@ -1,8 +1,10 @@
 /** Many held tasks at once, in native loops: a thousand threads make their calls, and get their states, in a few calls. */
+
 import { Blocks, lazily } from "../../linux/blocks.ts";
 import { KernelError } from "../../linux/errno.ts";
+import { iovec } from "../../linux/iovec.ts";
 import { NR } from "../../linux/nr.ts";
-import { iovec, NO_SYSCALL, NT, PTRACE, setRegisters, userRegs } from "../../linux/ptrace.ts";
+import { NO_SYSCALL, NT, PTRACE, setRegisters, userRegs } from "../../linux/ptrace.ts";
 import { CHUNK, MASK_SIZE, must, startMany, waitMany } from "../../linux/ptrace-many.ts";
 import { MASK_ALL } from "../../linux/signal.ts";
 import { viewOf } from "../../linux/struct.ts";

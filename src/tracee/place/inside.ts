@@ -3,7 +3,7 @@ import { ERRNO, KernelError } from "../../linux/errno.ts";
 import { Fd } from "../../linux/fd.ts";
 import { NR } from "../../linux/nr.ts";
 import type { HostPid } from "../../linux/pid.ts";
-import { encodeReceiveRights, MSG, rightsIn, rightsMessage, send } from "../../linux/socket.ts";
+import { encodeReceiveRights, MSG, rightsIn, rightsMessage, send } from "../../linux/socket-messages.ts";
 import { checkResult, cString } from "../../linux/syscall.ts";
 import type { Restoree } from "../build/restoree.ts";
 import type { Argument, Table } from "../table/table.ts";
