@@ -5,21 +5,19 @@
  * The path is what /proc shows of the descriptor. It counts only if the very inode stands there; if not, the file is a
  * ghost (ghost.ts) or has lost this one of its names (link-remap.ts).
  */
-import { openToRead } from "../images/ghost-file.ts";
 import { FdTypes, type FileEntry, type RegFileEntry, RemapType } from "../images/schema/generated/files.ts";
 import type { FownEntry } from "../images/schema/generated/sockets.ts";
 import { errnoName } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { close, O, openAt, S, SEEK, selfPath, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
-import type { MountPath } from "../linux/path-at.ts";
 import { type FileStatus, FS_MAGIC, fullStatusOf, statusAt, statusOf } from "../linux/statx.ts";
 import { checkResult, pathAddress, rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
-import { readBuildId } from "./build-id.ts";
 import { devicePosition, isDevice, isPlainDevice, NO_OFFSET, sameDevice } from "./device.ts";
-import { FileDumpError, FileRestoreError, restoring } from "./errors.ts";
-import { GhostDump, type GhostUser, makeGhost } from "./ghost.ts";
+import { FileDumpError, type FileRestoreError, restoring } from "./errors.ts";
+import { checkContent, compareStatus, noteContent } from "./file-validation.ts";
+import { GhostDump } from "./ghost.ts";
 import type {
   DumpContext,
   FileDumper,
@@ -30,15 +28,15 @@ import type {
   PathFilesRestore,
   RestoreContext,
 } from "./kind.ts";
-import { LinkRemapDump, layRemoval, openLinked } from "./link-remap.ts";
+import { LinkRemapDump } from "./link-remap.ts";
+import { failureOf, type NamedFile, NamedFiles, pathOf, placeOf } from "./named-files.ts";
 import { semaphorePath } from "./named-semaphore.ts";
 import type { OpenFile } from "./open-file.ts";
 import { LONGEST, type Opened, openMany, type Wish } from "./open-many.ts";
 import { openPath, parentOf, saysDeleted, withoutDeleted } from "./path.ts";
-import { type Remap, Remaps, readRemaps } from "./remap.ts";
+import { Remaps } from "./remap.ts";
 import { Reopening } from "./reopening.ts";
 import { withAsync } from "./status-flags.ts";
-import { TemporaryNames } from "./temporary-names.ts";
 
 export const pathFile: FileKind = {
   type: FdTypes.REG,
@@ -62,9 +60,6 @@ export const pathFile: FileKind = {
 
 // --- dump
 
-const EXECUTABLE = 0o111;
-/** Of a mode, what --skip-file-rwx-check leaves uncompared. */
-const PERMISSIONS = 0o777;
 /** Not what is of a thread: that needs more than a process of that number. */
 const PROC_OF_PROCESS = /^\/proc\/(\d{1,10})(?:\/(?!task\/).*)?$/;
 const SILLY_NAME = /\/\.nfs[0-9a-fA-F]{24}$/;
@@ -102,13 +97,7 @@ export class PathFileDump implements FileDumper, PathFilesDump {
       build_id: [],
       ...(this.context.mounts.any && { mnt_id: status.mntId }),
     };
-    if (format === S.IFREG && !isLogOnly(flags)) {
-      entry.size = BigInt(status.size);
-      if (this.context.options.fileValidation === "buildid" && mayBeProgram(file)) {
-        const buildId = withFd(openToRead(file), readBuildId);
-        if (buildId !== undefined) entry.build_id = buildId;
-      }
-    }
+    noteContent(entry, file, this.context.options.fileValidation);
     this.context.add({ type: FdTypes.REG, id, reg: entry });
   }
 
@@ -232,19 +221,9 @@ export class PathFileDump implements FileDumper, PathFilesDump {
   }
 }
 
-/** Whether a file's build id is worth looking for: it is mapped or run, or could be run. */
-function mayBeProgram({ role, status }: OpenFile): boolean {
-  return typeof role !== "number" || (status.mode & EXECUTABLE) !== 0;
-}
-
 /** Whether a path leads to a file. */
 function isSame(there: FileStatus | number, { dev, ino }: FileStatus): boolean {
   return typeof there !== "number" && there.ino === ino && there.dev === dev;
-}
-
-/** What is only ever appended to grows between dump and restore, and may. */
-function isLogOnly(flags: number): boolean {
-  return (flags & O.ACCMODE) === O.WRONLY && (flags & O.APPEND) !== 0;
 }
 
 // --- restore
@@ -259,23 +238,12 @@ const UNUSUAL = NEVER | TMPFILE_BIT | O.PATH;
 /** Offsets that a number holds. */
 const MAX_OFFSET = BigInt(Number.MAX_SAFE_INTEGER);
 
-/** What is known of a file by a path. */
-interface Named {
-  readonly entry: RegFileEntry;
-  /** Of what has no path of its own any more: our O_PATH descriptor. */
-  base: number | undefined;
-  checked: boolean;
-}
-
 export class PathFileRestore implements FileRestorer, PathFilesRestore {
-  readonly #files = new Map<number, Named>();
-  /** Entries of names that dumps have made. */
-  readonly #linked = new Set<number>();
-  /** Our descriptors of files without a name, by device and inode as they were. */
-  readonly #ghosts = new Map<string, number>();
-  #ready = false;
+  readonly #files: NamedFiles;
 
-  constructor(private readonly context: Omit<RestoreContext, "paths">) {}
+  constructor(private readonly context: Omit<RestoreContext, "paths">) {
+    this.#files = new NamedFiles(context);
+  }
 
   make(entry: FileEntry): number {
     return this.openNumbered(entry.id);
@@ -301,14 +269,14 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
   }
 
   openForMapping(entry: FileEntry, writable: boolean): number {
-    const file = this.#find(entry.id);
+    const file = this.#files.find(entry.id);
     const flags = writable ? O.RDWR : O.RDONLY;
     return this.#inherited(file.entry, flags) ?? this.#open(file, flags);
   }
 
   /** Opens the file of entry `id` as the entry says, offset included. Our descriptor, the caller's to close. */
   openNumbered(id: number): number {
-    const file = this.#find(id);
+    const file = this.#files.find(id);
     const { entry } = file;
     const inherited = this.#inherited(entry, entry.flags);
     if (inherited !== undefined) return inherited;
@@ -317,7 +285,7 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
       const result = rawSyscall(NR.lseek, fd, toNumber(entry.pos), SEEK.SET);
       if (result < 0) {
         close(fd);
-        throw this.#failure(entry, `its offset ${entry.pos}: ${errnoName(-result)}`, -result);
+        throw failureOf(entry, `its offset ${entry.pos}: ${errnoName(-result)}`, -result);
       }
     }
     return fd;
@@ -325,34 +293,33 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
 
   /** The entry's parts for a kind that has its path here. @throws FileRestoreError */
   entryOf(id: number): RegFileEntry {
-    return this.#find(id).entry;
+    return this.#files.find(id).entry;
   }
 
   openBeside(id: number, name: string, flags: number): number {
-    const { entry } = this.#find(id);
+    const { entry } = this.#files.find(id);
     const path = `${parentOf(entry.name)}/${name}`;
-    return restoring(`${this.#place(entry)}: ${path}`, () => this.#openNamed(entry, path, flags));
+    return restoring(`${placeOf(entry)}: ${path}`, () => this.#openNamed(entry, path, flags));
   }
 
   ghost(device: number, inode: bigint): number | undefined {
-    if (!this.#ready) this.#prepare();
-    return this.#ghosts.get(`${device}:${inode}`);
+    return this.#files.ghost(device, inode);
   }
 
   /** Opens an entry with flags of the caller's choice and no check; the caller closes it. @throws FileRestoreError */
   openPlain(id: number, flags: number): number {
-    const file = this.#find(id);
+    const file = this.#files.find(id);
     return restoring(
-      () => this.#place(file.entry),
+      () => placeOf(file.entry),
       () => this.#openAt(file, flags),
     );
   }
 
   /** A directory, for a process to go to; the caller closes it. @throws FileRestoreError */
   openDirectory(id: number): number {
-    const file = this.#find(id);
+    const file = this.#files.find(id);
     const fd = restoring(
-      () => this.#place(file.entry),
+      () => placeOf(file.entry),
       () => this.#openAt(file, O.PATH | O.DIRECTORY),
     );
     return this.#checked(file, fd);
@@ -379,7 +346,7 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
   }
 
   #wish({ id }: FileEntry): Wish | undefined {
-    const { base, checked, entry } = this.#find(id);
+    const { base, checked, entry } = this.#files.find(id);
     const { name, flags, pos } = entry;
     const plain =
       base === undefined &&
@@ -403,102 +370,16 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
   }
 
   #opened({ id }: FileEntry, { fd, status, flagged, sought }: Opened): void {
-    const file = this.#find(id);
+    const file = this.#files.find(id);
     const { entry } = file;
-    if (fd < 0) throw this.#failure(entry, `openat: ${errnoName(-fd)}`, -fd);
-    if (!file.checked) this.#compare(entry, status);
+    if (fd < 0) throw failureOf(entry, `openat: ${errnoName(-fd)}`, -fd);
+    if (!file.checked) compareStatus(entry, status, this.context.options);
     file.checked = true;
     if (flagged < 0) throw this.#flagsFailure(entry, -flagged);
-    if (!sought) throw this.#failure(entry, `its offset cannot be ${entry.pos}`);
+    if (!sought) throw failureOf(entry, `its offset cannot be ${entry.pos}`);
   }
 
-  #find(id: number): Named {
-    if (!this.#ready) this.#prepare();
-    const file = this.#files.get(id);
-    if (file === undefined) throw new FileRestoreError(`files.img: there is no file ${id} with a path`);
-    return file;
-  }
-
-  /** Takes the entries, and opens by their old names the files that have lost them. */
-  #prepare(): void {
-    this.#ready = true;
-    for (const { id, reg } of this.context.entries.values()) {
-      if (reg === undefined) continue;
-      if (reg.id !== id) throw new FileRestoreError(`files.img: file ${id} says that it is file ${reg.id}`);
-      this.#files.set(id, { entry: reg, base: undefined, checked: false });
-    }
-    const remaps = readRemaps(this.context.images);
-    if (remaps.size === 0) return;
-    const { undo, mounts } = this.context;
-    const names = new TemporaryNames(undo, mounts, this.context.owners);
-    try {
-      this.#prepareGhosts(
-        [...remaps.values()].filter((remap) => remap.type === RemapType.GHOST),
-        names,
-      );
-      for (const remap of remaps.values()) {
-        if (remap.type === RemapType.GHOST) continue;
-        const file = this.#remapped(remap);
-        // It is opened by its path like any other: a process of that number stands in.
-        if (remap.type === RemapType.PROCFS) continue;
-        const linked = this.#files.get(remap.remapId);
-        if (linked === undefined) {
-          throw this.#failure(
-            file.entry,
-            `remap-fpath.img sends it to file ${remap.remapId}, which is not there`,
-          );
-        }
-        const at = pathOf(file.entry);
-        // CRIU does not say which mount the name that it gave is on.
-        const { mount = at.mount, path } = pathOf(linked.entry);
-        const given = { mount, path };
-        file.base = openLinked(this.#place(file.entry), at, given, names);
-        this.context.kept.keep(file.base);
-        if (this.#linked.has(remap.remapId)) continue;
-        this.#linked.add(remap.remapId);
-        layRemoval(undo, mounts, given, file.base);
-      }
-    } finally {
-      names.remove();
-    }
-  }
-
-  #prepareGhosts(remaps: readonly Remap[], names: TemporaryNames): void {
-    const users = new Map<number, GhostUser[]>();
-    for (const remap of remaps) {
-      const { entry } = this.#remapped(remap);
-      const known = users.get(remap.remapId) ?? [];
-      users.set(remap.remapId, known);
-      known.push({ fileId: remap.fileId, at: pathOf(entry) });
-    }
-    // By path: a directory comes before what was in it.
-    const ghosts = [...users].sort(([, [a]], [, [b]]) => ((a?.at.path ?? "") < (b?.at.path ?? "") ? -1 : 1));
-    const key = ({ at }: GhostUser) => `${at.mount} ${at.path}`;
-    for (const [ghostId, all] of ghosts) {
-      const paths = new Map(all.map((user) => [key(user), user]));
-      const { device, inode, opened } = makeGhost(this.context.images, ghostId, [...paths.values()], names);
-      for (const fd of opened.values()) {
-        this.context.kept.keep(fd);
-        this.#ghosts.set(`${device}:${inode}`, fd);
-      }
-      for (const user of all) {
-        const { fileId } = user;
-        const base = opened.get(paths.get(key(user))?.fileId ?? fileId);
-        const file = this.#files.get(fileId);
-        if (base !== undefined && file !== undefined) file.base = base;
-      }
-    }
-  }
-
-  #remapped(remap: Remap): Named {
-    const file = this.#files.get(remap.fileId);
-    if (file === undefined) {
-      throw new FileRestoreError(`remap-fpath.img: there is no file ${remap.fileId} in files.img`);
-    }
-    return file;
-  }
-
-  #open(file: Named, flags: number): number {
+  #open(file: NamedFile, flags: number): number {
     const { entry } = file;
     let wanted = flags & ~NEVER;
     if (isDevice((entry.mode ?? 0) & S.IFMT)) wanted &= ~O.ASYNC;
@@ -510,7 +391,7 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     try {
       fd = this.#openAt(file, blocking ? wanted | O.NONBLOCK : wanted);
     } catch (error) {
-      return restoring(this.#place(entry), () => {
+      return restoring(placeOf(entry), () => {
         throw error;
       });
     }
@@ -525,7 +406,7 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     return fd;
   }
 
-  #openAt(file: Named, flags: number): number {
+  #openAt(file: NamedFile, flags: number): number {
     const { base, entry } = file;
     if (base === undefined) return this.#openNamed(entry, entry.name, flags);
     // A symbolic link cannot be opened anew by a descriptor of it.
@@ -549,16 +430,16 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     if (shared !== undefined || entry.ext !== true) return shared;
     const source = inherited.take(entry.name);
     if (source === undefined) return undefined;
-    return restoring(this.#place(entry), () =>
+    return restoring(placeOf(entry), () =>
       withFd(source, () => openPath(selfPath(source), flags & ~NEVER & ~O.NOFOLLOW)),
     );
   }
 
   /** Sees, once per entry, that the file is the one that was dumped; `fd` is closed if it is not. */
-  #checked(file: Named, fd: number): number {
+  #checked(file: NamedFile, fd: number): number {
     if (file.checked) return fd;
     try {
-      this.#check(file.entry, fd);
+      checkContent(file.entry, fd, this.context.options);
     } catch (error) {
       close(fd);
       throw error;
@@ -567,45 +448,8 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
     return fd;
   }
 
-  #compare(entry: RegFileEntry, { mode, size }: Pick<FileStatus, "mode" | "size">): void {
-    const compared = this.context.options.skipFileRwxCheck ? ~PERMISSIONS : ~0;
-    if (entry.mode !== undefined && ((mode ^ entry.mode) & compared) !== 0) {
-      const modes = `mode 0${mode.toString(8)} where it was 0${entry.mode.toString(8)}`;
-      throw this.#failure(entry, `it is not what was dumped: ${modes}`);
-    }
-    if (entry.size !== undefined && size !== Number(entry.size)) {
-      throw this.#failure(entry, `it is not what was dumped: ${size} bytes where it had ${entry.size}`);
-    }
-  }
-
-  #check(entry: RegFileEntry, fd: number): void {
-    if (entry.mode === undefined && entry.size === undefined) return;
-    this.#compare(entry, statusOf(fd));
-    if (entry.build_id.length === 0 || this.context.options.fileValidation !== "buildid") return;
-    const buildId = restoring(this.#place(entry), () =>
-      withFd(openPath(selfPath(fd), O.RDONLY), readBuildId),
-    );
-    if (buildId === undefined) {
-      log.info("files/path-file", `${entry.name}: no build id, only its size was compared`);
-    } else if (
-      buildId.length !== entry.build_id.length ||
-      buildId.some((word, i) => word !== entry.build_id[i])
-    ) {
-      throw this.#failure(entry, "it is not what was dumped: another build id");
-    }
-  }
-
-  #place(entry: RegFileEntry): string {
-    return `files.img: file ${entry.id}: ${entry.name}`;
-  }
-
   #flagsFailure(entry: RegFileEntry, errno: number): FileRestoreError {
-    return this.#failure(entry, `its flags 0${entry.flags.toString(8)}: ${errnoName(errno)}`, errno);
-  }
-
-  #failure(entry: RegFileEntry, what: string, errno?: number): FileRestoreError {
-    const object = this.#place(entry);
-    return new FileRestoreError(`${object}: ${what}`, { object, errno });
+    return failureOf(entry, `its flags 0${entry.flags.toString(8)}: ${errnoName(errno)}`, errno);
   }
 }
 
@@ -613,9 +457,4 @@ export class PathFileRestore implements FileRestorer, PathFilesRestore {
 function toNumber(offset: bigint): number {
   // The thunk takes a BigInt as well where a number would not hold it.
   return offset <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(offset) : (offset as unknown as number);
-}
-
-/** Where a file of the images was. */
-function pathOf({ mnt_id, name }: RegFileEntry): MountPath {
-  return { mount: mnt_id === undefined || mnt_id < 0 ? undefined : mnt_id, path: name };
 }
