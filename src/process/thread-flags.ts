@@ -7,9 +7,7 @@ import type { SpeculationEntry, ThreadCoreEntry } from "../images/schema/generat
 import { MPOL_DEFAULT, NODES_BITS, NODES_SIZE, policyHere, trimNodes } from "../linux/mempolicy.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
-import { ourPid } from "../linux/ourselves.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_TSC } from "../linux/prctl.ts";
-import { readStatus, type TaskStatus } from "../linux/proc.ts";
 import { viewOf } from "../linux/struct.ts";
 import { addressOf, rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
@@ -21,8 +19,8 @@ type ThreadFlags = Pick<
   "mce_kill" | "no_tsc" | "no_cpuid" | "memory_policy" | "speculation" | "io_flusher"
 >;
 
-/** Asks the thread that runs the table; `status` is its own. */
-export function askThreadFlags(table: Table): (status: TaskStatus) => ThreadFlags {
+/** Asks the thread that runs the table. */
+export function askThreadFlags(table: Table): () => ThreadFlags {
   const mce = table.call(NR.prctl, PR.MCE_KILL_GET, 0, 0, 0, 0);
   const tsc = table.space(8);
   table.call(NR.prctl, PR.GET_TSC, tsc.address, 0, 0, 0);
@@ -31,8 +29,13 @@ export function askThreadFlags(table: Table): (status: TaskStatus) => ThreadFlag
   const numa = table.call(NR.get_mempolicy, policy.address, policy.at(8), NODES_BITS, 0, 0);
   // Who has lost CAP_SYS_RESOURCE since then is not told.
   const flusher = table.call(NR.prctl, PR.GET_IO_FLUSHER, 0, 0, 0, 0);
-  return (status) => {
-    const out: ThreadFlags = { speculation: speculationIn(status) };
+  const speculation = Object.values(SPEC).map((which) => ({
+    which,
+    result: table.call(NR.prctl, PR.GET_SPECULATION_CTRL, which, 0, 0, 0),
+  }));
+  return () => {
+    const told = speculation.map(({ which, result }) => ({ which, raw: result.raw }));
+    const out: ThreadFlags = { speculation: speculationOf(told) };
     if (!mce.failed && mce.raw !== PR_MCE_KILL.DEFAULT) out.mce_kill = mce.raw;
     if (viewOf(tsc.bytes).getUint32(0, true) === PR_TSC.SIGSEGV) out.no_tsc = true;
     if (cpuid.raw === 0) out.no_cpuid = true;
@@ -44,45 +47,26 @@ export function askThreadFlags(table: Table): (status: TaskStatus) => ThreadFlag
   };
 }
 
-/** PR_SPEC_*: what is asked about. */
-const SPEC = { STORE_BYPASS: 0, INDIRECT_BRANCH: 1 } as const;
-const SPEC_CONTROL = { ENABLE: 2, DISABLE: 4, FORCE_DISABLE: 8 } as const;
-/** How /proc/PID/status writes what a thread has asked for; whatever else stands there is the machine's doing. */
-const SPECULATIONS: readonly (readonly [
-  line: string,
-  which: number,
-  words: Readonly<Record<string, number>>,
-])[] = [
-  [
-    "Speculation_Store_Bypass",
-    SPEC.STORE_BYPASS,
-    {
-      "thread force mitigated": SPEC_CONTROL.FORCE_DISABLE,
-      "thread mitigated": SPEC_CONTROL.DISABLE,
-      "thread vulnerable": SPEC_CONTROL.ENABLE,
-    },
-  ],
-  [
-    "SpeculationIndirectBranch",
-    SPEC.INDIRECT_BRANCH,
-    {
-      "conditional force disabled": SPEC_CONTROL.FORCE_DISABLE,
-      "conditional disabled": SPEC_CONTROL.DISABLE,
-      "conditional enabled": SPEC_CONTROL.ENABLE,
-    },
-  ],
-];
+/** PR_SPEC_*: what speculates; of what a thread is told of it, that it may have its own way. */
+const SPEC = { STORE_BYPASS: 0, INDIRECT_BRANCH: 1, L1D_FLUSH: 2 } as const;
+const SPEC_PRCTL = 1;
 
-/** Of a thread that has asked for nothing: ours. */
-const usualStatus = oncePerRun(() => readStatus(ourPid()));
-
-function speculationIn(status: TaskStatus): SpeculationEntry[] {
-  return SPECULATIONS.flatMap(([line, which, words]) => {
-    const control = words[status.get(line) ?? ""];
-    const usual = status.get(line) === usualStatus().get(line);
-    return control === undefined || usual ? [] : [{ which, control }];
+function speculationOf(
+  told: readonly { readonly which: number; readonly raw: number }[],
+): SpeculationEntry[] {
+  return told.flatMap(({ which, raw }) => {
+    const isUsual = raw === ownSpeculation().find((each) => each.which === which)?.raw;
+    return raw < 0 || (raw & SPEC_PRCTL) === 0 || isUsual ? [] : [{ which, control: raw & ~SPEC_PRCTL }];
   });
 }
+
+/** Of a thread that has asked for nothing: ours. */
+const ownSpeculation = oncePerRun(() =>
+  Object.values(SPEC).map((which) => ({
+    which,
+    raw: rawSyscall(NR.prctl, PR.GET_SPECULATION_CTRL, which, 0, 0, 0),
+  })),
+);
 
 /** What we have, and so what is born of us. */
 const own = oncePerRun(() => {

@@ -97,7 +97,7 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
       futex_rla: outside.robustHead,
       futex_rla_len: outside.robustLength,
       ...scheduling(outside),
-      ...flags(status),
+      ...flags(),
       sas: altstack(),
       signals_p: outside.pending ? dumpPending(tid, false) : { signals: [] },
       creds: credentials(status, owners),
