@@ -27,6 +27,7 @@ import type { Table } from "../tracee/table/table.ts";
 import { autogroupNice, giveAutogroupNice } from "./autogroup.ts";
 import { ImageValueError, UnsupportedError } from "./errors.ts";
 import { loginuidIn } from "./loginuid.ts";
+import { askMembarrier, giveMembarrier } from "./membarrier.ts";
 import { askRefusedOfTask } from "./refused.ts";
 import { isCompat } from "./registers.ts";
 import type { Rights } from "./rights.ts";
@@ -42,7 +43,6 @@ export const TASK_STATE = { ALIVE: 1, DEAD: 2, STOPPED: 3, HELPER: 4, ZOMBIE: 6 
 const MARCH_X86_64 = 1;
 /** Changes nothing (personality(2)). */
 const PERSONALITY_QUERY = 0xffff_ffff;
-const MEMBARRIER_CMD_GET_REGISTRATIONS = 1 << 9;
 
 /**
  * Refuses a process that no image can carry, before anything of it is touched or read: without its first thread it has
@@ -167,8 +167,7 @@ function askTask(table: Table): CoreAnswers["task"] {
   const rlimits = askRlimits(table);
   const subreaper = table.space(8);
   table.must("its subreaper flag", NR.prctl, PR.GET_CHILD_SUBREAPER, subreaper.address, 0, 0, 0);
-  // Kernels before 6.3 do not tell; a process that registered then registers again by itself at need.
-  const membarrier = table.call(NR.membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
+  const membarrier = askMembarrier(table);
   const xcomp = askXcompPermission(table);
   const refuse = askRefusedOfTask(table);
   const personality = table.must("its personality", NR.personality, PERSONALITY_QUERY);
@@ -197,7 +196,8 @@ function askTask(table: Table): CoreAnswers["task"] {
     if (permission !== undefined) task.xcomp_permission = permission;
     const autogroup = autogroupNice(proc.stat, pid);
     if (autogroup !== 0) task.autogroup_nice = autogroup;
-    if (!membarrier.failed && membarrier.raw !== 0) task.membarrier_registration_mask = membarrier.raw;
+    const registrations = membarrier(entered.table);
+    if (registrations !== 0) task.membarrier_registration_mask = registrations;
     return task;
   };
 }
@@ -226,9 +226,6 @@ export function dumpZombie(images: ImageDir, process: FrozenProcess, number: NsP
   };
   images.writeAll(IMAGES.core, [core], number);
 }
-
-/** Registrations that MEMBARRIER_CMD_GET_REGISTRATIONS reports are commands of the same bits. */
-const MEMBARRIER_BITS = 10;
 
 /** The core image's task part, which every living process has. */
 export function taskOf(core: CoreEntry | undefined, pid: NsPid): TaskCoreEntry {
@@ -275,11 +272,7 @@ export function giveTask(
     );
     running = giveOverruns(table, number, task.timers.posix);
   }
-  for (let bit = 0; bit < MEMBARRIER_BITS; bit++) {
-    const command = 1 << bit;
-    if (((task.membarrier_registration_mask ?? 0) & command) !== 0)
-      table.must("membarrier", NR.membarrier, command, 0, 0);
-  }
+  giveMembarrier(table, task.membarrier_registration_mask ?? 0);
   if (task.rlimits !== undefined) giveRlimits(table, pid, task.rlimits, inherited.rlimits);
   return running;
 }
