@@ -7,6 +7,7 @@ import { fifo } from "./fifo.ts";
 import { inotify } from "./inotify.ts";
 import type { FileKind } from "./kind.ts";
 import { memfd } from "./memfd.ts";
+import { mqueue } from "./mqueue.ts";
 import { namespaceFile } from "./namespace-file.ts";
 import { pathFile } from "./path-file.ts";
 import { pidfd } from "./pidfd.ts";
@@ -22,6 +23,7 @@ import { tunFile } from "./tun.ts";
 
 export const fileKinds: readonly FileKind[] = [
   memfd,
+  mqueue,
   pathFile,
   pipe,
   fifo,

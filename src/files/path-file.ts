@@ -156,11 +156,6 @@ export class PathFileDump implements FileDumper, PathFilesDump {
       return this.#ofTheDead(file, id);
     }
     if (fsMagic === FS_MAGIC.DEVPTS) return withoutDeleted(link);
-    if (fsMagic === FS_MAGIC.MQUEUE) {
-      throw new FileDumpError(
-        `${file.where}: ${link} is a POSIX message queue, which cannot be dumped; mq_close(3) before it, and mq_open(3) after it`,
-      );
-    }
     const name = withoutDeleted(link);
     const gone = saysDeleted(link);
     // Some file systems count links to directories in a way of their own.

@@ -21,8 +21,16 @@ const MOST_ENTRIES = 256;
 /** So long after it is held a child ends by itself, in nanoseconds. */
 const HOLD = 10n * NSEC_PER_SEC;
 
-/** An argument of a call: a number, bytes whose address is meant, text, or the result of a call before it. */
-export type ChildArgument = number | Uint8Array | string | ChildResult;
+/** An argument of a call: a number, bytes whose address is meant, text, the result of a call before it, or what such a call has written. */
+export type ChildArgument = number | Uint8Array | string | ChildResult | ChildWord;
+
+/** A word of 64 bits that stands at an address by the time of the call. */
+export class ChildWord {
+  constructor(readonly address: number) {}
+}
+
+const isLate = (argument: ChildArgument | undefined) =>
+  argument instanceof ChildResult || argument instanceof ChildWord;
 
 /** The result of a call, once the child has made it. */
 export class ChildResult {
@@ -51,17 +59,27 @@ export class ChildTable {
   readonly #address: number;
   readonly #memory: Uint8Array;
   readonly #words: Uint32Array;
+  readonly #mostEntries: number;
   #entries = 0;
-  #data = MOST_ENTRIES * ENTRY_SIZE;
+  #data: number;
   #pid: HostPid | undefined;
   /** Address of a word that says where the child ends at once. */
   #end: number | undefined;
 
-  /** Unless it `outlivesUs` the child dies with us: what has to be finished, and is short, may not. */
-  constructor(outlivesUs = false) {
-    const flags = MAP.SHARED | MAP.ANONYMOUS;
-    this.#address = syscall("shared with a child", NR.mmap, 0, SIZE, PROT.READ | PROT.WRITE, flags, -1, 0);
-    this.#memory = memoryAt(this.#address, SIZE);
+  /**
+   * Unless it `outlivesUs` the child dies with us: what has to be finished, and is short, may not. It has room for so many entries, a
+   * call takes one and one more for each result among its arguments, and for `size` bytes with them.
+   */
+  constructor(
+    outlivesUs = false,
+    mostEntries = MOST_ENTRIES,
+    private readonly size = SIZE,
+  ) {
+    this.#mostEntries = mostEntries;
+    this.#data = mostEntries * ENTRY_SIZE;
+    const flags = MAP.SHARED | MAP.ANONYMOUS | MAP.NORESERVE;
+    this.#address = syscall("shared with a child", NR.mmap, 0, size, PROT.READ | PROT.WRITE, flags, -1, 0);
+    this.#memory = memoryAt(this.#address, size);
     this.#words = wordsOf(this.#memory);
     if (!outlivesUs) this.call(NR.prctl, PR.SET_PDEATHSIG, SIG.KILL);
   }
@@ -70,13 +88,15 @@ export class ChildTable {
   call(nr: number, ...args: ChildArgument[]): ChildResult {
     args.forEach((argument, i) => {
       if (argument instanceof ChildResult) this.move(argument, this.#argumentOfNext(i, args));
+      if (argument instanceof ChildWord)
+        this.#entry(OP.MOVE, argument.address, this.#argumentOfNext(i, args));
     });
     const index = this.#entries;
     this.#entry(
       nr,
       ...args.map((argument) => {
         if (typeof argument === "number") return argument;
-        if (argument instanceof ChildResult) return 0;
+        if (argument instanceof ChildResult || argument instanceof ChildWord) return 0;
         return this.data(typeof argument === "string" ? cString(argument) : argument).address;
       }),
     );
@@ -106,7 +126,7 @@ export class ChildTable {
     const length = typeof content === "number" ? content : content.length;
     const at = this.#data;
     this.#data += (length + 15) & ~15;
-    if (this.#data > SIZE) throw new RangeError("a child's table is too long");
+    if (this.#data > this.size) throw new RangeError("a child's table is too long");
     if (typeof content !== "number") this.#memory.set(content, at);
     return { address: this.#address + at, bytes: this.#memory.subarray(at, at + length) };
   }
@@ -163,7 +183,7 @@ export class ChildTable {
   [Symbol.dispose](): void {
     if (this.#pid !== undefined) kill(this.#pid, SIG.KILL);
     this.end();
-    rawSyscall(NR.munmap, this.#address, SIZE);
+    rawSyscall(NR.munmap, this.#address, this.size);
   }
 
   #spawn(pid: NsPid | undefined, flags = 0): HostPid {
@@ -189,12 +209,12 @@ export class ChildTable {
 
   /** Where an argument of the call will stand that comes after the entries that move results to it. */
   #argumentOfNext(argument: number, args: readonly ChildArgument[]): number {
-    const rest = args.slice(argument).filter((each) => each instanceof ChildResult).length;
+    const rest = args.slice(argument).filter(isLate).length;
     return this.#address + (this.#entries + rest) * ENTRY_SIZE + ENTRY_ARGS + argument * 8;
   }
 
   #entry(op: number, ...args: number[]): void {
-    if (this.#entries >= MOST_ENTRIES) throw new RangeError("a child's table is too long");
+    if (this.#entries >= this.#mostEntries) throw new RangeError("a child's table is too long");
     setEntry(this.#words, this.#entries++, op, args);
   }
 }

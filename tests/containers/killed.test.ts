@@ -103,6 +103,15 @@ function membersOf(id: string): string[] {
   });
 }
 
+/** Of a process that may have come to its end by itself just now. */
+function end(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
+
 /** Whether somebody is counting. */
 async function counts(file: string): Promise<boolean> {
   const before = lastCount(readFileSync(file, "utf8"));
@@ -209,7 +218,7 @@ test.skipIf(why !== "")(
           fates.failed++;
           if (await counts(victim.file)) {
             // We had committed, and could not tell runc any more: the container is whole, and nobody's.
-            for (const pid of membersOf(container.id)) process.kill(Number(pid), "SIGKILL");
+            for (const pid of membersOf(container.id)) end(Number(pid));
           }
           await none(`${what}: processes are left`, () => membersOf(container.id));
           // runc gives up its groups in which the killed are still; more than these there must not be.

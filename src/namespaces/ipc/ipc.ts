@@ -12,7 +12,7 @@ import type {
   NamespaceRestoreContext,
   PlannedNamespace,
 } from "../namespace.ts";
-import { refusePosixQueues } from "./posix-queues.ts";
+import { dumpPosixQueues, restorePosixQueues } from "./posix-queues.ts";
 import { dumpQueues, restoreQueues } from "./queues.ts";
 import { dumpSegments, removeSegments, restoreSegments } from "./segments.ts";
 import { dumpSemaphores, restoreSemaphores } from "./semaphores.ts";
@@ -38,14 +38,19 @@ function dumpIpc(found: FoundNamespace, context: NamespaceDumpContext): void {
   if (pid === undefined) return;
   using helper = Helper.start();
   helper.enter(`/proc/${pid}/ns/ipc`, NEW.IPC);
-  refusePosixQueues(found, helper);
-  dumpVariables(images, id, helper.table);
+  const { queues, device } = dumpPosixQueues(found, helper, owners);
+  context.mounts.hasQueues(device);
+  dumpVariables(images, id, helper.table, queues);
   dumpSegments(images, found, helper, owners, (counts) => context.countShared(counts));
   dumpQueues(images, id, helper, owners);
   dumpSemaphores(images, id, helper.table, owners);
 }
 
-function restoreIpc(namespace: PlannedNamespace, first: Restoree, { images }: NamespaceRestoreContext): void {
+function restoreIpc(
+  namespace: PlannedNamespace,
+  first: Restoree,
+  { images, owners }: NamespaceRestoreContext,
+): void {
   const { id } = namespace;
   const variables = new Variables(images, id, first.table);
   // What is there may be more than what is allowed by now.
@@ -53,5 +58,6 @@ function restoreIpc(namespace: PlannedNamespace, first: Restoree, { images }: Na
   restoreSegments(images, namespace, first);
   restoreQueues(images, id, first, variables);
   restoreSemaphores(images, id, first.table);
+  restorePosixQueues(variables, first, owners);
   variables.set();
 }

@@ -1,14 +1,14 @@
 /** The limits of an IPC namespace: files of /proc/sys that show those of whoever opens them. */
 import type { ImageDir } from "../../images/image-dir.ts";
 import { IMAGES } from "../../images/kinds.ts";
-import type { IpcVarEntry } from "../../images/schema/generated/namespaces.ts";
+import type { IpcVarEntry, MqueueEntry } from "../../images/schema/generated/namespaces.ts";
 import { AT, O } from "../../linux/io.ts";
 import { NR } from "../../linux/nr.ts";
 import { cString } from "../../linux/syscall.ts";
 import { textOf } from "../../linux/text.ts";
 import type { Result, Space, Table } from "../../tracee/table/table.ts";
 
-type Field = Exclude<keyof IpcVarEntry, "sem_ctls">;
+type Field = Exclude<keyof IpcVarEntry, "sem_ctls" | "queues">;
 
 interface Variable {
   readonly path: string;
@@ -64,9 +64,10 @@ function readAll(table: Table): Map<Variable, bigint[]> {
   return found;
 }
 
-/** Writes ipcns-var-ID.img, as `table` sees it. @throws KernelError, ImageError */
-export function dumpVariables(images: ImageDir, id: number, table: Table): void {
+/** Writes ipcns-var-ID.img, as `table` sees it, with the queues that stand in it as well. @throws KernelError, ImageError */
+export function dumpVariables(images: ImageDir, id: number, table: Table, queues: MqueueEntry[]): void {
   const entry: IpcVarEntry = {
+    queues,
     sem_ctls: [],
     msg_ctlmax: 0,
     msg_ctlmnb: 0,
@@ -92,6 +93,8 @@ export function dumpVariables(images: ImageDir, id: number, table: Table): void 
 /** Sets the variables of an image in a process that lives in the namespace. */
 export class Variables {
   readonly #entry: IpcVarEntry;
+  readonly #before: ReadonlyMap<Variable, bigint[]>;
+  /** As they are, or will be when the table has run. */
   readonly #now: Map<Variable, bigint[]>;
 
   /** @throws KernelError, ImageError */
@@ -101,7 +104,13 @@ export class Variables {
     private readonly table: Table,
   ) {
     this.#entry = images.readOne(IMAGES.ipc_var, id);
-    this.#now = readAll(table);
+    this.#before = readAll(table);
+    this.#now = new Map(this.#before);
+  }
+
+  /** POSIX message queues that the image has with them. */
+  get queues(): readonly MqueueEntry[] {
+    return this.#entry.queues;
   }
 
   /** Raises limits to what the image allows, or further for a time. @throws KernelError */
@@ -123,6 +132,12 @@ export class Variables {
       const wanted = this.#wanted(variable);
       if (wanted !== undefined) this.#write(variable, wanted);
     }
+    this.table.run();
+  }
+
+  /** Sets them as they were when they were read. @throws KernelError */
+  putBack(): void {
+    for (const [variable, before] of this.#before) this.#write(variable, before);
     this.table.run();
   }
 

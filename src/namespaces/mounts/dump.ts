@@ -383,6 +383,9 @@ export class MountsDump implements TreeMounts, Disposable {
       );
   }
 
+  /** Devices of mqueue file systems. */
+  readonly #queues = new Set<number>();
+
   #isNamedExternal(mount: Mount): boolean {
     const { external } = this.#judge(mount);
     return external !== undefined && external !== KEY.DEVICE;
@@ -396,7 +399,7 @@ export class MountsDump implements TreeMounts, Disposable {
       // Where a part alone comes from outside (a masked file), the whole does not.
       if (mount === undefined || this.#isExternalBind(mount) || this.#isRootBind(mount)) continue;
       const { content, code } = this.#judge(mount).fileSystem;
-      if (content === undefined || (code === Fstype.MQUEUE && this.#hasOurQueues(mount))) continue;
+      if (content === undefined || (code === Fstype.MQUEUE && this.#queuesAreSeenTo(mount))) continue;
       wanted.push(mount);
     }
     for (const { tree, namespace } of this.#trees) {
@@ -406,8 +409,14 @@ export class MountsDump implements TreeMounts, Disposable {
     }
   }
 
-  /** Whether message queues are those of our own IPC namespace. */
-  #hasOurQueues({ namespace }: Mount): boolean {
+  /** Told of the device of a mqueue file system whose queues are saved with their IPC namespace. */
+  hasQueues(device: number): void {
+    this.#queues.add(device);
+  }
+
+  /** Whether message queues are those of our own IPC namespace, which stay. */
+  #queuesAreSeenTo({ namespace, device }: Mount): boolean {
+    if (this.#queues.has(device)) return true;
     const pid = this.#trees.find((each) => each.namespace.number === namespace)?.namespace.pid;
     return pid !== undefined && readLink(`/proc/${pid}/ns/ipc`) === readLink("/proc/self/ns/ipc");
   }

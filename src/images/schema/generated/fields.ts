@@ -148,6 +148,16 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "memfd", id: 20, label: "optional", kind: "message", type: "memfd_file_entry" },
     { name: "bpf", id: 21, label: "optional", kind: "message", type: "bpfmap_file_entry" },
     { name: "pidfd", id: 22, label: "optional", kind: "message", type: "pidfd_entry" },
+    { name: "mqueue", id: 1000, label: "optional", kind: "message", type: "mqueue_file_entry" },
+  ],
+  mqueue_file_entry: [
+    { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },
+    { name: "flags", id: 2, label: "required", kind: "scalar", type: "uint32", hints: { flags: "rfile.flags" } },
+    { name: "fown", id: 3, label: "required", kind: "message", type: "fown_entry" },
+    { name: "name", id: 4, label: "required", kind: "scalar", type: "string" },
+    { name: "ipc_ns_id", id: 5, label: "required", kind: "scalar", type: "uint32" },
+    { name: "unlinked", id: 6, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "content", id: 7, label: "optional", kind: "message", type: "mqueue_entry" },
   ],
   reg_file_entry: [
     { name: "id", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -796,6 +806,20 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "msg_next_id", id: 15, label: "optional", kind: "scalar", type: "uint32" },
     { name: "sem_next_id", id: 16, label: "optional", kind: "scalar", type: "uint32" },
     { name: "shm_next_id", id: 17, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "queues", id: 1000, label: "repeated", kind: "message", type: "mqueue_entry" },
+  ],
+  mqueue_entry: [
+    { name: "name", id: 1, label: "required", kind: "scalar", type: "string" },
+    { name: "mode", id: 2, label: "required", kind: "scalar", type: "uint32" },
+    { name: "uid", id: 3, label: "required", kind: "scalar", type: "uint32" },
+    { name: "gid", id: 4, label: "required", kind: "scalar", type: "uint32" },
+    { name: "max_messages", id: 5, label: "required", kind: "scalar", type: "uint64" },
+    { name: "message_size", id: 6, label: "required", kind: "scalar", type: "uint64" },
+    { name: "messages", id: 7, label: "repeated", kind: "message", type: "mqueue_message" },
+  ],
+  mqueue_message: [
+    { name: "priority", id: 1, label: "required", kind: "scalar", type: "uint32" },
+    { name: "text", id: 2, label: "required", kind: "scalar", type: "bytes" },
   ],
   ipc_desc_entry: [
     { name: "key", id: 1, label: "required", kind: "scalar", type: "uint32" },
@@ -1680,7 +1704,7 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
 };
 
 export const ENUMS: Readonly<Record<string, EnumInfo>> = {
-  "fd_types": { UND: 0, REG: 1, PIPE: 2, FIFO: 3, INETSK: 4, UNIXSK: 5, EVENTFD: 6, EVENTPOLL: 7, INOTIFY: 8, SIGNALFD: 9, PACKETSK: 10, TTY: 11, FANOTIFY: 12, NETLINKSK: 13, NS: 14, TUNF: 15, EXT: 16, TIMERFD: 17, MEMFD: 18, BPFMAP: 19, PIDFD: 20, CTL_TTY: 65534, AUTOFS_PIPE: 65535 },
+  "fd_types": { UND: 0, REG: 1, PIPE: 2, FIFO: 3, INETSK: 4, UNIXSK: 5, EVENTFD: 6, EVENTPOLL: 7, INOTIFY: 8, SIGNALFD: 9, PACKETSK: 10, TTY: 11, FANOTIFY: 12, NETLINKSK: 13, NS: 14, TUNF: 15, EXT: 16, TIMERFD: 17, MEMFD: 18, BPFMAP: 19, PIDFD: 20, MQUEUE: 1000, CTL_TTY: 65534, AUTOFS_PIPE: 65535 },
   "mark_type": { INODE: 1, MOUNT: 2, FILESYSTEM: 1000 },
   "fh_entry_sizes": { min_entries: 16 },
   "TtyType": { UNKNOWN: 0, PTY: 1, CONSOLE: 2, VT: 3, CTTY: 4, EXT_TTY: 5, SERIAL: 6 },

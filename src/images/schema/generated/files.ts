@@ -2,6 +2,7 @@
 
 import { type NsPid, nsPid } from "../../../linux/pid.ts";
 import type { Codec, Reader, Writer } from "../../wire.ts";
+import { MqueueEntry } from "./namespaces.ts";
 import { FownEntry, InetSkEntry, NetlinkSkEntry, PacketSockEntry, UnixSkEntry } from "./sockets.ts";
 
 export const FdTypes = {
@@ -26,12 +27,13 @@ export const FdTypes = {
   MEMFD: 18,
   BPFMAP: 19,
   PIDFD: 20,
+  MQUEUE: 1000,
   CTL_TTY: 65534,
   AUTOFS_PIPE: 65535,
 } as const;
 export type FdTypes = (typeof FdTypes)[keyof typeof FdTypes];
 export function isFdTypes(value: number): value is FdTypes {
-  return (value >= 0 && value <= 20) || (value >= 65534 && value <= 65535);
+  return (value >= 0 && value <= 20) || value === 1000 || (value >= 65534 && value <= 65535);
 }
 
 /** fdinfo-FILESID.img: one descriptor. */
@@ -163,6 +165,8 @@ export interface FileEntry {
   memfd?: MemfdFileEntry | undefined;
   bpf?: BpfmapFileEntry | undefined;
   pidfd?: PidfdEntry | undefined;
+  /** this program's own */
+  mqueue?: MqueueFileEntry | undefined;
 }
 
 export const FileEntry: Codec<FileEntry> = {
@@ -190,6 +194,7 @@ export const FileEntry: Codec<FileEntry> = {
     if (m.memfd !== undefined) w.message(162, MemfdFileEntry, m.memfd, "file_entry.memfd");
     if (m.bpf !== undefined) w.message(170, BpfmapFileEntry, m.bpf, "file_entry.bpf");
     if (m.pidfd !== undefined) w.message(178, PidfdEntry, m.pidfd, "file_entry.pidfd");
+    if (m.mqueue !== undefined) w.message(8002, MqueueFileEntry, m.mqueue, "file_entry.mqueue");
   },
   read(r: Reader): FileEntry {
     let type: FdTypes | undefined;
@@ -214,6 +219,7 @@ export const FileEntry: Codec<FileEntry> = {
     let memfd: MemfdFileEntry | undefined;
     let bpf: BpfmapFileEntry | undefined;
     let pidfd: PidfdEntry | undefined;
+    let mqueue: MqueueFileEntry | undefined;
     const { data, limit } = r;
     let at = r.pos;
     while (at < limit) {
@@ -349,6 +355,11 @@ export const FileEntry: Codec<FileEntry> = {
           pidfd = r.message(PidfdEntry);
           at = r.pos;
           break;
+        case 8002:
+          r.pos = at;
+          mqueue = r.message(MqueueFileEntry);
+          at = r.pos;
+          break;
         default:
           r.pos = at;
           r.skip(tag);
@@ -358,7 +369,75 @@ export const FileEntry: Codec<FileEntry> = {
     r.pos = at;
     if (type === undefined) return r.missing("file_entry.type");
     if (id === undefined) return r.missing("file_entry.id");
-    return { type, id, reg, isk, nsf, psk, nlsk, efd, epfd, sgfd, tunf, tfd, ify, ffy, ext, usk, fifo, pipe, tty, memfd, bpf, pidfd };
+    return { type, id, reg, isk, nsf, psk, nlsk, efd, epfd, sgfd, tunf, tfd, ify, ffy, ext, usk, fifo, pipe, tty, memfd, bpf, pidfd, mqueue };
+  },
+};
+
+/** This program's own: an open POSIX message queue. */
+export interface MqueueFileEntry {
+  id: number;
+  flags: number;
+  fown: FownEntry;
+  name: string;
+  ipc_ns_id: number;
+  /** Of one that has lost its name: a number that all descriptors of the same one have, of which one has what is in it. */
+  unlinked?: number | undefined;
+  content?: MqueueEntry | undefined;
+}
+
+export const MqueueFileEntry: Codec<MqueueFileEntry> = {
+  name: "mqueue_file_entry",
+  write(w: Writer, m: MqueueFileEntry): void {
+    w.uint32(8, m.id, "mqueue_file_entry.id");
+    w.uint32(16, m.flags, "mqueue_file_entry.flags");
+    w.message(26, FownEntry, m.fown, "mqueue_file_entry.fown");
+    w.string(34, m.name, "mqueue_file_entry.name");
+    w.uint32(40, m.ipc_ns_id, "mqueue_file_entry.ipc_ns_id");
+    if (m.unlinked !== undefined) w.uint32(48, m.unlinked, "mqueue_file_entry.unlinked");
+    if (m.content !== undefined) w.message(58, MqueueEntry, m.content, "mqueue_file_entry.content");
+  },
+  read(r: Reader): MqueueFileEntry {
+    let id: number | undefined;
+    let flags: number | undefined;
+    let fown: FownEntry | undefined;
+    let name: string | undefined;
+    let ipc_ns_id: number | undefined;
+    let unlinked: number | undefined;
+    let content: MqueueEntry | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          id = r.uint32();
+          break;
+        case 16:
+          flags = r.uint32();
+          break;
+        case 26:
+          fown = r.message(FownEntry);
+          break;
+        case 34:
+          name = r.string();
+          break;
+        case 40:
+          ipc_ns_id = r.uint32();
+          break;
+        case 48:
+          unlinked = r.uint32();
+          break;
+        case 58:
+          content = r.message(MqueueEntry);
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (id === undefined) return r.missing("mqueue_file_entry.id");
+    if (flags === undefined) return r.missing("mqueue_file_entry.flags");
+    if (fown === undefined) return r.missing("mqueue_file_entry.fown");
+    if (name === undefined) return r.missing("mqueue_file_entry.name");
+    if (ipc_ns_id === undefined) return r.missing("mqueue_file_entry.ipc_ns_id");
+    return { id, flags, fown, name, ipc_ns_id, unlinked, content };
   },
 };
 

@@ -985,6 +985,8 @@ export interface IpcVarEntry {
   msg_next_id?: number | undefined;
   sem_next_id?: number | undefined;
   shm_next_id?: number | undefined;
+  /** this program's own: POSIX message queues that have a name */
+  queues: MqueueEntry[];
 }
 
 export const IpcVarEntry: Codec<IpcVarEntry> = {
@@ -1007,6 +1009,7 @@ export const IpcVarEntry: Codec<IpcVarEntry> = {
     if (m.msg_next_id !== undefined) w.uint32(120, m.msg_next_id, "ipc_var_entry.msg_next_id");
     if (m.sem_next_id !== undefined) w.uint32(128, m.sem_next_id, "ipc_var_entry.sem_next_id");
     if (m.shm_next_id !== undefined) w.uint32(136, m.shm_next_id, "ipc_var_entry.shm_next_id");
+    for (const v of m.queues) w.message(8002, MqueueEntry, v, "ipc_var_entry.queues");
   },
   read(r: Reader): IpcVarEntry {
     const sem_ctls: number[] = [];
@@ -1026,6 +1029,7 @@ export const IpcVarEntry: Codec<IpcVarEntry> = {
     let msg_next_id: number | undefined;
     let sem_next_id: number | undefined;
     let shm_next_id: number | undefined;
+    const queues: MqueueEntry[] = [];
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -1083,6 +1087,9 @@ export const IpcVarEntry: Codec<IpcVarEntry> = {
         case 136:
           shm_next_id = r.uint32();
           break;
+        case 8002:
+          queues.push(r.message(MqueueEntry));
+          break;
         default:
           r.skip(tag);
       }
@@ -1098,7 +1105,111 @@ export const IpcVarEntry: Codec<IpcVarEntry> = {
     if (mq_queues_max === undefined) return r.missing("ipc_var_entry.mq_queues_max");
     if (mq_msg_max === undefined) return r.missing("ipc_var_entry.mq_msg_max");
     if (mq_msgsize_max === undefined) return r.missing("ipc_var_entry.mq_msgsize_max");
-    return { sem_ctls, msg_ctlmax, msg_ctlmnb, msg_ctlmni, auto_msgmni, shm_ctlmax, shm_ctlall, shm_ctlmni, shm_rmid_forced, mq_queues_max, mq_msg_max, mq_msgsize_max, mq_msg_default, mq_msgsize_default, msg_next_id, sem_next_id, shm_next_id };
+    return { sem_ctls, msg_ctlmax, msg_ctlmnb, msg_ctlmni, auto_msgmni, shm_ctlmax, shm_ctlall, shm_ctlmni, shm_rmid_forced, mq_queues_max, mq_msg_max, mq_msgsize_max, mq_msg_default, mq_msgsize_default, msg_next_id, sem_next_id, shm_next_id, queues };
+  },
+};
+
+/** This program's own: a POSIX message queue. */
+export interface MqueueEntry {
+  /** without the slash of mq_open(3) */
+  name: string;
+  mode: number;
+  uid: number;
+  gid: number;
+  max_messages: bigint;
+  /** the largest that it takes */
+  message_size: bigint;
+  /** first the one that is received first */
+  messages: MqueueMessage[];
+}
+
+export const MqueueEntry: Codec<MqueueEntry> = {
+  name: "mqueue_entry",
+  write(w: Writer, m: MqueueEntry): void {
+    w.string(10, m.name, "mqueue_entry.name");
+    w.uint32(16, m.mode, "mqueue_entry.mode");
+    w.uint32(24, m.uid, "mqueue_entry.uid");
+    w.uint32(32, m.gid, "mqueue_entry.gid");
+    w.uint64(40, m.max_messages, "mqueue_entry.max_messages");
+    w.uint64(48, m.message_size, "mqueue_entry.message_size");
+    for (const v of m.messages) w.message(58, MqueueMessage, v, "mqueue_entry.messages");
+  },
+  read(r: Reader): MqueueEntry {
+    let name: string | undefined;
+    let mode: number | undefined;
+    let uid: number | undefined;
+    let gid: number | undefined;
+    let max_messages: bigint | undefined;
+    let message_size: bigint | undefined;
+    const messages: MqueueMessage[] = [];
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 10:
+          name = r.string();
+          break;
+        case 16:
+          mode = r.uint32();
+          break;
+        case 24:
+          uid = r.uint32();
+          break;
+        case 32:
+          gid = r.uint32();
+          break;
+        case 40:
+          max_messages = r.uint64();
+          break;
+        case 48:
+          message_size = r.uint64();
+          break;
+        case 58:
+          messages.push(r.message(MqueueMessage));
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (name === undefined) return r.missing("mqueue_entry.name");
+    if (mode === undefined) return r.missing("mqueue_entry.mode");
+    if (uid === undefined) return r.missing("mqueue_entry.uid");
+    if (gid === undefined) return r.missing("mqueue_entry.gid");
+    if (max_messages === undefined) return r.missing("mqueue_entry.max_messages");
+    if (message_size === undefined) return r.missing("mqueue_entry.message_size");
+    return { name, mode, uid, gid, max_messages, message_size, messages };
+  },
+};
+
+export interface MqueueMessage {
+  priority: number;
+  text: Uint8Array;
+}
+
+export const MqueueMessage: Codec<MqueueMessage> = {
+  name: "mqueue_message",
+  write(w: Writer, m: MqueueMessage): void {
+    w.uint32(8, m.priority, "mqueue_message.priority");
+    w.bytes(18, m.text, "mqueue_message.text");
+  },
+  read(r: Reader): MqueueMessage {
+    let priority: number | undefined;
+    let text: Uint8Array | undefined;
+    while (r.pos < r.limit) {
+      const tag = r.tag();
+      switch (tag) {
+        case 8:
+          priority = r.uint32();
+          break;
+        case 18:
+          text = r.bytes();
+          break;
+        default:
+          r.skip(tag);
+      }
+    }
+    if (priority === undefined) return r.missing("mqueue_message.priority");
+    if (text === undefined) return r.missing("mqueue_message.text");
+    return { priority, text };
   },
 };
 
