@@ -1,14 +1,10 @@
 import { expect, test } from "bun:test";
+import { inetSockets } from "./inet-diag.ts";
 import { fstat } from "./io.ts";
 import { NETLINK, Netlink, NLM } from "./netlink.ts";
-import {
-  inetSockets,
-  NETLINK_CONNECTED,
-  netlinkSockets,
-  packetSockets,
-  TCP_STATE,
-  unixSockets,
-} from "./sock-diag.ts";
+import { NETLINK_CONNECTED, netlinkSockets } from "./netlink-diag.ts";
+import { packetSockets } from "./packet-diag.ts";
+import { TCP_STATE } from "./sock-diag.ts";
 import {
   AF,
   accept,
@@ -26,6 +22,7 @@ import {
 import { decodeInet, encodeInet, encodeNetlink, encodeUnix } from "./socket-address.ts";
 import { send } from "./socket-messages.ts";
 import { textToBytes } from "./text.ts";
+import { unixSockets } from "./unix-diag.ts";
 
 const inodeOf = (fd: { number: number }) => fstat(fd.number).ino;
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);

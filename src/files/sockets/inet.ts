@@ -7,11 +7,12 @@ import { type InetSkEntry, type SkDatagramEntry, SkShutdown } from "../../images
 import { ERRNO } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
+import { type InetSocket, inetSockets } from "../../linux/inet-diag.ts";
 import { interfaceName } from "../../linux/interface-names.ts";
 import { fcntl, S } from "../../linux/io.ts";
 import { NETLINK } from "../../linux/netlink.ts";
 import { POLL, poll } from "../../linux/poll.ts";
-import { type InetSocket, inetSockets, TCP_STATE } from "../../linux/sock-diag.ts";
+import { TCP_STATE } from "../../linux/sock-diag.ts";
 import {
   AF,
   getInt,

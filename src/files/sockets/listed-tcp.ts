@@ -2,8 +2,9 @@
  * What only the kernel's list tells of a TCP socket: keys that segments are signed with, and how much has come in truth. Each is
  * looked up alone: a machine may have many more than the tree.
  */
+
+import { type InetSocket, tcpSocket } from "../../linux/inet-diag.ts";
 import { NETLINK, type Netlink } from "../../linux/netlink.ts";
-import { type InetSocket, tcpSocket } from "../../linux/sock-diag.ts";
 import { getOption, SO, SOL } from "../../linux/socket.ts";
 import type { InetAddress } from "../../linux/socket-address.ts";
 import type { SocketNet } from "../../namespaces/net/dump.ts";

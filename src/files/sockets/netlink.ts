@@ -5,15 +5,15 @@ import { ERRNO, isErrno } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
 import { fcntl, O, readText, S } from "../../linux/io.ts";
 import { NETLINK } from "../../linux/netlink.ts";
-import { listTables } from "../../linux/nftables.ts";
-import { POLL, poll } from "../../linux/poll.ts";
 import {
   NETLINK_CONNECTED,
   NETLINK_FLAG,
   type NetlinkSocket,
   netlinkSockets,
-  TCP_STATE,
-} from "../../linux/sock-diag.ts";
+} from "../../linux/netlink-diag.ts";
+import { listTables } from "../../linux/nftables.ts";
+import { POLL, poll } from "../../linux/poll.ts";
+import { TCP_STATE } from "../../linux/sock-diag.ts";
 import { AF, bind, connect, SOCK, SOL, setInt } from "../../linux/socket.ts";
 import { encodeNetlink } from "../../linux/socket-address.ts";
 import { NETLINK_OPTION } from "../../linux/socket-options.ts";
