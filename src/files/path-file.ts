@@ -11,6 +11,7 @@ import { errnoName } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { close, O, openAt, S, SEEK, selfPath, withFd } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
+import type { ShowingMount } from "../linux/path-at.ts";
 import { type FileStatus, FS_MAGIC, fullStatusOf, statusAt, statusOf } from "../linux/statx.ts";
 import { checkResult, pathAddress, rawSyscall } from "../linux/syscall.ts";
 import { log } from "../log.ts";
@@ -87,15 +88,16 @@ export class PathFileDump implements FileDumper, PathFilesDump {
 
   dump(file: OpenFile, id: number): void {
     const { status, flags, format } = file;
+    const shown = this.#shownElsewhere(file);
     const entry: RegFileEntry = {
       id,
       flags,
       pos: isDevice(format) ? devicePosition(file) : format === S.IFIFO ? 0n : file.position,
       fown: file.owner,
-      name: this.#nameOf(file, id),
+      name: shown?.mountpoint ?? this.#nameOf(file, id),
       mode: status.mode,
       build_id: [],
-      ...(this.context.mounts.any && { mnt_id: status.mntId }),
+      ...(this.context.mounts.any && { mnt_id: shown?.id ?? status.mntId }),
     };
     noteContent(entry, file, this.context.options.fileValidation);
     this.context.add({ type: FdTypes.REG, id, reg: entry });
@@ -108,6 +110,20 @@ export class PathFileDump implements FileDumper, PathFilesDump {
   /** Names that the dump has given to files, and that stay until a restore has used them. */
   get names(): readonly string[] {
     return this.#links.names;
+  }
+
+  /** Another mount than its own that shows a file that was deleted: it comes back with that one, and is opened there. */
+  #shownElsewhere(file: OpenFile): ShowingMount | undefined {
+    const { status, format, link, flags, where } = file;
+    if (!isDeleted(file)) return undefined;
+    const mount = this.context.mounts.showsDeleted(status);
+    if (mount === undefined || mount.id === status.mntId) return undefined;
+    const writes = format === S.IFREG && (flags & O.ACCMODE) !== O.RDONLY;
+    if (writes && mount.readOnly)
+      throw new FileDumpError(
+        `${where}: ${link} is open for writing, and is shown by ${mount.mountpoint} alone, which is read-only`,
+      );
+    return mount;
   }
 
   /** The path for the image, after having seen to it that the file can be found by it. */
@@ -158,15 +174,9 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     if (fsMagic === FS_MAGIC.DEVPTS) return withoutDeleted(link);
     const name = withoutDeleted(link);
     const gone = saysDeleted(link);
-    // Some file systems count links to directories in a way of their own.
-    if (status.nlink === 0 || (gone && format === S.IFDIR)) {
-      const mount = this.context.mounts.showsDeleted(status);
-      if (mount === status.mntId) return name;
-      if (mount !== undefined) {
-        throw new FileDumpError(
-          `${file.where}: ${name}, which is deleted, is what mount ${mount} shows, and cannot come back as one and the same`,
-        );
-      }
+    if (isDeleted(file)) {
+      // It comes back with its mount.
+      if (this.context.mounts.showsDeleted(status)?.id === status.mntId) return name;
       if (!this.context.mounts.any) this.reopening.checkGhost(file, name);
       this.#ghosts.dump(file, id, name);
       return name;
@@ -217,6 +227,11 @@ export class PathFileDump implements FileDumper, PathFilesDump {
 }
 
 /** Whether a path leads to a file. */
+/** Whether it has lost its name. Some file systems count links to directories in a way of their own. */
+function isDeleted({ status, format, link }: OpenFile): boolean {
+  return status.nlink === 0 || (format === S.IFDIR && saysDeleted(link));
+}
+
 function isSame(there: FileStatus | number, { dev, ino }: FileStatus): boolean {
   return typeof there !== "number" && there.ino === ino && there.dev === dev;
 }

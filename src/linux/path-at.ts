@@ -44,6 +44,14 @@ export interface LookUp extends PathAt {
   readonly resolve: number;
 }
 
+/** A mount, and where it is in its namespace. */
+export interface ShowingMount {
+  /** As statx(2) and images have it. */
+  readonly id: number;
+  readonly mountpoint: string;
+  readonly readOnly: boolean;
+}
+
 /** The mounts of a tree that is being dumped, where they are not ours. */
 export interface TreeMounts {
   /** Whether the root of the tree lives in a mount namespace of its own. */
@@ -61,8 +69,8 @@ export interface TreeMounts {
   onDevice(device: number): PathAt[];
   /** What stands at a path on a mount that is covered by others; a negative errno where nothing can be reached. @throws KernelError */
   lookUnder(mount: number, path: string): FileStatus | number;
-  /** The number of a mount whose root is this file, which has lost its name: it comes back with the mount. */
-  showsDeleted(status: FileStatus): number | undefined;
+  /** A mount whose root is this file, which has lost its name: it comes back with the mount. That of the status, if several are. */
+  showsDeleted(status: FileStatus): ShowingMount | undefined;
   /** How to make something at a path; its directory stays open until the command ends. @throws KernelError */
   place(mount: number, path: string): PathAt;
 }

@@ -15,7 +15,7 @@ import { AT, listDirectory, listNumbers, O, readLink, selfPath } from "../../lin
 import { MS, RESOLVE, rawOpenat2 } from "../../linux/mount.ts";
 import { type MountInfo, parseMountinfo, readMountinfo } from "../../linux/mountinfo.ts";
 import { NR } from "../../linux/nr.ts";
-import { ourPath, type PathAt, type TreeMounts } from "../../linux/path-at.ts";
+import { ourPath, type PathAt, type ShowingMount, type TreeMounts } from "../../linux/path-at.ts";
 import { type HostPid, hostPid, type TreeTasks } from "../../linux/pid.ts";
 import { type FileStatus, statusAt, statusOf } from "../../linux/statx.ts";
 import { checkResult, pathAddress } from "../../linux/syscall.ts";
@@ -146,8 +146,11 @@ export class MountsDump implements TreeMounts, Disposable {
     return mount.deleted && isSaved && fileSystem.code !== Fstype.DEVPTS;
   }
 
-  showsDeleted(status: FileStatus): number | undefined {
-    return this.#deleted.showing(status)?.id;
+  showsDeleted(status: FileStatus): ShowingMount | undefined {
+    const mount = this.#deleted.showing(status);
+    if (mount === undefined) return undefined;
+    const { id, mountpoint, flags } = mount;
+    return { id, mountpoint, readOnly: (flags & MS.RDONLY) !== 0 };
   }
 
   get #mounts(): Mount[] {
