@@ -22,7 +22,7 @@ function problems(more: Record<string, string>): string[] {
   return problemsOf(new Map(Object.entries({ ...FINE, ...more })), []);
 }
 
-test("the house as it is breaks no rule, and has no more exceptions than it needs", () => {
+test("the source as it is breaks no rule, and has no more exceptions than it needs", () => {
   expect(problemsOf(sourcesOf(join(import.meta.dirname, "..")))).toEqual([]);
 });
 
@@ -40,9 +40,9 @@ test.each([
   expect(problems({ "src/linux/io.ts": line })).toContain(problem);
 });
 
-test("a folder that has no floor", () => {
+test("a folder that has no layer", () => {
   const [problem] = problems({ "src/attic/old.ts": 'import { open } from "../linux/io.ts";' });
-  expect(problem).toStartWith("src/attic/old.ts: src/attic/ has no floor");
+  expect(problem).toStartWith("src/attic/old.ts: src/attic/ has no layer");
 });
 
 test("warm/ known by others than main.ts", () => {
@@ -61,7 +61,7 @@ test("a circle of files", () => {
   ]);
 });
 
-test("a circle of folders on one floor", () => {
+test("a circle of folders in one layer", () => {
   const found = problems({ "src/memory/shmem.ts": 'import { dumpFiles } from "../files/dump.ts";' });
   expect(found).toEqual(["a circle of folders: files -> memory -> files"]);
 });

@@ -1,5 +1,5 @@
 /**
- * The house's rules, of which docs/architecture.md tells: imports point down only and in no circle, nothing but main.ts knows
+ * The rules of the source, of which docs/architecture.md tells: imports point down only and in no circle, nothing but main.ts knows
  * warm/, and nothing is used that the warm executable forbids. Part of `npm run check`; prints what breaks a rule, and where.
  *
  * What a program of the executable's keeps from one run to the next is in ALLOWED, each with the reason why it may.
@@ -7,8 +7,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
-/** The floors, from the ground up: folders and files of src/. Whoever stands on a floor may import from those below it. */
-const FLOORS: readonly (readonly string[])[] = [
+/** The layers, from the lowest up: folders and files of src/. What is in a layer may import from those below it. */
+const LAYERS: readonly (readonly string[])[] = [
   ["machine"],
   ["linux"],
   ["events.ts", "event-channel.ts", "log.ts", "faults.ts", "options.ts", "version.ts"],
@@ -211,33 +211,33 @@ function importsOf(path: string, text: string): string[] {
   return [...new Set(all)].filter((target) => SOURCE.test(target));
 }
 
-/** What a path is called among the floors: its folder, or itself where it stands in src/. */
+/** What a path is called among the layers: its folder, or itself where it stands in src/. */
 function folderOf(path: string): string {
   return path.split("/")[1] ?? path;
 }
 
-function floorOf(folder: string): number {
-  const floor = FLOORS.findIndex((folders) => folders.includes(folder));
+function layerOf(folder: string): number {
+  const layer = LAYERS.findIndex((folders) => folders.includes(folder));
   // Whatever else stands in src/ itself is a procedure.
-  return floor < 0 && SOURCE.test(folder) ? floorOf("dump.ts") : floor;
+  return layer < 0 && SOURCE.test(folder) ? layerOf("dump.ts") : layer;
 }
 
 function wrongWay(path: string, target: string): string | undefined {
   const [from, to] = [folderOf(path), folderOf(target)];
   if (from === to) return undefined;
-  if (floorOf(from) < 0) return `${path}: src/${from}/ has no floor: see FLOORS in scripts/check-house.ts`;
+  if (layerOf(from) < 0) return `${path}: src/${from}/ has no layer: see LAYERS in scripts/check-house.ts`;
   if (to === "warm" && from !== "main.ts") return `${path} imports ${target}, which main.ts alone may know`;
-  if (floorOf(to) > floorOf(from)) return `${path} imports ${target}, which is above it`;
+  if (layerOf(to) > layerOf(from)) return `${path} imports ${target}, which is above it`;
   return undefined;
 }
 
-/** The same arrows between folders that stand on one floor. */
+/** The same arrows between folders that are in one layer. */
 function foldersOf(imports: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const [path, targets] of imports) {
     const from = folderOf(path);
     const list = found.get(from) ?? [];
-    for (const to of targets.map(folderOf)) if (to !== from && floorOf(to) === floorOf(from)) list.push(to);
+    for (const to of targets.map(folderOf)) if (to !== from && layerOf(to) === layerOf(from)) list.push(to);
     found.set(from, list);
   }
   return found;

@@ -122,7 +122,7 @@ const files = [...new Bun.Glob("{src,scripts,tests}/**/*.test.ts").scanSync(".")
 if (parts.length === 0) {
   await check("types (tsc)", ["node_modules/.bin/tsc", "--noEmit"]);
   await check("style (biome)", ["node_modules/.bin/biome", "check", "--error-on-warnings"]);
-  await check("house (scripts/check-house.ts)", [process.execPath, "scripts/check-house.ts"]);
+  await check("layers and rules (scripts/check-house.ts)", [process.execPath, "scripts/check-house.ts"]);
 }
 for (const [index, file] of files.entries()) await testFile(file, index);
 

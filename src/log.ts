@@ -9,7 +9,7 @@
  *     Error (place): text    or `Warn  (place): text`; information and debug have no level word: `place: text`
  *
  * which is how CRIU 4.2 writes them, so that whatever reads its logs reads ours. `place` says where in our
- * house the line comes from (`files/eventfd`, `dump`), as CRIU's file and line do.
+ * source the line comes from (`files/eventfd`, `dump`), as CRIU's file and line do.
  *
  * Lines written before `openLog()` wait in a small buffer and come first in the log. Every line is one
  * write(2) at once: nothing that was logged is lost when we are killed. A log that cannot be written never

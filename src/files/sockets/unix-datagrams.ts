@@ -21,13 +21,13 @@ import type { Sender } from "./unix-send.ts";
 import { closedSocket, isOutside, type Socket, type Sockets } from "./unix-sockets.ts";
 
 /** Two that are made by socketpair(2). */
-export interface Mates {
+export interface SocketPair {
   readonly one: Socket;
   readonly other: Socket;
 }
 
 export interface Datagrams {
-  readonly mates: readonly Mates[];
+  readonly pairs: readonly SocketPair[];
   /** Peers that have been closed: they stand in until their peers are connected to them. */
   readonly closed: readonly Socket[];
   readonly alone: readonly Socket[];
@@ -58,7 +58,7 @@ export function planDatagrams(sockets: Sockets, hasQueue: (socket: Socket) => bo
 }
 
 class Plan implements Datagrams {
-  readonly mates: Mates[] = [];
+  readonly pairs: SocketPair[] = [];
   readonly closed: Socket[] = [];
   readonly alone: Socket[] = [];
   readonly peers = new Map<Socket, Socket>();
@@ -82,7 +82,7 @@ class Plan implements Datagrams {
         throw new FileRestoreError(`${socket.what}: two are connected to it, and it has no name`);
     this.#paired.add(one);
     this.#paired.add(other);
-    this.mates.push({ one, other });
+    this.pairs.push({ one, other });
   }
 
   /** Whom a socket is connected to that is closed; undefined where it is connected to nobody. */
@@ -118,12 +118,12 @@ export class DatagramWiring implements Disposable {
 
   /** All sockets are made and have their names. @throws FileRestoreError */
   run(): void {
-    const { mates, peers, closed } = this.plan;
+    const { pairs, peers, closed } = this.plan;
     for (const socket of [...this.ours, ...closed]) prepareQueues(socket.number);
-    const pairs = mates.flatMap(({ one, other }) => [[one, other] as const, [other, one] as const]);
-    for (const [socket, mate] of pairs) if (peers.get(socket) === mate) this.#fillPaired(socket, mate);
+    const ends = pairs.flatMap(({ one, other }) => [[one, other] as const, [other, one] as const]);
+    for (const [socket, other] of ends) if (peers.get(socket) === other) this.#fillPaired(socket, other);
     // Those of a pair that have left each other since.
-    for (const [socket, mate] of pairs) if (peers.get(socket) !== mate) this.#leave(socket);
+    for (const [socket, other] of ends) if (peers.get(socket) !== other) this.#leave(socket);
     for (const socket of this.ours) this.#fill(socket);
     for (const [socket, peer] of peers) this.#connect(socket, peer);
   }
@@ -133,11 +133,11 @@ export class DatagramWiring implements Disposable {
   }
 
   /** Connected to the other one of its pair, nobody else can have sent to it. */
-  #fillPaired(socket: Socket, mate: Socket): void {
+  #fillPaired(socket: Socket, other: Socket): void {
     this.#filled.add(socket);
     this.#connected.add(socket);
     for (const packet of this.packetsOf(socket))
-      this.#send(socket, () => this.sender.datagram(packet, mate.number, undefined));
+      this.#send(socket, () => this.sender.datagram(packet, other.number, undefined));
   }
 
   #leave(socket: Socket): void {

@@ -133,7 +133,7 @@ export class UnixRestore implements FileRestorer {
 
   #makeAll(): void {
     const { pairs, accepted, waiting, outside, alone } = this.#streams;
-    this.#makePairs([...pairs, ...this.#datagrams.mates]);
+    this.#makePairs([...pairs, ...this.#datagrams.pairs]);
     const single = [
       ...alone,
       ...accepted.map(({ one }) => one),
@@ -147,7 +147,7 @@ export class UnixRestore implements FileRestorer {
           ? serviceSocket(socket)
           : this.context.nets.socket(socket.entry.ns_id, AF.UNIX, socket.entry.type),
       );
-    const named = [...single, ...this.#datagrams.mates.flatMap(({ one, other }) => [one, other])];
+    const named = [...single, ...this.#datagrams.pairs.flatMap(({ one, other }) => [one, other])];
     for (const socket of named) if (socket.isNamed) this.#name(socket);
     for (const socket of alone) if (socket.isListening) this.#listen(socket, socket.caller);
     for (const { one, other, listener } of accepted) this.#accept(one, other, listener);

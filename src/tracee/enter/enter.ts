@@ -43,14 +43,14 @@ export function enterAll(requests: readonly EnterRequest[], entered: Entered[]):
   }
   const byArea = requests.filter(({ vm }) => !without.has(vm));
   Infection.enterAll(byArea, entered, (vm, error: KernelError) => without.set(vm, error.message));
-  const mates = new Map<number, CallByCall[]>();
+  const byMemory = new Map<number, CallByCall[]>();
   for (const request of requests) {
     const { vm, carrier } = request;
     const why = without.get(vm);
     if (why === undefined) continue;
     log.info("enter", `process ${carrier.task.pid}: calls are made from outside, one by one: ${why}`);
-    const others = mates.get(vm) ?? [];
-    mates.set(vm, others);
+    const others = byMemory.get(vm) ?? [];
+    byMemory.set(vm, others);
     entered.push(CallByCall.enter(request, others, left.get(vm)));
   }
   return requests.flatMap(({ carrier }) => entered.filter(({ pid }) => pid === carrier.task.pid));
