@@ -13,10 +13,12 @@ import { tell } from "./event-channel.ts";
 import { stage } from "./faults.ts";
 import { ImageDir } from "./images/image-dir.ts";
 import { IMAGES } from "./images/kinds.ts";
+import { CLOCK, readClock } from "./linux/clock.ts";
 import { readLink } from "./linux/io.ts";
 import { ourPath } from "./linux/path-at.ts";
 import { hostPid } from "./linux/pid.ts";
 import { log } from "./log.ts";
+import { Tracker, unwrittenSince } from "./migrate/tracker.ts";
 import { NamespacesDump, ownIds } from "./namespaces/dump.ts";
 import { LOCK_METHOD, networkLock, newRunId } from "./namespaces/lock-methods.ts";
 import { MountsDump } from "./namespaces/mounts/dump.ts";
@@ -74,6 +76,8 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   const unlocked = toldOfLock(actions, tree);
   const options = withClient(given, actions, unlocked);
   const leaves = options.leaveRunning || options.leaveStopped;
+  const living = tree.processes.flatMap(({ pid, zombie }) => (zombie ? [] : [pid]));
+  using tracker = new Tracker();
   let committed = false;
   let ending: UndoEntry | undefined;
   const runId = newRunId();
@@ -100,11 +104,12 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     stats,
     numbers,
     plugins,
+    unwritten: unwrittenSince(images.previous, living),
     orphanPtsMaster: actions.takesMasters,
   });
   try {
     stage("dump/frozen");
-    for (const { pid, zombie } of tree.processes) if (!zombie) plugins.ask("checkpointDevices", pid);
+    for (const pid of living) plugins.ask("checkpointDevices", pid);
     saving.save(tree);
     stats.frozenTime = frozen.micros;
     if ((options.cpuCap & CpuCap.image) !== 0) dumpCpuinfo(images);
@@ -115,7 +120,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
       "dump",
     );
     stage("dump/inventory");
-    const living = tree.processes.flatMap(({ pid, zombie }) => (zombie ? [] : [pid]));
+    if (leaves && options.trackMem) saving.register(tracker);
     // Either all end and everything stays, or nothing: for one process alone that needs nothing. (With connections its end is
     // not all: they do not work any more.)
     if (!leaves && (living.length > 1 || !undo.isEmpty)) ending = undo.layAfter("the tree", killing(living));
@@ -130,12 +135,15 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
       lsmtype: 0,
       tcp_close: options.tcpClose ? true : undefined,
       allow_uprobes: saving.hasUprobes ? true : undefined,
+      dump_uptime: options.trackMem ? readClock(CLOCK.BOOTTIME) / 1000n : undefined,
       network_lock_method: LOCK_METHOD[options.networkLock],
       dump_criu_run_id: runId,
+      ...tracker.keep(rootPid),
       ...(plugins.needed.length > 0 && { plugins_entry: { plugins: [...plugins.needed] } }),
     });
     stage("dump/committed");
     committed = true;
+    tracker.commit();
     actions.run("post-dump");
   } catch (error) {
     // A script may keep the tree from its end, but not the images from being whole.
@@ -159,6 +167,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   tellNames(saving.names, leaves);
   if (leaves) {
     saving.leave();
+    tracker.begin(living);
     if (options.leaveRunning) unlocked();
     if (options.leaveStopped) tree.stop();
     freezer?.restore();

@@ -10,16 +10,12 @@ import { errnoName } from "./linux/errno.ts";
 import { NR } from "./linux/nr.ts";
 import { ourPid } from "./linux/ourselves.ts";
 import { type HostPid, hostPid } from "./linux/pid.ts";
-import { readSmaps } from "./linux/proc.ts";
 import { callName, cString } from "./linux/syscall.ts";
 import { say } from "./log.ts";
 import { OP } from "./machine/runner.ts";
 import { OptionError, type Options } from "./options.ts";
-import { refuseDeadLeader, refuseThreads } from "./process/core.ts";
+import { within } from "./process/inside.ts";
 import { refuseOther } from "./process/pstree.ts";
-import { askAll, enterAll, leaveAll } from "./tracee/enter/enter.ts";
-import type { Entered } from "./tracee/enter/entered.ts";
-import { saveThreads } from "./tracee/enter/saved.ts";
 import { FrozenTree } from "./tracee/hold/freeze.ts";
 import type { Space } from "./tracee/table/table.ts";
 
@@ -88,21 +84,8 @@ function callFrozen(
   args: readonly CallArgument[],
   patience: number,
 ): CallAnswer {
-  const { pid, threads } = root;
-  refuseDeadLeader(root);
-  const saved = saveThreads(pid, threads);
-  refuseThreads(root, saved);
-  const [task] = threads;
-  const [first] = saved;
-  if (task === undefined || first === undefined) throw new Error(`no process ${pid}`);
-  const carrier = { task, saved: first };
-  const request = { carrier, threads: [carrier], maps: readSmaps(pid), vm: 1, sighand: 1 };
-  const entered: Entered[] = [];
-  let answer: CallAnswer;
-  try {
-    const [inside] = enterAll([request], entered);
-    if (inside === undefined) throw new Error(`process ${pid} was not entered`);
-    askAll([inside], () => undefined).answers.awaitAll();
+  let answer: CallAnswer | undefined;
+  within([root], (inside) => {
     const { table } = inside;
     const spaces: Space[] = [];
     const passed = args.map((arg) => {
@@ -115,16 +98,8 @@ function callFrozen(
     const result = table.call(nr, ...passed);
     inside.runWithin(patience);
     answer = { result: result.raw, buffers: spaces.map(({ bytes }) => bytes) };
-  } catch (error) {
-    // What went wrong first is what is told.
-    leaveAll(entered, () => {});
-    throw error;
-  }
-  let failure: unknown;
-  leaveAll(entered, (_, error) => {
-    failure ??= error;
   });
-  if (failure !== undefined) throw failure;
+  if (answer === undefined) throw new Error(`process ${root.pid} was not entered`);
   return answer;
 }
 

@@ -375,7 +375,7 @@ const TABLE = {
     commands: [...DUMPS, "page-server"], built: DUMPS, metavar: "DIR",
     help: "save only what changed since the images in DIR, relative to the image directory" },
   trackMem: { long: "track-mem", argument: "none", negatable: true, value: flag,
-    rpc: "track_mem", section: "Memory", commands: DUMPS, built: NOT_YET,
+    rpc: "track_mem", section: "Memory", commands: DUMPS, built: DUMPS,
     help: "have the kernel track what memory changes" },
   preDumpMode: { long: "pre-dump-mode", argument: "required", value: choice(["splice", "read"], "splice"),
     rpc: "pre_dump_mode", section: "Memory", commands: ["pre-dump"], built: ["pre-dump"], metavar: "MODE",

@@ -13,6 +13,8 @@ import type { HostPid } from "./linux/pid.ts";
 import { hasEnded, type Mapping, readProcess, readSmaps } from "./linux/proc.ts";
 import { log } from "./log.ts";
 import { MemoryDump } from "./memory/dump.ts";
+import type { UnwrittenPages } from "./memory/parent-pages.ts";
+import type { Tracker } from "./migrate/tracker.ts";
 import type { NamespacesDump } from "./namespaces/dump.ts";
 import { ipc } from "./namespaces/ipc/ipc.ts";
 import { SemaphoreUndoDump } from "./namespaces/ipc/undo.ts";
@@ -73,6 +75,8 @@ export interface SavingContext {
   readonly stats: DumpStats;
   readonly numbers: TaskNumbers;
   readonly plugins: Plugins;
+  /** What is known of processes since the dump that this one builds on. */
+  readonly unwritten: ReadonlyMap<HostPid, UnwrittenPages>;
   /** Whether the client takes masters of terminals whose other end is not of the tree. */
   readonly orphanPtsMaster: boolean;
 }
@@ -88,6 +92,8 @@ export class Saving {
   /** What ids-PID is to hold. */
   readonly #idsOf = new Map<HostPid, TaskKobjIdsEntry>();
   readonly #entered: Entered[] = [];
+  /** As they were before we came. */
+  readonly #mappings = new Map<HostPid, readonly Mapping[]>();
 
   constructor(private readonly context: SavingContext) {
     const { options, images, undo, mounts, network, namespaces, stats, numbers, plugins } = context;
@@ -109,6 +115,7 @@ export class Saving {
       stats,
       (pid) => namespaces.isOther(ipc, pid),
       options.allowUprobes,
+      context.unwritten,
     );
   }
 
@@ -186,6 +193,7 @@ export class Saving {
     const found = processes.map((frozen) => {
       const { pid, threads } = frozen;
       const mappings = readSmaps(pid);
+      this.#mappings.set(pid, mappings);
       const saved = saveThreads(pid, threads);
       refuseThreads(frozen, saved);
       const requests = threads.flatMap((task, i) => {
@@ -260,6 +268,12 @@ export class Saving {
     } finally {
       close(pidfd);
     }
+  }
+
+  /** Has the memory of all processes, which are still entered, registered. @throws KernelError */
+  register(tracker: Tracker): void {
+    for (const { pid, table, isFirst } of this.#entered)
+      if (isFirst) tracker.register(pid, table, this.#mappings.get(pid) ?? []);
   }
 
   /** Takes us out of every process; all stand stopped as they were found. */

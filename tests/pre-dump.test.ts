@@ -14,8 +14,8 @@ import { join } from "node:path";
 import { STAGES } from "../src/faults.ts";
 import { buildFixtures } from "./harness/build.ts";
 import { cycle, type Fixture, startFixture } from "./harness/fixture.ts";
-import { killAll, processTree, waitGone } from "./harness/processes.ts";
-import { dump, ourTool, peerTool, preDump, restore } from "./harness/tool.ts";
+import { killAll, processTree, readText, waitGone } from "./harness/processes.ts";
+import { dump, ourTool, peerTool, preDump, restore, runTool } from "./harness/tool.ts";
 import { Witness } from "./harness/witness.ts";
 
 const NAME = "memory_written";
@@ -80,6 +80,71 @@ test(
       expect(outcome.exitCode).toBe(0);
       const { imagesDir } = await cycle(fixture, { dumpOptions: ["--prev-images-dir", "../images-first"] });
       expect(pagesIn(imagesDir)).toBeLessThan(pagesIn(first) / 2);
+      expect(await fixture.finish()).toBe("PASS");
+    }),
+  MOST,
+);
+
+/** Those who keep the kernel noting what is written to. */
+const trackers = () =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => /^\d+ \(criu-tracker\) [^Z]/.test(readText(`/proc/${pid}/stat`) ?? ""));
+
+test(
+  "writes are tracked by a process of its own, until the next dump or the end of the tree",
+  () =>
+    withFixture(async (fixture) => {
+      const others = new Set(trackers());
+      const own = () => trackers().filter((pid) => !others.has(pid));
+      let options: string[] = [];
+      const tracked = async (name: string, more: string[] = []) => {
+        const dir = join(fixture.stateDir, name);
+        const outcome = await dump(fixture.pid, dir, { options: ["-R", ...options, ...more] });
+        expect(outcome.exitCode).toBe(0);
+        options = ["--prev-images-dir", `../${name}`];
+        return own();
+      };
+      expect(await tracked("images-plain")).toEqual([]);
+      const first = await tracked("images-first", ["--track-mem"]);
+      if (first.length === 0) {
+        console.log("writes are not tracked: the kernel has no userfaultfd with WP_ASYNC (6.7)");
+        expect((await runTool("check", fixture.stateDir, ["--feature", "mem_dirty_track"], {})).ok).toBe(
+          false,
+        );
+        return;
+      }
+      const second = await tracked("images-second", ["--track-mem"]);
+      expect(second.length).toBe(1);
+      expect(second).not.toEqual(first);
+      const smaps = () => readText(`/proc/${fixture.pid}/smaps`) ?? "";
+      expect(smaps()).toMatch(/^VmFlags:.* uw/m);
+      await cycle(fixture, { dumpOptions: options });
+      expect(own()).toEqual([]);
+      expect(smaps()).not.toMatch(/^VmFlags:.* uw/m);
+      await preDumps(fixture, 1, "last");
+      expect(own().length).toBe(1);
+      expect(await fixture.finish()).toBe("PASS");
+      await fixture.stop();
+      expect(await waitGone(own())).toEqual([]);
+    }),
+  MOST,
+);
+
+test(
+  "a tracker that is killed, or another's dump between, loses nothing",
+  () =>
+    withFixture(async (fixture) => {
+      const dumpOptions = await preDumps(fixture, 2, "chain");
+      const other = await preDump(fixture.pid, join(fixture.stateDir, "images-other"));
+      expect(other.exitCode).toBe(0);
+      await Bun.sleep(50);
+      for (const pid of trackers()) {
+        const fds = readdirSync(`/proc/${pid}/fd`).map((fd) => readText(`/proc/${pid}/fdinfo/${fd}`) ?? "");
+        if (fds.some((text) => text.includes(`Pid:\t${fixture.pid}\n`))) process.kill(pid, "SIGKILL");
+      }
+      await cycle(fixture, { dumpOptions });
       expect(await fixture.finish()).toBe("PASS");
     }),
   MOST,

@@ -5,41 +5,22 @@ import { AT, O, readText } from "../linux/io.ts";
 import { MAP, PAGE_SIZE, readMemory, writeMemory } from "../linux/memory.ts";
 import { MADV, MFD, MREMAP } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
-import { PAGEMAP_SCAN, scanArgument } from "../linux/pagemap.ts";
+import { PAGE_IS, PAGEMAP_SCAN, PM_SCAN, scanArgument } from "../linux/pagemap.ts";
 import { ARCH, PR } from "../linux/prctl.ts";
 import { ourMaps } from "../linux/proc.ts";
 import { struct, u64, word } from "../linux/struct.ts";
 import { addressOf } from "../linux/syscall.ts";
+import { askFeatures, registerWrites, UFFD_FEATURE } from "../linux/userfaultfd.ts";
 import { ChildProbe } from "./child-probe.ts";
 import { attempt, call, descriptor, MissingError, Pages, refusal, wordIn } from "./probe.ts";
 
 /** PR_SET_MM_MAP_SIZE, an argument of PR_SET_MM (include/uapi/linux/prctl.h). */
 const PR_SET_MM_MAP_SIZE = 15;
-/** Flags of PAGEMAP_SCAN (include/uapi/linux/fs.h). */
-const PM_SCAN_WP_MATCHING = 1;
-const PM_SCAN_CHECK_WPASYNC = 2;
-const PAGE_IS = { WRITTEN: 2n, PRESENT: 8n, SWAPPED: 16n, GUARD: 256n } as const;
 /** struct page_region */
 const pageRegion = struct({ start: word, end: word, categories: u64 });
 
 /** Bytes of struct stat, which begins with the device and the inode. */
 const FULL_STATUS_SIZE = 144;
-
-const UFFD_API = 0xaa;
-const UFFDIO_API = 0xc018_aa3f;
-const UFFDIO_REGISTER = 0xc020_aa00;
-/** include/uapi/linux/userfaultfd.h */
-const UFFD_FEATURE = {
-  EVENT_FORK: 1 << 1,
-  EVENT_REMAP: 1 << 2,
-  EVENT_REMOVE: 1 << 3,
-  EVENT_UNMAP: 1 << 6,
-  WP_UNPOPULATED: 1 << 13,
-  WP_ASYNC: 1 << 15,
-} as const;
-const REGISTER_MODE_WP = 2;
-const uffdioApi = struct({ api: word, features: word, ioctls: word });
-const uffdioRegister = struct({ start: word, len: word, mode: word, ioctls: word });
 
 export function mapFiles(): void {
   using page = new Pages(PAGE_SIZE, MAP.SHARED | MAP.ANONYMOUS);
@@ -121,11 +102,10 @@ export function pagemapScanGuards(): void {
 
 function openUserfault(features: number): { fd: Fd; offered: number } {
   const fd = descriptor("", NR.userfaultfd, 0);
-  const api = uffdioApi.encode({ api: UFFD_API, features });
-  const result = attempt(NR.ioctl, fd.number, UFFDIO_API, api);
-  if (result === 0) return { fd, offered: uffdioApi.decode(api).features };
+  const offered = askFeatures(fd.number, features);
+  if (offered >= 0) return { fd, offered };
   fd[Symbol.dispose]();
-  throw refusal("ioctl UFFDIO_API", result);
+  throw refusal("ioctl UFFDIO_API", offered);
 }
 
 export function userfault(): void {
@@ -146,12 +126,10 @@ export function userfaultEvents(): void {
 export function writeTracking(): void {
   using page = new Pages();
   page.touch();
-  const { fd } = openUserfault(UFFD_FEATURE.WP_ASYNC | UFFD_FEATURE.WP_UNPOPULATED);
-  using _fd = fd;
-  const register = uffdioRegister.encode({ start: page.address, len: page.length, mode: REGISTER_MODE_WP });
-  const registered = attempt(NR.ioctl, fd.number, UFFDIO_REGISTER, register);
-  if (registered < 0) throw refusal("ioctl UFFDIO_REGISTER to track writes", registered);
-  const flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC;
+  using fd = descriptor("", NR.userfaultfd, 0);
+  const refused = registerWrites(fd.number, [{ start: page.address, end: page.address + page.length }]);
+  if (refused < 0) throw refusal("userfaultfd that tracks writes", refused);
+  const flags = PM_SCAN.WP_MATCHING | PM_SCAN.CHECK_WPASYNC;
   const first = scan(page, flags, PAGE_IS.WRITTEN);
   if (first.result < 0) throw refusal("ioctl PAGEMAP_SCAN of written pages", first.result);
   const clean = scan(page, flags, PAGE_IS.WRITTEN);

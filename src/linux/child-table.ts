@@ -14,7 +14,7 @@ import { PR } from "./prctl.ts";
 import { type WaitStatus, wait } from "./ptrace.ts";
 import { SIG } from "./signal.ts";
 import { s32, word } from "./struct.ts";
-import { addressOf, checkResult, cString, memoryAt, rawSyscall, syscall } from "./syscall.ts";
+import { addressOf, checkResult, codeAddress, cString, memoryAt, rawSyscall, syscall } from "./syscall.ts";
 
 const SIZE = 0x20000;
 const MOST_ENTRIES = 256;
@@ -106,14 +106,25 @@ export class ChildTable {
   /** Adds a call whose failure ends the child: nothing that follows is done then, and its result is 0. */
   callOrEnd(nr: number, ...args: ChildArgument[]): ChildResult {
     const result = this.call(nr, ...args);
-    const at = this.#address + result.index * ENTRY_SIZE + ENTRY_RESULT;
-    this.#entry(OP.JUMP, this.#endWord(), at, 0, Number.MAX_SAFE_INTEGER);
+    this.endUnless(result, 0);
     return result;
+  }
+
+  /** The child ends where a result is not so much at the least. */
+  endUnless(result: ChildResult, least: number): void {
+    const at = this.#address + result.index * ENTRY_SIZE + ENTRY_RESULT;
+    this.#entry(OP.JUMP, this.#endWord(), at, least, Number.MAX_SAFE_INTEGER);
   }
 
   /** Adds one to the word at an address, so that something is written there. */
   increment(address: number): void {
     this.#entry(OP.INCREMENT, address);
+  }
+
+  /** Whether memory of ours is what the child needs to work through its table. */
+  needs(range: { readonly start: number; readonly end: number }): boolean {
+    const { start, end } = range;
+    return (start <= this.#address && this.#address < end) || (start <= codeAddress && codeAddress < end);
   }
 
   /** Puts a result, 64 bits of it, at an address. */
@@ -172,6 +183,11 @@ export class ChildTable {
   get pid(): HostPid {
     if (this.#pid === undefined) throw new Error("no child was started");
     return this.#pid;
+  }
+
+  /** Leaves what `start` has begun to itself. */
+  leave(): void {
+    this.#pid = undefined;
   }
 
   /** Waits for the end of what `start` has begun. */

@@ -13,8 +13,18 @@ import type { HostPid } from "./pid.ts";
 import { struct, u64, viewOf, word } from "./struct.ts";
 import { addressOf, checkResult, memoryAt, rawSyscall, syscall } from "./syscall.ts";
 
-/** PAGE_IS_* (include/uapi/linux/fs.h). */
-const PAGE_IS = { FILE: 4n, PRESENT: 8n, SWAPPED: 16n, PFNZERO: 32n, GUARD: 256n } as const;
+/** PAGE_IS_* (include/uapi/linux/fs.h). WPALLOWED: writes to it are noted; WRITTEN: it is not protected so that they are. */
+export const PAGE_IS = {
+  WPALLOWED: 1n,
+  WRITTEN: 2n,
+  FILE: 4n,
+  PRESENT: 8n,
+  SWAPPED: 16n,
+  PFNZERO: 32n,
+  GUARD: 256n,
+} as const;
+/** Flags of PAGEMAP_SCAN: what is told of is protected against writes as well; it fails where that cannot be. */
+export const PM_SCAN = { WP_MATCHING: 1, CHECK_WPASYNC: 2 } as const;
 /** The same in the words of the file. */
 const PM = {
   FILE: 1 << 29,
@@ -83,31 +93,45 @@ function scanByIoctl(fd: number, pid: HostPid, fileless: readonly Range[]): Page
   const runs: PageRuns = { start: [], end: [], guard: [] };
   let at = 0;
   for (const { start, end } of fileless) {
-    if (!scanRange(fd, pid, at, start, PAGE_IS.PFNZERO | PAGE_IS.FILE, runs)) return undefined;
-    if (!scanRange(fd, pid, start, end, PAGE_IS.PFNZERO, runs)) return undefined;
+    if (!scanRange(fd, pid, at, start, CONTENT, runs)) return undefined;
+    if (!scanRange(fd, pid, start, end, { without: PAGE_IS.PFNZERO }, runs)) return undefined;
     at = end;
   }
-  return scanRange(fd, pid, at, TASK_SIZE, PAGE_IS.PFNZERO | PAGE_IS.FILE, runs) ? runs : undefined;
+  return scanRange(fd, pid, at, TASK_SIZE, CONTENT, runs) ? runs : undefined;
 }
 
-/** Adds the runs from `from` to `to` of pages that are not of a kind in `without`. False where there is no such ioctl. */
+/** Which pages are asked for, of those that are present or swapped out. */
+interface Wanted {
+  /** Of none of these kinds. */
+  readonly without: bigint;
+  /** Of all of these. */
+  readonly and?: bigint;
+  /** PM_SCAN flags. */
+  readonly flags?: number;
+}
+
+/** Pages with content of their own. */
+const CONTENT: Wanted = { without: PAGE_IS.PFNZERO | PAGE_IS.FILE };
+
+/** Adds the runs from `from` to `to` of pages that are wanted. False where there is no such ioctl. */
 function scanRange(
   fd: number,
   pid: HostPid,
   from: number,
   to: number,
-  without: bigint,
+  { without, and = 0n, flags = 0 }: Wanted,
   runs: PageRuns,
 ): boolean {
   for (let at = from; at < to; ) {
     scanArgument.encodeInto(argument, 0, {
       size: scanArgument.size,
+      flags,
       start: at,
       end: to,
       vec: addressOf(regions),
       vec_len: REGIONS,
       category_inverted: without,
-      category_mask: without,
+      category_mask: without | and,
       category_anyof_mask: PAGE_IS.PRESENT | PAGE_IS.SWAPPED,
       return_mask: PAGE_IS.PRESENT | PAGE_IS.SWAPPED | (kernel().knowsGuards ? PAGE_IS.GUARD : 0n),
     });
@@ -205,6 +229,27 @@ export function scanPages(
   } finally {
     close(fd);
   }
+}
+
+/**
+ * Protects the pages with content of their own of process `pid` against writes, where its memory has been registered for that
+ * (linux/userfaultfd.ts): from here on the kernel notes which are written to. @throws KernelError
+ */
+export function protectPages(pid: HostPid): void {
+  const protectedRuns: PageRuns = { start: [], end: [], guard: [] };
+  withFd(open(`/proc/${pid}/pagemap`, O.RDONLY), (fd) => {
+    scanRange(fd, pid, 0, TASK_SIZE, { ...CONTENT, flags: PM_SCAN.WP_MATCHING }, protectedRuns);
+  });
+}
+
+/** The pages of process `pid` that were protected in that way and have not been written to since. @throws KernelError */
+export function protectedPages(pid: HostPid): PageRuns {
+  const runs: PageRuns = { start: [], end: [], guard: [] };
+  const wanted = { without: PAGE_IS.WRITTEN, and: PAGE_IS.WPALLOWED };
+  withFd(open(`/proc/${pid}/pagemap`, O.RDONLY), (fd) => {
+    scanRange(fd, pid, 0, TASK_SIZE, wanted, runs);
+  });
+  return runs;
 }
 
 /**

@@ -20,6 +20,8 @@ export interface TaskStat {
   readonly flags: number;
   /** Of the whole process, those included that are ending. */
   readonly threadCount: number;
+  /** When it began, in ticks since the machine was started. */
+  readonly startTime: number;
   /** The signal that its parent gets at its end, 0 for none; -1 of a thread, and of what nobody is to wait for. */
   readonly exitSignal: number;
   readonly startCode: number;
@@ -59,6 +61,7 @@ export function parseStat(text: string): TaskStat {
     foreground: Number(fields[5]),
     flags: Number(fields[6]),
     threadCount: Number(fields[17]),
+    startTime: Number(fields[19]),
     exitSignal: Number(fields[35]),
     startCode: Number(fields[23]),
     endCode: Number(fields[24]),

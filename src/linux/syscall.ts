@@ -50,6 +50,8 @@ const MAP_PRIVATE_ANONYMOUS = 0x22;
 
 /** Address of a page of our own that holds machine code; see {@link placeCode}. */
 const codePage = mapCodePage();
+/** Where our machine code is. */
+export const codeAddress = codePage.address;
 const thunkCode = hostMachine.syscallThunk;
 codePage.bytes.set(thunkCode, 0);
 let codeUsed = alignUp(thunkCode.length, 16);

@@ -24,7 +24,7 @@ import { MemoryError, naming, rangeText } from "./errors.ts";
 import { isFull, placeWithin } from "./last-mapping.ts";
 import { askMm, type MmAnswers, mmEntry } from "./mm-entry.ts";
 import { fileSink, type PageSink } from "./page-sink.ts";
-import { ParentPages, ProcessMemory } from "./parent-pages.ts";
+import { ParentPages, ProcessMemory, type UnwrittenPages } from "./parent-pages.ts";
 import { askPolicies } from "./policies.ts";
 import { pagesWithContent, type Selection, selectPages } from "./select.ts";
 import { dumpShmemContent } from "./shmem.ts";
@@ -53,6 +53,8 @@ export class MemoryDump {
     private readonly stats: MemoryDumpStats,
     hasOwnIpc: (pid: HostPid) => boolean = () => false,
     private readonly allowUprobes = false,
+    /** What is known of processes since the dump before. */
+    private readonly unwritten: ReadonlyMap<HostPid, UnwrittenPages> = new Map(),
   ) {
     const sysv = new SysvDump(images, hasOwnIpc);
     this.#sysv = sysv;
@@ -97,7 +99,14 @@ export class MemoryDump {
   /** What the images that these build on have of it. */
   #pagesBefore({ pid, numberOf }: Dumpee): ParentPages | undefined {
     const open = () => new ProcessMemory(pid);
-    return ParentPages.of(this.images, IMAGES.pagemap, numberOf(pid), TASK_SIZE, open);
+    return ParentPages.of(
+      this.images,
+      IMAGES.pagemap,
+      numberOf(pid),
+      TASK_SIZE,
+      open,
+      this.unwritten.get(pid),
+    );
   }
 
   /** A restore has an area of its own in the process, until it lets go of it. @throws MemoryError where that cannot be */

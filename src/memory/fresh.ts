@@ -5,13 +5,14 @@
 
 import { ImageError } from "../images/error.ts";
 import { ERRNO, KernelError } from "../linux/errno.ts";
-import { close, O, pidfdGetfd, pidfdOpen, readPiece, withFd } from "../linux/io.ts";
+import { readPiece } from "../linux/io.ts";
 import { HUGE_PAGE_SIZE } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { oncePerRun } from "../linux/once-per-run.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { addressOf, memoryAt, rawSyscall } from "../linux/syscall.ts";
-import { registerMissing, UFFD_USER_MODE_ONLY, UFFDIO_COPY, uffdioCopy } from "../linux/userfaultfd.ts";
+import { registerMissing, UFFDIO_COPY, uffdioCopy } from "../linux/userfaultfd.ts";
+import { userfaultfdOf } from "../tracee/table/userfaultfd.ts";
 import type { Range } from "./errors.ts";
 import type { PageSource } from "./page-source.ts";
 import type { Pagemap } from "./pages.ts";
@@ -140,31 +141,19 @@ export const isHugeByItself = oncePerRun(() => {
  */
 export function fillFresh(steps: Steps, map: Pagemap, pieces: FreshPieces): boolean {
   if (pieces.size < JOB_BYTES) return false;
-  const uffd = userfaultfdOf(steps, pieces.ranges);
-  if (uffd === undefined) return false;
-  const { pid } = steps.restoree;
+  const { pid, table } = steps.restoree;
+  using uffd = userfaultfdOf(pid, table);
+  if (uffd === undefined || !registerMissing(uffd.number, pieces.ranges)) return false;
   const jobs = new TransferJobs();
   try {
     for (const [source, those] of pieces.bySource(map))
-      those.eachStretch(WINDOW, PIECES, (stretch) => new Filling(pid, source, stretch, uffd).lay(jobs));
+      those.eachStretch(WINDOW, PIECES, (stretch) =>
+        new Filling(pid, source, stretch, uffd.number).lay(jobs),
+      );
     jobs.settle();
   } catch (error) {
     jobs.abandon();
     throw error;
-  } finally {
-    close(uffd);
   }
   return true;
-}
-
-/** A userfaultfd of the process, open in ours alone. */
-function userfaultfdOf(steps: Steps, ranges: readonly Range[]): number | undefined {
-  const { pid, table } = steps.restoree;
-  const inside = table.call(NR.userfaultfd, O.CLOEXEC | UFFD_USER_MODE_ONLY);
-  steps.run();
-  if (inside.failed) return undefined;
-  const uffd = withFd(pidfdOpen(pid), (pidfd) => pidfdGetfd(pidfd, inside.value));
-  table.must("its userfaultfd", NR.close, inside.value);
-  steps.run();
-  return registerMissing(uffd, ranges) ? uffd : undefined;
 }

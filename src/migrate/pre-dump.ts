@@ -18,10 +18,12 @@ import { Plugins } from "../plugins/plugins.ts";
 import { refuseDeadLeader } from "../process/core.ts";
 import { TaskNumbers } from "../process/identity.ts";
 import { SharedObjects } from "../process/ids.ts";
+import { within } from "../process/inside.ts";
 import { refuseRoot } from "../process/pstree.ts";
 import { DumpStats, Stopwatch } from "../stats.ts";
 import { FrozenTree } from "../tracee/hold/freeze.ts";
 import { Undo } from "../undo/undo.ts";
+import { Tracker, unwrittenSince } from "./tracker.ts";
 
 /** Returns the exit code. @throws whatever failed, after the tree was let go; the directory has no inventory then */
 export async function preDump(options: Options): Promise<number> {
@@ -37,7 +39,8 @@ function preDumpWith(options: Options, plugins: Plugins): number {
   const images = ImageDir.create(options.imagesDir, options.prevImagesDir);
   stage("pre-dump/start");
   using memory = new MemoryPreDump(images, stats);
-  look(options, rootPid, memory, stats, plugins);
+  using tracker = new Tracker();
+  whileFrozen(options, rootPid, stats, plugins, (tree) => look(tree, images, memory, tracker));
   stage("pre-dump/released");
   memory.copy();
   stage("pre-dump/copied");
@@ -48,18 +51,20 @@ function preDumpWith(options: Options, plugins: Plugins): number {
     ns_per_id: true,
     dump_uptime: readClock(CLOCK.BOOTTIME) / 1000n,
     pre_dump_mode: options.preDumpMode === "read" ? CriuPreDumpMode.VM_READ : CriuPreDumpMode.SPLICE,
+    ...tracker.keep(rootPid),
   });
+  tracker.commit();
   log.info("pre-dump", `the memory of ${rootPid} and its descendants is saved, as far as it does not change`);
   return 0;
 }
 
-/** Looks at the memory of all processes while they stand, and lets them run on. */
-function look(
+/** Does something while the tree stands, and lets it run on. */
+function whileFrozen(
   options: Options,
   rootPid: HostPid,
-  memory: MemoryPreDump,
   stats: DumpStats,
   plugins: Plugins,
+  work: (tree: FrozenTree) => void,
 ): void {
   const freezing = new Stopwatch();
   const patience = options.timeout === 0 ? Number.POSITIVE_INFINITY : options.timeout * 1000;
@@ -71,19 +76,29 @@ function look(
   using tree = FrozenTree.freeze(rootPid, () => stage("pre-dump/freezing"), patience, pause, thaw);
   stats.freezingTime = freezing.micros;
   const frozen = new Stopwatch();
+  work(tree);
+  freezer?.restore();
+  stats.frozenTime = frozen.micros;
+}
+
+/** Looks at the memory of all processes, and begins to track what is written to it. */
+function look(tree: FrozenTree, images: ImageDir, memory: MemoryPreDump, tracker: Tracker): void {
   const numbers = new TaskNumbers(tree);
   const objects = new SharedObjects();
   const seen = new Set<number>();
-  for (const process of tree.processes) {
-    const { pid, zombie } = process;
-    if (zombie) continue;
+  const owners = tree.processes.filter((process) => {
+    if (process.zombie) return false;
     refuseDeadLeader(process);
-    const { vm } = objects.idsOf(pid);
-    if (seen.has(vm)) continue;
-    seen.add(vm);
-    memory.look(pid, numbers.numberOf(pid), readSmaps(pid));
+    const { vm } = objects.idsOf(process.pid);
+    return !seen.has(vm) && seen.add(vm);
+  });
+  const pids = owners.map(({ pid }) => pid);
+  const unwritten = unwrittenSince(images.previous, pids);
+  const mappings = new Map(pids.map((pid) => [pid, readSmaps(pid)]));
+  for (const [pid, maps] of mappings) {
+    memory.look(pid, numbers.numberOf(pid), maps, unwritten.get(pid));
     stage("pre-dump/process");
   }
-  freezer?.restore();
-  stats.frozenTime = frozen.micros;
+  within(owners, ({ pid, table }) => tracker.register(pid, table, mappings.get(pid) ?? []));
+  tracker.begin(pids);
 }

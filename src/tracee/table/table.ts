@@ -312,6 +312,11 @@ export class Table {
     ];
   }
 
+  /** Whether the task works through it to its end whatever becomes of us, once it was started. */
+  get runsByItself(): boolean {
+    return this.executor.callEach === undefined;
+  }
+
   /** Writes the table into the task and sets it running. */
   start(): void {
     const { pid, address } = this.region;

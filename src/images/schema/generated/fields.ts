@@ -449,6 +449,8 @@ export const MESSAGES: Readonly<Record<string, MessageInfo>> = {
     { name: "allow_uprobes", id: 14, label: "optional", kind: "scalar", type: "bool" },
     { name: "compress", id: 15, label: "optional", kind: "scalar", type: "uint32" },
     { name: "compress_region_size", id: 16, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "tracker_pid", id: 1001, label: "optional", kind: "scalar", type: "uint32" },
+    { name: "tracker_start", id: 1002, label: "optional", kind: "scalar", type: "uint64" },
   ],
   plugins_entry: [
     { name: "plugins", id: 12, label: "repeated", kind: "scalar", type: "string" },

@@ -34,6 +34,9 @@ export interface InventoryEntry {
   /** CRIU 4.3: 1 where each page is compressed by itself, 2 where regions are, of so many bytes. */
   compress?: number | undefined;
   compress_region_size?: number | undefined;
+  /** Of criu-ts only: who keeps the kernel noting which pages are written to since, a process by its pid and when it began. */
+  tracker_pid?: number | undefined;
+  tracker_start?: bigint | undefined;
 }
 
 export const InventoryEntry: Codec<InventoryEntry> = {
@@ -54,6 +57,8 @@ export const InventoryEntry: Codec<InventoryEntry> = {
     if (m.allow_uprobes !== undefined) w.bool(112, m.allow_uprobes, "inventory_entry.allow_uprobes");
     if (m.compress !== undefined) w.uint32(120, m.compress, "inventory_entry.compress");
     if (m.compress_region_size !== undefined) w.uint32(128, m.compress_region_size, "inventory_entry.compress_region_size");
+    if (m.tracker_pid !== undefined) w.uint32(8008, m.tracker_pid, "inventory_entry.tracker_pid");
+    if (m.tracker_start !== undefined) w.uint64(8016, m.tracker_start, "inventory_entry.tracker_start");
   },
   read(r: Reader): InventoryEntry {
     let img_version: number | undefined;
@@ -71,6 +76,8 @@ export const InventoryEntry: Codec<InventoryEntry> = {
     let allow_uprobes: boolean | undefined;
     let compress: number | undefined;
     let compress_region_size: number | undefined;
+    let tracker_pid: number | undefined;
+    let tracker_start: bigint | undefined;
     while (r.pos < r.limit) {
       const tag = r.tag();
       switch (tag) {
@@ -119,12 +126,18 @@ export const InventoryEntry: Codec<InventoryEntry> = {
         case 128:
           compress_region_size = r.uint32();
           break;
+        case 8008:
+          tracker_pid = r.uint32();
+          break;
+        case 8016:
+          tracker_start = r.uint64();
+          break;
         default:
           r.skip(tag);
       }
     }
     if (img_version === undefined) return r.missing("inventory_entry.img_version");
-    return { img_version, fdinfo_per_id, root_ids, ns_per_id, root_cg_set, lsmtype, dump_uptime, pre_dump_mode, tcp_close, network_lock_method, plugins_entry, dump_criu_run_id, allow_uprobes, compress, compress_region_size };
+    return { img_version, fdinfo_per_id, root_ids, ns_per_id, root_cg_set, lsmtype, dump_uptime, pre_dump_mode, tcp_close, network_lock_method, plugins_entry, dump_criu_run_id, allow_uprobes, compress, compress_region_size, tracker_pid, tracker_start };
   },
 };
 
