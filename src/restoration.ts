@@ -39,6 +39,7 @@ import { awaitNumbers } from "./process/free-numbers.ts";
 import { giveLateSignals } from "./process/late-signals.ts";
 import { restoreLoginuid } from "./process/loginuid.ts";
 import { hasOwnMemory, type PlannedProcess, type PstreePlan } from "./process/pstree.ts";
+import { giveSignalLimit } from "./process/rlimits.ts";
 import { favourRoot, giveProcessors } from "./process/scheduling.ts";
 import { lastOfSharers } from "./process/sharing.ts";
 import { restoreStops } from "./process/stops.ts";
@@ -393,10 +394,12 @@ export class Restoration {
       giveTaskLast(restoree, task, running);
       leader.table.start();
     }
-    for (const { restoree } of this.#births.living) {
+    for (const { planned, restoree } of this.#births.living) {
       restoree.table.finish();
       const leader = { task: restoree.leader.task, identity: restoree.identity };
       giveLateSignals(restoree, [leader], ({ number }) => this.#threads.core(number));
+      const { rlimits } = taskOf(planned.core, planned.pid);
+      if (rlimits !== undefined) giveSignalLimit(restoree, rlimits, inherited.rlimits);
     }
   }
 

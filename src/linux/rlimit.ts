@@ -5,7 +5,7 @@ import { CALLER, type HostPid } from "./pid.ts";
 import { struct, u64 } from "./struct.ts";
 import { addressOf, syscall } from "./syscall.ts";
 
-export const RLIMIT = { FSIZE: 1, STACK: 3, CORE: 4, NOFILE: 7, RTPRIO: 14 } as const;
+export const RLIMIT = { FSIZE: 1, STACK: 3, CORE: 4, NOFILE: 7, SIGPENDING: 11, RTPRIO: 14 } as const;
 /** All, in the order of their numbers. */
 export const RLIMIT_NAMES = [
   ..."CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME".split(

@@ -183,7 +183,7 @@ function askTask(table: Table): CoreAnswers["task"] {
       comm: stat.comm,
       timers: { ...itimers(), posix: dumpPosixTimers(entered.table, proc.timers, numberOf) },
       rlimits: rlimits(),
-      signals_s: dumpPending(pid, true),
+      signals_s: dumpPending(pid, true, true, proc.status.get("ShdPnd")),
       oom_score_adj: proc.oomScoreAdj,
       sigactions: sigactions(entered.ownSigtrap()),
       child_subreaper: viewOf(subreaper.bytes).getUint32(0, true) !== 0,

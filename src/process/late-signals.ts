@@ -14,6 +14,7 @@ import { hostMachine } from "../machine/host.ts";
 import type { RestoredTask, Restoree } from "../tracee/build/restoree.ts";
 import { isForced } from "../tracee/hold/forced-signals.ts";
 import { callOnce, callRegisters } from "../tracee/hold/many-tasks.ts";
+import type { Task } from "../tracee/hold/task.ts";
 
 /** Whether a pending signal, a siginfo_t, is such a one; `shared` says that it is pending for the process. */
 export function isLate(siginfo: Uint8Array, shared: boolean): boolean {
@@ -37,23 +38,34 @@ export function giveLateSignals(
     const { thread_core, tc } = coreOf(identity);
     const pid = ownNumber(restoree.identity);
     const queue = (nr: number, args: readonly number[], siginfo: Uint8Array) => {
-      const { address } = restoree.area.bulkRegion(restoree.pid);
       const { signo } = siginfoHead.decode(siginfo);
-      writeMemory(restoree.pid, address, siginfo);
-      setSignalMask(task.tid, MASK_ALL);
-      const { runner, gadgets } = hostMachine;
-      const instruction = restoree.area.address + Buffer.from(runner.code).indexOf(gadgets.call);
-      const all = [...args, signo, address];
-      const registers = callRegisters(restoree.leader.registers, instruction, nr, all);
-      callOnce(
-        [task],
-        () => registers,
-        (_, result) => checkResult(result, nr, `pending signal ${signo} of task ${task.tid}`),
-      );
+      callLate(restoree, task, `pending signal ${signo}`, nr, [...args, signo], siginfo);
     };
     for (const siginfo of lateOf(thread_core?.signals_p, false))
       queue(NR.rt_tgsigqueueinfo, [pid, ownNumber(identity)], siginfo);
     if (task.tid !== restoree.pid) continue;
     for (const siginfo of lateOf(tc?.signals_s, true)) queue(NR.rt_sigqueueinfo, [pid], siginfo);
   }
+}
+
+/** Makes a call in a thread that runs no tables any more; its last argument is the address of `data`. @throws KernelError, TaskGoneError */
+export function callLate(
+  { pid, area, leader }: Restoree,
+  task: Task,
+  object: string,
+  nr: number,
+  args: readonly number[],
+  data: Uint8Array,
+): void {
+  const { address } = area.bulkRegion(pid);
+  writeMemory(pid, address, data);
+  setSignalMask(task.tid, MASK_ALL);
+  const { runner, gadgets } = hostMachine;
+  const instruction = area.address + Buffer.from(runner.code).indexOf(gadgets.call);
+  const registers = callRegisters(leader.registers, instruction, nr, [...args, address]);
+  callOnce(
+    [task],
+    () => registers,
+    (_, result) => checkResult(result, nr, `${object} of task ${task.tid}`),
+  );
 }

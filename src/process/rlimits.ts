@@ -16,8 +16,10 @@ import {
   setRlimit,
 } from "../linux/rlimit.ts";
 import { array } from "../linux/struct.ts";
+import type { Restoree } from "../tracee/build/restoree.ts";
 import type { Table } from "../tracee/table/table.ts";
 import { ImageValueError } from "./errors.ts";
+import { callLate } from "./late-signals.ts";
 
 const rlimits = array(rlimit, RLIM_NLIMITS);
 
@@ -74,6 +76,22 @@ export function giveRlimits(
       const higher = { cur: now.cur, max: limit.max };
       setRlimit(pid, resource, higher, () => `${wordsOf(resource, limit)} of process ${pid}`);
     }
+    if (resource === RLIMIT.SIGPENDING) return;
     table.must(wordsOf(resource, limit), NR.prlimit64, 0, resource, table.data(rlimit.encode(limit)), 0);
   });
+}
+
+/**
+ * Sets the limit of pending signals, when all signals are pending, which may be more than are allowed now, and all timers are made: the
+ * first thread runs no tables any more. @throws KernelError, TaskGoneError
+ */
+export function giveSignalLimit(
+  restoree: Restoree,
+  { rlimits }: TaskRlimitsEntry,
+  inherited: TaskRlimitsEntry,
+): void {
+  const [limit, now] = [rlimits[RLIMIT.SIGPENDING], inherited.rlimits[RLIMIT.SIGPENDING]];
+  if (limit === undefined || (now?.cur === limit.cur && now.max === limit.max)) return;
+  const what = wordsOf(RLIMIT.SIGPENDING, limit);
+  callLate(restoree, restoree.leader.task, what, NR.setrlimit, [RLIMIT.SIGPENDING], rlimit.encode(limit));
 }

@@ -103,9 +103,30 @@ export function giveAltstack(table: Calls, entry: ThreadSasEntry): void {
   table.must("its alternate stack", NR.sigaltstack, table.data(stack), 0);
 }
 
-/** The pending signals of a stopped thread, or those of its process. */
-export function dumpPending(tid: HostPid, shared: boolean): SignalQueueEntry {
-  return { signals: peekSiginfo(tid, shared).map((siginfo) => ({ siginfo })) };
+/** A mask of pending signals in /proc/PID/status where there are none. */
+const NONE = "0000000000000000";
+
+/**
+ * The pending signals of a stopped thread, or those of its process; `isAny` says whether some are queued, `mask`, of /proc/PID/status, which
+ * are pending. Of one that came when no more could be queued (RLIMIT_SIGPENDING) the kernel knows nothing else.
+ */
+export function dumpPending(
+  tid: HostPid,
+  shared: boolean,
+  isAny: boolean,
+  mask: string | undefined,
+): SignalQueueEntry {
+  const signals = isAny ? peekSiginfo(tid, shared).map((siginfo) => ({ siginfo })) : [];
+  if (mask === undefined || mask === NONE) return { signals };
+  const queued = new Set(signals.map(({ siginfo }) => siginfoHead.decode(siginfo).signo));
+  const pending = BigInt(`0x${mask}`);
+  for (const signo of SETTABLE) {
+    if ((pending & signalBit(signo)) === 0n || queued.has(signo)) continue;
+    const siginfo = new Uint8Array(SIGINFO_SIZE);
+    siginfoHead.encodeInto(siginfo, 0, { signo });
+    signals.push({ siginfo });
+  }
+  return { signals };
 }
 
 /** Queues pending signals, but for the late ones (late-signals.ts), from within, where the thread has these numbers: only the process itself may forge what the kernel would have sent. */

@@ -99,7 +99,7 @@ export function askThread(table: Table, seccomp: SeccompDump): (known: Known) =>
       ...scheduling(outside),
       ...flags(),
       sas: altstack(),
-      signals_p: outside.pending ? dumpPending(tid, false) : { signals: [] },
+      signals_p: dumpPending(tid, false, outside.pending, status.get("SigPnd")),
       creds: credentials(status, owners),
       ...seccomp.dump(tid, status),
       comm: bytesToText(name.bytes.subarray(0, name.bytes.indexOf(0))),
