@@ -18,6 +18,7 @@ import { readLink } from "./linux/io.ts";
 import { ourPath } from "./linux/path-at.ts";
 import { hostPid } from "./linux/pid.ts";
 import { log } from "./log.ts";
+import { dropReplacedByDump } from "./migrate/dedup.ts";
 import { Tracker, unwrittenSince } from "./migrate/tracker.ts";
 import { NamespacesDump, ownIds } from "./namespaces/dump.ts";
 import { LOCK_METHOD, networkLock, newRunId } from "./namespaces/lock-methods.ts";
@@ -176,6 +177,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     tree.kill(() => ending?.drop());
   }
   undo.finish();
+  if (options.autoDedup) dropReplacedByDump(images);
   tell({ kind: "answer", answer: { to: "dump", pid: rootPid, processes: tree.processes.length } });
   log.info("dump", `dumped ${tree.processes.length} processes, root ${rootPid}`);
   if (options.displayStats) (await import("./stats-display.ts")).displayDumpStats(stats.entry);

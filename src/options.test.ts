@@ -61,15 +61,16 @@ const SHORTS: Record<string, string> = {
 
 /** What the commands that are built cannot be asked for yet. An option that gets built changes this list. */
 const MISSING: Partial<Record<Command, string>> = {
-  dump: `stream auto-dedup lazy-pages page-server address port
+  dump: `stream lazy-pages page-server address port
     ps-socket status-fd tls tls-cacert tls-cacrl tls-cert tls-key tls-no-cn-verify`,
-  "pre-dump": `stream auto-dedup lazy-pages page-server address port
+  "pre-dump": `stream lazy-pages page-server address port
     ps-socket tls tls-cacert tls-cacrl tls-cert tls-key tls-no-cn-verify`,
   restore: "stream auto-dedup lazy-pages",
   exec: "",
   service: "",
   swrk: "",
   check: "",
+  dedup: "",
   "cpuinfo dump": "stream",
   "cpuinfo check": "",
 };

@@ -85,6 +85,39 @@ test(
   MOST,
 );
 
+const blocksOf = (dir: string) =>
+  readdirSync(dir)
+    .filter((file) => file.startsWith("pages-"))
+    .reduce((sum, file) => sum + statSync(join(dir, file)).blocks / 8, 0);
+
+test.each([
+  ["--auto-dedup", ["--auto-dedup"]],
+  ["dedup", []],
+])(
+  "%s: what is stored anew takes no room in the images before, which are of use as before",
+  (_, more) =>
+    withFixture(async (fixture) => {
+      const dumpOptions = await preDumps(fixture, 2, "chain");
+      const dirs = [0, 1].map((i) => join(fixture.stateDir, `images-chain-${i}`));
+      const before = dirs.map(blocksOf);
+      await Bun.sleep(100);
+      const { imagesDir } = await cycle(fixture, { dumpOptions: [...dumpOptions, ...more] });
+      const members = processTree(fixture.pid);
+      await killAll(members);
+      expect(await waitGone(members)).toEqual([]);
+      if (more.length === 0)
+        expect((await runTool("dedup", imagesDir, [], {})).errors).not.toContain("Error (");
+      const dropped = dirs
+        .map((dir, i) => (before[i] ?? 0) - blocksOf(dir))
+        .reduce((sum, each) => sum + each);
+      expect(dropped).toBeGreaterThan(100);
+      expect(dropped).toBeLessThanOrEqual(pagesIn(imagesDir));
+      expect((await restore(imagesDir)).errors).not.toContain("Error (");
+      expect(await fixture.finish()).toBe("PASS");
+    }),
+  MOST,
+);
+
 /** Those who keep the kernel noting what is written to. */
 const trackers = () =>
   readdirSync("/proc")

@@ -224,6 +224,6 @@ describe("the help", () => {
   test("marks what is not built", () => {
     expect(text).toMatch(/--stream .*\(not built yet\)\n/);
     expect(text).not.toMatch(/--leave-running .*\(not built yet\)\n/);
-    expect(text).toMatch(/ {2}dedup .*\(not built yet\)\n/);
+    expect(text).toMatch(/ {2}lazy-pages .*\(not built yet\)\n/);
   });
 });

@@ -56,3 +56,6 @@ export const prctlMmMap = struct({
 
 /** No change of the executable, in `exe_fd` above. */
 export const NO_EXE_FD = 0xffff_ffff;
+
+/** Modes of fallocate(2) (include/uapi/linux/falloc.h). */
+export const FALLOC = { KEEP_SIZE: 1, PUNCH_HOLE: 2 } as const;

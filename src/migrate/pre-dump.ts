@@ -23,6 +23,7 @@ import { refuseRoot } from "../process/pstree.ts";
 import { DumpStats, Stopwatch } from "../stats.ts";
 import { FrozenTree } from "../tracee/hold/freeze.ts";
 import { Undo } from "../undo/undo.ts";
+import { dropReplacedByDump } from "./dedup.ts";
 import { Tracker, unwrittenSince } from "./tracker.ts";
 
 /** Returns the exit code. @throws whatever failed, after the tree was let go; the directory has no inventory then */
@@ -54,6 +55,7 @@ function preDumpWith(options: Options, plugins: Plugins): number {
     ...tracker.keep(rootPid),
   });
   tracker.commit();
+  if (options.autoDedup) dropReplacedByDump(images);
   log.info("pre-dump", `the memory of ${rootPid} and its descendants is saved, as far as it does not change`);
   return 0;
 }

@@ -3,6 +3,7 @@ import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { projectDir } from "../harness/build.ts";
+import { ourTool } from "../harness/tool.ts";
 import { java } from "../servers/java.ts";
 import { Load } from "../servers/load.ts";
 import { nginx } from "../servers/nginx.ts";
@@ -17,6 +18,11 @@ import { networkOf, stateOf } from "./state.ts";
 const why = lacking("podman", "runc", "nsenter", "ip");
 if (why !== "") console.log(`skipped: containers of podman: ${why}`);
 const LONG = 120_000;
+
+/** Whether this kernel tells what memory is written to. */
+const tracksWrites = Bun.spawnSync([...ourTool(), "check", "--feature", "mem_dirty_track"]).exitCode === 0;
+if (!tracksWrites)
+  console.log("skipped: podman's pre-checkpoints: the kernel does not track what is written");
 
 const podman = why === "" ? new Podman(new Scratch(false, 4), ["catatonit"]) : undefined;
 
@@ -108,6 +114,23 @@ describe.skipIf(why !== "")("podman", () => {
       expect(printed).toEqual(printed.map((_, i) => i + 1));
       it.end();
       expect(groupsOf(id)).toEqual([]);
+    },
+    LONG,
+  );
+
+  test.skipIf(!tracksWrites)(
+    "--pre-checkpoint, and a checkpoint --with-previous",
+    async () => {
+      const it = engine();
+      it.start("pre", COUNT, "--network", "host");
+      const count = await it.countsTo("pre", 3);
+      it.run("container", "checkpoint", "--pre-checkpoint", "pre");
+      expect(running("pre")).toBe(true);
+      await it.countsTo("pre", count + 2);
+      it.run("container", "checkpoint", "--with-previous", "pre");
+      expect(running("pre")).toBe(false);
+      it.run("container", "restore", "pre");
+      await it.countsTo("pre", count + 4);
     },
     LONG,
   );
