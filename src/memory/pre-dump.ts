@@ -9,7 +9,7 @@ import { Fd } from "../linux/fd.ts";
 import { fstat } from "../linux/io.ts";
 import { PAGE_SIZE, TASK_SIZE } from "../linux/memory.ts";
 import type { HostPid } from "../linux/pid.ts";
-import type { Mapping } from "../linux/proc.ts";
+import { hasEnded, type Mapping } from "../linux/proc.ts";
 import { log } from "../log.ts";
 import type { DumpStats } from "../stats.ts";
 import { isRing } from "./aio.ts";
@@ -79,7 +79,13 @@ export class MemoryPreDump implements Disposable {
       this.stats.pagesWritten += runs.pages;
       this.stats.pagesInParent += runs.inParent;
       const file = sink.open(IMAGES.pagemap, id, runs);
-      naming(pid, "its pages", () => this.#copier.copy(pid, pieces, file.fd, true));
+      try {
+        naming(pid, "its pages", () => this.#copier.copy(pid, pieces, file.fd, true));
+      } catch (error) {
+        if (!hasEnded(pid, pid)) throw error;
+        log.debug("memory/pre-dump", `process ${pid}: it has ended meanwhile`);
+        continue;
+      }
       file.list();
       log.debug(
         "memory/pre-dump",
