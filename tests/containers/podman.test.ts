@@ -84,9 +84,6 @@ for (const each of servers) {
   );
 }
 
-const tracks = Bun.spawnSync([...ourTool(), "check", "--feature", "mem_dirty_track"]).exitCode === 0;
-if (!tracks) console.log("skipped: podman --pre-checkpoint: this kernel does not tell of changed pages");
-
 describe.skipIf(why !== "")("podman", () => {
   test(
     "checkpoint and restore, twice, as it was, with volumes, a tmpfs, and what it has printed",
@@ -175,23 +172,6 @@ describe.skipIf(why !== "")("podman", () => {
       it.run("rm", "second");
       it.run("container", "restore", "--import", gone, "--tcp-established");
       await it.countsTo("second", second + 2);
-    },
-    LONG,
-  );
-
-  test.skipIf(!tracks)(
-    "--pre-checkpoint, and --with-previous",
-    async () => {
-      const it = engine();
-      it.start("early", COUNT, "--network", "none");
-      let count = await it.countsTo("early", 3);
-      it.run("container", "checkpoint", "--pre-checkpoint", "early");
-      expect(running("early")).toBe(true);
-      count = await it.countsTo("early", count + 3);
-      it.run("container", "checkpoint", "--with-previous", "early");
-      expect(running("early")).toBe(false);
-      it.run("container", "restore", "early");
-      await it.countsTo("early", count + 1);
     },
     LONG,
   );
