@@ -143,9 +143,6 @@ test(
       const first = await tracked("images-first", ["--track-mem"]);
       if (first.length === 0) {
         console.log("writes are not tracked: the kernel has no userfaultfd with WP_ASYNC (6.7)");
-        expect((await runTool("check", fixture.stateDir, ["--feature", "mem_dirty_track"], {})).ok).toBe(
-          false,
-        );
         return;
       }
       const second = await tracked("images-second", ["--track-mem"]);

@@ -55,7 +55,7 @@ const REQUIRED: readonly Feature[] = [
 const NAMED: readonly Feature[] = [
   { name: "mnt_id", category: 2, what: "mnt_id in fdinfo", ask: files.mountId,
     without: "which mount a file was opened on" },
-  { name: "mem_dirty_track", category: 2, what: "tracking of written memory", ask: memory.writeTracking, part: PARTS.preDump,
+  { name: "mem_dirty_track", category: 2, what: "dumps of what has changed in memory", ask: memory.changedPages, part: PARTS.preDump,
     without: "only what changed since the dump before" },
   { name: "aio_remap", category: 2, what: "moving of AIO rings", ask: memory.moveAioRing, part: PARTS.aio,
     without: "processes that use io_setup(2)" },

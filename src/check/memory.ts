@@ -123,7 +123,7 @@ export function userfaultEvents(): void {
 }
 
 /** Which pages were written to since they were looked at last: PAGEMAP_SCAN over memory that userfaultfd protects. */
-export function writeTracking(): void {
+function writeTracking(): void {
   using page = new Pages();
   page.touch();
   using fd = descriptor("", NR.userfaultfd, 0);
@@ -137,6 +137,15 @@ export function writeTracking(): void {
   const written = scan(page, flags, PAGE_IS.WRITTEN);
   if (clean.result !== 0 || written.result !== 1)
     throw new MissingError("ioctl PAGEMAP_SCAN does not tell pages that were written to from others");
+}
+
+/** What has changed since a dump: tracked by the kernel, or compared with the images, for which memory has to be readable from outside. */
+export function changedPages(): void {
+  try {
+    writeTracking();
+  } catch {
+    otherMemory();
+  }
 }
 
 export function hugeMemfd(): void {

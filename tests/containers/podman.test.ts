@@ -3,7 +3,6 @@ import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { projectDir } from "../harness/build.ts";
-import { ourTool } from "../harness/tool.ts";
 import { java } from "../servers/java.ts";
 import { Load } from "../servers/load.ts";
 import { nginx } from "../servers/nginx.ts";
@@ -18,11 +17,6 @@ import { networkOf, stateOf } from "./state.ts";
 const why = lacking("podman", "runc", "nsenter", "ip");
 if (why !== "") console.log(`skipped: containers of podman: ${why}`);
 const LONG = 120_000;
-
-/** Whether this kernel tells what memory is written to. */
-const tracksWrites = Bun.spawnSync([...ourTool(), "check", "--feature", "mem_dirty_track"]).exitCode === 0;
-if (!tracksWrites)
-  console.log("skipped: podman's pre-checkpoints: the kernel does not track what is written");
 
 const podman = why === "" ? new Podman(new Scratch(false, 4), ["catatonit"]) : undefined;
 
@@ -118,7 +112,7 @@ describe.skipIf(why !== "")("podman", () => {
     LONG,
   );
 
-  test.skipIf(!tracksWrites)(
+  test(
     "--pre-checkpoint, and a checkpoint --with-previous",
     async () => {
       const it = engine();

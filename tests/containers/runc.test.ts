@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { basename, join } from "node:path";
-import { ourTool, peerTool } from "../harness/tool.ts";
+import { peerTool } from "../harness/tool.ts";
 import { freePort } from "../servers/port.ts";
 import { COUNT, countOf, lacking, lastCount, Scratch } from "./bundle.ts";
 import { Lines } from "./lines.ts";
@@ -26,9 +26,6 @@ const LONG = 120_000;
 /** We yield to others: what we restore must not inherit that, in a user namespace neither. */
 const scratch = why === "" ? new Scratch(false, 4) : undefined;
 afterAll(() => scratch?.remove());
-
-/** Whether this kernel tells what memory is written to. */
-const tracksWrites = Bun.spawnSync([...ourTool(), "check", "--feature", "mem_dirty_track"]).exitCode === 0;
 
 const runId = `criu-ts-${process.pid}`;
 
@@ -269,19 +266,13 @@ describe.skipIf(why !== "")("runc", () => {
   );
 
   test(
-    "--pre-dump, twice, and a checkpoint of what has changed; refused where the kernel does not tell of that",
+    "--pre-dump, twice, and a checkpoint of what has changed",
     () =>
       withContainer("pre-dump", counting, async (container) => {
         container.start();
         const file = join(container.root, "data/count");
         const count = await countOf(file, 3);
         const before = stateOf(container.pid);
-        if (!tracksWrites) {
-          console.log("runc --pre-dump: the kernel does not track what is written (mem_dirty_track)");
-          expect(() => container.checkpoint("first", "--pre-dump")).toThrow(/missing features|pre-dump/);
-          expect(stateOf(container.pid)).toEqual(before);
-          return;
-        }
         container.checkpoint("first", "--pre-dump");
         const parent = (name: string) => `../${basename(container.images(name))}`;
         container.checkpoint("second", "--pre-dump", "--parent-path", parent("first"));
