@@ -1,6 +1,14 @@
 /** What the kernel tells of sockets of IP (include/uapi/linux/inet_diag.h). */
 import { ERRNO, isErrno } from "./errno.ts";
-import { type Attributes, attributesIn, attributeText, type Netlink, RequestBody } from "./netlink.ts";
+import {
+  type Attributes,
+  attributesIn,
+  attributeText,
+  hasAttribute,
+  type Netlink,
+  NLM,
+  RequestBody,
+} from "./netlink.ts";
 import { ALL_STATES, askAll, BY_FAMILY, TCP_STATE } from "./sock-diag.ts";
 import { AF, IPPROTO } from "./socket.ts";
 import { array, bytes, struct, u8, u32, viewOf } from "./struct.ts";
@@ -37,6 +45,10 @@ const inetHead = struct({
 /** Numbers of attributes. An extension is asked for by bit `number - 1`; what has a number above 8 comes by itself. */
 const INET = { INFO: 2, SHUTDOWN: 8, PROTOCOL: 10, V6ONLY: 11, MARK: 15, MD5SIG: 18, ULP_INFO: 19 } as const;
 const ULP_NAME = 1;
+/** With the information comes what else TCP has, keys among it. */
+const EVERYTHING = (1 << (INET.SHUTDOWN - 1)) | (1 << (INET.INFO - 1));
+/** TIME_WAIT and connections still being made belong to nobody. */
+const OF_SOMEBODY = ALL_STATES & ~(1 << TCP_STATE.TIME_WAIT) & ~(1 << TCP_STATE.NEW_SYN_RECV);
 /** Attribute of a request: a protocol that does not fit in its 8 bits (kernel 5.6). */
 const REQUEST_PROTOCOL = 3;
 
@@ -60,7 +72,7 @@ export interface InetSocket {
   readonly shutdown: number;
   /** What stands between TCP and the program ("tls", "mptcp"), of TCP alone. */
   readonly layer: string | undefined;
-  /** Segments are signed with MD5: told with CAP_NET_ADMIN, of a socket that is looked up alone. */
+  /** Segments are signed with MD5: told with CAP_NET_ADMIN, by tcpSocket and tcpFacts. */
   readonly md5: boolean;
 }
 
@@ -74,14 +86,39 @@ export function inetSockets(netlink: Netlink, family: number, protocol: number):
     family,
     protocol: wide ? IPPROTO.TCP : protocol,
     extensions: 1 << (INET.SHUTDOWN - 1),
-    // TIME_WAIT and connections still being made belong to nobody.
-    states: ALL_STATES & ~(1 << TCP_STATE.TIME_WAIT) & ~(1 << TCP_STATE.NEW_SYN_RECV),
+    states: OF_SOMEBODY,
   });
   const body = wide ? withProtocol(request, protocol) : request;
   return askAll(netlink, `sockets of protocol ${protocol}`, body, inetHead, (head, attributes) => [
     head.inode,
     inetSocket(head, attributes),
   ]);
+}
+
+/** What else is to be known of a socket of TCP. */
+export type TcpFacts = Pick<InetSocket, "receiveQueue" | "md5">;
+
+/** The same of all of a family that have an inode, by that. @throws KernelError */
+export function tcpFacts(netlink: Netlink, family: number): Map<number, TcpFacts> {
+  const request = inetRequest.encode({
+    family,
+    protocol: IPPROTO.TCP,
+    extensions: EVERYTHING,
+    states: OF_SOMEBODY,
+  });
+  const found = new Map<number, TcpFacts>();
+  const { inode, rqueue } = inetHead.offset;
+  netlink.ask(
+    "list of TCP sockets",
+    { type: BY_FAMILY, flags: NLM.DUMP, body: request },
+    ({ body }) => {
+      const md5 = hasAttribute(body, inetHead.size, INET.MD5SIG);
+      found.set(u32.read(body, inode), { receiveQueue: u32.read(body, rqueue), md5 });
+    },
+    () => found.clear(),
+  );
+  found.delete(0);
+  return found;
 }
 
 function inetSocket(head: ReturnType<typeof inetHead.decode>, attributes: Attributes): InetSocket {
@@ -128,8 +165,7 @@ export function tcpSocket(netlink: Netlink, ends: TcpEnds): InetSocket | undefin
   const body = inetRequest.encode({
     family: ends.family,
     protocol: IPPROTO.TCP,
-    // With the information comes what else TCP has, keys among it.
-    extensions: (1 << (INET.SHUTDOWN - 1)) | (1 << (INET.INFO - 1)),
+    extensions: EVERYTHING,
     states: ALL_STATES,
     id: {
       sport: portBytes(ends.sourcePort),

@@ -74,6 +74,12 @@ export function* eachAttribute(bytes: Uint8Array, start = 0): Generator<[number,
   }
 }
 
+/** Whether there is an attribute of a type in `bytes` from `start`, which is aligned. */
+export function hasAttribute(bytes: Uint8Array, start: number, wanted: number): boolean {
+  for (const [type] of eachAttribute(bytes, start)) if (type === wanted) return true;
+  return false;
+}
+
 /** A text attribute, which may end with a zero byte. */
 export function attributeText(value: Uint8Array): string {
   const end = value.indexOf(0);

@@ -7,7 +7,7 @@ import { type InetSkEntry, type SkDatagramEntry, SkShutdown } from "../../images
 import { ERRNO } from "../../linux/errno.ts";
 import { F } from "../../linux/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
-import { type InetSocket, inetSockets } from "../../linux/inet-diag.ts";
+import { type InetSocket, inetSockets, type TcpFacts } from "../../linux/inet-diag.ts";
 import { interfaceName } from "../../linux/interface-names.ts";
 import { fcntl, S } from "../../linux/io.ts";
 import { NETLINK } from "../../linux/netlink.ts";
@@ -110,7 +110,7 @@ class InetDump implements FileDumper {
     const { state, backlog } = this.#state(fd, type, names, ino, where, net);
     const connection = isTcp(type) && names.peer !== undefined;
     const listening = state === TCP_STATE.LISTEN;
-    if (isTcp(type) && (connection || listening)) this.#refuseSigned(fd, names, where, net);
+    if (isTcp(type) && (connection || listening)) this.#refuseSigned(fd, ino, names, where, net);
     this.#refuseErrorQueue(fd, type, state, where);
     const { datagrams, error } = this.#waiting(fd, type, names, where, net);
     const entry: InetSkEntry = {
@@ -143,6 +143,7 @@ class InetDump implements FileDumper {
   }
 
   finish(): void {
+    this.#listed.renew();
     this.#connections.save(this.context.network.leaves);
     this.#listed[Symbol.dispose]();
   }
@@ -152,12 +153,13 @@ class InetDump implements FileDumper {
     this.#listed[Symbol.dispose]();
   }
 
-  #find(fd: number, { own, peer }: Names, net: SocketNet): InetSocket | undefined {
-    return this.#listed.find(fd, own, peer, tryGetInt(fd, SOL.SOCKET, SO.BINDTOIFINDEX) ?? 0, net);
+  #find(fd: number, inode: number, { own, peer }: Names, net: SocketNet): TcpFacts | undefined {
+    const device = tryGetInt(fd, SOL.SOCKET, SO.BINDTOIFINDEX) ?? 0;
+    return this.#listed.find({ fd, inode, own, peer, device, net });
   }
 
-  #refuseSigned(fd: number, names: Names, where: string, net: SocketNet): void {
-    if (this.#find(fd, names, net)?.md5 === true)
+  #refuseSigned(fd: number, inode: number, names: Names, where: string, net: SocketNet): void {
+    if (this.#find(fd, inode, names, net)?.md5 === true)
       throw new FileDumpError(`${where}: its segments are signed (TCP_MD5SIG), which cannot be dumped`);
   }
 
@@ -260,7 +262,7 @@ class InetDump implements FileDumper {
       reuse: entry.opts.reuseaddr === true,
       isLocked: !net.isOurs,
       where,
-      waiting: () => this.#find(fd.number, { own, peer }, net)?.receiveQueue,
+      waiting: () => this.#find(fd.number, entry.ino, { own, peer }, net)?.receiveQueue,
       take: (saved) => {
         entry.state = saved.state;
         if (saved.error !== 0) entry.error = saved.error;
