@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { buildFixtures } from "./harness/build.ts";
 import { startFixture } from "./harness/fixture.ts";
 import { hasIptables, lockRules, lockRulesLeft } from "./harness/lock-rules.ts";
+import { patience } from "./harness/patience.ts";
 import { waitGone } from "./harness/processes.ts";
 import { dump, ourTool, peerTool, restore, type Tool } from "./harness/tool.ts";
 
@@ -46,5 +47,5 @@ for (const method of ["nftables", "iptables"])
   describe.skipIf(!isRoot || (method === "iptables" && !hasIptables()))(method, () => {
     for (const name of NAMES)
       for (const [what, dumpTool, restoreTool] of exchanges)
-        test(`${name}: ${what}`, () => carried(name, method, dumpTool, restoreTool));
+        test(`${name}: ${what}`, () => carried(name, method, dumpTool, restoreTool), patience(90_000));
   });
