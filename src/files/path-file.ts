@@ -132,13 +132,9 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     if (!link.startsWith("/")) {
       throw new FileDumpError(`${file.where}: ${link} is no path, and cannot be dumped yet`);
     }
-    if (file.fsMagic === FS_MAGIC.SECRETMEM) {
-      throw new FileDumpError(
-        `${file.where}: secret memory (memfd_secret(2)), which nobody but its own processes may read, cannot be dumped`,
-      );
-    }
     const { mounts } = this.context;
     if (mounts.any && !mounts.has(status.mntId)) {
+      refuseSecret(file);
       throw new FileDumpError(
         `${file.where}: ${link} is on mount ${status.mntId}, which is in no mount namespace of the tree`,
       );
@@ -166,6 +162,7 @@ export class PathFileDump implements FileDumper, PathFilesDump {
 
   #findOtherwise(file: OpenFile, id: number, there: FileStatus | number): string {
     const { link, status, format } = file;
+    refuseSecret(file);
     const { fsMagic } = file;
     // Its files come and go with the processes and terminals that they are of.
     if (fsMagic === FS_MAGIC.PROC) {
@@ -224,6 +221,14 @@ export class PathFileDump implements FileDumper, PathFilesDump {
     this.#remaps.add(id, RemapType.PROCFS, pid);
     return name;
   }
+}
+
+/** Files of secret memory have a path that leads nowhere. @throws FileDumpError */
+function refuseSecret({ fsMagic, where }: OpenFile): void {
+  if (fsMagic !== FS_MAGIC.SECRETMEM) return;
+  throw new FileDumpError(
+    `${where}: secret memory (memfd_secret(2)), which nobody but its own processes may read, cannot be dumped`,
+  );
 }
 
 /** Whether a path leads to a file. */
