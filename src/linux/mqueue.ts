@@ -3,6 +3,7 @@
  * of ours takes all and puts them back, in one go, that it finishes even when we are killed meanwhile.
  */
 import { ChildTable, ChildWord } from "./child-table.ts";
+import { instant } from "./instants.ts";
 import { MAP, PROT } from "./memory.ts";
 import { NR } from "./nr.ts";
 import { s64, struct, word } from "./struct.ts";
@@ -71,7 +72,9 @@ export function peekQueue(fd: number, what: string, bytes: number): QueueMessage
     const sent = received.map((length, i) =>
       child.call(NR.mq_timedsend, fd, buffer + i * slot, length, new ChildWord(at(i)), 0),
     );
-    child.run();
+    child.start();
+    instant();
+    child.end();
     const memory = memoryAt(buffer, size);
     return received.map((length, i) => {
       const result = sent[i];
