@@ -18,7 +18,9 @@ import { readLink } from "./linux/io.ts";
 import { ourPath } from "./linux/path-at.ts";
 import { hostPid } from "./linux/pid.ts";
 import { log } from "./log.ts";
+import { setSink } from "./memory/page-sink.ts";
 import { dropReplacedByDump } from "./migrate/dedup.ts";
+import { PageClient } from "./migrate/page-client.ts";
 import { Tracker, unwrittenSince } from "./migrate/tracker.ts";
 import { NamespacesDump, ownIds } from "./namespaces/dump.ts";
 import { LOCK_METHOD, networkLock, newRunId } from "./namespaces/lock-methods.ts";
@@ -55,6 +57,8 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   refuseRoot(rootPid);
   const stats = new DumpStats();
   const images = ImageDir.create(given.imagesDir, given.prevImagesDir);
+  using client = PageClient.of(given);
+  if (client !== undefined) setSink(images, client);
   stage("dump/start");
 
   const freezing = new Stopwatch();
@@ -112,6 +116,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
     stage("dump/frozen");
     for (const pid of living) plugins.ask("checkpointDevices", pid);
     saving.save(tree);
+    client?.finish();
     stats.frozenTime = frozen.micros;
     if ((options.cpuCap & CpuCap.image) !== 0) dumpCpuinfo(images);
     if (options.pidfile !== undefined) writePidfile(options.pidfile, rootPid, undo);

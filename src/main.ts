@@ -12,6 +12,7 @@ const procedures: Procedures = {
   dump: async () => (await import("./dump.ts")).dump,
   restore: async () => (await import("./restore.ts")).restore,
   "pre-dump": async () => (await import("./migrate/pre-dump.ts")).preDump,
+  "page-server": async () => (await import("./rpc/page-server.ts")).pageServer,
   dedup: async () => (await import("./migrate/dedup.ts")).dedup,
   check: async () => (await import("./check/check.ts")).check,
   exec: async () => (await import("./exec.ts")).exec,

@@ -61,10 +61,9 @@ const SHORTS: Record<string, string> = {
 
 /** What the commands that are built cannot be asked for yet. An option that gets built changes this list. */
 const MISSING: Partial<Record<Command, string>> = {
-  dump: `stream lazy-pages page-server address port
-    ps-socket status-fd tls tls-cacert tls-cacrl tls-cert tls-key tls-no-cn-verify`,
-  "pre-dump": `stream lazy-pages page-server address port
-    ps-socket tls tls-cacert tls-cacrl tls-cert tls-key tls-no-cn-verify`,
+  dump: `stream lazy-pages status-fd tls tls-cacert tls-cacrl tls-cert tls-key tls-no-cn-verify`,
+  "pre-dump": `stream lazy-pages tls tls-cacert tls-cacrl tls-cert tls-key tls-no-cn-verify`,
+  "page-server": `auto-dedup lazy-pages tls tls-cacert tls-cacrl tls-cert tls-key tls-no-cn-verify`,
   restore: "stream auto-dedup lazy-pages",
   exec: "",
   service: "",

@@ -15,7 +15,7 @@ export const COMMANDS = [
   { name: "restore", built: true, help: "restore a process tree" },
   { name: "pre-dump", built: true, help: "save memory ahead of a dump, while the tree runs on" },
   { name: "check", built: true, help: "tell whether this kernel offers what is needed" },
-  { name: "page-server", built: false, help: "receive the memory pages of a dump over the network" },
+  { name: "page-server", built: true, help: "receive the memory pages of a dump over the network" },
   { name: "lazy-pages", built: false, help: "fill in a restored tree's memory on demand" },
   { name: "service", built: true, help: "serve requests on a socket" },
   { name: "swrk", built: true, help: "serve requests on an inherited descriptor" },
@@ -278,6 +278,8 @@ const CPUS: readonly Command[] = [...BOTH, "cpuinfo dump", "cpuinfo check"];
 const SERVICE: readonly Command[] = ["service"];
 const SERVERS: readonly Command[] = ["page-server", "lazy-pages", "service"];
 const TRANSFERS: readonly Command[] = ["dump", "pre-dump", "page-server", "lazy-pages"];
+/** Of these, those that are built. */
+const PAGES: readonly Command[] = ["dump", "pre-dump", "page-server"];
 /** Not built yet for any command. */
 const NOT_YET: readonly Command[] = [];
 
@@ -372,7 +374,7 @@ const TABLE = {
 
   // -- Memory ---------------------------------------------------------------------------------------------
   prevImagesDir: { long: "prev-images-dir", argument: "required", value: text, rpc: "parent_img", section: "Memory",
-    commands: [...DUMPS, "page-server"], built: DUMPS, metavar: "DIR",
+    commands: [...DUMPS, "page-server"], built: [...DUMPS, "page-server"], metavar: "DIR",
     help: "save only what changed since the images in DIR, relative to the image directory" },
   trackMem: { long: "track-mem", argument: "none", negatable: true, value: flag,
     rpc: "track_mem", section: "Memory", commands: DUMPS, built: DUMPS,
@@ -514,21 +516,21 @@ const TABLE = {
 
   // -- Page server ----------------------------------------------------------------------------------------
   pageServer: { long: "page-server", argument: "none", negatable: true, value: flag, section: "Page server",
-    commands: [...DUMPS, "lazy-pages"], built: NOT_YET, help: "send the pages to a page server" },
+    commands: [...DUMPS, "lazy-pages"], built: DUMPS, help: "send the pages to a page server" },
   address: { long: "address", argument: "required", value: text, rpc: "ps.address", section: "Page server",
-    commands: [...TRANSFERS, "service"], built: SERVICE, metavar: "ADDR",
+    commands: [...TRANSFERS, "service"], built: [...PAGES, "service"], metavar: "ADDR",
     help: "the server's address; the service's socket" },
   port: { long: "port", argument: "required", value: number(undefined, 1, 65535),
-    rpc: "ps.port", section: "Page server", commands: TRANSFERS, built: NOT_YET, metavar: "NUM",
+    rpc: "ps.port", section: "Page server", commands: TRANSFERS, built: PAGES, metavar: "NUM",
     help: "the server's port" },
   psSocket: { long: "ps-socket", argument: "required", value: number(undefined, 0, INT_MAX),
-    rpc: "ps.fd", section: "Page server", commands: TRANSFERS, built: NOT_YET, metavar: "FD",
+    rpc: "ps.fd", section: "Page server", commands: TRANSFERS, built: PAGES, metavar: "FD",
     help: "use this connected socket instead" },
   daemon: { long: "daemon", argument: "none", negatable: true, value: flag,
     also: { restoreDetached: "same" }, section: "Page server",
     commands: ["restore", ...SERVERS], built: ["restore", "service"], help: "serve in the background" },
   statusFd: { long: "status-fd", argument: "required", value: number(undefined, 0, INT_MAX),
-    rpc: "status_fd", section: "Page server", commands: [...SERVERS, "dump"], built: SERVICE, metavar: "FD",
+    rpc: "status_fd", section: "Page server", commands: [...SERVERS, "dump"], built: [...SERVICE, "page-server"], metavar: "FD",
     help: "write a zero byte to FD once requests can come" },
   tls: { long: "tls", argument: "none", negatable: true, value: flag, rpc: "tls", section: "Page server",
     commands: TRANSFERS, built: NOT_YET, help: "secure the connection with TLS" },

@@ -121,14 +121,19 @@ export class ImageDir extends ReadableImages {
     if (!before.has(IMAGES.inventory))
       throw new ImageError("there is no whole dump to build on: it has no inventory.img", { file: previous });
     dir.remove(IMAGES.inventory);
-    const link = `${path}/${PARENT_LINK}`;
+    dir.linkParent(previous);
+    return new ImageDir(path, before);
+  }
+
+  /** Has the directory build on another one, a path that counts from it. */
+  linkParent(previous: string): void {
+    const link = `${this.path}/${PARENT_LINK}`;
     try {
       unlink(link);
       symlink(previous, link);
     } catch (error) {
       throw fileError("link", PARENT_LINK, error);
     }
-    return new ImageDir(path, before);
   }
 
   /** The directory of the dump before this one; undefined where there is none. */

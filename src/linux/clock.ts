@@ -8,6 +8,8 @@ export const NSEC_PER_SEC = 1_000_000_000n;
 
 /** struct timespec: seconds, negative ones before the beginning of a clock, and nanoseconds. */
 export const timespec = struct({ sec: s64, nsec: s64 });
+/** struct timeval: seconds and microseconds. */
+export const timeval = struct({ sec: s64, usec: s64 });
 /** struct itimerspec: the interval, then the value. */
 export const itimerspec = struct({ isec: u64, insec: u64, vsec: u64, vnsec: u64 });
 

@@ -9,7 +9,7 @@
 import type { ImageDir } from "../images/image-dir.ts";
 import { IMAGES } from "../images/kinds.ts";
 import type { VmaEntry } from "../images/schema/generated/memory.ts";
-import { close, fstat, withFd, writeAll } from "../linux/io.ts";
+import { fstat, withFd } from "../linux/io.ts";
 import { PAGE_SIZE, TASK_SIZE } from "../linux/memory.ts";
 import type { PageRuns } from "../linux/pagemap.ts";
 import type { HostPid } from "../linux/pid.ts";
@@ -23,9 +23,10 @@ import { guardEntries, type MappedFiles, MappingDescriber, openMapping } from ".
 import { MemoryError, naming, rangeText } from "./errors.ts";
 import { isFull, placeWithin } from "./last-mapping.ts";
 import { askMm, type MmAnswers, mmEntry } from "./mm-entry.ts";
-import { fileSink, type PageSink } from "./page-sink.ts";
-import { ParentPages, ProcessMemory, type UnwrittenPages } from "./parent-pages.ts";
+import { sinkOf } from "./page-sink.ts";
+import { type PagesBefore, ProcessMemory, type UnwrittenPages } from "./parent-pages.ts";
 import { askPolicies } from "./policies.ts";
+import { ProcessPages } from "./process-pages.ts";
 import { pagesWithContent, type Selection, selectPages } from "./select.ts";
 import { dumpShmemContent } from "./shmem.ts";
 import { SysvDump } from "./sysv.ts";
@@ -43,7 +44,6 @@ export class MemoryDump {
   readonly #sysv: SysvDump;
   readonly #copier = new PageCopier();
   readonly #describer: MappingDescriber;
-  readonly #sink: PageSink;
   #answers: MmAnswers | undefined;
   #hasUprobes = false;
 
@@ -59,7 +59,6 @@ export class MemoryDump {
     const sysv = new SysvDump(images, hasOwnIpc);
     this.#sysv = sysv;
     this.#describer = new MappingDescriber(images, files, (dumpee, mapping) => sysv.note(dumpee, mapping));
-    this.#sink = fileSink(images);
   }
 
   /**
@@ -96,17 +95,11 @@ export class MemoryDump {
     this.stats.memdumpTime += Math.round((performance.now() - began) * 1000);
   }
 
-  /** What the images that these build on have of it. */
-  #pagesBefore({ pid, numberOf }: Dumpee): ParentPages | undefined {
+  /** What is there of it by the dump that this one builds on. */
+  #pagesBefore({ pid, numberOf }: Dumpee): PagesBefore | undefined {
     const open = () => new ProcessMemory(pid);
-    return ParentPages.of(
-      this.images,
-      IMAGES.pagemap,
-      numberOf(pid),
-      TASK_SIZE,
-      open,
-      this.unwritten.get(pid),
-    );
+    const unwritten = this.unwritten.get(pid);
+    return sinkOf(this.images).before(IMAGES.pagemap, numberOf(pid), TASK_SIZE, open, unwritten);
   }
 
   /** A restore has an area of its own in the process, until it lets go of it. @throws MemoryError where that cannot be */
@@ -168,24 +161,18 @@ export class MemoryDump {
   }
 
   /** Sets the copying going. */
-  #copy(dumpee: Dumpee, { runs, pieces, own, scanned }: Selection): void {
+  #copy(dumpee: Dumpee, selection: Selection): void {
     const { pid } = dumpee;
+    const { runs, scanned } = selection;
     this.stats.pagesScanned += scanned;
     this.stats.pagesWritten += runs.pages;
     this.stats.pagesInParent += runs.inParent;
     dumpee.frozen.memory = runs.pages * PAGE_SIZE;
     const began = performance.now();
-    const sink = this.#sink.open(IMAGES.pagemap, dumpee.numberOf(pid), runs);
+    using pages = new ProcessPages(pid, selection, this.#copier);
     naming(pid, "its pages", () => {
-      try {
-        for (const { bytes, offset } of own) writeAll(sink.fd, bytes, offset);
-      } catch (error) {
-        close(sink.fd);
-        throw error;
-      }
-      this.#copier.copy(pid, pieces, sink.fd);
+      sinkOf(this.images).store(IMAGES.pagemap, dumpee.numberOf(pid), pages);
     });
-    sink.list();
     this.stats.memwriteTime += Math.round((performance.now() - began) * 1000);
     log.debug("memory/dump", `process ${pid}: ${dumpee.mappings.length} mappings, ${runs.pages} pages`);
   }

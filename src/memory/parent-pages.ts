@@ -20,8 +20,17 @@ export interface UnwrittenPages {
   eachPart(start: number, end: number, use: (start: number, end: number, isUnwritten: boolean) => void): void;
 }
 
+/** What of a process or object is there by the dump before, and as it is now. */
+export interface PagesBefore extends Disposable {
+  /**
+   * Cuts a range of whole pages into parts, in order: whether they are there as they are now. Ranges are asked for in ascending
+   * order. @throws KernelError, ImageError
+   */
+  eachPart(start: number, end: number, use: (start: number, end: number, isThere: boolean) => void): void;
+}
+
 /** Made for one process or object, and to be disposed of. */
-export class ParentPages implements Disposable {
+export class ParentPages implements PagesBefore {
   #next = 0;
 
   private constructor(
@@ -49,10 +58,6 @@ export class ParentPages implements Disposable {
     return map.total === 0 ? undefined : new ParentPages(map, open(), unwritten);
   }
 
-  /**
-   * Cuts a range of whole pages into parts, in order: whether they stand in the images before as they are now. Ranges are asked
-   * for in ascending order. @throws KernelError, ImageError
-   */
   eachPart(start: number, end: number, use: (start: number, end: number, isThere: boolean) => void): void {
     const { map } = this;
     const endOf = (i: number) => (map.vaddr[i] ?? 0) + (map.bytes[i] ?? 0);
@@ -93,18 +98,26 @@ export class ParentPages implements Disposable {
   }
 }
 
-/** The memory of a process that stands, by its addresses. */
+/** The memory of a process, by its addresses. */
 export class ProcessMemory implements ReadableBytes, Disposable {
   readonly #fd: number;
 
-  /** @throws KernelError */
-  constructor(private readonly pid: HostPid) {
+  /** Of one that `runsOn` a page that has gone is zero. @throws KernelError */
+  constructor(
+    private readonly pid: HostPid,
+    private readonly runsOn = false,
+  ) {
     this.#fd = open(`/proc/${pid}/mem`, O.RDONLY);
   }
 
   readAt(into: Uint8Array, offset: number): number {
     const got = rawSyscall(NR.pread64, this.#fd, addressOf(into), into.length, offset);
     if (got > 0) return got;
+    if (this.runsOn) {
+      const page = Math.min(into.length, PAGE_SIZE - (offset % PAGE_SIZE));
+      into.fill(0, 0, page);
+      return page;
+    }
     const place = `memory of process ${this.pid} at 0x${offset.toString(16)}`;
     throw new KernelError("pread64", place, got === 0 ? ERRNO.EIO : -got);
   }

@@ -84,6 +84,17 @@ export class Pieces {
     }
   }
 
+  /** The index of the piece that has what stands at an offset. */
+  at(offset: number): number {
+    let low = 0;
+    for (let high = this.length; low + 1 < high; ) {
+      const middle = (low + high) >>> 1;
+      if ((this.offset[middle] ?? 0) <= offset) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+
   /** Those that stand in each of the sources of a pagemap, which all are of. */
   *bySource({ sources }: Pagemap): Generator<readonly [PageSource, Pieces]> {
     for (const source of sources) yield [source, sources.length === 1 ? this : this.#within(source)];

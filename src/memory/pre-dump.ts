@@ -15,10 +15,11 @@ import type { DumpStats } from "../stats.ts";
 import { isRing } from "./aio.ts";
 import { isKernelShmem, openMapping } from "./describe.ts";
 import { naming } from "./errors.ts";
-import { fileSink } from "./page-sink.ts";
+import { sinkOf } from "./page-sink.ts";
 import { PE, RunList } from "./pages.ts";
-import { ParentPages, ProcessMemory, type UnwrittenPages } from "./parent-pages.ts";
+import { ProcessMemory, type UnwrittenPages } from "./parent-pages.ts";
 import { Pieces } from "./pieces.ts";
+import { ProcessPages } from "./process-pages.ts";
 import { eachRun, pagesWithContent, storeChanged } from "./select.ts";
 import { dumpShmemContent, shmidOf } from "./shmem.ts";
 import { PageCopier } from "./transfer.ts";
@@ -52,7 +53,7 @@ export class MemoryPreDump implements Disposable {
     const runs = new RunList();
     const pieces = new Pieces();
     const open = () => new ProcessMemory(pid);
-    using before = ParentPages.of(this.images, IMAGES.pagemap, id, TASK_SIZE, open, unwritten);
+    using before = sinkOf(this.images).before(IMAGES.pagemap, id, TASK_SIZE, open, unwritten);
     let next = 0;
     for (const mapping of own) {
       this.stats.pagesScanned += (mapping.end - mapping.start) / PAGE_SIZE;
@@ -74,19 +75,17 @@ export class MemoryPreDump implements Disposable {
   /** Copies what was found, of processes that run on. @throws KernelError, MemoryError */
   copy(): void {
     const began = performance.now();
-    const sink = fileSink(this.images);
     for (const { pid, id, runs, pieces } of this.#found) {
       this.stats.pagesWritten += runs.pages;
       this.stats.pagesInParent += runs.inParent;
-      const file = sink.open(IMAGES.pagemap, id, runs);
+      using pages = new ProcessPages(pid, { runs, pieces, own: [] }, this.#copier, true);
       try {
-        naming(pid, "its pages", () => this.#copier.copy(pid, pieces, file.fd, true));
+        naming(pid, "its pages", () => sinkOf(this.images).store(IMAGES.pagemap, id, pages));
       } catch (error) {
         if (!hasEnded(pid, pid)) throw error;
         log.debug("memory/pre-dump", `process ${pid}: it has ended meanwhile`);
         continue;
       }
-      file.list();
       log.debug(
         "memory/pre-dump",
         `process ${pid}: ${runs.pages} pages, ${runs.inParent} are in the images before`,

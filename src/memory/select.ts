@@ -12,7 +12,7 @@ import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import type { Described } from "./describe.ts";
 import { MemoryError, naming, type Range, rangeText } from "./errors.ts";
 import { PE, RunList } from "./pages.ts";
-import type { ParentPages } from "./parent-pages.ts";
+import type { PagesBefore } from "./parent-pages.ts";
 import { Pieces } from "./pieces.ts";
 import { mayBeProbed, probedPages } from "./uprobes.ts";
 import { isPrivate, STATUS } from "./vma.ts";
@@ -38,7 +38,7 @@ export function selectPages(
   described: readonly Described[],
   pageRuns: PageRuns,
   hasProbes: boolean,
-  before?: ParentPages,
+  before?: PagesBefore,
 ): Selection {
   const { pid } = dumpee;
   const runs = new RunList();
@@ -93,7 +93,7 @@ export function selectPages(
 /** Adds a range of whole pages: what the images before have as it is now is left to them, the rest is stored with these flags. */
 export function storeChanged(
   { runs, pieces }: Pick<Selection, "runs" | "pieces">,
-  before: ParentPages | undefined,
+  before: PagesBefore | undefined,
   start: number,
   end: number,
   flags: number,

@@ -13,9 +13,9 @@ import { MAP, PAGE_SIZE, PROT, pageUp } from "../linux/memory.ts";
 import { NR } from "../linux/nr.ts";
 import { rawSyscall, syscall } from "../linux/syscall.ts";
 import type { SharedCounts } from "../stats.ts";
-import { fileSink } from "./page-sink.ts";
+import { type StoredPages, sinkOf } from "./page-sink.ts";
 import { Pagemap, PE, RunList } from "./pages.ts";
-import { FileBytes, ParentPages } from "./parent-pages.ts";
+import { FileBytes } from "./parent-pages.ts";
 
 const ids = new WeakMap<ImageDir, { byObject: Map<string, number>; taken: Set<number> }>();
 const FIRST_FREE_ID = 0x8000_0000;
@@ -107,10 +107,47 @@ function withoutZeros(fd: number, runs: RunList, unit: number): RunList {
   return kept;
 }
 
+/** The pages of an object that are stored, as they stand in its pages file. */
+class ObjectPages implements StoredPages {
+  readonly #bytes: FileBytes;
+
+  constructor(
+    private readonly fd: number,
+    private readonly size: number,
+    readonly runs: RunList,
+  ) {
+    this.#bytes = new FileBytes(fd);
+  }
+
+  intoFile(fd: number): void {
+    withFd(fd, (pages) => {
+      this.#eachStored((start, end) => copyOut(this.fd, pages, start, end, this.size));
+    });
+  }
+
+  readAt(into: Uint8Array, offset: number): number {
+    let before = 0;
+    let got = 0;
+    this.#eachStored((start, end) => {
+      const at = start + offset - before;
+      before += end - start;
+      if (at >= start && at < end) got = this.#bytes.readAt(into.subarray(0, end - at), at);
+    });
+    return got;
+  }
+
+  #eachStored(use: (start: number, end: number) => void): void {
+    const { start, end, flags } = this.runs;
+    start.forEach((from, i) => {
+      if (flags[i] === PE.PRESENT) use(from, end[i] ?? from);
+    });
+  }
+}
+
 /** The same runs, with what the images of the dump before have apart from what is to be stored. */
 function changedRuns(images: ImageDir, shmid: number, fd: number, runs: RunList): RunList {
   const open = () => new FileBytes(fd);
-  using before = ParentPages.of(images, IMAGES.shmem_pagemap, shmid, Number.MAX_SAFE_INTEGER, open);
+  using before = sinkOf(images).before(IMAGES.shmem_pagemap, shmid, Number.MAX_SAFE_INTEGER, open);
   if (before === undefined) return runs;
   const changed = new RunList();
   runs.start.forEach((start, i) => {
@@ -132,13 +169,7 @@ export function dumpShmemContent(images: ImageDir, shmid: number, fd: number, si
     const { blksize } = fstat(own);
     if (Number(blksize) > PAGE_SIZE) runs = withoutZeros(own, runs, Number(blksize));
     const stored = changedRuns(images, shmid, own, runs);
-    const sink = fileSink(images).open(IMAGES.shmem_pagemap, shmid, stored);
-    withFd(sink.fd, (pages) => {
-      stored.start.forEach((start, i) => {
-        if (stored.flags[i] === PE.PRESENT) copyOut(own, pages, start, stored.end[i] ?? start, size);
-      });
-    });
-    sink.list();
+    sinkOf(images).store(IMAGES.shmem_pagemap, shmid, new ObjectPages(own, size, stored));
     return { scanned: pageUp(size) / PAGE_SIZE, written: stored.pages, inParent: stored.inParent };
   });
 }

@@ -12,6 +12,7 @@ import { CLOCK, readClock } from "../linux/clock.ts";
 import { type HostPid, hostPid } from "../linux/pid.ts";
 import { readSmaps } from "../linux/proc.ts";
 import { log } from "../log.ts";
+import { setSink } from "../memory/page-sink.ts";
 import { MemoryPreDump } from "../memory/pre-dump.ts";
 import type { Options } from "../options.ts";
 import { Plugins } from "../plugins/plugins.ts";
@@ -24,6 +25,7 @@ import { DumpStats, Stopwatch } from "../stats.ts";
 import { FrozenTree } from "../tracee/hold/freeze.ts";
 import { Undo } from "../undo/undo.ts";
 import { dropReplacedByDump } from "./dedup.ts";
+import { PageClient } from "./page-client.ts";
 import { Tracker, unwrittenSince } from "./tracker.ts";
 
 /** Returns the exit code. @throws whatever failed, after the tree was let go; the directory has no inventory then */
@@ -38,12 +40,15 @@ function preDumpWith(options: Options, plugins: Plugins): number {
   refuseRoot(rootPid);
   const stats = new DumpStats();
   const images = ImageDir.create(options.imagesDir, options.prevImagesDir);
+  using client = PageClient.of(options);
+  if (client !== undefined) setSink(images, client);
   stage("pre-dump/start");
   using memory = new MemoryPreDump(images, stats);
   using tracker = new Tracker();
   whileFrozen(options, rootPid, stats, plugins, (tree) => look(tree, images, memory, tracker));
   stage("pre-dump/released");
   memory.copy();
+  client?.finish();
   stage("pre-dump/copied");
   ImageDir.open(options.workDir ?? options.imagesDir).writeAll(IMAGES.stats, [{ dump: stats.entry }], "dump");
   images.commitInventory({
@@ -96,11 +101,11 @@ function look(tree: FrozenTree, images: ImageDir, memory: MemoryPreDump, tracker
   });
   const pids = owners.map(({ pid }) => pid);
   const unwritten = unwrittenSince(images.previous, pids);
-  const mappings = new Map(pids.map((pid) => [pid, readSmaps(pid)]));
-  for (const [pid, maps] of mappings) {
-    memory.look(pid, numbers.numberOf(pid), maps, unwritten.get(pid));
+  within(owners, ({ pid, table }, mappings) => tracker.register(pid, table, mappings));
+  tracker.begin(pids);
+  // What is protected now is what is found then: to be entered may have taken pages of a stack.
+  for (const pid of pids) {
+    memory.look(pid, numbers.numberOf(pid), readSmaps(pid), unwritten.get(pid));
     stage("pre-dump/process");
   }
-  within(owners, ({ pid, table }) => tracker.register(pid, table, mappings.get(pid) ?? []));
-  tracker.begin(pids);
 }

@@ -1,6 +1,6 @@
 /** Calls made inside processes that stand, for something else than a dump; they are as they were found afterwards. */
 
-import { readSmaps } from "../linux/proc.ts";
+import { type Mapping, readSmaps } from "../linux/proc.ts";
 import { askAll, askingGroups, enterAll, leaveAll } from "../tracee/enter/enter.ts";
 import type { Entered } from "../tracee/enter/entered.ts";
 import { saveThreads } from "../tracee/enter/saved.ts";
@@ -8,10 +8,13 @@ import type { FrozenProcess } from "../tracee/hold/freeze.ts";
 import { refuseDeadLeader, refuseThreads } from "./core.ts";
 
 /**
- * Enters processes, each of which has memory of its own, and gives each to `use` with a table to call by. All are left again, whatever
- * happens. @throws KernelError, UnsupportedError, whatever `use` throws
+ * Enters processes, each of which has memory of its own, and gives each to `use` with a table to call by, and its mappings as they were
+ * before. All are left again, whatever happens. @throws KernelError, UnsupportedError, whatever `use` throws
  */
-export function within(processes: readonly FrozenProcess[], use: (inside: Entered) => void): void {
+export function within(
+  processes: readonly FrozenProcess[],
+  use: (inside: Entered, mappings: readonly Mapping[]) => void,
+): void {
   const requests = processes.map((process, i) => {
     const { pid, threads } = process;
     refuseDeadLeader(process);
@@ -27,7 +30,9 @@ export function within(processes: readonly FrozenProcess[], use: (inside: Entere
   try {
     const inside = enterAll(requests, entered);
     for (const group of askingGroups(inside)) askAll(group, () => undefined).answers.awaitAll();
-    for (const each of inside) use(each);
+    inside.forEach((each, i) => {
+      use(each, requests[i]?.maps ?? []);
+    });
   } catch (error) {
     // What went wrong first is what is told.
     leaveAll(entered, () => {});

@@ -6,7 +6,7 @@ import type { Actions } from "../actions.ts";
 import { statusReady } from "../cli/status.ts";
 import { errnoName, KernelError } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
-import { isSocket, O, statIfThere, unlink } from "../linux/io.ts";
+import { isSocket, statIfThere, unlink } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import { ourPid, ourProgram } from "../linux/ourselves.ts";
 import type { HostPid } from "../linux/pid.ts";
@@ -20,6 +20,7 @@ import { log } from "../log.ts";
 import { OptionError, type Options } from "../options.ts";
 import { writePidfile } from "../pidfile.ts";
 import { Undo } from "../undo/undo.ts";
+import { configuration, INHERITED, startInBackground } from "./background.ts";
 import { becomeClient } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { OF_SERVICE } from "./worker.ts";
@@ -47,7 +48,7 @@ export function service(options: Options, actions: Actions, [inherited]: readonl
   if (inherited !== undefined) return new Service(Fd.own(Number(inherited)), options).run();
   using socket = listenAt(options.address ?? DEFAULT_ADDRESS);
   let pid: number = ourPid();
-  if (options.daemon) pid = startInBackground(socket, options);
+  if (options.daemon) pid = startInBackground(["service", INHERITED], socket, options);
   if (options.pidfile !== undefined) {
     using undo = new Undo();
     writePidfile(options.pidfile, pid, undo);
@@ -78,41 +79,6 @@ function listenAt(path: string): Fd {
   }
   log.info("service", `listening at ${path}`);
   return socket;
-}
-
-/** What a process of ours is told that goes on with our work. */
-function configuration({ config, noDefaultConfig }: Options): string[] {
-  return [
-    ...(config === undefined ? [] : ["--config", config]),
-    ...(noDefaultConfig ? ["--no-default-config"] : []),
-  ];
-}
-
-/** Starts the service as the leader of a session of its own, without a terminal. Gives its pid. @throws KernelError */
-function startInBackground(socket: Fd, options: Options): number {
-  const { path, words } = ourProgram();
-  using nothing = Fd.open("/dev/null", O.RDWR);
-  const number = 3;
-  return start({
-    path,
-    words: [
-      ...words,
-      "service",
-      String(number),
-      "-W",
-      options.workDir ?? ".",
-      ...(options.logFile === undefined ? [] : ["-o", options.logFile]),
-      `-v${options.verbosity}`,
-      ...configuration(options),
-    ],
-    descriptors: new Map([
-      [0, nothing.number],
-      [1, nothing.number],
-      [2, nothing.number],
-      [number, socket.number],
-    ]),
-    prepare: [{ what: "a session", nr: NR.setsid, args: [] }],
-  });
 }
 
 class Service {

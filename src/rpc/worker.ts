@@ -201,6 +201,10 @@ class Requests {
         this.#listener(command, opts),
         fstat(this.connection.fd).ino,
       );
+      if (command === "page-server") {
+        const { startPageServer } = await import("./page-server.ts");
+        return { success: true, ps: startPageServer(options) };
+      }
       const procedure = await load();
       const success = (await procedure(options, actions, opts.exec_cmd)) === 0;
       return { success, ...firstErrorOf(), ...(actions.root !== undefined && { root: actions.root }) };
