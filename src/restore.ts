@@ -56,6 +56,26 @@ export async function restore(options: Options, actions: Actions): Promise<numbe
 
 async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): Promise<number> {
   const images = ImageDir.open(options.imagesDir);
+  const inventory = readInventory(images, options);
+  const plugins = Plugins.find(options, "restore", inventory.plugins_entry?.plugins);
+  const work = { images, inventory, sameCpu, options, actions, plugins };
+  const rootPid = await plugins.during(() => restoreTree(work));
+  if (!options.restoreDetached && !options.execCmd) (options.shellJob ? awaitJob : awaitRoot)(rootPid);
+  return 0;
+}
+
+/** What a restore works with. */
+interface Work {
+  readonly images: ImageDir;
+  readonly inventory: InventoryEntry;
+  readonly sameCpu: SameCpu;
+  readonly options: Options;
+  readonly actions: Actions;
+  readonly plugins: Plugins;
+}
+
+/** Reads the inventory, and refuses what it says that a restore cannot be, or not with these options. @throws ImageError */
+function readInventory(images: ImageDir, options: Options): InventoryEntry {
   const inventory = images.tryReadOne(IMAGES.inventory);
   if (inventory === undefined) {
     const what = `${options.imagesDir} holds no dump that came to its end: ENOENT`;
@@ -72,12 +92,9 @@ async function restoreOn(sameCpu: SameCpu, options: Options, actions: Actions): 
     );
   if (inventory.tcp_close === true && !options.tcpClose)
     throw new ImageValueError("inventory.img: dumped with --tcp-close, which a restore needs as well");
-  const plugins = Plugins.find(options, "restore", inventory.plugins_entry?.plugins);
-  const rootPid = await plugins.during(() =>
-    restoreFrom(images, inventory, sameCpu, options, actions, plugins),
-  );
-  if (!options.restoreDetached && !options.execCmd) (options.shellJob ? awaitJob : awaitRoot)(rootPid);
-  return 0;
+  if (inventory.allow_uprobes === true && !options.allowUprobes)
+    throw new ImageValueError("inventory.img: dumped with --allow-uprobes, which a restore needs as well");
+  return inventory;
 }
 
 /** What the images say of network namespaces. */
@@ -95,20 +112,19 @@ function networksPlan(plan: PstreePlan, inventory: InventoryEntry): NetworksPlan
 }
 
 /** Gives our number of the root. */
-async function restoreFrom(
-  images: ImageDir,
-  inventory: InventoryEntry,
-  sameCpu: SameCpu,
-  options: Options,
-  actions: Actions,
-  plugins: Plugins,
-): Promise<HostPid> {
+async function restoreTree({
+  images,
+  inventory,
+  sameCpu,
+  options,
+  actions,
+  plugins,
+}: Work): Promise<HostPid> {
   const stats = new RestoreStats();
   const total = new Stopwatch();
   checkCpuinfo(images, options.cpuCap);
   refuseProfile(options.lsmProfile);
-  if (inventory.allow_uprobes === true && !options.allowUprobes)
-    throw new ImageValueError("inventory.img: dumped with --allow-uprobes, which a restore needs as well");
+  // Who is to live, and in what: nothing is made so far.
   const plan = planPstree(images, options.shellJob);
   using hierarchies = new Hierarchies(options.cgroupYard);
   using undo = new Undo(new Set(plan.all.flatMap(({ pid, threads }) => [pid, ...threads].map(sameHost))));
@@ -152,6 +168,7 @@ async function restoreFrom(
     actions,
   });
   try {
+    // Everything that can fail. What is built dies with us, the rest is undone.
     restoration.build();
     stats.restoreTime = total.micros;
     stage("restore/built");
