@@ -14,7 +14,11 @@ optional=""
 case $purpose in
   build) ;;
   demo) wanted="$wanted python3" ;;
-  bench) wanted="$wanted gcc libc6-dev" ;;
+  bench)
+    wanted="$wanted gcc libc6-dev"
+    # For the rows of containers.
+    optional="runc podman busybox-static"
+    ;;
   test)
     wanted="$wanted gcc libc6-dev xz-utils zstd coreutils gzip python3 perl bc openssl bash util-linux"
     # For crit, the judge of our images, a browser for our report, and pycriu and go-criu, clients of the RPC. Not in every

@@ -1,5 +1,5 @@
 /** A container of runc: a bundle, and the commands on it. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { errorsIn, groupsOf, type Scratch } from "./bundle.ts";
 
 interface Mount {
@@ -149,8 +149,21 @@ export class RuncContainer {
     const end = Date.now() + 20_000;
     while (groupsOf(this.id).some(inhabited) && Date.now() < end) Bun.sleepSync(20);
     Bun.spawnSync(this.words("delete", "-f", this.id), { timeout: PATIENCE });
+    const isBusy = existsSync(this.#log) && readFileSync(this.#log, "utf8").includes("resource busy");
+    // The last of the killed may have been seen in it by nobody but the kernel.
+    while (isBusy && groupsOf(this.id).some(stays) && Date.now() < end) Bun.sleepSync(20);
     const left = groupsOf(this.id);
     if (left.length > 0) throw new Error(`control groups are left: ${left.join(", ")}`);
+  }
+}
+
+/** Tries to remove a group; whether it is still there. */
+function stays(group: string): boolean {
+  try {
+    rmdirSync(group);
+    return false;
+  } catch {
+    return existsSync(group);
   }
 }
 
