@@ -50,7 +50,7 @@ import { type RestoreStats, Stopwatch } from "./stats.ts";
 import { leaveAreas, prepareToLeave, stopProcess } from "./tracee/build/release.ts";
 import type { Restoree } from "./tracee/build/restoree.ts";
 import type { SameCpu } from "./tracee/build/same-cpu.ts";
-import { spawnRoot, spawnStandIn, withNumbersOf } from "./tracee/build/spawn.ts";
+import { spawnRoot, spawnStandIn, withNumbersOf } from "./tracee/build/spawn-root.ts";
 import { awaitEnds } from "./tracee/hold/freeze.ts";
 import { detachAll, type FinalState, giveStates, outliveUs, tryStates } from "./tracee/hold/many-tasks.ts";
 import { Area, BULK, findGap, spansOf } from "./tracee/table/area.ts";

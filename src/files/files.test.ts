@@ -27,7 +27,7 @@ import { OUR_NET } from "../namespaces/net/restore.ts";
 import { noLock } from "../namespaces/network-lock.ts";
 import { DumpStats } from "../stats.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
-import { spawnRoot } from "../tracee/build/spawn.ts";
+import { spawnRoot } from "../tracee/build/spawn-root.ts";
 import type { Dumpee } from "../tracee/enter/dumpee.ts";
 import { enterAll, leaveAll } from "../tracee/enter/enter.ts";
 import type { Entered } from "../tracee/enter/entered.ts";

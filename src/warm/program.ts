@@ -12,7 +12,7 @@ import { PTRACE, PTRACE_EVENT, PTRACE_O, ptrace, setSignalMask } from "../linux/
 import { SIG } from "../linux/signal.ts";
 import { cString } from "../linux/syscall.ts";
 import type { Restoree } from "../tracee/build/restoree.ts";
-import { spawnRoot } from "../tracee/build/spawn.ts";
+import { spawnRoot } from "../tracee/build/spawn-root.ts";
 import type { Task } from "../tracee/hold/task.ts";
 import { Area, BULK, spansOf } from "../tracee/table/area.ts";
 import type { Table } from "../tracee/table/table.ts";

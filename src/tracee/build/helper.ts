@@ -18,7 +18,7 @@ import { awaitEnds } from "../hold/freeze.ts";
 import { Area, BULK, spansOf } from "../table/area.ts";
 import type { Result, Table } from "../table/table.ts";
 import type { Restoree } from "./restoree.ts";
-import { spawnRoot } from "./spawn.ts";
+import { spawnRoot } from "./spawn-root.ts";
 
 /** The number of our pidfd in it: it has no other descriptors. */
 const OUR_PIDFD = 0;

@@ -8,7 +8,8 @@ import { ourMaps } from "../../linux/proc.ts";
 import { SIG } from "../../linux/signal.ts";
 import { awaitEnds } from "../hold/freeze.ts";
 import { Area, BULK, spansOf } from "../table/area.ts";
-import { spawnChildren, spawnRoot } from "./spawn.ts";
+import { spawnChildren } from "./spawn.ts";
+import { spawnRoot } from "./spawn-root.ts";
 
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) console.log("skipped: a pid namespace is for root");
