@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -287,6 +288,80 @@ describe.if(hasPycriu)("swrk", () => {
           { script: "post-resume" },
         ],
       });
+      await fixture.finish();
+    },
+    LONG,
+  );
+
+  test(
+    "pre-dumps, one after the other on a connection, and the dump that builds on them",
+    async () => {
+      const fixture = await startedFixture("minimal");
+      const top = newDir();
+      const [first, second, last] = ["first", "second", "last"].map((name) => {
+        const dir = join(top, name);
+        mkdirSync(dir);
+        return { images_dir_fd: dir };
+      });
+      const of = { pid: fixture.pid, track_mem: true };
+      const { answers } = await talk([
+        { request: { type: "PRE_DUMP", opts: opts(of) }, ...(first && { dirs: first }) },
+        {
+          request: { type: "PRE_DUMP", opts: opts({ ...of, parent_img: "../first" }) },
+          ...(second && { dirs: second }),
+        },
+        {
+          request: { type: "DUMP", opts: opts({ ...of, parent_img: "../second" }) },
+          ...(last && { dirs: last }),
+        },
+      ]);
+      expect(answers.map(({ response }) => [response?.type, response?.success])).toEqual([
+        ["PRE_DUMP", true],
+        ["PRE_DUMP", true],
+        ["DUMP", true],
+      ]);
+      const restore = { type: "RESTORE", opts: opts({}) };
+      const restored = await talk([{ request: restore, ...(last && { dirs: last }) }]);
+      expect(restored.answers[0]?.response?.success).toBe(true);
+      await fixture.finish();
+    },
+    LONG,
+  );
+
+  test(
+    "a page server in the background, and a dump that sends to it",
+    async () => {
+      const fixture = await startedFixture("minimal");
+      const pages = newDir();
+      const others = newDir();
+      const { answers } = await talk([
+        {
+          request: { type: "PAGE_SERVER", opts: opts({ ps: { address: "127.0.0.1" } }) },
+          dirs: { images_dir_fd: pages },
+        },
+      ]);
+      const { success, ps } = answers[0]?.response ?? {};
+      expect({ success, ps }).toEqual({
+        success: true,
+        ps: { pid: expect.any(Number), port: expect.any(Number) },
+      });
+      cleanup.push(() => killAll([ps.pid]));
+      const sent = await talk([
+        {
+          request: {
+            type: "DUMP",
+            opts: opts({ pid: fixture.pid, ps: { address: "127.0.0.1", port: ps.port } }),
+          },
+          dirs: { images_dir_fd: others },
+        },
+      ]);
+      expect(sent.answers[0]?.response).toMatchObject({ success: true });
+      expect(await waitGone([ps.pid])).toEqual([]);
+      for (const name of readdirSync(others))
+        if (!existsSync(join(pages, name))) renameSync(join(others, name), join(pages, name));
+      const restore = { type: "RESTORE", opts: opts({}) };
+      const restored = await talk([{ request: restore, dirs: { images_dir_fd: pages } }]);
+      expect(restored.answers[0]?.response?.success).toBe(true);
       await fixture.finish();
     },
     LONG,

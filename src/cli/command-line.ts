@@ -73,8 +73,13 @@ export function refuseSenseless(options: Options, command: Command): void {
 }
 
 function refuseRest(command: Command, rest: readonly string[], options: Options): void {
-  // A service in the background is told of its socket by a number.
-  if (command === "service" && rest.length === 1 && /^\d{1,9}$/.test(rest[0] ?? "")) return;
+  // A server in the background is told of its socket by a number.
+  if (
+    (command === "service" || command === "page-server") &&
+    rest.length === 1 &&
+    /^\d{1,9}$/.test(rest[0] ?? "")
+  )
+    return;
   if (command === "swrk") {
     if (rest.length === 0) throw new OptionError("swrk needs one thing, the number of its descriptor");
   } else if (command === "exec") {
