@@ -11,6 +11,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FixtureFailed } from "./harness/fixture.ts";
+import { patience } from "./harness/patience.ts";
 import { generator } from "./programs/data.ts";
 import { programs, writeInputs } from "./programs/list.ts";
 import { runProgram } from "./programs/run.ts";
@@ -26,7 +27,7 @@ beforeAll(() => {
   mkdirSync(join(dir, "input"));
   if (root) writeInputs(join(dir, "input"));
   console.log(`PROGRAM_SEED=${seed}`);
-}, 60_000);
+}, patience(60_000));
 afterAll(() => {
   if (process.env.PROGRAM_KEEP === undefined) rmSync(dir, { recursive: true, force: true });
 });
@@ -66,6 +67,6 @@ for (const [index, program] of programs.entries()) {
         length = disturbed.cpuMs;
       }
     },
-    300_000,
+    patience(300_000),
   );
 }

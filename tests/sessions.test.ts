@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { patience } from "./harness/patience.ts";
 import { sessions } from "./sessions/list.ts";
 import { Session } from "./sessions/session.ts";
 
@@ -42,6 +43,6 @@ for (const each of sessions) {
         await session.stop();
       }
     },
-    180_000,
+    patience(180_000),
   );
 }

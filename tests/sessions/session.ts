@@ -3,6 +3,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { FixtureFailed } from "../harness/fixture.ts";
+import { patience } from "../harness/patience.ts";
 import {
   adoptOrphans,
   childrenOf,
@@ -15,7 +16,7 @@ import {
 } from "../harness/processes.ts";
 import { dump, ourTool, restoreWhenFree } from "../harness/tool.ts";
 
-const PATIENCE_MS = Number(process.env.SESSION_PATIENCE ?? 30) * 1000;
+const PATIENCE_MS = patience(Number(process.env.SESSION_PATIENCE ?? 30) * 1000);
 
 export interface SessionOptions {
   /** Further options of dump and restore. */
