@@ -17,12 +17,14 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { ImageDir } from "../src/images/image-dir.ts";
 import { IMAGES } from "../src/images/kinds.ts";
+import type { InetSkEntry, TcpStreamEntry } from "../src/images/schema/generated/sockets.ts";
 import { buildFixtures } from "./harness/build.ts";
 import { type Fixture, startFixture } from "./harness/fixture.ts";
+import { lockRules, unlock } from "./harness/lock-rules.ts";
 import { killAll, processState, processTree, readText, threadsOf, waitGone } from "./harness/processes.ts";
 import { dump, ourTool } from "./harness/tool.ts";
 import { listing, Witness } from "./harness/witness.ts";
@@ -31,7 +33,8 @@ const NOTHING = /$^/;
 const place = mkdtempSync(join(tmpdir(), "criu-ts-bad-input-"));
 
 beforeAll(
-  () => buildFixtures(["minimal", "pgrp_session", "file_regular", "file_deleted", "many_files"]),
+  () =>
+    buildFixtures(["minimal", "pgrp_session", "file_regular", "file_deleted", "many_files", "tcp_urgent"]),
   120_000,
 );
 afterAll(() => rmSync(place, { recursive: true, force: true }));
@@ -346,6 +349,65 @@ test(
       await dumped.bringBack();
     }),
   60_000,
+);
+
+/** Changes what the images say of the first connection with something urgent in it. */
+function changeConnection(
+  dir: string,
+  change: Partial<TcpStreamEntry>,
+  socket: Partial<InetSkEntry> = {},
+): void {
+  const images = ImageDir.open(dir);
+  const files = images.readAll(IMAGES.files);
+  for (const file of files) {
+    const { isk } = file;
+    if (isk === undefined || isk.dst_port === 0) continue;
+    const [record] = images.reader(IMAGES.tcp_stream, isk.ino);
+    if (record?.entry.urgent_at === undefined) continue;
+    const payload = record.payload.bytes().slice();
+    rmSync(join(dir, `tcp-stream-${isk.ino.toString(16)}.img`));
+    using writer = images.writer(IMAGES.tcp_stream, isk.ino);
+    writer.add({ ...record.entry, ...change }, payload);
+    const changed = files.map((each) => (each === file ? { ...file, isk: { ...isk, ...socket } } : each));
+    images.writeAll(IMAGES.files, changed);
+    return;
+  }
+  throw new Error("nothing urgent is in any connection");
+}
+
+const [major = 0, minor = 0] = release().split(".").map(Number);
+/** Before Linux 6.9 urgent data is refused. */
+const carriesUrgent = major > 6 || (major === 6 && minor >= 9);
+
+test.skipIf(!carriesUrgent)(
+  "restore from images of connections that say what cannot be",
+  () =>
+    withFixture("tcp_urgent", async (fixture) => {
+      const dumped = await Dumped.of(fixture);
+      const refused = (words: RegExp, change: Partial<TcpStreamEntry>, socket?: Partial<InetSkEntry>) =>
+        dumped.refused(
+          (dir) => changeConnection(dir, change, socket),
+          words,
+          ...fixture.directives.restoreOptions,
+        );
+      const what = /files\.img: file \d+: a socket of protocol \d+, port \d+: /;
+      const saying = (words: RegExp) => new RegExp(`${what.source}${words.source}`);
+      try {
+        await refused(saying(/5 of 0 bytes are not sent$/), { unsq_len: 5 });
+        await refused(saying(/urgent data \(1\) at 5000 of \d+ bytes$/), { urgent_at: 5000 });
+        await refused(saying(/urgent data \(7\) at \d+ of \d+ bytes$/), { urgent: 7 });
+        await refused(saying(/setsockopt.*EFBIG$/), { rcv_wscale: 200 });
+        await refused(saying(/setsockopt.*EINVAL$/), { max_window: 0, snd_wnd: 5 });
+        await refused(saying(/state 77 is none of a connection$/), {}, { state: 77 });
+        await refused(what, {}, { src_addr: [1, 2, 3] });
+        await refused(what, {}, { family: 999 });
+        expect(lockRules()).not.toEqual([]);
+        await dumped.bringBack();
+      } finally {
+        unlock(dumped.images);
+      }
+    }),
+  120_000,
 );
 
 /** Starts a process that has a child, and waits for the child a while after it has ended: never, if not told. */
