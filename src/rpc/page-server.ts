@@ -5,6 +5,7 @@ import { ImageDir } from "../images/image-dir.ts";
 import { errnoName, KernelError } from "../linux/errno.ts";
 import { Fd } from "../linux/fd.ts";
 import { hostOf } from "../linux/host-address.ts";
+import { O, readLink, selfPath } from "../linux/io.ts";
 import { ourPid } from "../linux/ourselves.ts";
 import {
   AF,
@@ -55,10 +56,12 @@ export function pageServer(options: Options, actions: Actions, [inherited]: read
 }
 
 /** Starts one in the background, a child of ours: its pid, and the port that it listens at. @throws OptionError, KernelError */
-export function startPageServer(options: Options): {
+export function startPageServer(given: Options): {
   readonly pid: number;
   readonly port: number | undefined;
 } {
+  // A client may have named them by descriptors of its own, which go with it.
+  const options = { ...given, imagesDir: lasting(given.imagesDir), workDir: lasting(given.workDir ?? ".") };
   const command = ["page-server", "-D", options.imagesDir];
   if (options.psSocket !== undefined) {
     using socket = Fd.own(options.psSocket);
@@ -70,6 +73,12 @@ export function startPageServer(options: Options): {
   using socket = listenAt(options);
   const pid = startInBackground([...command, INHERITED], socket, options);
   return { pid, port: portOf(socket) };
+}
+
+/** The same directory by a path that lasts. @throws KernelError */
+function lasting(path: string): string {
+  using directory = Fd.open(path, O.PATH | O.DIRECTORY);
+  return readLink(selfPath(directory.number));
 }
 
 function tellPid({ pidfile }: Options, pid: number): void {
