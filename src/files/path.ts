@@ -1,5 +1,5 @@
 /**
- * Paths as the kernel has them: bytes, of which the strings here lose none (images/text.ts), and the few calls on them
+ * Paths as the kernel has them: bytes, of which the strings here lose none (linux/text.ts), and the few calls on them
  * that this folder makes by the thousand.
  */
 

@@ -443,8 +443,7 @@ export class Table {
       const arg = args[i];
       if (arg instanceof Stored || (arg instanceof Result && !arg.settled)) moves++;
     }
-    // A full table is run on the spot; results so far become plain values. Places given out by data() and space()
-    // would be lost with it, so callers keep what one step needs within a table.
+    // Whoever lays much asks for space beforehand (reserve), where a table may be run in between: what data() and space() gave is lost then.
     const needed = (moves + 2) * ENTRY_SIZE;
     if (this.#used + needed > this.#dataStart) throw new RangeError("the table of calls is full");
     this.#grow(needed);
