@@ -7,10 +7,10 @@ import { syscall } from "../linux/syscall.ts";
 
 const STDOUT = 1;
 /** How much is kept before it is written. */
-const ROOM = 1 << 16;
+const BUFFER_SIZE = 1 << 16;
 
 export class Output implements Disposable {
-  private readonly buffer = Buffer.allocUnsafe(ROOM);
+  private readonly buffer = Buffer.allocUnsafe(BUFFER_SIZE);
   private length = 0;
 
   private constructor(
@@ -29,14 +29,14 @@ export class Output implements Disposable {
 
   /** ASCII characters. */
   text(text: string): void {
-    if (text.length > ROOM - this.length) this.flush();
-    if (text.length > ROOM) writeAll(this.fd, Buffer.from(text, "latin1"));
+    if (text.length > BUFFER_SIZE - this.length) this.flush();
+    if (text.length > BUFFER_SIZE) writeAll(this.fd, Buffer.from(text, "latin1"));
     else this.length += this.buffer.write(text, this.length, "latin1");
   }
 
   bytes(bytes: Uint8Array): void {
-    if (bytes.length > ROOM - this.length) this.flush();
-    if (bytes.length > ROOM) writeAll(this.fd, bytes);
+    if (bytes.length > BUFFER_SIZE - this.length) this.flush();
+    if (bytes.length > BUFFER_SIZE) writeAll(this.fd, bytes);
     else {
       this.buffer.set(bytes, this.length);
       this.length += bytes.length;

@@ -84,8 +84,8 @@ const LOCKS_NAME_SIZE = 16;
 class LocksReading extends HelperThread {
   constructor() {
     super(2 * PIECES + 3, LOCKS_NAME_SIZE + PIECES * PIECE);
-    const own = this.address + this.room;
-    this.bytes[writeText(this.bytes, this.room, LOCKS)] = 0;
+    const own = this.address + this.dataAt;
+    this.bytes[writeText(this.bytes, this.dataAt, LOCKS)] = 0;
     this.entry(OPEN, NR.openat, AT.FDCWD, own, O.RDONLY | O.CLOEXEC);
     for (let i = 0; i <= PIECES; i++) this.move(1 + 2 * i, OPEN, 2 + 2 * i, 0);
     for (let i = 0; i < PIECES; i++)
@@ -105,7 +105,7 @@ class LocksReading extends HelperThread {
       const length = this.resultOf(2 + 2 * i);
       if (length < 0) return undefined;
       if (length === 0) return text;
-      const from = this.room + LOCKS_NAME_SIZE + i * PIECE;
+      const from = this.dataAt + LOCKS_NAME_SIZE + i * PIECE;
       text += textOf(this.bytes, from, from + length);
     }
     return undefined;

@@ -16,7 +16,7 @@ import type { Result } from "../tracee/table/table.ts";
 import { type Opened, openInside, type Wanted } from "./open-many.ts";
 
 /** What installing one takes at most: fetch, dup3 or fcntl, close, fcntl, and the end of the table. */
-const ROOM = 6 * ENTRY_SIZE;
+const TABLE_BYTES = 6 * ENTRY_SIZE;
 
 /** Fewer descriptors are fetched together with whatever else there is to do. */
 export const MANY = 16;
@@ -69,7 +69,7 @@ function fetchApart(
 ): () => void {
   const { table, pid } = restoree;
   const fetched: { result: Result; expected: number }[] = [];
-  table.reserve(wanted.length < MANY ? wanted.length * ROOM : 0);
+  table.reserve(wanted.length < MANY ? wanted.length * TABLE_BYTES : 0);
   // The children of a process mostly have the same ones: the same numbers, ours and theirs, are the same calls.
   const fetch = () => fetchEach(restoree, wanted, lowest, fetched);
   if (wanted.length < MANY) table.share(callsOf(calls, restoree.ourPidfd, lowest, wanted), fetch);
@@ -90,7 +90,7 @@ function fetchEach(
   for (const each of wanted) {
     const what = nameOf(each);
     const { number, asyncFlags } = each;
-    if (table.free < ROOM) table.run();
+    if (table.free < TABLE_BYTES) table.run();
     if (free === ourPidfd) free++;
     fetched.push({ result: restoree.fetch(what, oursOf(each)), expected: free });
     const cloexec = (each.flags & FD_CLOEXEC) !== 0;

@@ -132,7 +132,7 @@ export class LocksDump {
 // --- restore
 
 /** What the calls for one lock take in a table at most, with their data. */
-const ROOM = 1024;
+const TABLE_BYTES = 1024;
 
 /**
  * Adds to the tables of the processes the calls that take their locks again; all have their descriptors.
@@ -143,7 +143,7 @@ export function armLocks(context: Pick<RestoreContext, "images" | "processOf">):
     const process = context.processOf(entry.pid);
     if (process === undefined)
       throw new FileRestoreError(`filelocks.img: a lock of process ${entry.pid}, which is not there`);
-    process.table.reserve(ROOM);
+    process.table.reserve(TABLE_BYTES);
     armLock(process, entry);
   }
 }

@@ -19,9 +19,9 @@ export function loadSmallFiles(
   loaded: (name: string, bytes: Uint8Array) => void,
 ): void {
   const prefix = `${directory}/`;
-  const room = LONGEST_PATH - textToBytes(prefix).length;
+  const most = LONGEST_PATH - textToBytes(prefix).length;
   const paths: string[] = [];
-  for (const name of names) if (name.length < room) paths.push(prefix + name);
+  for (const name of names) if (name.length < most) paths.push(prefix + name);
   const files = new SmallFiles(Math.min(CHUNK, paths.length), LONGEST_PATH, LARGEST);
   files.read(paths, (path, _opened, length, from) => {
     if (length > 0 && length < LARGEST)

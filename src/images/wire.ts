@@ -103,13 +103,13 @@ function put(bytes: Uint8Array, at: number, value: number): number {
 export class Writer {
   private buffer: Uint8Array;
   /** Up to here there is room for a tag and a number. */
-  private room: number;
+  private limit: number;
   /** Bytes written so far. */
   length = 0;
 
   constructor(size = 512) {
     this.buffer = new Uint8Array(size);
-    this.room = size - MOST;
+    this.limit = size - MOST;
   }
 
   /** What was written, without a copy; the writer is not to be used after that, but for `clear`. */
@@ -126,12 +126,12 @@ export class Writer {
     const bigger = new Uint8Array(Math.max(this.length + more + MOST, this.buffer.length * 2));
     bigger.set(this.buffer.subarray(0, this.length));
     this.buffer = bigger;
-    this.room = bigger.length - MOST;
+    this.limit = bigger.length - MOST;
   }
 
   /** Writes a tag, with room behind it for a number; gives where that is to go. */
   private tag(tag: number): number {
-    if (this.length > this.room) this.grow(MOST);
+    if (this.length > this.limit) this.grow(MOST);
     const at = this.length;
     if (tag > 0x7f) return put(this.buffer, at, tag);
     this.buffer[at] = tag;
@@ -166,7 +166,7 @@ export class Writer {
       size += value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : value < 0x10000000 ? 4 : 5;
     }
     let at = put(this.buffer, this.tag(tag), size);
-    if (at + size > this.room) {
+    if (at + size > this.limit) {
       this.length = at;
       this.grow(size);
     }
@@ -234,7 +234,7 @@ export class Writer {
       this.chunk(tag, textToBytes(value));
       return;
     }
-    if (this.length + 3 * length > this.room) this.grow(3 * length + MOST);
+    if (this.length + 3 * length > this.limit) this.grow(3 * length + MOST);
     const at = this.tag(tag);
     const end = writeText(this.buffer, at + 1, value);
     const size = end - at - 1;
@@ -265,7 +265,7 @@ export class Writer {
     const size = this.length - start;
     if (size > 0x7f) {
       const extra = size < 0x4000 ? 1 : size < 0x200000 ? 2 : size < 0x10000000 ? 3 : 4;
-      if (this.length > this.room) this.grow(extra);
+      if (this.length > this.limit) this.grow(extra);
       this.buffer.copyWithin(start + extra, start, start + size);
     }
     this.length = put(this.buffer, start - 1, size) + size;
@@ -286,7 +286,7 @@ export class Writer {
 
   /** A little-endian 32-bit word, as the framing of image files has it. */
   word(value: number): void {
-    if (this.length > this.room) this.grow(MOST);
+    if (this.length > this.limit) this.grow(MOST);
     this.putWord(this.length, value);
     this.length += 4;
   }

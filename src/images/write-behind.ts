@@ -26,7 +26,7 @@ const STEP = { OPEN: 0, MOVE_TO_WRITE: 1, WRITE: 2, MOVE_TO_CLOSE: 3, CLOSE: 4 }
 const STEPS = 5;
 /** Files of a images, at the most, and their bytes and names. */
 const FILES = 64;
-const ROOM = 0x2_0000;
+const DATA_SIZE = 0x2_0000;
 
 /** A file of a images, and where its bytes stand. */
 interface Behind {
@@ -37,10 +37,10 @@ interface Behind {
 
 class PendingImages extends HelperThread {
   #files: Behind[] = [];
-  #used = this.room;
+  #used = this.dataAt;
 
   constructor() {
-    super(FILES * STEPS, ROOM);
+    super(FILES * STEPS, DATA_SIZE);
     for (let i = 0; i < FILES; i++) {
       const at = (step: number) => i * STEPS + step;
       this.entry(at(STEP.OPEN), NR.openat, AT.FDCWD, 0, FLAGS | O.CLOEXEC, IMAGE_MODE);
@@ -86,7 +86,7 @@ class PendingImages extends HelperThread {
       ({ length }, i) => (this.words[resultAt(i * STEPS + STEP.WRITE)] ?? 0) !== length,
     );
     this.#files = [];
-    this.#used = this.room;
+    this.#used = this.dataAt;
     return failed;
   }
 }

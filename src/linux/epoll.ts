@@ -107,7 +107,7 @@ export function addToEpoll(
   for (let from = 0; from < additions.length; from += CHUNK) {
     const some = additions.slice(from, from + CHUNK);
     some.forEach(({ epoll, target, number, events, data }, i) => {
-      const at = thread.room + i * epollEvent.size;
+      const at = thread.dataAt + i * epollEvent.size;
       const dataLow = Number(data & 0xffff_ffffn);
       epollEvent.encodeInto(thread.bytes, at, { events, dataLow, dataHigh: Number(data >> 32n) });
       thread.entry(CALLS * i, NR.dup2, target, number);

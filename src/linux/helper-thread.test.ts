@@ -6,8 +6,8 @@ import { NR } from "./nr.ts";
 
 /** struct timespec. */
 function layPause(thread: HelperThread, milliseconds: number): number {
-  new BigInt64Array(thread.bytes.buffer, thread.room, 2).set([0n, BigInt(milliseconds) * 1_000_000n]);
-  return thread.address + thread.room;
+  new BigInt64Array(thread.bytes.buffer, thread.dataAt, 2).set([0n, BigInt(milliseconds) * 1_000_000n]);
+  return thread.address + thread.dataAt;
 }
 
 test("calls are made by another thread, meanwhile", () => {

@@ -29,7 +29,7 @@ export class HelperThread extends OwnTable {
   }
 
   /** Where the further bytes begin: an index of `bytes`. */
-  get room(): number {
+  get dataAt(): number {
     return (this.entries + 1) * ENTRY_SIZE;
   }
 

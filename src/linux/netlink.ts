@@ -173,7 +173,7 @@ export interface Message {
 }
 
 /** A dump's messages are at most 32 KiB (NLMSG_GOODSIZE and max_recvmsg_len); an error holds the request it is about. */
-const ROOM = 1 << 16;
+const BUFFER_SIZE = 1 << 16;
 /** How often a dump that changed while it went on is begun anew. */
 const ATTEMPTS = 10;
 const SOL_NETLINK_EXT_ACK = 11;
@@ -186,7 +186,7 @@ const ATTR_MESSAGE = 1;
 export class Netlink implements Disposable {
   readonly #fd: Fd;
   #sequence = 1;
-  #room: Uint8Array | undefined;
+  #buffer: Uint8Array | undefined;
 
   /** Speaks over a netlink socket, which may have been made in another namespace; becomes its owner. */
   constructor(fd: Fd) {
@@ -262,7 +262,7 @@ export class Netlink implements Disposable {
     const first = this.#sequence;
     this.#sequence += requests.length;
     const bytes = encodeRequests(requests, first);
-    if (bytes.length > ROOM) trySetInt(this.#fd.number, SOL.SOCKET, SO.SNDBUFFORCE, 2 * bytes.length);
+    if (bytes.length > BUFFER_SIZE) trySetInt(this.#fd.number, SOL.SOCKET, SO.SNDBUFFORCE, 2 * bytes.length);
     send(this.#fd.number, { bytes, to: KERNEL_ADDRESS });
     return first;
   }
@@ -291,8 +291,8 @@ export class Netlink implements Disposable {
   }
 
   *#receive(): Generator<{ header: ReturnType<typeof nlmsghdr.decode>; body: Uint8Array }> {
-    this.#room ??= new Uint8Array(ROOM);
-    const got = tryReceive(this.#fd.number, this.#room);
+    this.#buffer ??= new Uint8Array(BUFFER_SIZE);
+    const got = tryReceive(this.#fd.number, this.#buffer);
     if (typeof got === "number") {
       if (got === -ERRNO.EINTR) return;
       throw new KernelError("recvmsg", "of netlink", -got);

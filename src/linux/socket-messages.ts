@@ -177,31 +177,31 @@ export interface Incoming {
 }
 
 /** Room for control messages: 253 descriptors, credentials, times, a label. */
-const CONTROL_ROOM = 4096;
-const controlBuffer = new Uint8Array(CONTROL_ROOM);
+const CONTROL_SIZE = 4096;
+const controlBuffer = new Uint8Array(CONTROL_SIZE);
 const controlPointer = addressOf(controlBuffer);
 const addressBuffer = new Uint8Array(ADDRESS_SIZE);
 const addressPointer = addressOf(addressBuffer);
 
 /**
- * recvmsg(2) into `room`, or the negative errno. Descriptors that come with it are ours (with O_CLOEXEC): rightsOf. A message
- * longer than the room is cut, and has MSG.TRUNC in its flags.
+ * recvmsg(2) into `buffer`, or the negative errno. Descriptors that come with it are ours (with O_CLOEXEC): rightsOf. A message
+ * longer than that is cut, and has MSG.TRUNC in its flags.
  */
-export function tryReceive(fd: number, room: Uint8Array, flags = 0): Incoming | number {
-  const iov = iovec.encode({ base: addressOf(room), length: room.length });
+export function tryReceive(fd: number, buffer: Uint8Array, flags = 0): Incoming | number {
+  const iov = iovec.encode({ base: addressOf(buffer), length: buffer.length });
   const header = msghdr.encode({
     name: addressPointer,
     namelen: ADDRESS_SIZE,
     iov: addressOf(iov),
     iovlen: 1,
     control: controlPointer,
-    controllen: CONTROL_ROOM,
+    controllen: CONTROL_SIZE,
   });
   const got = rawSyscall(NR.recvmsg, fd, addressOf(header), flags | MSG.CMSG_CLOEXEC);
   if (got < 0) return got;
   const after = msghdr.decode(header);
   return {
-    bytes: room.subarray(0, Math.min(got, room.length)),
+    bytes: buffer.subarray(0, Math.min(got, buffer.length)),
     from: addressBuffer.slice(0, Math.min(after.namelen, ADDRESS_SIZE)),
     control: decodeControl(controlBuffer.subarray(0, after.controllen)),
     flags: after.flags,
@@ -213,18 +213,18 @@ export function tryReceive(fd: number, room: Uint8Array, flags = 0): Incoming | 
  * behind these bytes there is no memory. The number of bytes, or the negative errno: -EFAULT where the first piece is longer.
  */
 export function peekWholePieces(fd: number, most: number): number {
-  const room = new Uint8Array(Math.max(most, 1));
+  const buffer = new Uint8Array(Math.max(most, 1));
   const iov = new Uint8Array(2 * iovec.size);
-  iovec.encodeInto(iov, 0, { base: addressOf(room), length: most });
+  iovec.encodeInto(iov, 0, { base: addressOf(buffer), length: most });
   // Nothing is ever mapped at zero.
   iovec.encodeInto(iov, iovec.size, { base: 0, length: 1 });
   const header = msghdr.encode({ iov: addressOf(iov), iovlen: 2 });
   return rawSyscall(NR.recvmsg, fd, addressOf(header), MSG.PEEK | MSG.DONTWAIT);
 }
 
-/** recvmsg(2) into `room`; see tryReceive. @throws KernelError */
-export function receive(fd: number, room: Uint8Array, flags = 0): Incoming {
-  const got = tryReceive(fd, room, flags);
+/** recvmsg(2) into `buffer`; see tryReceive. @throws KernelError */
+export function receive(fd: number, buffer: Uint8Array, flags = 0): Incoming {
+  const got = tryReceive(fd, buffer, flags);
   if (typeof got === "number") throw new KernelError("recvmsg", `socket ${fd}`, -got);
   return got;
 }

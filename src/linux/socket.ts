@@ -268,12 +268,12 @@ export function tryGetOption(fd: number, level: number, name: number, value: Uin
   return result < 0 ? result : s32.read(lengthBuffer, 0);
 }
 
-/** getsockopt(2): the bytes of an option, at most `room` of them. @throws KernelError */
-export function getOption(fd: number, level: number, name: number, room: number): Uint8Array {
-  const value = new Uint8Array(room);
+/** getsockopt(2): the bytes of an option, at most `most` of them. @throws KernelError */
+export function getOption(fd: number, level: number, name: number, most: number): Uint8Array {
+  const value = new Uint8Array(most);
   const length = tryGetOption(fd, level, name, value);
   if (length < 0) throw new KernelError("getsockopt", optionName(fd, level, name), -length);
-  return length < room ? value.slice(0, length) : value;
+  return length < most ? value.slice(0, length) : value;
 }
 
 /** getsockopt(2) of an int; undefined where the kernel or the socket has no such option, or does not tell it. */

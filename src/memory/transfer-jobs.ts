@@ -41,7 +41,7 @@ interface Failed {
 
 /** A table with its window. */
 class Job extends HelperThread {
-  readonly window = this.address + this.room;
+  readonly window = this.address + this.dataAt;
   #laid: Laid[] = [];
   #calls = 0;
   #arguments = 0;
@@ -64,7 +64,7 @@ class Job extends HelperThread {
   }
 
   argument(bytes: Uint8Array): number {
-    const at = this.room + WINDOW + this.#arguments++ * ARGUMENT;
+    const at = this.dataAt + WINDOW + this.#arguments++ * ARGUMENT;
     this.bytes.set(bytes, at);
     return this.address + at;
   }

@@ -22,7 +22,7 @@ import type { Table } from "../tracee/table/table.ts";
 /** SECBIT_KEEP_CAPS and SECBIT_NO_SETUID_FIXUP: a change of ids leaves the capabilities alone. */
 export const SECBITS_WHILE_CHANGING = 0x10 | 0x04;
 /** What the calls of a thread's credentials take in a table at most: some thirty, and two for each capability. */
-const ROOM = 6144;
+const TABLE_BYTES = 6144;
 
 function words(mask: string | undefined): number[] {
   const value = BigInt(`0x${mask ?? "0"}`);
@@ -94,7 +94,7 @@ const ownWithoutPrivilege: () => CredsEntry | undefined = oncePerRun(() => {
 
 function giveAnyIds(table: Calls, entry: CredsEntry, lastCapability: number, keepsGroups: boolean): void {
   const prctl = (object: string, option: number, a = 0) => table.must(object, NR.prctl, option, a, 0, 0, 0);
-  table.reserve(ROOM + entry.groups.length * 4);
+  table.reserve(TABLE_BYTES + entry.groups.length * 4);
   prctl("securebits", PR.SET_SECUREBITS, SECBITS_WHILE_CHANGING);
   const groups = new Uint8Array(new Uint32Array(entry.groups).buffer);
   if (!keepsGroups)
@@ -118,7 +118,7 @@ function giveNoneBut(
   lastCapability: number,
   keepsGroups: boolean,
 ): void {
-  table.reserve(ROOM + entry.groups.length * 4);
+  table.reserve(TABLE_BYTES + entry.groups.length * 4);
   if (!keepsGroups && String(entry.groups) !== String(own.groups)) {
     const groups = new Uint8Array(new Uint32Array(entry.groups).buffer);
     table.must("groups", NR.setgroups, entry.groups.length, groups.length === 0 ? 0 : table.data(groups));

@@ -15,7 +15,7 @@ const itimerval = struct({ isec: u64, iusec: u64, vsec: u64, vusec: u64 });
 
 const ITIMERS = ["real", "virt", "prof"] as const;
 /** What the two calls for a timer take in a table, and what they write. */
-const ROOM = 512;
+const TABLE_BYTES = 512;
 const SIGSET_SIZE = 8;
 
 /** The timers of a process as /proc/PID/timers lists them (CONFIG_CHECKPOINT_RESTORE). */
@@ -74,7 +74,7 @@ export function dumpPosixTimers(
   numberOf: (tid: HostPid) => NsPid,
 ): PosixTimerEntry[] {
   const asked = listed(list).map((timer) => {
-    table.reserve(ROOM);
+    table.reserve(TABLE_BYTES);
     const space = table.space(itimerspec.size);
     table.must(`timer ${timer.id}`, NR.timer_gettime, timer.id, space.address);
     return { timer, space, overrun: table.must(`timer ${timer.id}`, NR.timer_getoverrun, timer.id) };

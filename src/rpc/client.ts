@@ -107,12 +107,12 @@ function pidfdOf(socket: number, pid: HostPid): Fd {
 
 /** The supplementary groups of who made the connection (SO_PEERGROUPS). None if they cannot be told. */
 function groupsOf(socket: number): number[] {
-  let room = new Uint8Array(64 * Uint32Array.BYTES_PER_ELEMENT);
-  let length = tryGetOption(socket, SOL.SOCKET, SO.PEERGROUPS, room);
+  let groups = new Uint8Array(64 * Uint32Array.BYTES_PER_ELEMENT);
+  let length = tryGetOption(socket, SOL.SOCKET, SO.PEERGROUPS, groups);
   if (length === -ERRNO.ERANGE) {
-    room = new Uint8Array(MOST_GROUPS * Uint32Array.BYTES_PER_ELEMENT);
-    length = tryGetOption(socket, SOL.SOCKET, SO.PEERGROUPS, room);
+    groups = new Uint8Array(MOST_GROUPS * Uint32Array.BYTES_PER_ELEMENT);
+    length = tryGetOption(socket, SOL.SOCKET, SO.PEERGROUPS, groups);
   }
   if (length < 0) return [];
-  return [...new Uint32Array(room.buffer, 0, length / Uint32Array.BYTES_PER_ELEMENT)];
+  return [...new Uint32Array(groups.buffer, 0, length / Uint32Array.BYTES_PER_ELEMENT)];
 }

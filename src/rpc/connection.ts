@@ -63,8 +63,8 @@ export class Connection {
   receive(): CriuReq | undefined {
     const length = this.#nextLength();
     if (length === 0) return undefined;
-    const room = new Uint8Array(Math.min(length, MOST_BYTES));
-    const packet = tryReceive(this.fd, room);
+    const buffer = new Uint8Array(Math.min(length, MOST_BYTES));
+    const packet = tryReceive(this.fd, buffer);
     if (typeof packet === "number") throw new ClientGoneError(`recvmsg: ${errnoName(-packet)}`);
     for (const message of packet.control)
       if (message.level === SOL.SOCKET && message.type === SCM.RIGHTS) closeAll(rightsOf(message));

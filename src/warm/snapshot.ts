@@ -421,8 +421,8 @@ class Snapshot {
   #layState(table: Table, core: CoreEntry): void {
     givePlaces(table, partsOf(core).thread);
     const { registers, extended, mask } = finalState(core);
-    const room = table.data(new Uint8Array(sigframeSize(extended.length) + FRAME_ALIGN));
-    const at = Math.ceil(room.address / FRAME_ALIGN) * FRAME_ALIGN;
+    const place = table.data(new Uint8Array(sigframeSize(extended.length) + FRAME_ALIGN));
+    const at = Math.ceil(place.address / FRAME_ALIGN) * FRAME_ALIGN;
     table.place(new Pointer(at), buildSigframe(at, registers, mask, { xstate: extended }));
     if (core.tc !== undefined) table.must("its mask", NR.rt_sigprocmask, SIG_BLOCK, 0, sigframeMask(at), 8);
     table.operation(OP.LEAVE, at, this.made.sigreturn);

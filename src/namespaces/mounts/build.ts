@@ -59,7 +59,7 @@ import { restoreTmpfs } from "./tmpfs.ts";
 import { type Mount, type MountTree, nameOf, pathBelow } from "./tree.ts";
 
 /** What one step lays into a table at the most, with its paths. */
-const ROOM = 0x4000;
+const TABLE_BYTES = 0x4000;
 /** A mountpoint or the root of a bind, from the mount that it is in. */
 const INSIDE = RESOLVE.IN_ROOT | RESOLVE.NO_XDEV | RESOLVE.NO_MAGICLINKS;
 const AT_REMOVEDIR = 0x200;
@@ -261,7 +261,7 @@ export class MountsBuilder implements Disposable {
       fileSystem.code === Fstype.CGROUP2 ? asOurs(mount) : mount,
       (flag) => !isCommon && !(pending && flag === MS.RDONLY),
     );
-    table.reserve(ROOM);
+    table.reserve(TABLE_BYTES);
     const flags = pending ? mount.flags & ~MS.RDONLY : mount.flags;
     const { fd } = addMount(table, describe(mount), fsName, parameters, flags);
     return { fd, pending };
@@ -358,7 +358,7 @@ export class MountsBuilder implements Disposable {
     const what = describe(mount);
     const from = this.made.get(first);
     if (from === undefined) throw new MountRestoreError(`${what}: what it is bound from is not there`);
-    table.reserve(ROOM);
+    table.reserve(TABLE_BYTES);
     const flags = O.PATH | O.NOFOLLOW | O.CLOEXEC;
     const source = this.#openInside(`${what}: root ${mount.root}`, from.inside, path, flags);
     const clone = OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC | AT.EMPTY_PATH;
@@ -474,11 +474,11 @@ export class MountsBuilder implements Disposable {
         this.#moveTo(inside, point, what);
         continue;
       }
-      table.reserve(ROOM);
+      table.reserve(TABLE_BYTES);
       const [empty, root] = [this.#text(""), this.#text("/")];
       table.must(what, NR.move_mount, inside, empty, AT.FDCWD, root, MOVE_MOUNT.F_EMPTY_PATH);
     }
-    table.reserve(ROOM);
+    table.reserve(TABLE_BYTES);
     const what = "the root of the namespace";
     const old = table.must(what, NR.openat, AT.FDCWD, this.#text("/"), O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
     table.must(what, NR.fchdir, first.inside);
@@ -497,7 +497,7 @@ export class MountsBuilder implements Disposable {
     const inside = mounts.get(parent)?.inside;
     const path = pathBelow(mount.mountpoint, parent.mountpoint);
     if (inside === undefined || path === undefined) throw new Error(`${nameOf(parent)} was not made`);
-    this.root.table.reserve(ROOM);
+    this.root.table.reserve(TABLE_BYTES);
     const what = `${describe(mount)}: its mountpoint`;
     return this.#openInside(what, inside, path, O.PATH | O.CLOEXEC, resolveIn(parent, INSIDE));
   }
@@ -513,7 +513,7 @@ export class MountsBuilder implements Disposable {
       table.must("a mount namespace", NR.unshare, NEW.NS);
       this.#assemble(tree, this.copies);
       this.#keepNamespace(tree);
-      table.reserve(ROOM);
+      table.reserve(TABLE_BYTES);
       const fd = this.root.fetch("the first mount namespace", yard.number);
       table.must("the first mount namespace", NR.setns, fd, NEW.NS);
       table.must("the first mount namespace", NR.close, fd);
@@ -530,7 +530,7 @@ export class MountsBuilder implements Disposable {
   /** A mount of the same, attached nowhere, which is the caller's. @throws KernelError */
   copyOf(made: MadeMount, what: string): MadeMount {
     const { table } = this.root;
-    table.reserve(ROOM);
+    table.reserve(TABLE_BYTES);
     const clone = OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC | AT.EMPTY_PATH;
     const result = table.must(what, NR.open_tree, made.inside, this.#text(""), clone);
     table.run();
@@ -573,7 +573,7 @@ export class MountsBuilder implements Disposable {
 
   #moveTo(inside: number, point: Result, what: string): void {
     const { table } = this.root;
-    table.reserve(ROOM);
+    table.reserve(TABLE_BYTES);
     const flags = MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH;
     const empty = this.#text("");
     table.must(`${what}: to its place`, NR.move_mount, inside, empty, point, empty, flags);

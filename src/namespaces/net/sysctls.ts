@@ -100,14 +100,14 @@ const SECRET = "stable_secret";
 const LAST = "accept_redirects";
 const SIZE = 256;
 /** What a table needs for one file: three calls, its path and its content. */
-const ROOM = 1024;
+const TABLE_BYTES = 1024;
 const ROOT = "/proc/sys/net";
 
 /** What is in files below /proc/sys/net, without the line's end; undefined for those that are not there or have nothing yet. */
 export function readSysctls(table: Table, names: readonly string[]): (string | undefined)[] {
   const asked: { length: Result; space: Space }[] = [];
   for (const name of names) {
-    table.reserve(ROOM);
+    table.reserve(TABLE_BYTES);
     const path = table.data(cString(`${ROOT}/${name}`));
     const fd = table.call(NR.openat, AT.FDCWD, path, O.RDONLY | O.CLOEXEC, 0);
     const space = table.space(SIZE);
@@ -136,7 +136,7 @@ export function writeSysctls(
   );
   const wanted = values.filter(([, value], i) => now[i] !== value);
   const written = wanted.map(([name, value]) => {
-    table.reserve(ROOM);
+    table.reserve(TABLE_BYTES);
     const text = new TextEncoder().encode(`${value}\n`);
     const path = table.data(cString(`${ROOT}/${name}`));
     const fd = table.call(NR.openat, AT.FDCWD, path, O.WRONLY | O.CLOEXEC, 0);
