@@ -43,10 +43,10 @@ export const DETAILS: { readonly [K in keyof Options]?: string } = {
   lsmProfile: `Refused where that security module is not at work.`,
   allowUprobes: `The mapping itself is not saved: the kernel makes another one when it needs it.`,
   prevImagesDir: `A path relative to --images-dir. The new directory gets a link parent to it, and needs it for a restore.`,
-  trackMem: `Needs a kernel with soft-dirty bits or written-page tracking.`,
+  trackMem: `Every pre-dump does so; for a dump it makes sense with --leave-running. Before Linux 6.7 pages are compared instead.`,
   preDumpMode: `splice and read differ in how CRIU takes pages; here both read them from outside, after the tree was let go.`,
-  autoDedup: `At a dump: what the parent images have of pages that are saved anew; at a restore: what has been read. The images
-    are used up by that.`,
+  autoDedup: `At a dump: what the images before have of pages that are saved anew, when the dump is whole. They are of use only
+    for this dump from then on.`,
   lazyPages: `At a dump the images get everything but the pages, and this command then serves them; at a restore the tree runs before
     it has all its memory, and criu lazy-pages brings it the rest.`,
   linkRemap: `A file that was opened by a name which is gone, and that has other names, is given a temporary name beside the lost
