@@ -174,6 +174,7 @@ const victims = [
   "pstree",
   "threads_tid",
   "clone_vm",
+  "tcp_local",
 ];
 
 describe("a restore that is killed", () => {

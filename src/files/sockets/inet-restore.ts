@@ -50,8 +50,8 @@ export class InetRestore implements FileRestorer {
   readonly #senders = new Map<number | undefined, PacketSender>();
   /** How many sockets have a port. */
   #users: Map<string, number> | undefined;
-  /** What has connections that work already enter repair again. */
-  readonly #outOfRepair: UndoEntry[] = [];
+  /** Has connections end in repair, without a word: also those that have left it for a while. */
+  readonly #unfinished: UndoEntry[] = [];
 
   constructor(private readonly context: RestoreContext) {}
 
@@ -133,6 +133,7 @@ export class InetRestore implements FileRestorer {
       payload: record.payload,
       error: sk.error ?? 0,
     };
+    this.#unfinished.push(this.context.undo.lay(`${what}: repair`, enteringRepair(fd)));
     restoreConnection(fd, image, this.#sender(sk.ns_id), what);
   }
 
@@ -157,13 +158,12 @@ export class InetRestore implements FileRestorer {
 
   /**
    * The connection is to work as soon as the tree lives, also where we are killed at that moment: so it leaves repair before that,
-   * behind the lock, and its peer hears of it when the lock is gone. Should the restore fail it ends in repair, as if nothing had been.
+   * behind the lock, and its peer hears of it when the lock is gone. Should the restore fail it ends in repair all the same.
    * Without a lock nothing but repair keeps it from saying what is not so yet.
    */
   #leaveRepair(fd: number, reuse: boolean, what: string): void {
     const { nets, undo } = this.context;
     if (nets.areLocked) {
-      this.#outOfRepair.push(undo.lay(`${what}: repair`, enteringRepair(fd)));
       repairOffSilently(fd);
       setInt(fd, SOL.SOCKET, SO.REUSEADDR, Number(reuse));
     }
@@ -171,7 +171,7 @@ export class InetRestore implements FileRestorer {
   }
 
   abort(): void {
-    for (const entry of this.#outOfRepair.splice(0)) entry.undo();
+    for (const entry of this.#unfinished.splice(0)) entry.undo();
   }
 
   /** Whether several have its port, who need not all have been told that they share it when they got it. */
