@@ -52,7 +52,7 @@ const SOURCES = [
   .join("");
 /** What the fixtures and programs need of Debian's packages, beside its smallest system. */
 const PACKAGES =
-  "gcc,libc6-dev,iproute2,iptables,nftables,kmod,procps,util-linux,python3-minimal,xz-utils,zstd,bc,openssl,perl";
+  "gcc,libc6-dev,iproute2,iptables,nftables,kmod,procps,util-linux,python3,xz-utils,zstd,bc,openssl,perl";
 const PROGRAMS = [
   "qemu-system-x86_64",
   "debootstrap",
