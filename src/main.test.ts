@@ -56,7 +56,7 @@ describe("what cannot be done is one line on standard error, and exit 1", () => 
     [["dump", "-v0"], "dump needs the pid of a process: --tree PID"],
     [["dump", "-v4"], "dump needs the pid of a process: --tree PID"],
     [["restore", "--stream"], "the option --stream is known but not built yet for restore"],
-    [["dedup"], "the command dedup is known but not built yet"],
+    [["lazy-pages"], "the command lazy-pages is known but not built yet"],
     [["restore", "-D", "none"], "cannot open --images-dir none: ENOENT"],
     [["restore", "-D", "/dev/null"], "--images-dir /dev/null is not a directory"],
     [["restore", "-W", "none"], "cannot open --work-dir none: ENOENT"],

@@ -35,15 +35,13 @@ export class TaskNumbers implements TreeTasks {
   constructor(private readonly tree: FrozenTree) {}
 
   /** In a user namespace of the tree's own they have other names. */
-  readonly owners: Owners = {
-    uid: (id) => this.#rootOwners().inside.uid(id),
-    gid: (id) => this.#rootOwners().inside.gid(id),
-  };
+  get owners(): Owners {
+    return this.#rootOwners().inside;
+  }
 
-  readonly ownersHere: Owners = {
-    uid: (id) => this.#rootOwners().outside.uid(id),
-    gid: (id) => this.#rootOwners().outside.gid(id),
-  };
+  get ownersHere(): Owners {
+    return this.#rootOwners().outside;
+  }
 
   #rootOwners(): Pick<UserMap, "inside" | "outside"> {
     this.#owners ??= ownersOf(this.tree.root.pid);
