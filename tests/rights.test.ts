@@ -75,13 +75,13 @@ const without = (capability: string) => [
 test(
   "a nice value that the tool may not give",
   async () => {
-    if (!Bun.spawnSync(["nice", "-n", "-5", "true"]).success)
+    if (!Bun.spawnSync(["nice", "-n", "-20", "true"]).success)
       return console.log("skipped: no CAP_SYS_NICE here");
-    const pid = await start("renice -n -5 -p $$ >/dev/null;");
+    const pid = await start("renice -n -20 -p $$ >/dev/null;");
     await refused(
       pid,
       without("sys_nice"),
-      new RegExp(`process ${pid}.*has the nice value -5.*CAP_SYS_NICE`),
+      new RegExp(`process ${pid}.*has the nice value -20.*CAP_SYS_NICE`),
     );
   },
   patience,
