@@ -126,6 +126,106 @@ describe("a pagemap image", () => {
     expect(map.total).toBe(2 * PAGE);
   });
 
+  /** A directory that builds on another one: its own pages by their addresses and content, and what it leaves to that. */
+  function above(
+    before: ImageDir,
+    own: readonly (readonly [number, number])[],
+    left: readonly (readonly [number, number])[],
+  ): ImageDir {
+    const images = directory();
+    images.linkParent(before.path);
+    const pages = own.map(([start, byte]) => ({
+      start,
+      end: start + PAGE,
+      flags: PE.PRESENT as number,
+      byte,
+    }));
+    const all = [
+      ...pages,
+      ...left.map(([start, end]) => ({ start, end, flags: PE.PARENT as number, byte: 0 })),
+    ];
+    const runs = new RunList();
+    for (const { start, end, flags } of all.sort((a, b) => a.start - b.start)) runs.add(start, end, flags);
+    const id = nextPagesId(images);
+    const stored = pages.sort((a, b) => a.start - b.start).map(({ byte }) => Buffer.alloc(PAGE, byte));
+    writeFileSync(join(images.path, `pages-${id}.img`), Buffer.concat(stored));
+    writePagemap(images, IMAGES.pagemap, 3, id, runs);
+    return images;
+  }
+
+  /** The first byte of each page, by its address. */
+  function contents(map: Pagemap): [number, number][] {
+    return map.vaddr.flatMap((start, i) =>
+      Array.from({ length: (map.bytes[i] ?? 0) / PAGE }, (_, page): [number, number] => {
+        const into = new Uint8Array(PAGE);
+        expect(map.readAt(into, (map.offset[i] ?? 0) + page * PAGE)).toBe(PAGE);
+        return [start + page * PAGE, into[0] ?? 0];
+      }),
+    );
+  }
+
+  test("takes from those before what it leaves to them, through a chain", () => {
+    const first = directory();
+    written(first, 3, [
+      [0x1000, 1],
+      [0x2000, 2],
+      [0x3000, 3],
+      [0x5000, 5],
+    ]).close();
+    const second = above(
+      first,
+      [[0x2000, 22]],
+      [
+        [0x1000, 0x2000],
+        [0x3000, 0x4000],
+        [0x5000, 0x6000],
+      ],
+    );
+    const third = above(
+      second,
+      [
+        [0x5000, 55],
+        [0x7000, 7],
+      ],
+      [[0x1000, 0x4000]],
+    );
+    using map = Pagemap.read(third, IMAGES.pagemap, 3, TASK_SIZE);
+    expect(contents(map)).toEqual([
+      [0x1000, 1],
+      [0x2000, 22],
+      [0x3000, 3],
+      [0x5000, 55],
+      [0x7000, 7],
+    ]);
+    expect(map.total).toBe(5 * PAGE);
+    expect(map.sources.map(({ file }) => file)).toEqual([
+      "pages-1.img",
+      "parent/pages-1.img",
+      "parent/parent/pages-1.img",
+    ]);
+  });
+
+  test.each([
+    [
+      "which lacks a page",
+      [[0x1000, 0x3000]],
+      "page 0x2000 is to be in the images of the dump before, and is not",
+    ],
+    ["which has none of the process", [[0x1000, 0x2000]], "has no pagemap-3.img"],
+  ] as const)("is refused on top of a directory %s", (what, left, words) => {
+    const before = directory();
+    written(before, what.includes("none") ? 4 : 3, [[0x1000, 1]]).close();
+    const images = above(before, [], left);
+    expect(() => Pagemap.read(images, IMAGES.pagemap, 3, TASK_SIZE)).toThrow(words);
+  });
+
+  test("is refused where directories lead in a circle", () => {
+    const images = directory();
+    const top = above(images, [], [[0x1000, 0x2000]]);
+    top.linkParent(top.path);
+    expect(() => Pagemap.read(top, IMAGES.pagemap, 3, TASK_SIZE)).toThrow("more than 1024 directories");
+  });
+
   test("may list pages only in private mappings", () => {
     using map = written(directory(), 3, [
       [0x1000, 1],
