@@ -351,6 +351,9 @@ const row = (what: string, unit: Row["unit"], target?: number): Row => {
   return made;
 };
 
+/** The row of a name, made where it is not there yet. */
+const rowOf = (what: string): Row => rows.find((each) => each.what === what) ?? row(what, "ms");
+
 /** Runs `once` in turn for each contender, the first one changing; one who has failed is not asked again. */
 async function inTurn(
   what: string,
@@ -373,26 +376,47 @@ async function inTurn(
   }
 }
 
-/** The longest time that a 1 GiB process could not run while it was dumped with -R. */
+/** The longest time that a 1 GiB process could not run while it was dumped with -R, at once and on top of a pre-dump. */
 async function freeze(dir: string, contenders: Contender[]): Promise<void> {
-  const frozen = row("1 GiB dumped with -R: frozen", "ms");
-  const whole = row("1 GiB dumped with -R: dump", "ms");
-  const gap = join(dir, "gap");
+  const at = (leaf: string) => join(dir, leaf);
   let root = 0;
+  /** Does something to the process; notes how long that took, and the process stood. */
+  const noted = async (
+    what: string,
+    { name, tool }: Contender,
+    command: string,
+    images: string,
+    words: string[],
+  ) => {
+    const frozen = rowOf(`${what}: frozen`);
+    const whole = rowOf(`${what}: whole`);
+    haveMemoryAtHand(AT_HAND);
+    const file = openSync(at("gap"), "r+");
+    writeFileSync(file, new BigInt64Array(1));
+    closeSync(file);
+    const took = measure(tool, command, at(images), ["-t", String(root), ...words]);
+    await Bun.sleep(20);
+    whole.values[name].push(took.milliseconds);
+    whole.cpu[name].push(took.cpuMilliseconds);
+    frozen.values[name].push(Number(readFileSync(at("gap")).readBigInt64LE()) / 1e6);
+  };
   try {
     root = await start(dir, ["ticking", "1024"]);
-    await inTurn("1 GiB dumped with -R", contenders, runsOf(freezeRuns), async ({ name, tool }) => {
-      const images = join(dir, "images");
-      haveMemoryAtHand(AT_HAND);
-      const file = openSync(gap, "r+");
-      writeFileSync(file, new BigInt64Array(1));
-      closeSync(file);
-      const dumped = measure(tool, "dump", images, ["-t", String(root), "-R"]);
-      await Bun.sleep(20);
-      whole.values[name].push(dumped.milliseconds);
-      whole.cpu[name].push(dumped.cpuMilliseconds);
-      frozen.values[name].push(Number(readFileSync(gap).readBigInt64LE()) / 1e6);
-      rmSync(images, { recursive: true });
+    const plain = "1 GiB dumped with -R";
+    await inTurn(plain, contenders, runsOf(freezeRuns), async (contender) => {
+      await noted(plain, contender, "dump", "images", ["-R"]);
+      rmSync(at("images"), { recursive: true });
+    });
+    const above = "1 GiB dumped with -R on top of a pre-dump";
+    await inTurn(above, contenders, runsOf(freezeRuns), async (contender) => {
+      await noted("1 GiB pre-dumped", contender, "pre-dump", "before", ["--track-mem"]);
+      await noted(above, contender, "dump", "images", [
+        "-R",
+        "--track-mem",
+        "--prev-images-dir",
+        "../before",
+      ]);
+      for (const images of ["before", "images"]) rmSync(at(images), { recursive: true });
     });
   } finally {
     if (root > 0) await killAll(processTree(root));

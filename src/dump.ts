@@ -82,7 +82,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
   const options = withClient(given, actions, unlocked);
   const leaves = options.leaveRunning || options.leaveStopped;
   const living = tree.processes.flatMap(({ pid, zombie }) => (zombie ? [] : [pid]));
-  using tracker = new Tracker();
+  using tracker = new Tracker(rootPid);
   let committed = false;
   let ending: UndoEntry | undefined;
   const runId = newRunId();
@@ -144,7 +144,7 @@ async function dumpWith(given: Options, actions: Actions, plugins: Plugins): Pro
       dump_uptime: options.trackMem ? readClock(CLOCK.BOOTTIME) / 1000n : undefined,
       network_lock_method: LOCK_METHOD[options.networkLock],
       dump_criu_run_id: runId,
-      ...tracker.keep(rootPid),
+      ...tracker.keep(),
       ...(plugins.needed.length > 0 && { plugins_entry: { plugins: [...plugins.needed] } }),
     });
     stage("dump/committed");

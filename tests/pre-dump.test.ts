@@ -154,7 +154,11 @@ test(
       expect(own()).toEqual([]);
       expect(smaps()).not.toMatch(/^VmFlags:.* uw/m);
       await preDumps(fixture, 1, "last");
+      const [before] = own();
+      // What builds on nothing has the tree to itself.
+      await preDumps(fixture, 1, "anew");
       expect(own().length).toBe(1);
+      expect(own()).not.toEqual([before]);
       expect(await fixture.finish()).toBe("PASS");
       await fixture.stop();
       expect(await waitGone(own())).toEqual([]);

@@ -1,7 +1,8 @@
 /** userfaultfd(2), by which the pages of another process' fresh memory are given to it. */
+import { ERRNO } from "./errno.ts";
 import { NR } from "./nr.ts";
 import { s64, struct, word } from "./struct.ts";
-import { addressOf, rawSyscall } from "./syscall.ts";
+import { addressOf, checkResult, rawSyscall } from "./syscall.ts";
 
 /** UFFD_USER_MODE_ONLY (Linux 5.11): without it the call takes CAP_SYS_PTRACE. */
 export const UFFD_USER_MODE_ONLY = 1;
@@ -59,11 +60,16 @@ export function registerMissing(fd: number, ranges: readonly Range[]): boolean {
 /**
  * Readies a new userfaultfd, ours or not, to have writes to memory at `ranges` noted: pages that are protected afterwards
  * (linux/pagemap.ts) lose that when they are written to, and nobody waits for anything. It holds as long as `fd` is open somewhere.
- * What the kernel will not have is passed over. @returns 0, or the negative errno of a kernel that cannot do it (before 6.7)
+ * What the kernel will not have is passed over. Gives the ranges that another userfaultfd has registered. @throws KernelError
+ * where the kernel cannot do it (EINVAL, before 6.7)
  */
-export function registerWrites(fd: number, ranges: readonly Range[]): number {
+export function registerWrites<R extends Range>(fd: number, ranges: readonly R[]): R[] {
   const offered = askFeatures(fd, UFFD_FEATURE.WP_ASYNC | UFFD_FEATURE.WP_UNPOPULATED);
-  if (offered < 0) return offered;
-  for (const range of ranges) register(fd, range, MODE.WP);
-  return 0;
+  checkResult(offered, NR.ioctl, "UFFDIO_API with WP_ASYNC");
+  return registerMore(fd, ranges);
+}
+
+/** The same of a userfaultfd that is ready already. */
+export function registerMore<R extends Range>(fd: number, ranges: readonly R[]): R[] {
+  return ranges.filter((range) => register(fd, range, MODE.WP) === -ERRNO.EBUSY);
 }

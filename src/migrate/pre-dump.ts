@@ -44,7 +44,7 @@ function preDumpWith(options: Options, plugins: Plugins): number {
   if (client !== undefined) setSink(images, client);
   stage("pre-dump/start");
   using memory = new MemoryPreDump(images, stats);
-  using tracker = new Tracker();
+  using tracker = new Tracker(rootPid);
   whileFrozen(options, rootPid, stats, plugins, (tree) => look(tree, images, memory, tracker));
   stage("pre-dump/released");
   memory.copy();
@@ -57,7 +57,7 @@ function preDumpWith(options: Options, plugins: Plugins): number {
     ns_per_id: true,
     dump_uptime: readClock(CLOCK.BOOTTIME) / 1000n,
     pre_dump_mode: options.preDumpMode === "read" ? CriuPreDumpMode.VM_READ : CriuPreDumpMode.SPLICE,
-    ...tracker.keep(rootPid),
+    ...tracker.keep(),
   });
   tracker.commit();
   if (options.autoDedup) dropReplacedByDump(images);

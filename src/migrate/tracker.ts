@@ -14,7 +14,7 @@ import { ChildTable } from "../linux/child-table.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { Fd } from "../linux/fd.ts";
-import { fcntl, O, readLink } from "../linux/io.ts";
+import { fcntl, listNumbers, O, readLink, readPiece } from "../linux/io.ts";
 import { kill } from "../linux/kill.ts";
 import { MADV } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
@@ -27,7 +27,7 @@ import { type Mapping, readMaps, readStat } from "../linux/proc.ts";
 import { SIG } from "../linux/signal.ts";
 import { s32 } from "../linux/struct.ts";
 import { addressOf, rawSyscall, syscall } from "../linux/syscall.ts";
-import { registerWrites } from "../linux/userfaultfd.ts";
+import { registerMore, registerWrites } from "../linux/userfaultfd.ts";
 import { log } from "../log.ts";
 import { isRing } from "../memory/aio.ts";
 import type { UnwrittenPages } from "../memory/parent-pages.ts";
@@ -60,10 +60,7 @@ export function unwrittenSince(
   const tracker = inventory && livingTracker(inventory);
   if (tracker === undefined) return found;
   for (const pid of pids) found.set(pid, new Unwritten(protectedPages(pid)));
-  using pidfd = Fd.ofProcess(tracker);
-  kill(tracker, SIG.KILL);
-  // When it has ended nothing is registered any more.
-  poll(pidfd.number, POLL.IN, PATIENCE);
+  end(tracker);
   return found;
 }
 
@@ -71,15 +68,56 @@ export function unwrittenSince(
 function livingTracker({ tracker_pid, tracker_start }: TrackerFields): HostPid | undefined {
   if (tracker_pid === undefined) return undefined;
   const pid = hostPid(tracker_pid);
-  try {
-    const { comm, startTime, state } = readStat(pid);
-    const isOurs = readLink(`/proc/${pid}/exe`) === readLink("/proc/self/exe");
-    if (comm === NAME && isOurs && state !== "Z" && BigInt(startTime) === tracker_start) return pid;
-  } catch (error) {
-    if (!isErrno(error, ERRNO.ENOENT) && !isErrno(error, ERRNO.ESRCH)) throw error;
-  }
+  const start = startOfTracker(pid);
+  if (start !== undefined && BigInt(start) === tracker_start) return pid;
   log.info("tracker", `${pid} tracks nothing any more: pages are compared`);
   return undefined;
+}
+
+/** When a process has begun that is a tracker of ours; undefined of any other. @throws KernelError */
+function startOfTracker(pid: HostPid): number | undefined {
+  return unlessGone(() => {
+    const { comm, startTime, state } = readStat(pid);
+    if (comm !== NAME || state === "Z") return undefined;
+    return readLink(`/proc/${pid}/exe`) === readLink("/proc/self/exe") ? startTime : undefined;
+  });
+}
+
+/** Ends a tracker: nothing is registered by it any more. @throws KernelError */
+function end(tracker: HostPid): void {
+  unlessGone(() => {
+    using pidfd = Fd.ofProcess(tracker);
+    kill(tracker, SIG.KILL);
+    poll(pidfd.number, POLL.IN, PATIENCE);
+  });
+}
+
+/** Looks at a process, which may end meanwhile: undefined then. @throws KernelError */
+function unlessGone<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (isErrno(error, ERRNO.ENOENT, ERRNO.ESRCH)) return undefined;
+    throw error;
+  }
+}
+
+/** Ends the trackers of a tree, by its root, that earlier dumps have left: what builds on those has its pages compared. @throws KernelError */
+function endTrackersOf(root: HostPid): void {
+  for (const number of listNumbers("/proc")) {
+    const pid = hostPid(number);
+    if (startOfTracker(pid) !== undefined && isTrackerOf(pid, root)) end(pid);
+  }
+}
+
+/** It has a pidfd of the root of its tree. */
+function isTrackerOf(tracker: HostPid, root: HostPid): boolean {
+  const found = unlessGone(() =>
+    listNumbers(`/proc/${tracker}/fdinfo`).some((fd) =>
+      readPiece(`/proc/${tracker}/fdinfo/${fd}`).includes(`\nPid:\t${root}\n`),
+    ),
+  );
+  return found === true;
 }
 
 /** Pages that are known not to have been written to. */
@@ -131,16 +169,33 @@ function isWrittenByOthers(mapping: Mapping): boolean {
 /** Begins to track the processes of a tree, one by one while they stand; to be disposed of. */
 export class Tracker implements Disposable {
   readonly #uffds: Fd[] = [];
+  /** Whether earlier trackers of the tree have been ended. */
+  #isAlone = false;
   #child: ChildTable | undefined;
   #go: Fd | undefined;
+
+  /** `root` is that of the tree. */
+  constructor(private readonly root: HostPid) {}
 
   /** Registers the memory of process `pid`, by calls of its own. What the kernel will not have is not tracked. @throws KernelError */
   register(pid: HostPid, table: Table, mappings: readonly Mapping[]): void {
     if (mappings.some(isWrittenByOthers)) return;
     const uffd = userfaultfdOfLiving(pid, table);
     if (uffd === undefined) return;
-    if (registerWrites(uffd.number, mappings.filter(isTracked)) === 0) this.#uffds.push(uffd);
-    else uffd.close();
+    try {
+      const taken = registerWrites(uffd.number, mappings.filter(isTracked));
+      if (taken.length > 0) {
+        if (!this.#isAlone) endTrackersOf(this.root);
+        this.#isAlone = true;
+        registerMore(uffd.number, taken);
+      }
+    } catch (error) {
+      uffd.close();
+      if (!isErrno(error, ERRNO.EINVAL)) throw error;
+      log.debug("tracker", `process ${pid}: this kernel does not track what is written: pages are compared`);
+      return;
+    }
+    this.#uffds.push(uffd);
   }
 
   /** From here on writes of processes that were registered are noted. They stand, and nothing of ours is in them. @throws KernelError */
@@ -149,14 +204,14 @@ export class Tracker implements Disposable {
   }
 
   /**
-   * Starts what keeps it so for as long as process `root` lives; if we die before `commit`, it ends. Gives what the inventory is to
+   * Starts what keeps it so for as long as the root lives; if we die before `commit`, it ends. Gives what the inventory is to
    * say of it; nothing where nothing is tracked. @throws KernelError
    */
-  keep(root: HostPid): TrackerFields {
+  keep(): TrackerFields {
     if (this.#uffds.length === 0) return {};
     const [reading, writing] = pipe();
     this.#go = writing;
-    const fds = [reading, Fd.ofProcess(root), ...this.#uffds.splice(0)].map(moved);
+    const fds = [reading, Fd.ofProcess(this.root), ...this.#uffds.splice(0)].map(moved);
     const numbers = fds.map((fd) => fd.number);
     const [go = 0, rootFd = 0] = numbers;
     const child = new ChildTable(true);
