@@ -41,6 +41,8 @@ const FIRST_FD = 128;
 const LAST_FD = 0xffff_ffff;
 /** So many milliseconds it may take to end. */
 const PATIENCE = 5000;
+/** So many processes are tracked at the most, each by a descriptor; the others are compared. */
+const MOST = 512;
 /** Of the memory that it was born with it gives away these many mappings, the largest: more calls find no place in a table. */
 const MOST_MAPPINGS = 128;
 
@@ -179,7 +181,7 @@ export class Tracker implements Disposable {
 
   /** Registers the memory of process `pid`, by calls of its own. What the kernel will not have is not tracked. @throws KernelError */
   register(pid: HostPid, table: Table, mappings: readonly Mapping[]): void {
-    if (mappings.some(isWrittenByOthers)) return;
+    if (this.#uffds.length === MOST || mappings.some(isWrittenByOthers)) return;
     const uffd = userfaultfdOfLiving(pid, table);
     if (uffd === undefined) return;
     try {
