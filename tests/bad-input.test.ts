@@ -23,7 +23,7 @@ import { ImageDir } from "../src/images/image-dir.ts";
 import { IMAGES } from "../src/images/kinds.ts";
 import type { InetSkEntry, TcpStreamEntry } from "../src/images/schema/generated/sockets.ts";
 import { buildFixtures } from "./harness/build.ts";
-import { type Fixture, startFixture } from "./harness/fixture.ts";
+import { type Fixture, withFixture } from "./harness/fixture.ts";
 import { lockRules, unlock } from "./harness/lock-rules.ts";
 import { killAll, processState, processTree, readText, threadsOf, waitGone } from "./harness/processes.ts";
 import { dump, ourTool } from "./harness/tool.ts";
@@ -67,15 +67,6 @@ function restoreOnceFree(...args: string[]): Said {
 function expectRefusal(said: Said, words: RegExp): void {
   expect(said).toEqual({ exitCode: 1, lines: [expect.stringMatching(/^Error \([a-z/-]+\): /)] });
   expect(said.lines[0]).toMatch(words);
-}
-
-async function withFixture(name: string, act: (fixture: Fixture) => Promise<void> | void): Promise<void> {
-  const fixture = await startFixture(name);
-  try {
-    await act(fixture);
-  } finally {
-    await fixture.stop();
-  }
 }
 
 function emptyDir(): string {

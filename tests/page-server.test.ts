@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { connect } from "node:net";
 import { join } from "node:path";
 import { buildFixtures } from "./harness/build.ts";
-import { cycle, type Fixture, restoreFixture, startFixture } from "./harness/fixture.ts";
+import { cycle, type Fixture, restoreFixture, withFixture } from "./harness/fixture.ts";
 import { processTree, waitGone } from "./harness/processes.ts";
 import { dump, ourTool, peerTool, preDump, type Tool } from "./harness/tool.ts";
 import { freePort } from "./servers/port.ts";
@@ -18,14 +18,7 @@ afterAll(() => {
   if (peer === undefined) console.log("pages are not exchanged with the peer: CRIU_PEER names no CRIU 4.2");
 });
 
-async function withFixture(use: (fixture: Fixture) => Promise<void>): Promise<void> {
-  const fixture = await startFixture(NAME);
-  try {
-    await use(fixture);
-  } finally {
-    await fixture.stop();
-  }
-}
+const withWriter = (use: (fixture: Fixture) => Promise<void>) => withFixture(NAME, use);
 
 interface Server {
   readonly port: number;
@@ -98,7 +91,7 @@ describe.each([
   test.skipIf(server === undefined || client === undefined)(
     "a dump",
     () =>
-      withFixture(async (fixture) => {
+      withWriter(async (fixture) => {
         if (server === undefined || client === undefined) return;
         const [pages, others] = ["pages", "others"].map((name) => join(fixture.stateDir, name));
         if (pages === undefined || others === undefined) return;
@@ -119,7 +112,7 @@ describe.each([
   test.skipIf(tool === undefined)(
     "two pre-dumps and a dump, each on top of the one before",
     () =>
-      withFixture(async (fixture) => {
+      withWriter(async (fixture) => {
         if (tool === undefined) return;
         const at = (name: string) => join(fixture.stateDir, name);
         let on: { server: string[]; client: string[] } = { server: [], client: [] };
@@ -158,7 +151,7 @@ describe.each([
 test(
   "--ps-socket: a socket that is connected already",
   () =>
-    withFixture(async (fixture) => {
+    withWriter(async (fixture) => {
       const [pages, others] = ["pages", "others"].map((name) => join(fixture.stateDir, name));
       if (pages === undefined || others === undefined) return;
       mkdirSync(pages);
@@ -187,7 +180,7 @@ describe("what goes wrong", () => {
   test(
     "no server is there, or it goes: the tree runs on",
     () =>
-      withFixture(async (fixture) => {
+      withWriter(async (fixture) => {
         const dir = join(fixture.stateDir, "images");
         const nobody = await dump(fixture.pid, dir, {
           options: ["--page-server", "--address", "127.0.0.1", "--port", String(await freePort())],

@@ -13,7 +13,7 @@ import {
 import { join } from "node:path";
 import { STAGES } from "../src/faults.ts";
 import { buildFixtures } from "./harness/build.ts";
-import { cycle, type Fixture, startFixture } from "./harness/fixture.ts";
+import { cycle, type Fixture, startFixture, withFixture } from "./harness/fixture.ts";
 import { killAll, processTree, readText, waitGone } from "./harness/processes.ts";
 import { dump, ourTool, peerTool, preDump, restore, runTool } from "./harness/tool.ts";
 import { Witness } from "./harness/witness.ts";
@@ -32,14 +32,7 @@ const pagesIn = (dir: string) =>
     .filter((file) => file.startsWith("pages-"))
     .reduce((sum, file) => sum + statSync(join(dir, file)).size / 4096, 0);
 
-async function withFixture(use: (fixture: Fixture) => Promise<void>): Promise<void> {
-  const fixture = await startFixture(NAME);
-  try {
-    await use(fixture);
-  } finally {
-    await fixture.stop();
-  }
-}
+const withWriter = (use: (fixture: Fixture) => Promise<void>) => withFixture(NAME, use);
 
 /** Pre-dumps so often, each time on top of what was before; gives the options of what builds on the last one. */
 async function preDumps(fixture: Fixture, count: number, name: string): Promise<string[]> {
@@ -57,7 +50,7 @@ async function preDumps(fixture: Fixture, count: number, name: string): Promise<
 test(
   "what a tree goes on writing is as it was, three times over, and most of it is stored once",
   () =>
-    withFixture(async (fixture) => {
+    withWriter(async (fixture) => {
       for (let round = 0; round < 3; round++) {
         const dumpOptions = await preDumps(fixture, 3, `round-${round}`);
         const { imagesDir } = await cycle(fixture, { dumpOptions });
@@ -74,7 +67,7 @@ test(
 test(
   "a dump may build on one that left the tree running",
   () =>
-    withFixture(async (fixture) => {
+    withWriter(async (fixture) => {
       const first = join(fixture.stateDir, "images-first");
       const outcome = await dump(fixture.pid, first, { options: ["-R"] });
       expect(outcome.exitCode).toBe(0);
@@ -96,7 +89,7 @@ test.each([
 ])(
   "%s: what is stored anew takes no room in the images before, which are of use as before",
   (_, more) =>
-    withFixture(async (fixture) => {
+    withWriter(async (fixture) => {
       const dumpOptions = await preDumps(fixture, 2, "chain");
       const dirs = [0, 1].map((i) => join(fixture.stateDir, `images-chain-${i}`));
       const before = dirs.map(blocksOf);
@@ -128,7 +121,7 @@ const trackers = () =>
 test(
   "writes are tracked by a process of its own, until the next dump or the end of the tree",
   () =>
-    withFixture(async (fixture) => {
+    withWriter(async (fixture) => {
       const others = new Set(trackers());
       const own = () => trackers().filter((pid) => !others.has(pid));
       let options: string[] = [];
@@ -169,7 +162,7 @@ test(
 test(
   "a tracker that is killed, or another's dump between, loses nothing",
   () =>
-    withFixture(async (fixture) => {
+    withWriter(async (fixture) => {
       const dumpOptions = await preDumps(fixture, 2, "chain");
       const other = await preDump(fixture.pid, join(fixture.stateDir, "images-other"));
       expect(other.exitCode).toBe(0);
@@ -187,7 +180,7 @@ test(
 test.skipIf(peer === undefined)(
   "the peer restores a chain",
   () =>
-    withFixture(async (fixture) => {
+    withWriter(async (fixture) => {
       const dumpOptions = await preDumps(fixture, 2, "peer");
       await cycle(fixture, { dumpOptions, ...(peer && { restoreTool: peer }) });
       expect(await fixture.finish()).toBe("PASS");
@@ -201,7 +194,7 @@ describe("a pre-dump that comes to no end changes nothing", () => {
   test(
     "it fails at each stage",
     () =>
-      withFixture(async (fixture) => {
+      withWriter(async (fixture) => {
         const witness = Witness.of(fixture);
         for (const stage of STAGES["pre-dump"]) {
           const dir = join(fixture.stateDir, "images");
@@ -218,7 +211,7 @@ describe("a pre-dump that comes to no end changes nothing", () => {
   test(
     "it is killed at random instants",
     () =>
-      withFixture(async (fixture) => {
+      withWriter(async (fixture) => {
         const witness = Witness.of(fixture);
         const dir = join(fixture.stateDir, "images");
         mkdirSync(dir);

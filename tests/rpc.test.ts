@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -336,7 +337,10 @@ describe.if(hasPycriu)("swrk", () => {
       const others = newDir();
       const { answers } = await talk([
         {
-          request: { type: "PAGE_SERVER", opts: opts({ ps: { address: "127.0.0.1" } }) },
+          request: {
+            type: "PAGE_SERVER",
+            opts: opts({ ps: { address: "127.0.0.1" }, parent_img: "../before" }),
+          },
           dirs: { images_dir_fd: pages },
         },
       ]);
@@ -346,6 +350,7 @@ describe.if(hasPycriu)("swrk", () => {
         ps: { pid: expect.any(Number), port: expect.any(Number) },
       });
       cleanup.push(() => killAll([ps.pid]));
+      expect(readlinkSync(join(pages, "parent"))).toBe("../before");
       const sent = await talk([
         {
           request: {

@@ -5,7 +5,7 @@ import { ENTRY_ARGS, ENTRY_RESULT, ENTRY_SIZE, OP } from "../machine/runner.ts";
 import { encodeTime, NSEC_PER_SEC } from "./clock.ts";
 import { CLONE, cloneArgs, setTid, spawnMasked } from "./clone.ts";
 import { Fd } from "./fd.ts";
-import { O, read } from "./io.ts";
+import { read } from "./io.ts";
 import { kill } from "./kill.ts";
 import { MAP, PROT } from "./memory.ts";
 import { NR } from "./nr.ts";
@@ -13,8 +13,8 @@ import { type HostPid, hostPid, type NsPid } from "./pid.ts";
 import { PR } from "./prctl.ts";
 import { type WaitStatus, wait } from "./ptrace.ts";
 import { SIG } from "./signal.ts";
-import { s32, word } from "./struct.ts";
-import { addressOf, checkResult, codeAddress, cString, memoryAt, rawSyscall, syscall } from "./syscall.ts";
+import { word } from "./struct.ts";
+import { checkResult, codeAddress, cString, memoryAt, rawSyscall, syscall } from "./syscall.ts";
 
 const SIZE = 0x20000;
 const MOST_ENTRIES = 256;
@@ -154,10 +154,9 @@ export class ChildTable {
    * calls are made. @throws KernelError
    */
   hold(pid?: NsPid): HostPid {
-    const ends = new Uint8Array(2 * s32.size);
-    syscall("to a child", NR.pipe2, addressOf(ends), O.CLOEXEC);
-    using reading = Fd.own(s32.read(ends, 0));
-    using writing = Fd.own(s32.read(ends, s32.size));
+    const ends = Fd.pipe();
+    using reading = ends[0];
+    using writing = ends[1];
     const pause = this.data(encodeTime(HOLD));
     this.call(NR.write, writing.number, pause.address, 1);
     this.call(NR.close, writing.number);

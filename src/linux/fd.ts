@@ -9,8 +9,11 @@
  */
 
 import { closeRange, F } from "./fcntl.ts";
-import { AT, close, fcntl, openAt, pidfdGetfd, pidfdOpen } from "./io.ts";
+import { AT, close, fcntl, O, openAt, pidfdGetfd, pidfdOpen } from "./io.ts";
+import { NR } from "./nr.ts";
 import type { HostPid } from "./pid.ts";
+import { s32 } from "./struct.ts";
+import { addressOf, syscall } from "./syscall.ts";
 
 /** What `#number` is when there is nothing to close any more. */
 const NONE = -1;
@@ -36,6 +39,13 @@ export class Fd implements Disposable {
   /** openat(2) with O_CLOEXEC, from a directory that is lent. @throws KernelError */
   static openAt(directory: number, path: string, flags: number, mode = 0): Fd {
     return new Fd(openAt(directory, path, flags, mode));
+  }
+
+  /** pipe2(2), with O_CLOEXEC: the end to read from, and the one to write to. @throws KernelError */
+  static pipe(): [reading: Fd, writing: Fd] {
+    const ends = new Uint8Array(2 * s32.size);
+    syscall("", NR.pipe2, addressOf(ends), O.CLOEXEC);
+    return [new Fd(s32.read(ends, 0)), new Fd(s32.read(ends, s32.size))];
   }
 
   /** pidfd_open(2). @throws KernelError */

@@ -177,25 +177,48 @@ export class Pagemap implements ReadableBytes, Disposable {
     this.sources.push(...before.sources.map((source) => source.moved(shift)));
     const own = { vaddr: this.vaddr.splice(0), bytes: this.bytes.splice(0), offset: this.offset.splice(0) };
     const wanted = new Set(inParent);
-    let next = 0;
     own.vaddr.forEach((start, i) => {
       const end = start + (own.bytes[i] ?? 0);
       if (!wanted.has(i)) {
         this.#add(start, end, own.offset[i] ?? 0);
         return;
       }
-      for (let at = start; at < end; ) {
-        while (next < before.vaddr.length && endOf(before, next) <= at) next++;
-        const first = before.vaddr[next] ?? Number.POSITIVE_INFINITY;
-        if (first > at) {
-          const what = `page 0x${at.toString(16)} is to be in the images of the dump before, and is not`;
+      before.eachPart(start, end, (from, to, offset) => {
+        if (offset === undefined) {
+          const what = `page 0x${from.toString(16)} is to be in the images of the dump before, and is not`;
           throw new ImageError(what, { file, entry: i });
         }
-        const to = Math.min(end, endOf(before, next));
-        this.#add(at, to, (before.offset[next] ?? 0) + at - first + shift);
-        at = to;
-      }
+        this.#add(from, to, offset + shift);
+      });
     });
+  }
+
+  /** Cuts a range of addresses into parts, in order: those that are listed, with the offset of each, and those that are not. */
+  eachPart(
+    start: number,
+    end: number,
+    use: (start: number, end: number, offset: number | undefined) => void,
+  ): void {
+    let run = this.#firstEndingBehind(start);
+    for (let at = start; at < end; run++) {
+      const first = this.vaddr[run] ?? end;
+      const from = Math.min(Math.max(first, at), end);
+      if (from > at) use(at, from, undefined);
+      const to = Math.min(first + (this.bytes[run] ?? 0), end);
+      if (from < to) use(from, to, (this.offset[run] ?? 0) + from - first);
+      at = Math.max(from, to);
+    }
+  }
+
+  /** The number of the first run that ends behind an address. */
+  #firstEndingBehind(address: number): number {
+    let low = 0;
+    for (let high = this.vaddr.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if ((this.vaddr[middle] ?? 0) + (this.bytes[middle] ?? 0) <= address) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   #add(start: number, end: number, offset: number): void {
@@ -203,10 +226,6 @@ export class Pagemap implements ReadableBytes, Disposable {
     this.bytes.push(end - start);
     this.offset.push(offset);
   }
-}
-
-function endOf(map: Pagemap, i: number): number {
-  return (map.vaddr[i] ?? 0) + (map.bytes[i] ?? 0);
 }
 
 /** How many pages a run has. */

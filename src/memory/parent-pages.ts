@@ -31,8 +31,6 @@ export interface PagesBefore extends Disposable {
 
 /** Made for one process or object, and to be disposed of. */
 export class ParentPages implements PagesBefore {
-  #next = 0;
-
   private constructor(
     private readonly map: Pagemap,
     private readonly now: ReadableBytes & Disposable,
@@ -59,23 +57,15 @@ export class ParentPages implements PagesBefore {
   }
 
   eachPart(start: number, end: number, use: (start: number, end: number, isThere: boolean) => void): void {
-    const { map } = this;
-    const endOf = (i: number) => (map.vaddr[i] ?? 0) + (map.bytes[i] ?? 0);
-    for (let at = start; at < end; ) {
-      while (this.#next < map.vaddr.length && endOf(this.#next) <= at) this.#next++;
-      const first = Math.max(map.vaddr[this.#next] ?? end, at);
-      if (first > at) use(at, Math.min(first, end), false);
-      if (first >= end) return;
-      const to = Math.min(end, endOf(this.#next));
-      const offset = (map.offset[this.#next] ?? 0) + first - (map.vaddr[this.#next] ?? 0);
-      if (this.unwritten === undefined) this.#compare(first, to, offset, use);
+    this.map.eachPart(start, end, (first, to, offset) => {
+      if (offset === undefined) use(first, to, false);
+      else if (this.unwritten === undefined) this.#compare(first, to, offset, use);
       else
         this.unwritten.eachPart(first, to, (from, until, isUnwritten) => {
           if (isUnwritten) use(from, until, true);
           else this.#compare(from, until, offset + from - first, use);
         });
-      at = to;
-    }
+    });
   }
 
   #compare(

@@ -64,20 +64,13 @@ export function dropReplacedByDump(images: ImageDir): void {
 function punchReplaced(newer: Pagemap, older: Pagemap): number {
   const ownEnd = newer.sources[0]?.end ?? 0;
   let bytes = 0;
-  let next = 0;
   newer.vaddr.forEach((start, i) => {
     if ((newer.offset[i] ?? 0) >= ownEnd) return;
-    const end = start + (newer.bytes[i] ?? 0);
-    const endOf = (run: number) => (older.vaddr[run] ?? 0) + (older.bytes[run] ?? 0);
-    while (next < older.vaddr.length && endOf(next) <= start) next++;
-    for (let run = next; run < older.vaddr.length; run++) {
-      const first = older.vaddr[run] ?? 0;
-      const from = Math.max(first, start);
-      const to = Math.min(endOf(run), end);
-      if (from >= to) break;
-      punch(older, (older.offset[run] ?? 0) + from - first, to - from);
+    older.eachPart(start, start + (newer.bytes[i] ?? 0), (from, to, offset) => {
+      if (offset === undefined) return;
+      punch(older, offset, to - from);
       bytes += to - from;
-    }
+    });
   });
   return bytes;
 }

@@ -35,7 +35,6 @@ class Incoming implements Disposable {
   readonly #file: Fd;
   readonly #before: Pagemap | undefined;
   readonly #buffer = new Uint8Array(CHUNK);
-  #next = 0;
 
   /** @throws ImageError, KernelError */
   constructor(
@@ -81,14 +80,13 @@ class Incoming implements Disposable {
 
   /** What is left to the images before has to be there. */
   #refuseUnknown(start: number, end: number, where: string): void {
-    const { vaddr = [], bytes = [] } = this.#before ?? {};
-    for (let at = start; at < end; ) {
-      while (this.#next < vaddr.length && (vaddr[this.#next] ?? 0) + (bytes[this.#next] ?? 0) <= at)
-        this.#next++;
-      if ((vaddr[this.#next] ?? Number.POSITIVE_INFINITY) > at)
-        throw new PageServerError(`${where}: they are not in the images before`);
-      at = (vaddr[this.#next] ?? 0) + (bytes[this.#next] ?? 0);
-    }
+    const refuse = () => {
+      throw new PageServerError(`${where}: they are not in the images before`);
+    };
+    if (this.#before === undefined) refuse();
+    this.#before?.eachPart(start, end, (_from, _to, offset) => {
+      if (offset === undefined) refuse();
+    });
   }
 
   /** All have come. @throws KernelError */

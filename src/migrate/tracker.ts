@@ -14,7 +14,7 @@ import { ChildTable } from "../linux/child-table.ts";
 import { ERRNO, isErrno } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
 import { Fd } from "../linux/fd.ts";
-import { fcntl, listNumbers, O, readLink, readPiece } from "../linux/io.ts";
+import { fcntl, listNumbers, readLink, readPiece } from "../linux/io.ts";
 import { kill } from "../linux/kill.ts";
 import { MADV } from "../linux/mman.ts";
 import { NR } from "../linux/nr.ts";
@@ -25,8 +25,7 @@ import { POLL, poll, pollfd } from "../linux/poll.ts";
 import { PR } from "../linux/prctl.ts";
 import { type Mapping, readMaps, readStat } from "../linux/proc.ts";
 import { SIG } from "../linux/signal.ts";
-import { s32 } from "../linux/struct.ts";
-import { addressOf, rawSyscall, syscall } from "../linux/syscall.ts";
+import { addressOf, rawSyscall } from "../linux/syscall.ts";
 import { registerMore, registerWrites } from "../linux/userfaultfd.ts";
 import { log } from "../log.ts";
 import { isRing } from "../memory/aio.ts";
@@ -211,7 +210,7 @@ export class Tracker implements Disposable {
    */
   keep(): TrackerFields {
     if (this.#uffds.length === 0) return {};
-    const [reading, writing] = pipe();
+    const [reading, writing] = Fd.pipe();
     this.#go = writing;
     const fds = [reading, Fd.ofProcess(this.root), ...this.#uffds.splice(0)].map(moved);
     const numbers = fds.map((fd) => fd.number);
@@ -246,12 +245,6 @@ export class Tracker implements Disposable {
     this.#child?.[Symbol.dispose]();
     for (const uffd of this.#uffds) uffd.close();
   }
-}
-
-function pipe(): readonly [Fd, Fd] {
-  const ends = new Uint8Array(2 * s32.size);
-  syscall("to the tracker", NR.pipe2, addressOf(ends), O.CLOEXEC);
-  return [Fd.own(s32.read(ends, 0)), Fd.own(s32.read(ends, s32.size))];
 }
 
 /** The same among the descriptors that the tracker keeps. @throws KernelError where there may be no more */

@@ -7,11 +7,10 @@
 import { BaseError } from "../linux/base-error.ts";
 import { NEW } from "../linux/clone.ts";
 import { Fd } from "../linux/fd.ts";
-import { lseek, O, SEEK, writeAll } from "../linux/io.ts";
+import { lseek, SEEK, writeAll } from "../linux/io.ts";
 import { NR } from "../linux/nr.ts";
 import type { HostPid } from "../linux/pid.ts";
 import { awaitProgram, endOf, start } from "../linux/program.ts";
-import { s32, struct } from "../linux/struct.ts";
 import { addressOf, cString, syscall } from "../linux/syscall.ts";
 import { textToBytes } from "../linux/text.ts";
 import { call, type UndoStep } from "../undo/calls.ts";
@@ -138,15 +137,6 @@ function failureOf(program: string, rules: string, network: Network): string | u
   return status.kind === "exited" && status.code === 0 ? undefined : `${program} ${endOf(status)}`;
 }
 
-const ends = struct({ read: s32, write: s32 });
-
-function pipe(): { read: Fd; write: Fd } {
-  const buffer = new Uint8Array(ends.size);
-  syscall("", NR.pipe2, addressOf(buffer), O.CLOEXEC);
-  const { read, write } = ends.decode(buffer);
-  return { read: Fd.own(read), write: Fd.own(write) };
-}
-
 /**
  * Numbers of descriptors that the shell has: for each family, all rules as one script, and a command for each rule; and one that nobody
  * else has.
@@ -169,13 +159,13 @@ class Remover implements Disposable {
 
   /** @throws KernelError */
   constructor(rules: readonly Rules[], network: Network, unasked: "removes" | "ends") {
-    const { read, write } = pipe();
-    const end = pipe();
-    const files: Fd[] = [read, end.write];
+    const [read, write] = Fd.pipe();
+    const [endRead, endWrite] = Fd.pipe();
+    const files: Fd[] = [read, endWrite];
     try {
       const descriptors = new Map([
         [0, read.number],
-        [SHELL_FD.END, end.write.number],
+        [SHELL_FD.END, endWrite.number],
       ]);
       const give = (number: number, text: string): void => {
         const file = fileOf(text);
@@ -196,10 +186,10 @@ class Remover implements Disposable {
       ].join("\n");
       this.#pid = startIn(network, "/bin/sh", ["sh", "-c", shell], descriptors);
       this.#say = write;
-      this.#end = end.read;
+      this.#end = endRead;
     } catch (error) {
       write.close();
-      end.read.close();
+      endRead.close();
       throw error;
     } finally {
       for (const file of files) file.close();

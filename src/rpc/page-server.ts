@@ -35,18 +35,16 @@ const BACKLOG = 1;
 
 /** The procedure of `page-server`, or of `page-server FD` behind a socket that listens already. */
 export function pageServer(options: Options, actions: Actions, [inherited]: readonly string[]): number {
-  const images = ImageDir.open(options.imagesDir);
-  if (options.prevImagesDir !== undefined && inherited === undefined)
-    images.linkParent(options.prevImagesDir);
+  if (options.daemon && inherited === undefined && options.psSocket === undefined) {
+    tellPid(options, startPageServer(options).pid);
+    statusReady(options, actions);
+    return 0;
+  }
+  const images = imagesOf(options);
   if (inherited !== undefined) return serveOne(Fd.own(Number(inherited)), images);
   if (options.psSocket !== undefined) {
     using socket = Fd.own(options.psSocket);
     receivePages(new Stream(socket.number), images);
-    return 0;
-  }
-  if (options.daemon) {
-    tellPid(options, startPageServer(options).pid);
-    statusReady(options, actions);
     return 0;
   }
   using socket = listenAt(options);
@@ -62,6 +60,7 @@ export function startPageServer(given: Options): {
 } {
   // A client may have named them by descriptors of its own, which go with it.
   const options = { ...given, imagesDir: lasting(given.imagesDir), workDir: lasting(given.workDir ?? ".") };
+  imagesOf(options);
   const command = ["page-server", "-D", options.imagesDir];
   if (options.psSocket !== undefined) {
     using socket = Fd.own(options.psSocket);
@@ -73,6 +72,13 @@ export function startPageServer(given: Options): {
   using socket = listenAt(options);
   const pid = startInBackground([...command, INHERITED], socket, options);
   return { pid, port: portOf(socket) };
+}
+
+/** The directory that the pages go to, with the link to what it builds on. @throws ImageError */
+function imagesOf({ imagesDir, prevImagesDir }: Options): ImageDir {
+  const images = ImageDir.open(imagesDir);
+  if (prevImagesDir !== undefined) images.linkParent(prevImagesDir);
+  return images;
 }
 
 /** The same directory by a path that lasts. @throws KernelError */

@@ -365,6 +365,19 @@ export async function restoreFixture(
   return restored;
 }
 
+/** Starts a fixture, does something with it, and stops it, whatever happens. @throws Skipped, FixtureFailed, what `use` throws */
+export async function withFixture(
+  name: string,
+  use: (fixture: Fixture) => Promise<void> | void,
+): Promise<void> {
+  const fixture = await startFixture(name);
+  try {
+    await use(fixture);
+  } finally {
+    await fixture.stop();
+  }
+}
+
 /**
  * Pre-dumps a fixture, and sees that nothing about it has changed; gives the options of a dump that builds on it. @throws FixtureFailed, or
  * Refused as cycle() does

@@ -27,7 +27,6 @@ const IOC = { CATATONIC: 0x9362, SETTIMEOUT: 0xc0089364 } as const;
 const DEV_IOCTL_SETPIPEFD = 0xc0189378;
 const DEV_VERSION = { major: 1, minor: 0 } as const;
 const devIoctl = struct({ major: u32, minor: u32, size: u32, ioctlFd: s32, pipeFd: s32, unused: u32 });
-const pipeEnds = struct({ reading: s32, writing: s32 });
 const FIONREAD = 0x541b;
 const PIPE_LINK = "pipe:[";
 
@@ -108,7 +107,7 @@ export function mountAutofs(root: Restoree, images: ImageDir, mount: Mount): Mou
   const { table } = root;
   const what = describe(mount);
   const entry = readEntry(images, mount);
-  const [reading, writing] = makePipe();
+  const [reading, writing] = Fd.pipe();
   using _reading = reading;
   using _writing = writing;
   const pipe = root.fetch(`${what}: its pipe`, writing.number);
@@ -220,11 +219,4 @@ function otherEnd(pidfd: number, number: number, what: string): Fd {
   if (!readLink(path).startsWith(PIPE_LINK))
     throw new MountRestoreError(`${what}: descriptor ${number} of its server is no pipe`);
   return Fd.open(path, O.WRONLY);
-}
-
-function makePipe(): [reading: Fd, writing: Fd] {
-  const bytes = new Uint8Array(pipeEnds.size);
-  syscall("", NR.pipe2, addressOf(bytes), O.CLOEXEC);
-  const { reading, writing } = pipeEnds.decode(bytes);
-  return [Fd.own(reading), Fd.own(writing)];
 }
